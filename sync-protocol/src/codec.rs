@@ -1,0 +1,135 @@
+//! Deterministic CBOR (RFC 8949 section 4.2) in and out, and messages in parts.
+//!
+//! Structures are maps with integer keys in ascending order, definite lengths and shortest
+//! integers: what the derive writes. Signed bytes are kept as received and never encoded again.
+
+use minicbor::{Decode, Encode};
+
+use crate::error::ProtocolError;
+use crate::limits;
+
+/// Encodes to memory, deterministically.
+#[must_use]
+pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).expect("encoding into a vector cannot fail")
+}
+
+/// Decodes all of `bytes`, refusing trailing ones.
+///
+/// # Errors
+/// `Malformed(what)` if the bytes are not exactly one `T`.
+pub fn decode<'b, T: Decode<'b, ()>>(what: &'static str, bytes: &'b [u8]) -> Result<T, ProtocolError> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let value = decoder.decode().map_err(|_| ProtocolError::Malformed(what))?;
+    if decoder.position() == bytes.len() { Ok(value) } else { Err(ProtocolError::Malformed(what)) }
+}
+
+/// A byte string inside a structure.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Blob(#[cbor(with = "minicbor::bytes")] pub Vec<u8>);
+
+impl Blob {
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({} bytes)", self.0.len())
+    }
+}
+
+const LAST: u8 = 0;
+const MORE: u8 = 1;
+
+/// Cuts a message into WebSocket messages of at most [`limits::PART`] bytes, each led by a byte
+/// that says whether more follow.
+pub fn parts(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let room = limits::PART - 1;
+    let count = message.len().div_ceil(room).max(1);
+    (0..count).map(move |n| {
+        let end = message.len().min((n + 1) * room);
+        let chunk = message.get(n * room..end).unwrap_or_default();
+        let mut part = Vec::with_capacity(chunk.len() + 1);
+        part.push(if n + 1 == count { LAST } else { MORE });
+        part.extend_from_slice(chunk);
+        part
+    })
+}
+
+/// Puts parts together again. Holds nothing between messages.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    partial: Vec<u8>,
+}
+
+impl Assembler {
+    /// Takes one WebSocket message; gives the whole message once its last part is there.
+    ///
+    /// # Errors
+    /// `TooLarge` if the whole would pass `limit`, `Malformed` for an unknown lead byte or a part
+    /// that is empty or over-long. After an error the connection is of no use.
+    pub fn push(&mut self, part: &[u8], limit: usize) -> Result<Option<Vec<u8>>, ProtocolError> {
+        let Some((&lead, chunk)) = part.split_first() else {
+            return Err(ProtocolError::Malformed("part"));
+        };
+        if part.len() > limits::PART || lead > MORE || (lead == MORE && chunk.is_empty()) {
+            return Err(ProtocolError::Malformed("part"));
+        }
+        if self.partial.len() + chunk.len() > limit {
+            return Err(ProtocolError::TooLarge { what: "message", limit });
+        }
+        self.partial.extend_from_slice(chunk);
+        Ok((lead == LAST).then(|| std::mem::take(&mut self.partial)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_come_together_again(message in prop::collection::vec(any::<u8>(), 0..20_000)) {
+            let mut assembler = Assembler::default();
+            let mut whole = None;
+            for part in parts(&message) {
+                prop_assert!(part.len() <= limits::PART);
+                prop_assert!(whole.is_none());
+                whole = assembler.push(&part, limits::MESSAGE).expect("own parts are well-formed");
+            }
+            prop_assert_eq!(whole, Some(message));
+        }
+    }
+
+    #[test]
+    fn an_endless_message_is_refused_at_the_limit() {
+        let mut assembler = Assembler::default();
+        let part = vec![MORE; limits::PART];
+        let mut taken = 0;
+        let error = loop {
+            match assembler.push(&part, 10_000) {
+                Ok(_) => taken += part.len() - 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(taken <= 10_000);
+        assert_eq!(error, ProtocolError::TooLarge { what: "message", limit: 10_000 });
+    }
+
+    #[test]
+    fn trailing_bytes_are_malformed() {
+        assert_eq!(decode::<u8>("n", &[1, 2]), Err(ProtocolError::Malformed("n")));
+    }
+}

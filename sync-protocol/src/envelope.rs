@@ -1,0 +1,382 @@
+//! Envelopes: sealed change sets and handshakes, as they lie in a space's log.
+//!
+//! An envelope is an array of three byte strings: header, payload, signature. The header is public;
+//! together with the space and the writer, which the session implies, it is what the seal
+//! authenticates and, with the payload, what the author signs.
+
+use ed25519_dalek::SigningKey;
+use minicbor::{Decode, Encode};
+
+use crate::codec::{self, Blob};
+use crate::error::ProtocolError;
+use crate::hash::{self, framed};
+use crate::ids::{AccountId, Commitment, EpochId, Link, LogHead, SpaceId, WriterId};
+use crate::limits;
+use crate::roster::RosterChange;
+use crate::signing::{self, PublicKey};
+
+/// The header version this build writes.
+pub const HEADER_VERSION: u8 = 1;
+/// The one suite so far: MLS exporter, HKDF-SHA256, XChaCha20-Poly1305, Ed25519.
+pub const SUITE: u8 = 1;
+
+/// What an envelope is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Kind {
+    /// A change set: numbered and linked.
+    #[n(0)]
+    Content,
+    /// A space's first entry, or a commit: decides an epoch.
+    #[n(1)]
+    Handshake,
+    /// A signed wish that others commit: leaving, for one.
+    #[n(2)]
+    Intent,
+    /// The newest of a writer and key replaces the one before.
+    #[n(3)]
+    Register,
+    /// Never stored.
+    #[n(4)]
+    Signal,
+}
+
+/// The public header.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Header {
+    /// [`HEADER_VERSION`].
+    #[n(0)]
+    pub version: u8,
+    /// [`SUITE`].
+    #[n(1)]
+    pub suite: u8,
+    /// What it is for.
+    #[n(2)]
+    pub kind: Kind,
+    /// The epoch whose root seals the payload.
+    #[n(3)]
+    pub epoch: EpochId,
+    /// How far in the space's log the author had processed: the index after the last entry seen.
+    #[n(4)]
+    pub cursor: u64,
+    /// Content: the writer's number and chain. The previous link is the one at `seq - 1`; it is
+    /// committed to by `link` and so not carried.
+    #[n(5)]
+    pub chain: Option<Chain>,
+    /// Handshake: the commit header, as signed and authenticated by MLS.
+    #[n(6)]
+    pub commit: Option<Blob>,
+    /// Handshake: the epoch it leads to. Outside the commit header, because it commits to a key
+    /// that depends on that header.
+    #[n(7)]
+    pub child: Option<EpochId>,
+    /// Intent: what is wished.
+    #[n(8)]
+    pub intent: Option<Intent>,
+    /// Register: the key it replaces.
+    #[n(9)]
+    pub register: Option<u32>,
+}
+
+/// A change set's place in its writer's chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Chain {
+    /// From 1, without gaps.
+    #[n(0)]
+    pub seq: u64,
+    /// Commits to the plaintext.
+    #[n(1)]
+    pub commitment: Commitment,
+    /// The chain up to here.
+    #[n(2)]
+    pub link: Link,
+}
+
+/// A signed wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Intent {
+    /// The author's account leaves the space.
+    #[n(0)]
+    Leave,
+}
+
+/// The public part of a commit: all that its validity is judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CommitHeader {
+    /// The epoch it follows; [`EpochId::NONE`] founds the space.
+    #[n(0)]
+    pub parent: EpochId,
+    /// The new epoch's number: 0 founds.
+    #[n(1)]
+    pub number: u64,
+    /// The lowest protocol version a member must understand from here on.
+    #[n(2)]
+    pub min_version: u32,
+    /// What it does to the roster.
+    #[n(3)]
+    pub roster: Vec<RosterChange>,
+    /// The device logs it is judged against: account, number of entries, head.
+    #[n(4)]
+    pub logs: Vec<(AccountId, u64, LogHead)>,
+    /// Final numbers of removed writers; all others of the same device end at zero.
+    #[n(5)]
+    pub cuts: Vec<(WriterId, u64, Link)>,
+    /// Hashes of the intents it carries out.
+    #[n(6)]
+    pub intents: Vec<Blob>,
+    /// The ticket it leaves at the relay.
+    #[n(7)]
+    pub ticket: Option<Blob>,
+}
+
+impl CommitHeader {
+    /// The hash that MLS authenticates with the commit.
+    #[must_use]
+    pub fn hash(bytes: &[u8]) -> [u8; 32] {
+        hash::hash(hash::COMMIT_HEADER, &[bytes])
+    }
+}
+
+/// The id of an epoch: it commits to the space, the parent, the commit and the epoch's root key
+/// (through `key_commitment`, a hash of the root under its own domain).
+#[must_use]
+pub fn epoch_id(
+    space: &SpaceId,
+    parent: &EpochId,
+    commit_header: &[u8],
+    commit_message: &[u8],
+    key_commitment: &[u8; 32],
+) -> EpochId {
+    let parts: [&[u8]; 5] =
+        [space.as_bytes(), parent.as_bytes(), commit_header, commit_message, key_commitment];
+    EpochId::from_bytes(hash::hash(hash::EPOCH, &parts))
+}
+
+/// A sealed envelope. Header fields are readable; who wrote it is only known once
+/// [`verify`](Envelope::verify) or the link chain says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The parsed header.
+    pub header: Header,
+    header_bytes: Vec<u8>,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// What the seal authenticates beside the payload.
+#[must_use]
+pub fn aad(space: &SpaceId, writer: &WriterId, header: &[u8]) -> Vec<u8> {
+    framed(hash::ENVELOPE_AAD, &[space.as_bytes(), &writer.to_bytes(), header])
+}
+
+impl Envelope {
+    /// Signs a sealed payload. `payload` must have been sealed with [`aad`] over `header`'s
+    /// encoding.
+    #[must_use]
+    pub fn sign(
+        space: &SpaceId,
+        writer: &WriterId,
+        header: Header,
+        payload: Vec<u8>,
+        key: &SigningKey,
+    ) -> Self {
+        let header_bytes = codec::encode(&header);
+        let parts: [&[u8]; 4] = [space.as_bytes(), &writer.to_bytes(), &header_bytes, &payload];
+        let signature = signing::sign(key, hash::ENVELOPE, &parts).to_vec();
+        Self { header, header_bytes, payload, signature }
+    }
+
+    /// Parses an envelope and checks its shape and sizes, not its signature.
+    ///
+    /// # Errors
+    /// `Malformed`, `TooLarge` or `Unsupported`.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ProtocolError> {
+        let too_large = ProtocolError::TooLarge {
+            what: "envelope",
+            limit: limits::ENVELOPE_HANDSHAKE,
+        };
+        if bytes.len() > limits::ENVELOPE_HANDSHAKE {
+            return Err(too_large);
+        }
+        let mut d = minicbor::Decoder::new(bytes);
+        let malformed = |_| ProtocolError::Malformed("envelope");
+        if d.array().map_err(malformed)? != Some(3) {
+            return Err(ProtocolError::Malformed("envelope"));
+        }
+        let header_bytes = d.bytes().map_err(malformed)?;
+        let payload = d.bytes().map_err(malformed)?;
+        let signature = d.bytes().map_err(malformed)?;
+        if d.position() != bytes.len() || signature.len() != signing::SIGNATURE {
+            return Err(ProtocolError::Malformed("envelope"));
+        }
+        let header = parse_header(header_bytes)?;
+        let limit = header.kind.limit();
+        if bytes.len() > limit {
+            return Err(ProtocolError::TooLarge { what: "envelope", limit });
+        }
+        Ok(Self {
+            header,
+            header_bytes: header_bytes.to_vec(),
+            payload: payload.to_vec(),
+            signature: signature.to_vec(),
+        })
+    }
+
+    /// The bytes that travel and are stored.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let size = self.header_bytes.len() + self.payload.len() + self.signature.len() + 16;
+        let mut e = minicbor::Encoder::new(Vec::with_capacity(size));
+        let written = e
+            .array(3)
+            .and_then(|e| e.bytes(&self.header_bytes))
+            .and_then(|e| e.bytes(&self.payload))
+            .and_then(|e| e.bytes(&self.signature));
+        written.expect("encoding into a vector cannot fail");
+        e.into_writer()
+    }
+
+    /// Whether `key` signed exactly this, as this writer, for this space.
+    ///
+    /// # Errors
+    /// `BadSignature`.
+    pub fn verify(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        key: &PublicKey,
+    ) -> Result<(), ProtocolError> {
+        let writer = writer.to_bytes();
+        let parts: [&[u8]; 4] = [space.as_bytes(), &writer, &self.header_bytes, &self.payload];
+        signing::verify("envelope", key, hash::ENVELOPE, &parts, &self.signature)
+    }
+
+    /// The sealed payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The header as received.
+    #[must_use]
+    pub fn header_bytes(&self) -> &[u8] {
+        &self.header_bytes
+    }
+
+    /// The commit header of a handshake.
+    ///
+    /// # Errors
+    /// `Malformed` if there is none or it does not parse.
+    pub fn commit(&self) -> Result<CommitHeader, ProtocolError> {
+        let bytes = self.header.commit.as_ref().ok_or(ProtocolError::Malformed("commit header"))?;
+        codec::decode("commit header", bytes.as_slice())
+    }
+
+    /// The hash that names an intent in the commit that carries it out.
+    #[must_use]
+    pub fn intent_hash(&self, space: &SpaceId, writer: &WriterId) -> [u8; 32] {
+        hash::hash(hash::INTENT, &[space.as_bytes(), &writer.to_bytes(), &self.header_bytes])
+    }
+}
+
+impl Kind {
+    /// The largest envelope of this kind.
+    #[must_use]
+    pub fn limit(self) -> usize {
+        match self {
+            Self::Content | Self::Register => limits::ENVELOPE_CONTENT,
+            Self::Handshake => limits::ENVELOPE_HANDSHAKE,
+            Self::Intent | Self::Signal => limits::ENVELOPE_SIGNAL,
+        }
+    }
+}
+
+fn parse_header(bytes: &[u8]) -> Result<Header, ProtocolError> {
+    let header: Header = codec::decode("envelope header", bytes)?;
+    if header.version != HEADER_VERSION {
+        let version = u64::from(header.version);
+        return Err(ProtocolError::Unsupported { what: "envelope", version });
+    }
+    if header.suite != SUITE {
+        let version = u64::from(header.suite);
+        return Err(ProtocolError::Unsupported { what: "suite", version });
+    }
+    let fits = match header.kind {
+        Kind::Content => header.chain.is_some_and(|chain| chain.seq > 0),
+        Kind::Handshake => header.commit.is_some() && header.child.is_some(),
+        Kind::Intent => header.intent.is_some(),
+        Kind::Register => header.register.is_some(),
+        Kind::Signal => header.chain.is_none(),
+    };
+    if fits { Ok(header) } else { Err(ProtocolError::Malformed("envelope header")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::DeviceId;
+
+    fn sample() -> (SpaceId, WriterId, SigningKey, Envelope) {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let device = DeviceId::of_signing_key(&key.verifying_key().to_bytes());
+        let writer = WriterId { device, incarnation: 4 };
+        let space = SpaceId::from_bytes([5; 32]);
+        let commitment = Commitment::from_bytes([6; 32]);
+        let chain =
+            Chain { seq: 1, commitment, link: Link::START.next(&writer, 1, &commitment) };
+        let header = Header {
+            version: HEADER_VERSION,
+            suite: SUITE,
+            kind: Kind::Content,
+            epoch: EpochId::from_bytes([7; 32]),
+            cursor: 300,
+            chain: Some(chain),
+            commit: None,
+            child: None,
+            intent: None,
+            register: None,
+        };
+        let envelope = Envelope::sign(&space, &writer, header, vec![1; 300], &key);
+        (space, writer, key, envelope)
+    }
+
+    #[test]
+    fn no_single_bit_can_be_altered() {
+        let (space, writer, key, envelope) = sample();
+        let public = key.verifying_key().to_bytes();
+        let bytes = envelope.to_bytes();
+        assert_eq!(Envelope::parse(&bytes).as_ref(), Ok(&envelope));
+        for bit in 0..bytes.len() * 8 {
+            let mut altered = bytes.clone();
+            altered[bit / 8] ^= 1 << (bit % 8);
+            let good = Envelope::parse(&altered)
+                .is_ok_and(|envelope| envelope.verify(&space, &writer, &public).is_ok());
+            assert!(!good, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_belongs_to_its_space_and_writer() {
+        let (space, writer, key, envelope) = sample();
+        let public = key.verifying_key().to_bytes();
+        assert_eq!(envelope.verify(&space, &writer, &public), Ok(()));
+        let elsewhere = SpaceId::from_bytes([9; 32]);
+        assert!(envelope.verify(&elsewhere, &writer, &public).is_err());
+        let again = WriterId { incarnation: 5, ..writer };
+        assert!(envelope.verify(&space, &again, &public).is_err());
+    }
+
+    #[test]
+    fn truncations_and_unknown_versions_are_errors() {
+        let (_, _, _, envelope) = sample();
+        let bytes = envelope.to_bytes();
+        for end in 0..bytes.len() {
+            assert!(Envelope::parse(&bytes[..end]).is_err());
+        }
+        let header = Header { version: 9, ..envelope.header };
+        let error = parse_header(&codec::encode(&header));
+        assert_eq!(error, Err(ProtocolError::Unsupported { what: "envelope", version: 9 }));
+    }
+}

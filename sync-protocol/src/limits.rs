@@ -1,0 +1,65 @@
+//! Every limit of the protocol, in one place. Sizes are bytes unless the name says otherwise.
+
+/// The protocol version this build speaks.
+pub const VERSION: u32 = 1;
+/// The oldest protocol version this build understands.
+pub const MIN_VERSION: u32 = 1;
+
+/// A WebSocket message: larger protocol messages travel in parts (`docs/protocol.md`, "Parts").
+pub const PART: usize = 4096;
+/// A whole message before a session is authenticated.
+pub const MESSAGE_UNAUTHENTICATED: usize = 64 * 1024;
+/// A whole message in an authenticated session.
+pub const MESSAGE: usize = 1024 * 1024;
+
+/// A sealed change set.
+pub const ENVELOPE_CONTENT: usize = 256 * 1024;
+/// A sealed handshake with its public header.
+pub const ENVELOPE_HANDSHAKE: usize = 512 * 1024;
+/// A signal: never stored.
+pub const ENVELOPE_SIGNAL: usize = 4096;
+/// Envelopes in one push.
+pub const PUSH_ENVELOPES: usize = 256;
+
+/// A change set once opened and decompressed.
+pub const CHANGE_SET: usize = 1024 * 1024;
+/// Items (document and changes) in one change set.
+pub const CHANGE_SET_ITEMS: usize = 256;
+/// Changes in one change set, over all its items.
+pub const CHANGE_SET_CHANGES: usize = 4096;
+/// A document's name.
+pub const DOCUMENT_NAME: usize = 128;
+
+/// A device log entry.
+pub const LOG_ENTRY: usize = 2048;
+/// Entries in a device log.
+pub const LOG_ENTRIES: usize = 1024;
+/// Active devices of an account.
+pub const DEVICES: usize = 10;
+/// An address as typed.
+pub const ADDRESS: usize = 64;
+
+/// Leaves in a space's group.
+pub const LEAVES: usize = 256;
+/// A key package.
+pub const KEY_PACKAGE: usize = 4096;
+/// Key packages kept for a device.
+pub const KEY_PACKAGES: usize = 100;
+/// Key packages in one publication.
+pub const KEY_PACKAGES_PUT: usize = 50;
+
+/// An item in a device's inbox.
+pub const INBOX_ITEM: usize = 512 * 1024;
+/// Items waiting in a device's inbox.
+pub const INBOX_ITEMS: usize = 4096;
+
+/// What a relay sends a device before the device grants more credit.
+pub const WINDOW: usize = 512 * 1024;
+/// One chunk of a catch-up.
+pub const CHUNK: usize = 32 * 1024;
+/// Spaces a device may name as lagging when it reconnects.
+pub const LAGGING_SPACES: usize = 256;
+/// An opaque cursor.
+pub const CURSOR: usize = 64;
+/// How far a device's claimed time may lie before the relay's entry time is used instead, in ms.
+pub const CLOCK_AHEAD_MS: u64 = 5 * 60 * 1000;
