@@ -139,18 +139,17 @@ impl CommitHeader {
     }
 }
 
-/// The id of an epoch: it commits to the space, the parent, the commit and the epoch's root key
-/// (through `key_commitment`, a hash of the root under its own domain).
+/// The id of an epoch: it commits to the space, the parent, the commit header and the epoch's root
+/// key (through `key_commitment`, a hash of the root under its own domain). The root depends on the
+/// whole commit, so the id does too; and whoever is given a root can check it against the log.
 #[must_use]
 pub fn epoch_id(
     space: &SpaceId,
     parent: &EpochId,
     commit_header: &[u8],
-    commit_message: &[u8],
     key_commitment: &[u8; 32],
 ) -> EpochId {
-    let parts: [&[u8]; 5] =
-        [space.as_bytes(), parent.as_bytes(), commit_header, commit_message, key_commitment];
+    let parts: [&[u8]; 4] = [space.as_bytes(), parent.as_bytes(), commit_header, key_commitment];
     EpochId::from_bytes(hash::hash(hash::EPOCH, &parts))
 }
 

@@ -63,3 +63,36 @@ pub const LAGGING_SPACES: usize = 256;
 pub const CURSOR: usize = 64;
 /// How far a device's claimed time may lie before the relay's entry time is used instead, in ms.
 pub const CLOCK_AHEAD_MS: u64 = 5 * 60 * 1000;
+
+/// A raw change inside a change set.
+pub const CHANGE: usize = CHANGE_SET;
+/// Operations in one change.
+pub const CHANGE_OPS: usize = 128 * 1024;
+/// Operations a change may hold beyond one for each of its bytes, deletions not counted.
+pub const CHANGE_OPS_SPARE: usize = 1024;
+/// Dependencies of one change.
+pub const CHANGE_DEPENDENCIES: usize = 1024;
+/// Actors one change may name.
+pub const CHANGE_ACTORS: usize = 1024;
+/// The highest operation number, and sequence number, in a document.
+pub const DOCUMENT_OPS: usize = 1 << 30;
+/// How deep a document's objects nest.
+pub const DOCUMENT_DEPTH: usize = 64;
+/// One entry of a typed document.
+pub const DOCUMENT_ENTRY: usize = 64 * 1024;
+/// A key in a document.
+pub const DOCUMENT_KEY: usize = 256;
+/// A counter's first value, either way: what JavaScript counts exactly.
+pub const COUNTER: u64 = 1 << 53;
+/// One increment, either way: no [`DOCUMENT_OPS`] of them can overflow.
+pub const COUNTER_STEP: u64 = (1 << 32) - 1;
+/// One local edit: what a change set has room for whatever its form.
+pub const EDIT: usize = 96 * 1024;
+/// A document file to import.
+pub const DOCUMENT_IMPORT: usize = 16 * 1024 * 1024;
+/// Changes of one writer that wait for their dependencies in one document.
+pub const WAITING_CHANGES: usize = 1024;
+/// Bytes of one writer's changes that wait in one document.
+pub const WAITING_BYTES: usize = CHANGE_SET;
+/// Refused changes of one writer that a document remembers.
+pub const REFUSED_CHANGES: usize = 64;

@@ -1,0 +1,269 @@
+//! What people were promised: every command that was acknowledged, and those of which nobody knows,
+//! because the device lost its power before the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sync_core::api::{Member, Response, Space};
+use sync_core::document::{AppOp, OrderKey};
+use sync_core::{Command, Failure};
+use sync_protocol::address::Address;
+use sync_protocol::{AccountId, SpaceId};
+
+use crate::device::Asked;
+
+/// Somebody in a world.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// How others reach them.
+    pub address: Address,
+    /// What they are called.
+    pub name: String,
+    /// Their account, once founded.
+    pub account: Option<AccountId>,
+}
+
+/// A value that people changed: what was acknowledged last, and what was asked for after it and
+/// never answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome<T> {
+    last: T,
+    maybe: Vec<T>,
+}
+
+impl<T: PartialEq> Outcome<T> {
+    /// A value that was acknowledged.
+    pub fn of(value: T) -> Self {
+        Self { last: value, maybe: Vec::new() }
+    }
+
+    fn settle(&mut self, value: T) {
+        *self = Self::of(value);
+    }
+
+    /// Whether this is a value it may have.
+    pub fn allows(&self, value: &T) -> bool {
+        self.last == *value || self.maybe.contains(value)
+    }
+}
+
+/// A message that was acknowledged.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The device it was written on.
+    pub device: usize,
+    /// How many messages were acknowledged in this world before it.
+    pub number: u64,
+    /// Its text.
+    pub text: Outcome<String>,
+    /// Whether it was deleted.
+    pub deleted: Outcome<bool>,
+    /// What it answers.
+    pub reply_to: Option<OrderKey>,
+    /// What its author knew.
+    pub asked: Asked,
+    /// Whether its author was told that it is stored.
+    pub stored: bool,
+    /// Whether somebody else showed it.
+    pub shown: bool,
+}
+
+/// What is known of a conversation's members.
+#[derive(Clone, Debug, Default)]
+pub struct Company {
+    /// Those who were there from the start, or added with all history.
+    pub whole: BTreeSet<AccountId>,
+    /// Those somebody tried to add without history.
+    pub partial: BTreeSet<AccountId>,
+    /// Those somebody tried to remove, and those who tried to leave.
+    pub removed: BTreeSet<AccountId>,
+    /// How often somebody tried to add each.
+    pub adds: BTreeMap<AccountId, u32>,
+}
+
+/// A counter that many people count up.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// By account: acknowledged.
+    pub counted: BTreeMap<AccountId, u64>,
+    /// Asked for and never answered.
+    pub maybe: u64,
+}
+
+/// Everything promised in a world.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// Everybody.
+    pub people: Vec<Person>,
+    /// Messages by conversation and key.
+    pub written: BTreeMap<(SpaceId, OrderKey), Written>,
+    /// Texts of which nobody knows whether they were written.
+    pub doubtful: BTreeSet<String>,
+    /// Conversations.
+    pub companies: BTreeMap<SpaceId, Company>,
+    /// Who founded each conversation.
+    pub founders: BTreeMap<SpaceId, AccountId>,
+    /// Conversations whose counter somebody began.
+    pub begun: BTreeSet<SpaceId>,
+    /// Settings by device and key; `Null` for one that was taken away.
+    pub settings: BTreeMap<(usize, String), Outcome<Value>>,
+    /// Counters by conversation.
+    pub tallies: BTreeMap<SpaceId, Tally>,
+    /// Reactions by message and account.
+    pub reactions: BTreeMap<(SpaceId, OrderKey, AccountId), Outcome<Option<String>>>,
+}
+
+impl Book {
+    /// The account of whoever has this address.
+    #[must_use]
+    pub fn account_at(&self, address: &Address) -> Option<AccountId> {
+        self.people.iter().find(|person| person.address == *address)?.account
+    }
+
+    /// The account of whoever uses a device of this person.
+    #[must_use]
+    pub fn account_of(&self, person: usize) -> Option<AccountId> {
+        self.people.get(person)?.account
+    }
+
+    /// Takes note of what somebody is about to ask for: what counts even if no answer comes.
+    pub fn attempted(&mut self, person: usize, command: &Command) {
+        match command {
+            Command::AddMember { conversation, address, share_history } => {
+                let Some(account) = self.account_at(address) else { return };
+                let company = self.companies.entry(*conversation).or_default();
+                *company.adds.entry(account).or_default() += 1;
+                let side =
+                    if *share_history { &mut company.whole } else { &mut company.partial };
+                side.insert(account);
+            }
+            Command::RemoveMember { conversation, member } => {
+                let account = match member {
+                    Member::Account(account) => Some(*account),
+                    Member::Address(address) => self.account_at(address),
+                };
+                self.companies.entry(*conversation).or_default().removed.extend(account);
+            }
+            Command::Leave { conversation } => {
+                let account = self.account_of(person);
+                self.companies.entry(*conversation).or_default().removed.extend(account);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of an answer.
+    pub fn answered(
+        &mut self,
+        (device, person): (usize, usize),
+        asked: &Asked,
+        answer: &Result<Response, Failure>,
+    ) {
+        let Ok(response) = answer else { return };
+        let account = self.account_of(person);
+        match (&asked.command, response) {
+            (Command::CreateAccount { .. }, Response::Account(new)) => {
+                if let Some(person) = self.people.get_mut(person) {
+                    person.account = Some(new.account);
+                }
+            }
+            (Command::CreateConversation { members, .. }, Response::Conversation(space)) => {
+                let others: Vec<_> =
+                    members.iter().filter_map(|address| self.account_at(address)).collect();
+                self.founders.extend(account.map(|account| (*space, account)));
+                let company = self.companies.entry(*space).or_default();
+                company.whole.extend(account.into_iter().chain(others.iter().copied()));
+                company.adds.extend(others.into_iter().map(|other| (other, 1)));
+            }
+            (Command::SendMessage { conversation, text, reply_to }, Response::Message(key)) => {
+                let written = Written {
+                    device,
+                    number: self.written.len() as u64,
+                    text: Outcome::of(text.clone()),
+                    deleted: Outcome::of(false),
+                    reply_to: *reply_to,
+                    asked: asked.clone(),
+                    stored: false,
+                    shown: false,
+                };
+                self.written.insert((*conversation, *key), written);
+            }
+            _ => self.changed(device, account, &asked.command),
+        }
+    }
+
+    fn changed(&mut self, device: usize, account: Option<AccountId>, command: &Command) {
+        match command {
+            Command::EditMessage { conversation, message, text } => {
+                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.text.settle(text.clone());
+                }
+            }
+            Command::DeleteMessage { conversation, message } => {
+                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.deleted.settle(true);
+                }
+            }
+            Command::React { conversation, message, emoji } => {
+                let Some(account) = account else { return };
+                let outcome = Outcome::of(emoji.clone());
+                self.reactions.insert((*conversation, *message, account), outcome);
+            }
+            Command::SetSetting { key, value } => {
+                self.settings.insert((device, key.clone()), Outcome::of(value.clone()));
+            }
+            Command::ChangeDocument { space: Space::Conversation(space), ops, .. } => {
+                let counted = counted(ops);
+                if let Some(account) = account.filter(|_| counted > 0) {
+                    let tally = self.tallies.entry(*space).or_default();
+                    *tally.counted.entry(account).or_default() += counted;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The device lost its power, or the store failed, before this was answered: it may have
+    /// happened or not.
+    pub fn unanswered(&mut self, device: usize, person: usize, asked: &Asked) {
+        match &asked.command {
+            Command::SendMessage { text, .. } => {
+                self.doubtful.insert(text.clone());
+            }
+            Command::EditMessage { conversation, message, text } => {
+                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.text.maybe.push(text.clone());
+                }
+            }
+            Command::DeleteMessage { conversation, message } => {
+                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.deleted.maybe.push(true);
+                }
+            }
+            Command::React { conversation, message, emoji } => {
+                let Some(account) = self.account_of(person) else { return };
+                let key = (*conversation, *message, account);
+                let outcome = self.reactions.entry(key).or_insert_with(|| Outcome::of(None));
+                outcome.maybe.push(emoji.clone());
+            }
+            Command::SetSetting { key, value } => {
+                let key = (device, key.clone());
+                let outcome = self.settings.entry(key).or_insert_with(|| Outcome::of(Value::Null));
+                outcome.maybe.push(value.clone());
+            }
+            Command::ChangeDocument { space: Space::Conversation(space), ops, .. } => {
+                self.tallies.entry(*space).or_default().maybe += counted(ops);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How much these operations count up.
+fn counted(ops: &[AppOp]) -> u64 {
+    let amounts = ops.iter().map(|op| match op {
+        AppOp::Increment { by, .. } => u64::try_from(*by).unwrap_or_default(),
+        _ => 0,
+    });
+    amounts.sum()
+}

@@ -1,0 +1,216 @@
+//! One installation in a world: an engine, its disk, its clock, and what its user saw last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync_core::api::{ConversationView, Digest, MessageView, Progress, Response, Status};
+use sync_core::document::OrderKey;
+use sync_core::{Command, CommandId, Engine, Failure};
+use sync_protocol::{AccountId, SpaceId};
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::network::ConnectionId;
+use crate::violation::{Invariant, Violation};
+
+/// A command on its way, with what its user knew when giving it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What was asked.
+    pub command: Command,
+    /// Members of the conversation as shown.
+    pub members: BTreeSet<AccountId>,
+    /// Former members of the conversation, as shown.
+    pub gone: BTreeSet<AccountId>,
+    /// Messages of the conversation as shown.
+    pub seen: Vec<OrderKey>,
+}
+
+/// What a device showed its user.
+#[derive(Clone, Debug, Default)]
+pub struct Screen {
+    /// The list of conversations.
+    pub conversations: BTreeMap<SpaceId, ConversationView>,
+    /// Everybody ever shown as a member.
+    pub ever: BTreeMap<SpaceId, BTreeSet<AccountId>>,
+    /// The newest page of each conversation.
+    pub pages: BTreeMap<SpaceId, Vec<MessageView>>,
+    /// How far each message had come.
+    progress: BTreeMap<(SpaceId, OrderKey), Receipts>,
+    /// The fingerprint of each space.
+    digests: BTreeMap<SpaceId, Digest>,
+    /// The newest status.
+    pub status: Status,
+}
+
+#[derive(Clone, Debug)]
+struct Receipts {
+    status: Progress,
+    delivered: BTreeSet<AccountId>,
+    read: BTreeSet<AccountId>,
+}
+
+/// One installation.
+#[derive(Debug)]
+pub struct Device {
+    /// Whose, by the world's number.
+    pub person: usize,
+    /// The engine, while it runs.
+    pub engine: Option<Engine>,
+    /// Which run of the engine this is: what was planned for another one is void.
+    pub life: u64,
+    /// Its store.
+    pub disk: Disk,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its socket.
+    pub connection: Option<ConnectionId>,
+    /// Whether the relay confirmed on this connection that all is delivered.
+    pub confirmed: bool,
+    /// Whether the network reaches it.
+    pub reachable: bool,
+    /// Which of its wishes to be woken holds.
+    pub wake: u64,
+    /// When the last batch is durable.
+    pub synced_ms: u64,
+    /// Commands on their way.
+    pub asked: BTreeMap<CommandId, Asked>,
+    /// Answers that a test waits for.
+    pub answers: BTreeMap<CommandId, Result<Response, Failure>>,
+    /// What its user saw.
+    pub screen: Screen,
+    /// Whether it was taken out of the world for good.
+    pub retired: bool,
+    commands: CommandId,
+}
+
+impl Device {
+    /// A device that was never switched on.
+    #[must_use]
+    pub fn new(person: usize, disk: Disk) -> Self {
+        Self {
+            person,
+            engine: None,
+            life: 0,
+            disk,
+            clock: Clock::default(),
+            connection: None,
+            confirmed: false,
+            reachable: true,
+            wake: 0,
+            synced_ms: 0,
+            asked: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            screen: Screen::default(),
+            retired: false,
+            commands: 0,
+        }
+    }
+
+    /// A number for the next command.
+    pub fn next_command(&mut self) -> CommandId {
+        self.commands += 1;
+        self.commands
+    }
+
+    /// What a user of this device knows when giving a command.
+    #[must_use]
+    pub fn asked(&self, command: Command) -> Asked {
+        let space = conversation(&command);
+        let view = space.and_then(|space| self.screen.conversations.get(&space));
+        let members: BTreeSet<_> = view
+            .map(|view| view.members.iter().map(|member| member.account).collect())
+            .unwrap_or_default();
+        let ever = space.and_then(|space| self.screen.ever.get(&space));
+        let gone = ever.map(|ever| ever.difference(&members).copied().collect());
+        let page = space.and_then(|space| self.screen.pages.get(&space));
+        let seen = page.map(|page| page.iter().map(|view| view.message).collect());
+        Asked { command, members, gone: gone.unwrap_or_default(), seen: seen.unwrap_or_default() }
+    }
+}
+
+impl Screen {
+    /// Shows the list of conversations.
+    pub fn list(&mut self, views: &[ConversationView]) {
+        for view in views {
+            let ever = self.ever.entry(view.conversation).or_default();
+            ever.extend(view.members.iter().map(|member| member.account));
+            self.conversations.insert(view.conversation, view.clone());
+        }
+    }
+
+    /// Shows a page of messages.
+    ///
+    /// # Errors
+    /// `Forward` if a receipt or tick went back.
+    pub fn page(&mut self, space: SpaceId, page: &[MessageView]) -> Result<(), Violation> {
+        for view in page {
+            let now = Receipts {
+                status: view.status,
+                delivered: view.delivered.clone(),
+                read: view.read.clone(),
+            };
+            let before = self.progress.insert((space, view.message), now);
+            let Some(before) = before else { continue };
+            let back = view.status < before.status
+                || !view.delivered.is_superset(&before.delivered)
+                || !view.read.is_superset(&before.read);
+            if back {
+                let detail = format!("{before:?} of {:?} went back to {view:?}", view.message);
+                return Err(Violation::new(Invariant::Forward, detail));
+            }
+        }
+        self.pages.insert(space, page.to_vec());
+        Ok(())
+    }
+
+    /// Takes note of a space's fingerprint.
+    ///
+    /// # Errors
+    /// `Forward` if a writer's number went back.
+    pub fn digest(&mut self, space: SpaceId, digest: &Digest) -> Result<(), Violation> {
+        let Some(before) = self.digests.insert(space, digest.clone()) else { return Ok(()) };
+        for (writer, (seq, link)) in &before.frontier {
+            let now = digest.frontier.get(writer);
+            if now.is_none_or(|(now, other)| now < seq || (now == seq && other != link)) {
+                let detail = format!("the frontier of {space:?} went back for {writer:?}");
+                return Err(Violation::new(Invariant::Forward, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The power went: what was shown may not have been durable.
+    pub fn crashed(&mut self) {
+        self.progress.clear();
+        self.digests.clear();
+        self.status = Status::default();
+    }
+}
+
+/// The conversation a command is about, if it is about one.
+#[must_use]
+pub fn conversation(command: &Command) -> Option<SpaceId> {
+    match command {
+        Command::AddMember { conversation, .. }
+        | Command::RemoveMember { conversation, .. }
+        | Command::SetRole { conversation, .. }
+        | Command::SetTitle { conversation, .. }
+        | Command::Leave { conversation }
+        | Command::MarkRead { conversation, .. }
+        | Command::SendMessage { conversation, .. }
+        | Command::EditMessage { conversation, .. }
+        | Command::DeleteMessage { conversation, .. }
+        | Command::React { conversation, .. }
+        | Command::ListMessages { conversation, .. }
+        | Command::Typing { conversation } => Some(*conversation),
+        Command::ChangeDocument { space, .. }
+        | Command::ReadDocument { space, .. }
+        | Command::ExportDocument { space, .. }
+        | Command::ImportDocument { space, .. }
+        | Command::Digest { space } => match space {
+            sync_core::api::Space::Conversation(space) => Some(*space),
+            sync_core::api::Space::Account => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,147 @@
+//! Any two devices that have the same entries show the same state, in the same order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync_core::api::{Digest, MessageView};
+use sync_core::document::OrderKey;
+use sync_protocol::roster::Role;
+use sync_protocol::{AccountId, DeviceId, SpaceId};
+
+use super::{conversations, members, places, reads_all};
+use crate::book::Book;
+use crate::violation::{Invariant, Violation};
+use crate::world::Seen;
+
+pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
+    for space in conversations(seen) {
+        let group = members(seen, space);
+        same_company(&group, seen, space)?;
+        let (whole, partial): (Vec<&Seen>, Vec<&Seen>) =
+            group.iter().partition(|seen| reads_all(book, seen, space));
+        for pair in whole.windows(2) {
+            same_whole(pair[0], pair[1], space)?;
+        }
+        let reference = whole.first().or(partial.first());
+        for other in &partial {
+            if let Some(reference) = reference {
+                same_in_common(reference, other, space)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Everybody names the same title and members, and everybody named is there.
+fn same_company(group: &[&Seen], seen: &[Seen], space: SpaceId) -> Result<(), Violation> {
+    let mut first: Option<(usize, String, BTreeMap<AccountId, Role>)> = None;
+    for one in group {
+        let view = &one.conversations[&space];
+        let roster: BTreeMap<_, _> =
+            view.members.iter().map(|member| (member.account, member.role)).collect();
+        let named = |seen: &&Seen| roster.contains_key(&seen.account);
+        for other in seen.iter().filter(named) {
+            if !group.iter().any(|member| member.device == other.device) {
+                let detail = format!(
+                    "device {} has {} as a member of {space:?}, which does not know",
+                    one.device, other.device
+                );
+                return Err(Violation::new(Invariant::Equal, detail));
+            }
+        }
+        if !roster.contains_key(&one.account) {
+            let detail = format!("device {} is no member of its own {space:?}", one.device);
+            return Err(Violation::new(Invariant::Equal, detail));
+        }
+        match &first {
+            None => first = Some((one.device, view.title.clone(), roster)),
+            Some((device, title, known)) if *title != view.title || *known != roster => {
+                let detail = format!(
+                    "{space:?} is {title:?} {known:?} on {device}, {:?} {roster:?} on {}",
+                    view.title, one.device
+                );
+                return Err(Violation::new(Invariant::Equal, detail));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Those who may read everything show exactly the same.
+fn same_whole(one: &Seen, other: &Seen, space: SpaceId) -> Result<(), Violation> {
+    let (first, second) = (&one.messages[&space], &other.messages[&space]);
+    let keys = |page: &[MessageView]| page.iter().map(|view| view.message).collect::<Vec<_>>();
+    if keys(first) != keys(second) {
+        let (a, b): (BTreeSet<_>, BTreeSet<_>) =
+            (keys(first).into_iter().collect(), keys(second).into_iter().collect());
+        let only: Vec<_> = a.symmetric_difference(&b).collect();
+        return Err(differ(one, other, space, &format!("messages or their order, {only:?}")));
+    }
+    same_in_common(one, other, space)?;
+    let (first, second) = (one.digests.get(&space), other.digests.get(&space));
+    if first == second { Ok(()) } else { Err(differ(one, other, space, &apart(first, second))) }
+}
+
+/// In what two fingerprints differ.
+fn apart(one: Option<&Digest>, other: Option<&Digest>) -> String {
+    let Some((one, other)) = one.zip(other) else { return "one has none".into() };
+    if one.frontier != other.frontier {
+        return format!("frontiers {:?} and {:?}", one.frontier, other.frontier);
+    }
+    let names: BTreeSet<_> = one.documents.keys().chain(other.documents.keys()).collect();
+    let unequal = |name: &&&String| one.documents.get(**name) != other.documents.get(**name);
+    match names.iter().find(unequal) {
+        Some(name) => {
+            let (a, b) = (one.documents.get(*name), other.documents.get(*name));
+            format!("document {name}: {a:?} and {b:?}")
+        }
+        None => "views".into(),
+    }
+}
+
+/// What both may read, both show alike and in one order.
+fn same_in_common(one: &Seen, other: &Seen, space: SpaceId) -> Result<(), Violation> {
+    let (first, second) = (&one.messages[&space], &other.messages[&space]);
+    let here = places(second);
+    let mut last = None;
+    for view in first {
+        let Some(place) = here.get(&view.message).copied() else { continue };
+        if last.is_some_and(|last| last > place) {
+            return Err(differ(one, other, space, "the order of messages"));
+        }
+        last = Some(place);
+        if face(view) != face(&second[place]) {
+            let what = format!("{:?} and {:?}", face(view), face(&second[place]));
+            return Err(differ(one, other, space, &what));
+        }
+    }
+    Ok(())
+}
+
+type Face<'a> = (
+    OrderKey,
+    (AccountId, DeviceId),
+    &'a str,
+    u64,
+    Option<OrderKey>,
+    (bool, bool),
+    &'a BTreeMap<AccountId, String>,
+);
+
+/// What a message shows to everybody alike: all but its receipts.
+fn face(view: &MessageView) -> Face<'_> {
+    (
+        view.message,
+        (view.author, view.device),
+        &view.text,
+        view.at_ms,
+        view.reply_to,
+        (view.edited, view.deleted),
+        &view.reactions,
+    )
+}
+
+fn differ(one: &Seen, other: &Seen, space: SpaceId, what: &str) -> Violation {
+    let detail = format!("devices {} and {} differ in {space:?}: {what}", one.device, other.device);
+    Violation::new(Invariant::Equal, detail)
+}

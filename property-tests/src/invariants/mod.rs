@@ -1,0 +1,68 @@
+//! What must hold once a world has healed and come to rest, whatever happened before.
+
+mod equal;
+mod kept;
+mod ordered;
+mod removed;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync_core::api::MessageView;
+use sync_core::document::OrderKey;
+use sync_protocol::SpaceId;
+
+use crate::MARK;
+use crate::book::Book;
+use crate::relay_store::RelayStore;
+use crate::violation::{Invariant, Violation};
+use crate::world::Seen;
+
+/// Holds what everybody sees against what everybody was promised.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn check(book: &Book, seen: &[Seen], store: Option<&RelayStore>) -> Result<(), Violation> {
+    equal::check(book, seen)?;
+    kept::check(book, seen)?;
+    ordered::check(book, seen)?;
+    removed::check(book, seen)?;
+    sealed(store)
+}
+
+/// The relay's store holds no plaintext. Addresses are the one thing it knows.
+fn sealed(store: Option<&RelayStore>) -> Result<(), Violation> {
+    match store.and_then(|store| store.holds(MARK.as_bytes())) {
+        Some(table) => {
+            let detail = format!("the relay's {table:?} hold a plaintext");
+            Err(Violation::new(Invariant::Sealed, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+/// All conversations that somebody shows.
+fn conversations(seen: &[Seen]) -> BTreeSet<SpaceId> {
+    seen.iter().flat_map(|seen| seen.conversations.keys().copied()).collect()
+}
+
+/// Those who show themselves as members.
+fn members(seen: &[Seen], space: SpaceId) -> Vec<&Seen> {
+    let active = |seen: &&Seen| seen.conversations.get(&space).is_some_and(|view| view.active);
+    seen.iter().filter(active).collect()
+}
+
+/// Whether somebody may read everything in a conversation.
+fn reads_all(book: &Book, seen: &Seen, space: SpaceId) -> bool {
+    book.companies.get(&space).is_some_and(|company| {
+        let account = &seen.account;
+        company.whole.contains(account)
+            && !company.partial.contains(account)
+            && !company.removed.contains(account)
+            && company.adds.get(account).is_none_or(|adds| *adds <= 1)
+    })
+}
+
+/// Where each message stands on a screen.
+fn places(page: &[MessageView]) -> BTreeMap<OrderKey, usize> {
+    page.iter().enumerate().map(|(place, view)| (view.message, place)).collect()
+}

@@ -1,0 +1,142 @@
+//! What kind of world a seed makes: how many people, how long, and what goes wrong in it.
+
+use crate::chance::Chance;
+use crate::disk::DiskFault;
+use crate::relay_store::RelayFault;
+
+/// Random decisions in a world of the ordinary suite.
+const DECISIONS: u64 = 90;
+
+/// What goes wrong. A weight is a share among all decisions; 0 turns the thing off. Each seed turns
+/// some off, since faults that always come together hide each other's bugs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Weight: a device loses its power and comes back.
+    pub device_crash: u64,
+    /// A device crashes between two outputs, once in so many.
+    pub output_crash: u64,
+    /// Weight: the relay loses its power and comes back.
+    pub relay_crash: u64,
+    /// Weight: a connection breaks, and each side learns of it in its own time.
+    pub cut: u64,
+    /// Weight: a device reaches nobody for a while.
+    pub partition: u64,
+    /// Weight: a connection stalls.
+    pub stall: u64,
+    /// Weight: a device's clock is set wrong, or the relay's moves.
+    pub clock: u64,
+    /// Weight: a device's disk is full for a while.
+    pub full_disk: u64,
+    /// Weight: a person is away for hours or days.
+    pub absence: u64,
+    /// The relay drops, doubles or swaps a delivery inside a session, once in so many.
+    pub hostile: u64,
+}
+
+/// A bug put into the world on purpose, to see whether the invariants catch it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Planted {
+    /// None.
+    #[default]
+    Nothing,
+    /// The relay acknowledges before it is durable.
+    LostAck,
+    /// A device's store goes back in time, and the relay's fence with it.
+    ReusedSeq,
+    /// Devices' disks lose a batch and keep a later one.
+    ReorderedPersist,
+    /// The relay takes pushes whose author has not seen a removal.
+    UnseenRemoval,
+}
+
+/// A world's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// People, each with one device.
+    pub people: usize,
+    /// Random decisions before the world heals.
+    pub decisions: u64,
+    /// The longest pause between two decisions that follow closely, in ms.
+    pub pace_ms: u64,
+    /// The longest way of a message, in ms.
+    pub delay_ms: u64,
+    /// The longest time until a batch is durable, in ms.
+    pub sync_ms: u64,
+    /// Weight of changes of members, roles and titles among what people do.
+    pub membership: u64,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// A bug put in on purpose.
+    pub planted: Planted,
+}
+
+impl Plan {
+    /// What a seed of the ordinary suite plans.
+    #[must_use]
+    pub fn drawn(chance: &mut Chance) -> Self {
+        let mut some = |weight: u64| if chance.one_in(2) { weight } else { 0 };
+        let faults = Faults {
+            device_crash: some(3),
+            output_crash: some(900),
+            relay_crash: some(2),
+            cut: some(5),
+            partition: some(3),
+            stall: some(3),
+            clock: some(3),
+            full_disk: some(1),
+            absence: some(1),
+            hostile: 0,
+        };
+        Self {
+            people: 2 + chance.index(4),
+            decisions: DECISIONS,
+            pace_ms: chance.weighted(&[(2, 50), (3, 800), (1, 5_000)]),
+            delay_ms: chance.weighted(&[(2, 5), (3, 80), (1, 2_000)]),
+            sync_ms: chance.weighted(&[(2, 1), (2, 20), (1, 400)]),
+            membership: chance.weighted(&[(1, 0), (3, 6), (1, 25)]),
+            faults,
+            planted: Planted::Nothing,
+        }
+    }
+
+    /// A world in which nothing goes wrong and nobody does anything by themselves.
+    #[must_use]
+    pub fn calm(people: usize) -> Self {
+        Self {
+            people,
+            decisions: 0,
+            pace_ms: 100,
+            delay_ms: 10,
+            sync_ms: 1,
+            membership: 0,
+            faults: Faults::default(),
+            planted: Planted::Nothing,
+        }
+    }
+
+    /// This plan with another number of decisions.
+    #[must_use]
+    pub fn lasting(self, decisions: u64) -> Self {
+        Self { decisions, ..self }
+    }
+
+    /// What devices' disks do wrong.
+    #[must_use]
+    pub fn disk_fault(&self) -> DiskFault {
+        if self.planted == Planted::ReorderedPersist {
+            DiskFault::Reorders
+        } else {
+            DiskFault::None
+        }
+    }
+
+    /// What the relay's store does wrong.
+    #[must_use]
+    pub fn relay_fault(&self) -> RelayFault {
+        match self.planted {
+            Planted::LostAck => RelayFault::ForgetsTheLast,
+            Planted::UnseenRemoval => RelayFault::HidesHandshakes,
+            _ => RelayFault::None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What goes wrong, one decision at a time.
+
+use super::{Event, World};
+use crate::network::{Side, notice_ms};
+use crate::plan::Faults;
+use crate::violation::Violation;
+
+const HOUR_MS: u64 = 3600 * 1000;
+
+/// A kind of decision.
+#[derive(Clone, Copy, Debug)]
+enum Decision {
+    Live,
+    DeviceCrash,
+    RelayCrash,
+    Cut,
+    Partition,
+    Stall,
+    Clock,
+    FullDisk,
+    Absence,
+}
+
+/// The weight of somebody doing something.
+const LIVE: u64 = 60;
+
+impl World {
+    /// Decides what happens next, and when the decision after it is due.
+    pub(super) fn decide(&mut self) -> Result<(), Violation> {
+        self.decisions += 1;
+        let pace_ms = if self.chance.one_in(15) {
+            self.plan.pace_ms * 20
+        } else {
+            self.plan.pace_ms
+        };
+        let pause_ms = self.chance.between(0, pace_ms);
+        self.agenda.after(pause_ms, Event::Decide);
+        let Faults {
+            device_crash, relay_crash, cut, partition, stall, clock, full_disk, absence, ..
+        } = self.plan.faults;
+        let decision = self.chance.weighted(&[
+            (LIVE, Decision::Live),
+            (device_crash, Decision::DeviceCrash),
+            (relay_crash, Decision::RelayCrash),
+            (cut, Decision::Cut),
+            (partition, Decision::Partition),
+            (stall, Decision::Stall),
+            (clock, Decision::Clock),
+            (full_disk, Decision::FullDisk),
+            (absence, Decision::Absence),
+        ]);
+        self.carry_through(decision)
+    }
+
+    fn carry_through(&mut self, decision: Decision) -> Result<(), Violation> {
+        let device = self.chance.index(self.devices.len());
+        match decision {
+            Decision::Live => return self.live(device),
+            Decision::DeviceCrash => {
+                let back_ms = self.chance.below(20_000);
+                self.crash_device(device, back_ms);
+            }
+            Decision::RelayCrash => {
+                let back_ms = self.chance.below(20_000);
+                return self.crash_relay(back_ms);
+            }
+            Decision::Cut => self.cut_one(),
+            Decision::Partition => {
+                let for_ms = self.chance.below(60_000);
+                self.isolate(device, for_ms);
+            }
+            Decision::Stall => {
+                let for_ms = self.chance.below(40_000);
+                let flowing = self.network.flowing();
+                if let Some(id) = self.chance.pick(&flowing).copied() {
+                    self.note(format_args!("stall {} for {for_ms}", id.0));
+                    self.network.stall(id, self.agenda.now_ms(), for_ms);
+                }
+            }
+            Decision::Clock => self.set_a_clock(device),
+            Decision::FullDisk => {
+                let for_ms = self.chance.below(20_000);
+                self.note(format_args!("full disk at {device} for {for_ms}"));
+                self.devices[device].disk.set_full(true);
+                self.agenda.after(for_ms, Event::Room { device });
+            }
+            Decision::Absence => {
+                let for_ms = self.chance.between(HOUR_MS, 40 * 24 * HOUR_MS);
+                self.crash_device(device, for_ms);
+            }
+        }
+        Ok(())
+    }
+
+    fn cut_one(&mut self) {
+        let flowing = self.network.flowing();
+        let Some(id) = self.chance.pick(&flowing).copied() else { return };
+        self.note(format_args!("cut {}", id.0));
+        self.break_up(id);
+    }
+
+    /// Breaks a connection; each side learns of it in its own time.
+    pub(super) fn break_up(&mut self, id: crate::network::ConnectionId) {
+        self.network.cut(id);
+        for side in [Side::Device, Side::Relay] {
+            let delay = notice_ms(&mut self.chance);
+            self.agenda.after(delay, Event::Closed { connection: id, side });
+        }
+    }
+
+    /// Lets nothing through to a device for so long.
+    pub fn isolate(&mut self, device: usize, for_ms: u64) {
+        self.note(format_args!("isolate {device} for {for_ms}"));
+        let slot = &mut self.devices[device];
+        slot.reachable = false;
+        if let Some(id) = slot.connection {
+            self.break_up(id);
+        }
+        self.agenda.after(for_ms, Event::Reach { device });
+    }
+
+    fn set_a_clock(&mut self, device: usize) {
+        if self.chance.one_in(3) {
+            self.relay_clock.nudge(&mut self.chance);
+            self.note(format_args!("relay clock {}", self.relay_clock.skew_ms()));
+        } else {
+            let clock = &mut self.devices[device].clock;
+            clock.jump(&mut self.chance);
+            let skew = clock.skew_ms();
+            self.note(format_args!("clock of {device} {skew}"));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Healing: everything that is broken is mended, everybody comes online, and the world rests.
+
+use std::collections::BTreeMap;
+
+use sync_core::Command;
+use sync_core::api::{ConversationView, Digest, MessageView, Response, Space, Status};
+use sync_protocol::{AccountId, SpaceId};
+
+use super::{Event, World};
+use crate::network::Side;
+use crate::violation::{Invariant, Violation};
+
+/// Devices that came to rest stay so for so long, in ms.
+const REST_MS: u64 = 10_000;
+/// How often they may be found not at rest.
+const ROUNDS: u64 = 120;
+
+/// What one device shows in the end.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The device, by the world's number.
+    pub device: usize,
+    /// Its account.
+    pub account: AccountId,
+    /// How things stand.
+    pub status: Status,
+    /// Its conversations.
+    pub conversations: BTreeMap<SpaceId, ConversationView>,
+    /// The fingerprints of conversations that it is still in.
+    pub digests: BTreeMap<SpaceId, Digest>,
+    /// All messages of each conversation, in display order.
+    pub messages: BTreeMap<SpaceId, Vec<MessageView>>,
+    /// The count of each conversation's counter, where there is one.
+    pub tallies: BTreeMap<SpaceId, u64>,
+    /// Settings.
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+impl World {
+    /// Mends everything: nothing goes wrong from here on.
+    ///
+    /// # Errors
+    /// If something does not start again.
+    pub fn heal(&mut self) -> Result<(), Violation> {
+        self.note(format_args!("heal"));
+        self.chaos = false;
+        self.held = None;
+        self.boot_relay()?;
+        for id in self.network.all() {
+            let flows = self.network.connection(id).is_some_and(|connection| connection.flows);
+            if !flows || self.plan.faults.hostile > 0 {
+                self.network.cut(id);
+                self.closed(id, Side::Relay)?;
+                self.closed(id, Side::Device)?;
+            }
+        }
+        for device in 0..self.devices.len() {
+            self.devices[device].reachable = true;
+            self.devices[device].disk.set_full(false);
+            self.agenda.after(0, Event::Boot { device });
+        }
+        self.pass(5_000)?;
+        for device in self.living() {
+            self.give(device, Command::GoOnline)?;
+        }
+        Ok(())
+    }
+
+    /// Devices in use that have an account.
+    fn living(&self) -> Vec<usize> {
+        let slots = self.devices.iter().enumerate();
+        let living = slots.filter(|(_, slot)| {
+            !slot.retired && self.book.account_of(slot.person).is_some() && slot.engine.is_some()
+        });
+        living.map(|(device, _)| device).collect()
+    }
+
+    /// Lets the world go on until nobody waits for anything.
+    ///
+    /// # Errors
+    /// `Robust` if that never comes.
+    pub fn settle(&mut self) -> Result<(), Violation> {
+        let mut restless = Vec::new();
+        let mut calm = 0;
+        for _ in 0..ROUNDS {
+            self.pass(REST_MS)?;
+            restless.clear();
+            for device in self.living() {
+                let status = self.status(device)?;
+                if !(status.connected && status.up_to_date && status.waiting == 0) {
+                    restless.push((device, status));
+                }
+            }
+            calm = if restless.is_empty() { calm + 1 } else { 0 };
+            if calm == 2 {
+                return Ok(());
+            }
+        }
+        let detail = format!("the world never comes to rest: {restless:?}");
+        Err(Violation::new(Invariant::Robust, detail))
+    }
+
+    /// Everybody says one more thing everywhere, so that who was kept from something learns of it.
+    pub(super) fn speak_once_more(&mut self) -> Result<(), Violation> {
+        for device in self.living() {
+            let Response::Conversations(views) = self.expect(device, Command::ListConversations)?
+            else {
+                continue;
+            };
+            for view in views.iter().filter(|view| view.active) {
+                self.say(device, view.conversation)?;
+            }
+        }
+        self.settle()
+    }
+
+    /// Looks at every screen.
+    ///
+    /// # Errors
+    /// If a device does not answer.
+    pub fn look_everywhere(&mut self) -> Result<Vec<Seen>, Violation> {
+        self.living().into_iter().map(|device| self.look(device)).collect()
+    }
+
+    fn look(&mut self, device: usize) -> Result<Seen, Violation> {
+        let account = self.book.account_of(self.devices[device].person);
+        let account = account.expect("who lives has an account");
+        let status = self.status(device)?;
+        let views = match self.expect(device, Command::ListConversations)? {
+            Response::Conversations(views) => views,
+            _ => Vec::new(),
+        };
+        let settings = match self.expect(device, Command::Settings)? {
+            Response::Settings(settings) => settings,
+            _ => BTreeMap::new(),
+        };
+        let mut seen = Seen {
+            device,
+            account,
+            status,
+            conversations: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            tallies: BTreeMap::new(),
+            settings,
+        };
+        for view in views {
+            let space = view.conversation;
+            seen.messages.insert(space, self.messages(device, space)?);
+            if view.active {
+                seen.digests.insert(space, self.digest(device, Space::Conversation(space))?);
+                if let Some(count) = self.tally(device, space)? {
+                    seen.tallies.insert(space, count);
+                }
+            }
+            seen.conversations.insert(space, view);
+        }
+        self.note(format_args!("{device} sees {seen:?}"));
+        Ok(seen)
+    }
+
+    fn tally(&mut self, device: usize, space: SpaceId) -> Result<Option<u64>, Violation> {
+        let command = Command::ReadDocument {
+            space: Space::Conversation(space),
+            name: "tally".into(),
+            path: vec![sync_core::document::Step::Key("n".into())],
+        };
+        let answer = self.ask(device, command)?;
+        Ok(match answer {
+            Ok(Response::Value(value)) => value.as_u64(),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,307 @@
+//! A world: devices with real engines, one relay with its real rules, and all that lies between.
+
+mod ask;
+mod faults;
+mod heal;
+mod people;
+mod power;
+mod pump;
+mod wire;
+
+use std::sync::Arc;
+
+use sync_core::records::{Load, Records};
+use sync_protocol::frames::{ClientFrame, RelayFrame};
+
+use crate::agenda::Agenda;
+use crate::book::{Book, Person};
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::device::Device;
+use crate::disk::Disk;
+use crate::monitor::Monitor;
+use crate::network::{ConnectionId, Network, Side};
+use crate::plan::Plan;
+use crate::relay_host::RelayHost;
+use crate::relay_store::RelayStore;
+use crate::trace::Trace;
+use crate::violation::Violation;
+use crate::{MARK, invariants};
+
+pub use heal::Seen;
+
+/// When every world begins, Unix milliseconds.
+const GENESIS_MS: u64 = 1_800_000_000_000;
+
+/// Turns what the relay says to a device into what the device hears.
+pub type Meddler = Box<dyn FnMut(usize, RelayFrame) -> Vec<RelayFrame>>;
+/// Turns what a device says into what the relay hears.
+pub type Bender = Box<dyn FnMut(usize, ClientFrame) -> Vec<ClientFrame>>;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+enum Event {
+    Open { connection: ConnectionId },
+    ToRelay { connection: ConnectionId, message: Vec<u8> },
+    ToDevice { connection: ConnectionId, message: Arc<[u8]> },
+    Closed { connection: ConnectionId, side: Side },
+    Synced { device: usize, life: u64, number: u64 },
+    Loaded { device: usize, life: u64, load: Load, records: Records },
+    StoreFailed { device: usize, life: u64 },
+    Woken { device: usize, life: u64, wake: u64 },
+    Refresh { device: usize, life: u64 },
+    Commit { life: u64 },
+    Tick { life: u64 },
+    Boot { device: usize },
+    BootRelay,
+    Reach { device: usize },
+    Room { device: usize },
+    Decide,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The hash of every decision, event and view.
+    pub hash: String,
+    /// Events and decisions.
+    pub steps: u64,
+    /// Messages that people wrote.
+    pub messages: usize,
+    /// Messages over the wire, and their bytes.
+    pub traffic: (u64, u64),
+    /// Entries that the relay acknowledged.
+    pub acknowledged: usize,
+    /// Virtual time from beginning to end, in ms.
+    pub lasted_ms: u64,
+}
+
+/// A world of real engines and one real relay.
+pub struct World {
+    plan: Plan,
+    chance: Chance,
+    agenda: Agenda<Event>,
+    trace: Trace,
+    network: Network,
+    relay: RelayHost,
+    relay_clock: Clock,
+    devices: Vec<Device>,
+    book: Book,
+    monitor: Monitor,
+    decisions: u64,
+    texts: u64,
+    /// Whether things go wrong at present.
+    chaos: bool,
+    held: Option<(ConnectionId, Arc<[u8]>)>,
+    meddler: Option<Meddler>,
+    bender: Option<Bender>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// The world of a seed, as the ordinary suite runs it.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let plan = Plan::drawn(&mut Chance::new(seed ^ 0x5eed));
+        Self::with(seed, plan)
+    }
+
+    /// The world of a seed under a given plan.
+    #[must_use]
+    pub fn with(seed: u64, plan: Plan) -> Self {
+        let mut chance = Chance::new(seed);
+        let relay = RelayHost::new(RelayStore::new(plan.relay_fault()), &mut chance);
+        let mut world = Self {
+            plan,
+            chance,
+            agenda: Agenda::new(GENESIS_MS),
+            trace: Trace::new(false),
+            network: Network::default(),
+            relay,
+            relay_clock: Clock::default(),
+            devices: Vec::new(),
+            book: Book::default(),
+            monitor: Monitor::default(),
+            decisions: 0,
+            texts: 0,
+            chaos: false,
+            held: None,
+            meddler: None,
+            bender: None,
+        };
+        for number in 0..plan.people {
+            world.settle_in(number);
+        }
+        world.agenda.after(0, Event::BootRelay);
+        world
+    }
+
+    /// The same world, telling on standard error what happens.
+    #[must_use]
+    pub fn aloud(mut self) -> Self {
+        self.trace = Trace::new(true);
+        self
+    }
+
+    fn settle_in(&mut self, number: usize) {
+        let address = format!("person{number}");
+        let address = address.parse().expect("a letter and digits are a handle");
+        let name = format!("{MARK}name{number}");
+        self.book.people.push(Person { address, name, account: None });
+        let mut disk = Disk::default();
+        disk.set_fault(self.plan.disk_fault());
+        let mut device = Device::new(number, disk);
+        if self.plan.faults.clock > 0 {
+            device.clock.jump(&mut self.chance);
+        }
+        self.devices.push(device);
+        self.agenda.after(0, Event::Boot { device: number });
+    }
+
+    /// Lets people live in this world, heals it, and checks everything.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn run(&mut self) -> Result<Report, Violation> {
+        self.chaos = true;
+        self.agenda.after(0, Event::Decide);
+        while self.decisions < self.plan.decisions {
+            self.step(u64::MAX)?;
+        }
+        self.heal()?;
+        self.check()
+    }
+
+    /// Lets everything come to rest and holds what everybody sees against the invariants.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn check(&mut self) -> Result<Report, Violation> {
+        self.settle()?;
+        if self.plan.faults.hostile > 0 || self.meddler.is_some() {
+            self.speak_once_more()?;
+        }
+        let seen = self.look_everywhere()?;
+        invariants::check(&self.book, &seen, self.relay.store())?;
+        Ok(self.report())
+    }
+
+    /// How it went so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            hash: self.trace.hash(),
+            steps: self.trace.steps(),
+            messages: self.book.written.len(),
+            traffic: self.monitor.traffic(),
+            acknowledged: self.monitor.acknowledged(),
+            lasted_ms: self.agenda.now_ms() - GENESIS_MS,
+        }
+    }
+
+    /// Takes the next step, if there is one by this time.
+    fn step(&mut self, limit_ms: u64) -> Result<bool, Violation> {
+        let Some(event) = self.agenda.next(limit_ms) else { return Ok(false) };
+        self.trace.step();
+        self.happen(event)?;
+        Ok(true)
+    }
+
+    /// Lets so much time pass.
+    ///
+    /// # Errors
+    /// The first promise that was broken meanwhile.
+    pub fn pass(&mut self, for_ms: u64) -> Result<(), Violation> {
+        let until = self.agenda.now_ms() + for_ms;
+        while self.step(until)? {}
+        Ok(())
+    }
+
+    fn note(&mut self, line: std::fmt::Arguments<'_>) {
+        self.trace.note(self.agenda.now_ms(), line);
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Open { connection } => self.opened(connection),
+            Event::ToRelay { connection, message } => self.at_relay(connection, &message),
+            Event::ToDevice { connection, message } => self.at_device(connection, &message),
+            Event::Closed { connection, side } => self.closed(connection, side),
+            Event::Commit { life } => self.commit(life),
+            Event::Tick { life } => {
+                self.tick(life);
+                Ok(())
+            }
+            Event::Boot { device } => self.boot(device),
+            Event::BootRelay => self.boot_relay(),
+            Event::Reach { device } => {
+                self.note(format_args!("reach {device}"));
+                self.devices[device].reachable = true;
+                Ok(())
+            }
+            Event::Room { device } => {
+                self.note(format_args!("room {device}"));
+                self.devices[device].disk.set_full(false);
+                Ok(())
+            }
+            Event::Decide => self.decide(),
+            for_engine => self.for_engine(for_engine),
+        }
+    }
+
+    /// Events that count only while the engine that waits for them runs.
+    fn for_engine(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Synced { device, life, number } => self.synced(device, life, number),
+            Event::Loaded { device, life, load, records } => {
+                self.loaded(device, life, load, records)
+            }
+            Event::StoreFailed { device, life } => self.store_failed(device, life),
+            Event::Woken { device, life, wake } => self.woken(device, life, wake),
+            Event::Refresh { device, life } => self.refresh(device, life),
+            _ => Ok(()),
+        }
+    }
+
+    /// The relay's time, Unix milliseconds.
+    fn relay_ms(&self) -> u64 {
+        self.relay_clock.shows(self.agenda.now_ms())
+    }
+
+    /// Sets somebody between the relay and its devices.
+    pub fn set_meddler(&mut self, meddler: Option<Meddler>) {
+        self.meddler = meddler;
+    }
+
+    /// Sets somebody between devices and the relay: a client that does not keep to the rules.
+    pub fn set_bender(&mut self, bender: Option<Bender>) {
+        self.bender = bender;
+    }
+
+    /// A device, by its number.
+    #[must_use]
+    pub fn device(&self, device: usize) -> &Device {
+        &self.devices[device]
+    }
+
+    /// A device, to do something to it.
+    pub fn device_mut(&mut self, device: usize) -> &mut Device {
+        &mut self.devices[device]
+    }
+
+    /// What people were promised.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The relay's host.
+    pub fn relay_mut(&mut self) -> &mut RelayHost {
+        &mut self.relay
+    }
+}

@@ -1,0 +1,127 @@
+//! Power: devices and the relay come up and go down.
+
+use std::mem;
+
+use sync_core::Engine;
+use sync_core::records::{Records, index_prefixes};
+
+use super::{Event, World};
+use crate::network::{Side, notice_ms};
+use crate::violation::{Invariant, Violation};
+
+impl World {
+    /// Switches a device on.
+    pub(super) fn boot(&mut self, device: usize) -> Result<(), Violation> {
+        let seed = self.chance.bytes();
+        let slot = &mut self.devices[device];
+        if slot.engine.is_some() || slot.retired {
+            return Ok(());
+        }
+        slot.life += 1;
+        slot.synced_ms = 0;
+        slot.disk.reopen();
+        let mut index = Records::new();
+        for prefix in index_prefixes() {
+            index.extend(slot.disk.read(prefix));
+        }
+        let now_ms = slot.clock.shows(self.agenda.now_ms());
+        let life = slot.life;
+        self.note(format_args!("boot {device} life {life} with {} records", index.len()));
+        let engine = Engine::open(seed, now_ms, index).map_err(|error| {
+            let detail = format!("device {device} does not open its store: {error}");
+            Violation::new(Invariant::Robust, detail)
+        })?;
+        self.devices[device].engine = Some(engine);
+        self.drain(device)?;
+        self.agenda.after(0, Event::Refresh { device, life });
+        Ok(())
+    }
+
+    /// Switches a device off without a warning, and on again after so long.
+    pub fn crash_device(&mut self, device: usize, back_ms: u64) {
+        let (kept, lost) = self.devices[device].disk.crash(&mut self.chance);
+        self.note(format_args!("crash {device} keeps {kept} loses {lost}"));
+        self.switch_off(device);
+        self.agenda.after(back_ms, Event::Boot { device });
+    }
+
+    /// The engine goes; what its users asked for and were not answered is in doubt.
+    pub(super) fn switch_off(&mut self, device: usize) {
+        let slot = &mut self.devices[device];
+        slot.engine = None;
+        slot.life += 1;
+        slot.confirmed = false;
+        slot.screen.crashed();
+        let asked = mem::take(&mut slot.asked);
+        let connection = slot.connection.take();
+        for asked in asked.into_values() {
+            self.book.unanswered(device, slot.person, &asked);
+        }
+        if let Some(id) = connection {
+            self.network.cut(id);
+            self.network.let_go(id, Side::Device);
+            let delay = notice_ms(&mut self.chance);
+            self.agenda.after(delay, Event::Closed { connection: id, side: Side::Relay });
+        }
+    }
+
+    /// Takes a device out of the world for good.
+    pub fn retire(&mut self, device: usize) {
+        self.switch_off(device);
+        self.devices[device].retired = true;
+    }
+
+    /// Switches the relay on.
+    pub(super) fn boot_relay(&mut self) -> Result<(), Violation> {
+        if self.relay.runs() {
+            return Ok(());
+        }
+        self.relay.start()?;
+        let life = self.relay.life();
+        self.note(format_args!("boot relay life {life}"));
+        self.agenda.after(0, Event::Tick { life });
+        Ok(())
+    }
+
+    /// Switches the relay off without a warning, and on again after so long.
+    pub fn crash_relay(&mut self, back_ms: u64) -> Result<(), Violation> {
+        self.note(format_args!("crash relay"));
+        if self.chance.one_in(3) {
+            // Between becoming durable and saying so.
+            let now_ms = self.relay_ms();
+            let _ = self.relay.commit(now_ms);
+        }
+        self.relay.crash();
+        self.held = None;
+        if let Some(table) = self.relay.store().and_then(|store| store.holds(crate::MARK.as_bytes()))
+        {
+            let detail = format!("the relay's {table:?} hold a plaintext");
+            return Err(Violation::new(Invariant::Sealed, detail));
+        }
+        for id in self.network.all() {
+            self.network.cut(id);
+            self.network.let_go(id, Side::Relay);
+            let delay = notice_ms(&mut self.chance);
+            self.agenda.after(delay, Event::Closed { connection: id, side: Side::Device });
+        }
+        self.agenda.after(back_ms, Event::BootRelay);
+        Ok(())
+    }
+
+    pub(super) fn tick(&mut self, life: u64) {
+        if life != self.relay.life() || !self.relay.runs() {
+            return;
+        }
+        let now_ms = self.relay_ms();
+        self.relay.tick(now_ms);
+        self.plan_commit();
+        self.agenda.after(sync_server::relay::TICK_MS, Event::Tick { life });
+    }
+
+    pub(super) fn plan_commit(&mut self) {
+        if self.relay.runs() && self.relay.needs_commit() {
+            let delay = self.chance.below(5);
+            self.agenda.after(delay, Event::Commit { life: self.relay.life() });
+        }
+    }
+}

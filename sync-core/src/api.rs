@@ -1,0 +1,622 @@
+//! The engine's two closed sets: what goes in, what comes out.
+//!
+//! No cryptographic word appears here: an app speaks of accounts, conversations, messages,
+//! documents and settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sync_protocol::address::Address;
+use sync_protocol::roster::Role;
+use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
+
+use crate::document::{AppOp, OrderKey, Step};
+use crate::records::{Batch, Load, Records};
+
+/// Names a command until its response. Chosen by the host.
+pub type CommandId = u64;
+
+/// What a host tells the engine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The app wants something. Answered by exactly one [`Output::Respond`].
+    Command(CommandId, Command),
+    /// The app gave up on a command (a wait that timed out): it will not be answered.
+    Cancel(CommandId),
+    /// The socket asked for by [`Output::Connect`] is open.
+    Connected,
+    /// The socket is closed, or could not be opened.
+    Disconnected,
+    /// A whole message from the relay.
+    Received(Vec<u8>),
+    /// The batch with this number, and all before it, are durable.
+    Persisted(u64),
+    /// The records asked for by [`Output::Load`].
+    Loaded(Load, Records),
+    /// The time asked for by [`Output::Wake`] has come.
+    Woken,
+    /// The store could not take a batch (disk full, for one). The engine drops back to what is
+    /// durable: the host must close it and open it anew.
+    StoreFailed,
+}
+
+/// What the engine tells a host.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Make this durable, whole or not at all, and in order.
+    Persist(Batch),
+    /// Read these records and give them back with [`Input::Loaded`].
+    Load(Load),
+    /// Open a socket to the relay.
+    Connect,
+    /// Close the socket.
+    Disconnect,
+    /// Send a whole message to the relay.
+    Send(Vec<u8>),
+    /// Call back at this time (Unix milliseconds), instead of any time asked for before.
+    Wake(u64),
+    /// A command's outcome. What it changed is durable here.
+    Respond(CommandId, Result<Response, Failure>),
+    /// Something the app may want to show.
+    Notify(Event),
+}
+
+/// What an app can want. Every change is made locally at once, connected or not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Found an account on this device.
+    CreateAccount {
+        /// How others reach it.
+        address: Address,
+        /// What the person is called.
+        name: String,
+    },
+    /// The account, the device and how the sync stands.
+    Status,
+    /// Who is behind an address. Needs a connection.
+    LookupContact {
+        /// The address.
+        address: Address,
+    },
+    /// Found a conversation.
+    CreateConversation {
+        /// Its title.
+        title: String,
+        /// Whom to add.
+        members: Vec<Address>,
+    },
+    /// All conversations.
+    ListConversations,
+    /// Add somebody.
+    AddMember {
+        /// Where.
+        conversation: SpaceId,
+        /// Whom.
+        address: Address,
+        /// Whether they may read what was written before.
+        share_history: bool,
+    },
+    /// Remove somebody.
+    RemoveMember {
+        /// Where.
+        conversation: SpaceId,
+        /// Whom.
+        member: Member,
+    },
+    /// Change somebody's role.
+    SetRole {
+        /// Where.
+        conversation: SpaceId,
+        /// Whose.
+        member: Member,
+        /// To what.
+        role: Role,
+    },
+    /// Change the title.
+    SetTitle {
+        /// Where.
+        conversation: SpaceId,
+        /// To what.
+        title: String,
+    },
+    /// Leave a conversation; what was read stays on this device.
+    Leave {
+        /// Which.
+        conversation: SpaceId,
+    },
+    /// Everything up to this message was read.
+    MarkRead {
+        /// Where.
+        conversation: SpaceId,
+        /// Up to which.
+        message: OrderKey,
+    },
+    /// Write a message.
+    SendMessage {
+        /// Where.
+        conversation: SpaceId,
+        /// What.
+        text: String,
+        /// The message it answers.
+        reply_to: Option<OrderKey>,
+    },
+    /// Give an own message another text.
+    EditMessage {
+        /// Where.
+        conversation: SpaceId,
+        /// Which.
+        message: OrderKey,
+        /// What.
+        text: String,
+    },
+    /// Delete an own message for everyone.
+    DeleteMessage {
+        /// Where.
+        conversation: SpaceId,
+        /// Which.
+        message: OrderKey,
+    },
+    /// React to a message; `None` takes the reaction back.
+    React {
+        /// Where.
+        conversation: SpaceId,
+        /// To which.
+        message: OrderKey,
+        /// With what.
+        emoji: Option<String>,
+    },
+    /// A page of messages, in display order: the newest `limit` before `before`.
+    ListMessages {
+        /// Where.
+        conversation: SpaceId,
+        /// Before which; the newest page without.
+        before: Option<OrderKey>,
+        /// At most how many.
+        limit: usize,
+    },
+    /// Tell those who are looking that this person is typing.
+    Typing {
+        /// Where.
+        conversation: SpaceId,
+    },
+    /// The space the user looks at: delivered first after a reconnect.
+    Foreground {
+        /// Which, if any.
+        conversation: Option<SpaceId>,
+    },
+    /// One setting.
+    Setting {
+        /// Its key.
+        key: String,
+    },
+    /// Change a setting; `Null` takes it away.
+    SetSetting {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: Value,
+    },
+    /// All settings.
+    Settings,
+    /// The JSON at a path of a document.
+    ReadDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name, as [`crate::document::Name`] reads it; a bare word is an app's own.
+        name: String,
+        /// Where in it.
+        path: Vec<Step>,
+    },
+    /// Change an app's own document, all operations or none.
+    ChangeDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+        /// The operations.
+        ops: Vec<AppOp>,
+    },
+    /// A document as `.automerge` bytes.
+    ExportDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+    },
+    /// Make an app's own document what these `.automerge` bytes say.
+    ImportDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Wait until something holds.
+    Wait(Until),
+    /// A fingerprint of a space's state.
+    Digest {
+        /// Which.
+        space: Space,
+    },
+    /// Close the connection and stay away.
+    GoOffline,
+    /// Connect again.
+    GoOnline,
+}
+
+/// A member, by address or by account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// By address, as known to this device or to the relay.
+    Address(Address),
+    /// By account.
+    Account(AccountId),
+}
+
+/// A space as an app names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// The account's own.
+    Account,
+    /// A conversation.
+    Conversation(SpaceId),
+}
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Everything written here is durable at the relay, membership changes included.
+    Stored,
+    /// Connected, and everything the relay had is here.
+    UpToDate,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// Done.
+    Done,
+    /// An account was founded.
+    Account(NewAccount),
+    /// How things stand.
+    Status(Status),
+    /// Who is behind an address.
+    Contact(ContactCard),
+    /// A conversation was founded.
+    Conversation(SpaceId),
+    /// All conversations, newest activity first.
+    Conversations(Vec<ConversationView>),
+    /// A message was written.
+    Message(OrderKey),
+    /// A page of messages.
+    Messages(Vec<MessageView>),
+    /// A setting, or a document's content.
+    Value(Value),
+    /// All settings.
+    Settings(BTreeMap<String, Value>),
+    /// A document's heads after a change.
+    Heads(Vec<[u8; 32]>),
+    /// A document's bytes.
+    Bytes(Vec<u8>),
+    /// A fingerprint.
+    Digest(Digest),
+}
+
+/// A fresh account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAccount {
+    /// The account.
+    pub account: AccountId,
+    /// Its first device.
+    pub device: DeviceId,
+    /// To be written down: brings the account back when all devices are lost.
+    pub recovery_code: String,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Status {
+    /// The account, once there is one.
+    pub account: Option<AccountId>,
+    /// This device.
+    pub device: Option<DeviceId>,
+    /// Its address.
+    pub address: Option<String>,
+    /// The person's name.
+    pub name: String,
+    /// `primary` or `companion`.
+    pub role: &'static str,
+    /// Whether a session with the relay is open.
+    pub connected: bool,
+    /// Whether everything the relay had is here.
+    pub up_to_date: bool,
+    /// When that was last confirmed by the relay, Unix milliseconds by this device's clock.
+    pub last_confirmed_ms: Option<u64>,
+    /// Changes not yet durable at the relay.
+    pub waiting: u64,
+    /// Spaces, the account's own included.
+    pub spaces: u64,
+    /// What keeps the device from the relay, or the address from the account; shown as it is.
+    pub problem: Option<Problem>,
+}
+
+/// What an app should tell its user about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The relay refused the session for this reason.
+    Session(Rejection),
+    /// The address belongs to another account: choose another.
+    AddressTaken,
+    /// What answers is not a relay, or not one this version understands.
+    NotARelay,
+    /// The relay refused what was written in a space for this reason; it is kept here.
+    Space(SpaceId, Rejection),
+}
+
+/// A person, as an address leads to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactCard {
+    /// The account.
+    pub account: AccountId,
+    /// The address.
+    pub address: Option<String>,
+    /// The name, where known.
+    pub name: String,
+    /// Equal on both sides when nobody stands between: to be compared aloud.
+    pub safety_number: String,
+}
+
+/// A conversation in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationView {
+    /// Which.
+    pub conversation: SpaceId,
+    /// Its title.
+    pub title: String,
+    /// Its members, this account included.
+    pub members: Vec<MemberView>,
+    /// Addresses whose addition is still under way.
+    pub adding: Vec<String>,
+    /// Messages of others not read yet.
+    pub unread: u64,
+    /// The newest message.
+    pub last: Option<LastMessage>,
+    /// Muted in the settings.
+    pub muted: bool,
+    /// Archived in the settings.
+    pub archived: bool,
+    /// Pinned in the settings.
+    pub pinned: bool,
+    /// A stranger's invitation that waits for an answer.
+    pub pending: bool,
+    /// Whether this account is still a member.
+    pub active: bool,
+    /// Changes not yet durable at the relay.
+    pub waiting: u64,
+}
+
+/// A member in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// Who.
+    pub account: AccountId,
+    /// The address, where known.
+    pub address: Option<String>,
+    /// The name, where known.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+}
+
+/// The newest message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastMessage {
+    /// Which.
+    pub message: OrderKey,
+    /// Who wrote it.
+    pub author: AccountId,
+    /// Its text; empty when deleted.
+    pub text: String,
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Here.
+    Local,
+    /// Durable at the relay.
+    Stored,
+    /// On a device of another member.
+    Delivered,
+    /// Read by another member.
+    Read,
+}
+
+/// A message in a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    /// Its id.
+    pub message: OrderKey,
+    /// Who wrote it.
+    pub author: AccountId,
+    /// On which device.
+    pub device: DeviceId,
+    /// Its text, edits folded in; empty when deleted.
+    pub text: String,
+    /// When, Unix milliseconds: the author's claim, held to the relay's time.
+    pub at_ms: u64,
+    /// The message it answers.
+    pub reply_to: Option<OrderKey>,
+    /// Whether it was edited.
+    pub edited: bool,
+    /// Whether it was deleted for everyone.
+    pub deleted: bool,
+    /// Emoji by account.
+    pub reactions: BTreeMap<AccountId, String>,
+    /// How far it has come.
+    pub status: Progress,
+    /// Accounts it was delivered to.
+    pub delivered: BTreeSet<AccountId>,
+    /// Accounts that read it.
+    pub read: BTreeSet<AccountId>,
+    /// Something in it is newer than this version.
+    pub needs_update: bool,
+}
+
+/// A fingerprint of a space's state: equal on any two devices that have the same entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Writer by writer, the last number stored and its link.
+    pub frontier: BTreeMap<WriterId, (u64, [u8; 32])>,
+    /// By document name.
+    pub documents: BTreeMap<String, DocumentDigest>,
+    /// SHA-256 of what a message list shows, receipts left out.
+    pub view: [u8; 32],
+}
+
+/// A document's fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentDigest {
+    /// Its heads.
+    pub heads: Vec<[u8; 32]>,
+    /// SHA-256 of its canonical JSON.
+    pub content: [u8; 32],
+}
+
+/// What an app may want to show.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Messages appeared or look different.
+    Messages {
+        /// Where.
+        conversation: SpaceId,
+        /// Which.
+        messages: Vec<OrderKey>,
+    },
+    /// Receipts moved.
+    Receipts {
+        /// Where.
+        conversation: SpaceId,
+        /// Whose.
+        accounts: Vec<AccountId>,
+    },
+    /// A conversation appeared, or its members, title or membership changed.
+    Conversation {
+        /// Which.
+        conversation: SpaceId,
+        /// What happened, for a line in the conversation.
+        change: ConversationChange,
+    },
+    /// A document changed.
+    Document {
+        /// Where.
+        space: SpaceId,
+        /// Which.
+        name: String,
+    },
+    /// Settings changed.
+    Settings {
+        /// Which keys; empty if any may have.
+        keys: Vec<String>,
+    },
+    /// Connection, progress or problems changed.
+    Status(Box<Status>),
+    /// Somebody is typing.
+    Typing {
+        /// Where.
+        conversation: SpaceId,
+        /// Who.
+        account: AccountId,
+    },
+    /// The relay showed different histories: somebody should be asked.
+    Evidence {
+        /// Where.
+        space: SpaceId,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// What happened to a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConversationChange {
+    /// It was founded here.
+    Founded,
+    /// This account was added.
+    Joined,
+    /// Members, roles or title changed.
+    Changed,
+    /// This account is no longer a member.
+    Left,
+    /// Somebody could not be added.
+    NotAdded {
+        /// Whom.
+        address: String,
+        /// Why.
+        reason: Rejection,
+    },
+}
+
+/// Why a command failed. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// There is no account on this device yet.
+    #[error("there is no account on this device yet: create one first")]
+    NoAccount,
+    /// There is one already.
+    #[error("this device already has an account")]
+    HasAccount,
+    /// It needs a connection, and there is none.
+    #[error("not connected to the relay")]
+    Offline,
+    /// No such conversation, message, contact or document.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// Not a member, not an admin, or not one's own message.
+    #[error("not allowed: {0}")]
+    Denied(&'static str),
+    /// The request makes no sense.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// Too large.
+    #[error("{what} is too large, the limit is {limit}")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// In bytes or items.
+        limit: usize,
+    },
+    /// The relay refused.
+    #[error("the relay refused: {0}")]
+    Refused(#[from] Rejection),
+    /// The store failed; the device must be opened again.
+    #[error("the local store failed")]
+    Store,
+}
+
+impl Failure {
+    /// The stable word for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoAccount => "no_account",
+            Self::HasAccount => "exists",
+            Self::Offline => "offline",
+            Self::NotFound(_) => "not_found",
+            Self::Denied(_) => "denied",
+            Self::Invalid(_) => "invalid",
+            Self::TooLarge { .. } => "too_large",
+            Self::Refused(rejection) => rejection.kind(),
+            Self::Store => "store",
+        }
+    }
+
+    /// Whether the client will try again by itself.
+    #[must_use]
+    pub fn retry(&self) -> bool {
+        matches!(self, Self::Refused(rejection) if rejection.passes())
+    }
+}

@@ -1,0 +1,73 @@
+//! Contacts: a record per account, the last writer wins.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+use sync_protocol::ids::AccountId;
+
+use super::local::lenient;
+use super::{Document, Name};
+
+const FIELDS: u32 = 4;
+
+/// What this account keeps about another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Contact {
+    /// The name its owner gave it.
+    #[n(0)]
+    pub name: String,
+    /// The address it was found by.
+    #[n(1)]
+    pub address: Option<String>,
+    /// Nothing of theirs is shown.
+    #[n(2)]
+    pub blocked: bool,
+    /// The safety number was compared.
+    #[n(3)]
+    pub verified: bool,
+}
+
+/// One contact.
+#[must_use]
+pub fn contact(document: &Document, account: &AccountId) -> Option<Contact> {
+    let entry = is_contacts(document).then(|| document.entry(&account.to_string())).flatten()?;
+    lenient(&entry.bytes, FIELDS).map(|(contact, _)| contact)
+}
+
+/// All contacts, by account.
+#[must_use]
+pub fn all(document: &Document) -> BTreeMap<AccountId, Contact> {
+    let entries = if is_contacts(document) { document.entries() } else { Vec::new() };
+    entries
+        .into_iter()
+        .filter_map(|(key, entry)| Some((key.parse().ok()?, lenient(&entry.bytes, FIELDS)?.0)))
+        .collect()
+}
+
+fn is_contacts(document: &Document) -> bool {
+    *document.name() == Name::Contacts
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::document::Edit;
+    use crate::document::testing::Author;
+
+    #[test]
+    fn a_contact_is_kept_changed_and_taken_away() {
+        let mut a = Author::new(1, Name::Contacts);
+        let mut b = Author::new(2, Name::Contacts);
+        let account = AccountId::of_root_key(&[7; 32]);
+        let ada = Contact { name: "Ada".into(), address: Some("ada".into()), ..Contact::default() };
+        b.document.receive(a.write(&Edit::Contact { account, contact: Some(ada.clone()) }));
+        assert_eq!(contact(&b.document, &account), Some(ada.clone()));
+        let blocked = Contact { blocked: true, ..ada };
+        a.document.receive(b.write(&Edit::Contact { account, contact: Some(blocked.clone()) }));
+        assert_eq!(all(&a.document), [(account, blocked)].into());
+        b.document.receive(a.write(&Edit::Contact { account, contact: None }));
+        assert!(all(&b.document).is_empty());
+    }
+}

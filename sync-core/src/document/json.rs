@@ -1,0 +1,120 @@
+//! Documents as JSON, and the hash of their content.
+
+use std::collections::BTreeMap;
+
+use automerge::{AutoCommit, ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, Value};
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+use sync_protocol::limits;
+
+use super::{Document, Step};
+
+/// How what JSON has no word for is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Texts as strings, counters and times as numbers.
+    Plain,
+    /// `{"$text": ...}`, `{"$counter": ...}`, `{"$time": ...}`: nothing is lost.
+    Tagged,
+}
+
+impl Document {
+    /// The content as JSON: texts as strings, counters and times as numbers, bytes as
+    /// `{"$bytes": base64}`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        object(&self.doc, &ROOT, ObjType::Map, Style::Plain, 0)
+    }
+
+    /// The JSON at a path; `None` if nothing is there.
+    #[must_use]
+    pub fn json_at(&self, path: &[Step]) -> Option<Json> {
+        let mut place = (Value::map(), ROOT);
+        for step in path {
+            place = self.doc.get(&place.1, prop(step)?).ok()??;
+        }
+        Some(value(&self.doc, place.0, &place.1, Style::Plain, 0))
+    }
+
+    /// SHA-256 of the canonical JSON: keys sorted, no spaces, everything JSON has no word for
+    /// tagged. Heads say which changes a document has, this says what they came to.
+    #[must_use]
+    pub fn content_hash(&self) -> [u8; 32] {
+        content_hash(&self.doc)
+    }
+}
+
+/// As [`Document::content_hash`].
+pub(crate) fn content_hash(doc: &AutoCommit) -> [u8; 32] {
+    let json = object(doc, &ROOT, ObjType::Map, Style::Tagged, 0);
+    Sha256::digest(json.to_string().as_bytes()).into()
+}
+
+/// A step as Automerge takes it.
+pub(crate) fn prop(step: &Step) -> Option<Prop> {
+    match step {
+        Step::Key(key) => Some(Prop::Map(key.clone())),
+        Step::Index(index) => usize::try_from(*index).ok().map(Prop::Seq),
+    }
+}
+
+/// The JSON of one value.
+pub(crate) fn value(
+    doc: &AutoCommit,
+    value: Value<'_>,
+    id: &ObjId,
+    style: Style,
+    depth: usize,
+) -> Json {
+    match value {
+        Value::Object(kind) => object(doc, id, kind, style, depth),
+        Value::Scalar(scalar) => scalar_json(&scalar, style),
+    }
+}
+
+fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usize) -> Json {
+    // The check lets nothing nest deeper; a file to import may.
+    if depth > limits::DOCUMENT_DEPTH {
+        return Json::Null;
+    }
+    match kind {
+        ObjType::Map | ObjType::Table => {
+            let items = doc.map_range(id, ..).map(|item| {
+                let inner = item.id();
+                (
+                    item.key.to_string(),
+                    value(doc, item.value.into_value(), &inner, style, depth + 1),
+                )
+            });
+            Json::Object(items.collect::<BTreeMap<_, _>>().into_iter().collect())
+        }
+        ObjType::List => {
+            let items = doc.list_range(id, ..).map(|item| {
+                let inner = item.id();
+                value(doc, item.value.into_value(), &inner, style, depth + 1)
+            });
+            Json::Array(items.collect())
+        }
+        ObjType::Text => {
+            let text = doc.text(id).unwrap_or_default();
+            if style == Style::Tagged { json!({ "$text": text }) } else { Json::String(text) }
+        }
+    }
+}
+
+fn scalar_json(scalar: &ScalarValue, style: Style) -> Json {
+    let tagged = style == Style::Tagged;
+    match scalar {
+        ScalarValue::Bytes(bytes) => json!({ "$bytes": data_encoding::BASE64.encode(bytes) }),
+        ScalarValue::Str(text) => Json::String(text.to_string()),
+        ScalarValue::Int(number) => json!(number),
+        ScalarValue::Uint(number) => json!(number),
+        ScalarValue::F64(number) => json!(number),
+        ScalarValue::Counter(counter) if tagged => json!({ "$counter": i64::from(counter) }),
+        ScalarValue::Counter(counter) => json!(i64::from(counter)),
+        ScalarValue::Timestamp(ms) if tagged => json!({ "$time": ms }),
+        ScalarValue::Timestamp(ms) => json!(ms),
+        ScalarValue::Boolean(yes) => json!(yes),
+        ScalarValue::Null | ScalarValue::Unknown { .. } => Json::Null,
+    }
+}

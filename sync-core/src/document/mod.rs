@@ -1,0 +1,193 @@
+//! Documents, with Automerge at arm's length.
+//!
+//! A [`Document`] takes remote changes ([`Document::receive`]), each checked byte by byte and
+//! operation by operation before Automerge sees it, and local [`Edit`]s ([`Document::edit`]), which
+//! show at once and leave as raw changes at [`Document::cut`]. [`Document::snapshot`] makes one
+//! record of it all, to replace a store's rows. Heads, content hash and JSON compare replicas.
+//!
+//! Typed documents (messages, receipts, settings, contacts) follow a small grammar: flat maps of
+//! `key -> one scalar of bytes`, each key its writer's. Their views are kept beside the document
+//! and read again only what was touched. An app's own documents are free in form.
+//!
+//! No clock, no randomness, no I/O: the same calls give the same bytes.
+
+mod app;
+mod check;
+mod clock;
+mod columns;
+pub mod contacts;
+mod decode;
+mod edit;
+mod entries;
+mod genesis;
+mod grammar;
+mod history;
+mod intake;
+mod json;
+mod local;
+pub mod messages;
+mod name;
+pub mod receipts;
+mod row;
+pub mod settings;
+mod snapshot;
+mod waiting;
+
+#[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
+mod convergence_tests;
+#[cfg(test)]
+mod testing;
+
+pub use clock::{Clock, MAX_MS, OrderKey, Stamp};
+pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
+pub use name::{Name, actor};
+pub use row::{ChangeHash, Placement, Reason, Received, Refused, Row, Touched};
+
+use std::collections::BTreeMap;
+
+use automerge::{ActorId, AutoCommit, Change, ObjId, TextEncoding};
+use sync_protocol::ids::{SpaceId, WriterId};
+
+use grammar::Grammar;
+use history::History;
+use receipts::Receipt;
+use waiting::{Blacklist, WaitingRoom};
+
+/// Why a document can't be loaded, saved or named.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Not the name of a document.
+    #[error("not a document's name")]
+    BadName,
+    /// Not an order key.
+    #[error("not a message key")]
+    BadKey,
+    /// The snapshot isn't whole, or not of this document.
+    #[error("corrupt snapshot: {0}")]
+    Corrupt(&'static str),
+    /// The snapshot didn't reload as what it was taken of: keep the rows.
+    #[error("the snapshot doesn't reload equal")]
+    Unfaithful,
+    /// Local edits aren't cut yet: no snapshot may hold what has no number.
+    #[error("local edits are not cut yet")]
+    Uncut,
+    /// Bytes to import that aren't an Automerge document, or too many of them.
+    #[error("not an Automerge document")]
+    BadImport,
+}
+
+/// One document of a space. Owned by the engine's document cache; see the module.
+#[derive(Debug)]
+pub struct Document {
+    space: SpaceId,
+    name: Name,
+    grammar: Option<Grammar>,
+    doc: AutoCommit,
+    history: History,
+    waiting: WaitingRoom,
+    blacklist: Blacklist,
+    actors: BTreeMap<WriterId, ActorId>,
+    /// A typed document's maps, in the grammar's order.
+    maps: Vec<ObjId>,
+    /// Each writer's newest receipt (receipts only).
+    marks: BTreeMap<WriterId, Receipt>,
+    local: local::Local,
+    /// Bytes of all changes.
+    bytes: usize,
+}
+
+impl Document {
+    /// A new document: a typed one with its genesis, an app's own empty. One of an unknown kind
+    /// refuses every change: keep its rows, unread.
+    #[must_use]
+    pub fn new(space: SpaceId, name: Name) -> Self {
+        let mut document =
+            Self::bare(space, name, AutoCommit::new_with_encoding(TextEncoding::UnicodeCodePoint));
+        if let Some(grammar) = document.grammar {
+            let bytes = genesis::bytes(grammar);
+            let decoded = decode::decode(bytes).expect("the committed genesis is well-formed");
+            let change =
+                Change::from_bytes(bytes.to_vec()).expect("the committed genesis is well-formed");
+            document.history.enroll(&genesis::GENESIS_ACTOR, None);
+            document.history.push(&decoded, None, None);
+            document.doc.apply_changes([change]).expect("the genesis needs nothing before it");
+        }
+        document.find_maps();
+        document
+    }
+
+    fn bare(space: SpaceId, name: Name, doc: AutoCommit) -> Self {
+        Self {
+            space,
+            grammar: Grammar::of(&name),
+            name,
+            doc,
+            history: History::default(),
+            waiting: WaitingRoom::default(),
+            blacklist: Blacklist::default(),
+            actors: BTreeMap::new(),
+            maps: Vec::new(),
+            marks: BTreeMap::new(),
+            local: local::Local::default(),
+            bytes: 0,
+        }
+    }
+
+    /// The space.
+    #[must_use]
+    pub fn space(&self) -> &SpaceId {
+        &self.space
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The heads, sorted. Edits since the last cut or receipt of remote changes are not in them.
+    #[must_use]
+    pub fn heads(&self) -> Vec<ChangeHash> {
+        self.history.heads().iter().copied().collect()
+    }
+
+    /// Whether a change is in the document.
+    #[must_use]
+    pub fn contains(&self, change: &ChangeHash) -> bool {
+        self.history.contains(change)
+    }
+
+    /// How many changes the document has, its genesis included.
+    #[must_use]
+    pub fn change_count(&self) -> usize {
+        self.history.len()
+    }
+
+    /// How many changes wait for dependencies.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Estimated bytes in memory, for a cache's budget.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        let automerge = self.history.op_count() * 60 + self.bytes;
+        2048 + automerge + self.history.cost() + self.waiting.cost() + self.local.cost()
+    }
+
+    fn actor_of(&mut self, writer: &WriterId) -> ActorId {
+        let (space, name) = (&self.space, &self.name);
+        self.actors.entry(*writer).or_insert_with(|| actor(space, name, writer)).clone()
+    }
+}
+
+/// The hash that names a change.
+///
+/// # Errors
+/// Why the bytes aren't a change chunk.
+pub fn change_hash(change: &[u8]) -> Result<ChangeHash, Reason> {
+    decode::open_chunk(change).map(|(hash, _)| hash)
+}

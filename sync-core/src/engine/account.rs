@@ -1,0 +1,179 @@
+//! This device's account: founding it, and who this device is.
+
+use ed25519_dalek::SigningKey;
+use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::{Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, sign_entry};
+use sync_protocol::ids::LogHead;
+use sync_protocol::{AccountId, DeviceId, WriterId, codec};
+use sync_protocol::hash::{self, Domain};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::api::{CommandId, Failure, NewAccount, Response};
+use crate::engine::rows::{AccountRow, FORMAT, PersonRow};
+use crate::engine::{Engine, OpenError, Step, read_row, seal};
+use crate::group::Identity;
+
+const RECOVERY_SIGNING: Domain = Domain::new("rejoinder recovery signing v1");
+const RECOVERY_HPKE: Domain = Domain::new("rejoinder recovery hpke v1");
+const SAFETY: Domain = Domain::new("rejoinder safety number v1");
+
+/// How long a sign-up waits for the relay to confirm the address before it answers anyway.
+pub(super) const SIGN_UP_WAIT_MS: u64 = 5_000;
+
+/// Who this device is.
+pub(super) struct Me {
+    pub(super) row: AccountRow,
+    pub(super) identity: Identity,
+    pub(super) writer: WriterId,
+}
+
+impl Me {
+    pub(super) fn read(value: &[u8], incarnation: u64) -> Result<Self, OpenError> {
+        let row: AccountRow = read_row("account", value)?;
+        if row.format > FORMAT {
+            return Err(OpenError::Newer(row.format));
+        }
+        Ok(Self::new(row, incarnation))
+    }
+
+    fn new(row: AccountRow, incarnation: u64) -> Self {
+        let identity = Identity::new(row.account, SigningKey::from_bytes(&row.signing));
+        let writer = WriterId { device: identity.device, incarnation };
+        Self { row, identity, writer }
+    }
+
+    pub(super) fn account(&self) -> AccountId {
+        self.row.account
+    }
+
+    pub(super) fn device(&self) -> DeviceId {
+        self.identity.device
+    }
+}
+
+impl Drop for Me {
+    fn drop(&mut self) {
+        self.row.signing.zeroize();
+        self.row.hpke.zeroize();
+        self.row.join.zeroize();
+    }
+}
+
+impl Engine {
+    pub(super) fn me(&self) -> Result<&Me, Failure> {
+        self.me.as_ref().ok_or(Failure::NoAccount)
+    }
+
+    /// The writer of everything cut here.
+    pub(super) fn writer(&self) -> Result<WriterId, Failure> {
+        self.me().map(|me| me.writer)
+    }
+
+    pub(super) fn create_account(
+        &mut self,
+        id: CommandId,
+        address: &Address,
+        name: &str,
+    ) -> Step<Option<Response>> {
+        if let Some(me) = &mut self.me {
+            // The address was taken: the same account may claim another.
+            if me.row.claimed || !self.session.address_taken {
+                return Err(Failure::HasAccount.into());
+            }
+            me.row.address = address.to_string();
+            me.row.name = name.to_owned();
+            self.session.address_taken = false;
+            self.unsaved.account = true;
+            let new = self.new_account(self.session.recovery_code.clone().unwrap_or_default())?;
+            self.session.sign_up = Some((id, self.now + SIGN_UP_WAIT_MS, new));
+            self.claim_address();
+            return Ok(None);
+        }
+        let code = self.found_account(address, name)?;
+        let new = self.new_account(code)?;
+        self.session.recovery_code = Some(new.recovery_code.clone());
+        self.session.sign_up = Some((id, self.now + SIGN_UP_WAIT_MS, new));
+        self.start_session();
+        Ok(None)
+    }
+
+    fn new_account(&self, recovery_code: String) -> Result<NewAccount, Failure> {
+        let me = self.me()?;
+        Ok(NewAccount { account: me.account(), device: me.device(), recovery_code })
+    }
+
+    /// Draws all keys, signs the genesis with the root key and forgets that key.
+    fn found_account(&mut self, address: &Address, name: &str) -> Result<String, Failure> {
+        let root = SigningKey::from_bytes(&self.seed());
+        let signing = SigningKey::from_bytes(&self.seed());
+        let (hpke, hpke_public) = seal::hpke_pair(&self.seed());
+        let (join, join_public) = seal::hpke_pair(&self.seed());
+        let entropy = Zeroizing::new(self.seed());
+        let (code, recovery) = recovery_keys(&entropy[..16]);
+        let root_public = root.verifying_key().to_bytes();
+        let account = AccountId::of_root_key(&root_public);
+        let device = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: hpke_public };
+        let action = Action::Genesis { root: root_public, device, join: join_public, recovery };
+        let previous = LogHead::from_bytes([0; 32]);
+        let entry = LogEntry { version: 1, index: 0, previous, action };
+        let entry = sign_entry(&account, &entry, &root);
+        DeviceLog::verify(&account, std::slice::from_ref(&entry))
+            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        let row = AccountRow {
+            format: FORMAT,
+            account,
+            signing: signing.to_bytes(),
+            hpke: *hpke,
+            join: *join,
+            address: address.to_string(),
+            name: name.to_owned(),
+            claimed: false,
+        };
+        self.session.row.incarnation = self.nonzero();
+        self.me = Some(Me::new(row, self.session.row.incarnation));
+        self.unsaved.account = true;
+        self.unsaved.session = true;
+        let person = PersonRow {
+            log: vec![Blob(entry)],
+            address: Some(address.to_string()),
+            name: name.to_owned(),
+        };
+        self.learn_person(&account, person)?;
+        self.found_account_space()?;
+        Ok(code)
+    }
+
+    /// Equal on both sides when both know the same logs: twelve groups of five digits.
+    pub(super) fn safety_number(&self, other: &AccountId) -> Result<String, Failure> {
+        let mine = self.people.log(&self.me()?.account()).ok_or(Failure::NotFound("account"))?;
+        let theirs = self.people.log(other).ok_or(Failure::NotFound("contact"))?;
+        let mut halves = [mine, theirs].map(|log| {
+            hash::hash(SAFETY, &[log.account().as_bytes(), log.head().as_bytes()])
+        });
+        halves.sort_unstable();
+        let groups: Vec<String> = halves
+            .iter()
+            .flat_map(|half| half.chunks_exact(5).take(6))
+            .map(|chunk| {
+                let number = chunk.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
+                format!("{:05}", number % 100_000)
+            })
+            .collect();
+        Ok(groups.join(" "))
+    }
+}
+
+/// The code as words, and the public halves of what it derives.
+fn recovery_keys(entropy: &[u8]) -> (String, RecoveryKeys) {
+    let words = bip39::Mnemonic::from_entropy(entropy).expect("16 bytes are valid entropy");
+    let signing = SigningKey::from_bytes(&hash::hash(RECOVERY_SIGNING, &[entropy]));
+    let (_, hpke) = seal::hpke_pair(&hash::hash(RECOVERY_HPKE, &[entropy]));
+    let keys = RecoveryKeys { signing: signing.verifying_key().to_bytes(), hpke };
+    (words.to_string(), keys)
+}
+
+/// What a device signs goes through here only for values that are hashed as encoded.
+pub(super) fn encoded<T: minicbor::Encode<()>>(value: &T) -> Blob {
+    Blob(codec::encode(value))
+}

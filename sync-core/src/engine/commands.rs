@@ -1,0 +1,384 @@
+//! What an app asks for, carried out.
+
+use minicbor::{Decode, Encode};
+use serde_json::Value;
+use sync_protocol::address::Address;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::{Envelope, Kind, aad};
+use sync_protocol::frames::ClientFrame;
+use sync_protocol::roster::Role;
+use sync_protocol::{AccountId, SpaceId, WriterId, limits};
+
+use crate::api::{Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until};
+use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, settings};
+use crate::engine::documents::SEGMENT;
+use crate::engine::membership::header;
+use crate::engine::rows::{Intention, LastRow};
+use crate::engine::{Engine, Need, Step, Stop, seal};
+
+/// A message's text, in bytes.
+const TEXT: usize = 64 * 1024;
+/// A conversation's title or a person's name, in bytes.
+const TITLE: usize = 256;
+
+/// A signal's content.
+#[derive(Encode, Decode)]
+enum Signal {
+    #[n(0)]
+    Typing,
+}
+
+impl Engine {
+    /// Carries a command out. `None` if the response comes later.
+    pub(super) fn execute(&mut self, id: CommandId, command: &Command) -> Step<Option<Response>> {
+        if let Command::CreateAccount { address, name } = command {
+            limit("name", name.len(), TITLE)?;
+            return self.create_account(id, address, name);
+        }
+        if matches!(command, Command::Status) {
+            return Ok(Some(Response::Status(self.status())));
+        }
+        self.me()?;
+        match command {
+            Command::Wait(until) => Ok(self.wait(id, *until)),
+            Command::GoOffline => {
+                self.go_offline();
+                done()
+            }
+            Command::GoOnline => {
+                self.go_online();
+                done()
+            }
+            Command::Foreground { conversation } => {
+                self.foreground = *conversation;
+                done()
+            }
+            Command::LookupContact { address } => {
+                let account = self.resolve(address)?;
+                Ok(Some(Response::Contact(self.contact_card(&account)?)))
+            }
+            _ => self.execute_in_space(command).map(Some),
+        }
+    }
+
+    fn wait(&mut self, id: CommandId, until: Until) -> Option<Response> {
+        let holds = match until {
+            Until::Stored => self.all_stored(),
+            Until::UpToDate => self.is_up_to_date(),
+        };
+        if !holds {
+            self.waits.insert(id, until);
+        }
+        holds.then_some(Response::Done)
+    }
+
+    fn execute_in_space(&mut self, command: &Command) -> Step<Response> {
+        match command {
+            Command::CreateConversation { title, members } => self.create_conversation(title, members),
+            Command::ListConversations => self.list_conversations(),
+            Command::AddMember { conversation, address, share_history } => {
+                self.add_member(conversation, address, *share_history)
+            }
+            Command::RemoveMember { conversation, member } => {
+                let account = self.member(conversation, member)?;
+                self.wish_as_admin(conversation, Intention::Remove(account))
+            }
+            Command::SetRole { conversation, member, role } => {
+                let account = self.member(conversation, member)?;
+                let admin = *role == Role::Admin;
+                self.wish_as_admin(conversation, Intention::SetRole { account, admin })
+            }
+            Command::SetTitle { conversation, title } => {
+                limit("title", title.len(), TITLE)?;
+                self.wish_as_admin(conversation, Intention::SetTitle(title.clone()))
+            }
+            Command::Leave { conversation } => {
+                self.active_conversation(conversation)?;
+                self.intend(conversation, Intention::Leave);
+                Ok(Response::Done)
+            }
+            Command::MarkRead { conversation, message } => self.mark_read(conversation, message),
+            Command::ListMessages { conversation, before, limit } => {
+                self.list_messages(conversation, before.as_ref(), *limit)
+            }
+            Command::Typing { conversation } => self.typing(conversation),
+            Command::SendMessage { .. }
+            | Command::EditMessage { .. }
+            | Command::DeleteMessage { .. }
+            | Command::React { .. } => self.execute_message(command),
+            _ => self.execute_document(command),
+        }
+    }
+
+    fn execute_message(&mut self, command: &Command) -> Step<Response> {
+        match command {
+            Command::SendMessage { conversation, text, reply_to } => {
+                self.send_message(conversation, text, *reply_to)
+            }
+            Command::EditMessage { conversation, message, text } => {
+                limit("text", text.len(), TEXT)?;
+                let edit = Edit::EditMessage { key: *message, text: text.clone() };
+                self.amend(conversation, message, edit, true)
+            }
+            Command::DeleteMessage { conversation, message } => {
+                self.amend(conversation, message, Edit::DeleteMessage { key: *message }, true)
+            }
+            Command::React { conversation, message, emoji } => {
+                limit("emoji", emoji.as_ref().map_or(0, String::len), 64)?;
+                let edit = Edit::React { key: *message, emoji: emoji.clone() };
+                self.amend(conversation, message, edit, false)
+            }
+            _ => Ok(Response::Done),
+        }
+    }
+
+    fn execute_document(&mut self, command: &Command) -> Step<Response> {
+        match command {
+            Command::Setting { key } => {
+                let space = self.space_id(Space::Account)?;
+                let value = settings::value(self.document(&space, &Name::Settings)?, key);
+                Ok(Response::Value(value.unwrap_or(Value::Null)))
+            }
+            Command::Settings => {
+                let space = self.space_id(Space::Account)?;
+                Ok(Response::Settings(settings::all(self.document(&space, &Name::Settings)?, "")))
+            }
+            Command::SetSetting { key, value } => self.set_setting(key, value),
+            Command::ReadDocument { space, name, path } => {
+                let (space, name) = (self.space_id(*space)?, document_name(name)?);
+                let document = self.document(&space, &name)?;
+                let value = if path.is_empty() { Some(document.to_json()) } else { document.json_at(path) };
+                Ok(Response::Value(value.unwrap_or(Value::Null)))
+            }
+            Command::ChangeDocument { space, name, ops } => self.change_document(*space, name, ops),
+            Command::ExportDocument { space, name } => {
+                let (space, name) = (self.space_id(*space)?, document_name(name)?);
+                Ok(Response::Bytes(self.document(&space, &name)?.export()))
+            }
+            Command::ImportDocument { space, name, bytes } => {
+                limit("document", bytes.len(), limits::CHANGE_SET)?;
+                let (space, name) = (self.space_id(*space)?, app_name(name)?);
+                let edit = self.document(&space, &name)?.import(bytes);
+                let edit = edit.map_err(|error| Failure::Invalid(error.to_string()))?;
+                self.edit(&space, &name, edit)?;
+                Ok(Response::Done)
+            }
+            Command::Digest { space } => {
+                let space = self.space_id(*space)?;
+                self.digest(&space)
+            }
+            _ => Ok(Response::Done),
+        }
+    }
+
+    fn space_id(&self, space: Space) -> Result<SpaceId, Failure> {
+        match space {
+            Space::Account => Ok(self.me()?.account().space()),
+            Space::Conversation(id) if self.spaces.contains_key(&id) => Ok(id),
+            Space::Conversation(_) => Err(Failure::NotFound("conversation")),
+        }
+    }
+
+    fn active_conversation(&self, id: &SpaceId) -> Result<(), Failure> {
+        match self.spaces.get(id) {
+            Some(space) if space.row.own => Err(Failure::NotFound("conversation")),
+            Some(space) if !space.row.active || space.intends(&Intention::Leave) => {
+                Err(Failure::Denied("no longer a member"))
+            }
+            Some(_) => Ok(()),
+            None => Err(Failure::NotFound("conversation")),
+        }
+    }
+
+    fn create_conversation(&mut self, title: &str, members: &[Address]) -> Step<Response> {
+        limit("title", title.len(), TITLE)?;
+        limit("members", members.len(), limits::LEAVES - 1)?;
+        for address in members {
+            self.known_if_online(address)?;
+        }
+        let id = self.random_space();
+        self.found_space(id, title.to_owned(), false)?;
+        let own = self.me()?.row.address.clone();
+        for address in members.iter().filter(|address| address.as_str() != own) {
+            let address = address.to_string();
+            self.intend(&id, Intention::Add { address, history: true });
+        }
+        let change = ConversationChange::Founded;
+        self.notify(Event::Conversation { conversation: id, change });
+        Ok(Response::Conversation(id))
+    }
+
+    /// Connected, an address that leads nowhere is told at once; offline, later.
+    fn known_if_online(&mut self, address: &Address) -> Step<()> {
+        match self.resolve(address) {
+            Ok(_) | Err(Stop::Fail(Failure::Offline | Failure::Refused(_))) => Ok(()),
+            Err(Stop::Need(Need::Lookup(address))) => Err(Stop::Need(Need::Lookup(address))),
+            Err(stop) => Err(stop),
+        }
+    }
+
+    fn add_member(&mut self, id: &SpaceId, address: &Address, history: bool) -> Step<Response> {
+        self.active_conversation(id)?;
+        self.known_if_online(address)?;
+        let account = self.people.account(address.as_str());
+        if account.is_some_and(|account| self.spaces.get(id).is_some_and(|s| s.role(&account).is_some())) {
+            return Ok(Response::Done);
+        }
+        self.wish_as_admin(id, Intention::Add { address: address.to_string(), history })
+    }
+
+    fn wish_as_admin(&mut self, id: &SpaceId, intention: Intention) -> Step<Response> {
+        self.active_conversation(id)?;
+        let me = self.me()?.account();
+        if self.space(id)?.role(&me) != Some(Role::Admin) {
+            return Err(Failure::Denied("only an admin may do this").into());
+        }
+        self.intend(id, intention);
+        Ok(Response::Done)
+    }
+
+    fn member(&mut self, id: &SpaceId, member: &Member) -> Step<AccountId> {
+        let account = match member {
+            Member::Account(account) => *account,
+            Member::Address(address) => self.resolve(address)?,
+        };
+        if self.space(id)?.role(&account).is_none() {
+            return Err(Failure::NotFound("member").into());
+        }
+        Ok(account)
+    }
+
+    fn send_message(&mut self, id: &SpaceId, text: &str, reply_to: Option<OrderKey>) -> Step<Response> {
+        limit("text", text.len(), TEXT)?;
+        self.active_conversation(id)?;
+        let name = self.open_segment(id)?;
+        let writer = self.writer()?;
+        let author = self.me()?.account();
+        let now = self.now;
+        let space = self.core_space(id)?;
+        let newest = space.view.keys().next_back().and_then(|key| space.view.posted(key));
+        if let Some((_, effective, _)) = newest {
+            space.row.clock.observe(effective);
+        }
+        let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
+        let last = LastRow { key, author, text: text.chars().take(120).collect(), at_ms: key.stamp.ms };
+        let message = NewMessage {
+            key,
+            text: text.to_owned(),
+            reply_to,
+            attachments: Vec::new(),
+            expires_ms: None,
+        };
+        self.edit(id, &name, Edit::Message(message))?;
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.row.last = Some(last);
+            space.row.activity_ms = space.row.activity_ms.max(now);
+        }
+        Ok(Response::Message(key))
+    }
+
+    /// The segment that takes the next message or amendment, open.
+    fn open_segment(&mut self, id: &SpaceId) -> Step<Name> {
+        loop {
+            let space = self.core_space(id)?;
+            let first = space.row.context.era << super::membership::ERA_SHIFT;
+            space.row.segment = space.row.segment.max(first);
+            let segment = space.row.segment;
+            self.document(id, &Name::Messages(segment))?;
+            let space = self.core_space(id)?;
+            if space.view.segment_len(segment) < SEGMENT {
+                return Ok(Name::Messages(segment));
+            }
+            space.row.segment = segment + 1;
+            self.save_space(id);
+        }
+    }
+
+    fn amend(&mut self, id: &SpaceId, message: &OrderKey, edit: Edit, own: bool) -> Step<Response> {
+        self.active_conversation(id)?;
+        let author = self.find_message(id, message)?;
+        if own && author != self.me()?.account() {
+            return Err(Failure::Denied("not your message").into());
+        }
+        let name = self.open_segment(id)?;
+        self.edit(id, &name, edit)?;
+        Ok(Response::Done)
+    }
+
+    fn set_setting(&mut self, key: &str, value: &Value) -> Step<Response> {
+        let space = self.space_id(Space::Account)?;
+        self.document(&space, &Name::Settings)?;
+        let bytes = (!value.is_null()).then(|| Blob(value.to_string().into_bytes()));
+        limit("setting", bytes.as_ref().map_or(0, |bytes| bytes.0.len()) + key.len(), TEXT)?;
+        self.edit(&space, &Name::Settings, Edit::Setting { key: key.to_owned(), value: bytes })?;
+        Ok(Response::Done)
+    }
+
+    fn change_document(&mut self, space: Space, name: &str, ops: &[AppOp]) -> Step<Response> {
+        let (space, name) = (self.space_id(space)?, app_name(name)?);
+        let edit = Edit::App { ops: ops.to_vec() };
+        limit("change", codec::encode(&edit).len(), 2 * TEXT)?;
+        self.document(&space, &name)?;
+        self.edit(&space, &name, edit)?;
+        Ok(Response::Heads(self.document(&space, &name)?.heads()))
+    }
+
+    fn typing(&mut self, id: &SpaceId) -> Step<Response> {
+        self.active_conversation(id)?;
+        if !self.session.is_open() {
+            return Ok(Response::Done);
+        }
+        let writer = self.writer()?;
+        let signing = self.me()?.identity.signing.clone();
+        let space = self.core_space(id)?;
+        let header = header(Kind::Signal, space.row.epoch, space.row.next);
+        let epoch = space.row.epoch;
+        let key = space.core.as_mut().and_then(|core| core.content_key(&epoch, &writer));
+        if let Some(key) = key {
+            let aad = aad(id, &writer, &codec::encode(&header));
+            let payload = seal::seal(&key, &aad, &codec::encode(&Signal::Typing), &mut self.rng);
+            let envelope = Envelope::sign(id, &writer, header, payload, &signing);
+            let envelope = Blob(envelope.to_bytes());
+            self.send(&ClientFrame::Signal { space: *id, envelope });
+        }
+        Ok(Response::Done)
+    }
+
+    /// A signal that can't be shown at once is worth nothing later: it is dropped.
+    pub(super) fn on_signal(&mut self, id: &SpaceId, writer: &WriterId, envelope: &[u8]) {
+        let Ok(envelope) = Envelope::parse(envelope) else { return };
+        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.row.own) else { return };
+        let next = space.row.next;
+        let (epoch, current) = (envelope.header.epoch, space.row.epoch);
+        let Some(core) = space.core.as_mut().filter(|_| epoch == current) else { return };
+        let Some(row) = core.writer_at(&writer.device, next) else { return };
+        let (account, key) = (row.account, row.key);
+        let Some(secret) = core.content_key(&epoch, writer) else { return };
+        let aad = aad(id, writer, envelope.header_bytes());
+        let typing = envelope.header.kind == Kind::Signal
+            && envelope.verify(id, writer, &key).is_ok()
+            && seal::open(&secret, &aad, envelope.payload())
+                .is_ok_and(|content| codec::decode::<Signal>("signal", &content).is_ok());
+        if typing {
+            self.notify(Event::Typing { conversation: *id, account });
+        }
+    }
+}
+
+fn done() -> Step<Option<Response>> {
+    Ok(Some(Response::Done))
+}
+
+fn limit(what: &'static str, size: usize, limit: usize) -> Result<(), Failure> {
+    if size <= limit { Ok(()) } else { Err(Failure::TooLarge { what, limit }) }
+}
+
+/// A document as an app names it: a bare word is one of its own.
+fn document_name(name: &str) -> Result<Name, Failure> {
+    name.parse().or_else(|_| app_name(name))
+}
+
+fn app_name(name: &str) -> Result<Name, Failure> {
+    let bare = name.strip_prefix("app/").unwrap_or(name);
+    format!("app/{bare}").parse().map_err(|_| Failure::Invalid(format!("not a document name: {name}")))
+}

@@ -1,0 +1,393 @@
+//! Taking in what the relay delivers: entry by entry, in the log's order.
+//!
+//! A signature costs some fifty microseconds, a hash one: of each writer's run in a delivery only
+//! the newest signature is verified, and the link chain proves the rest.
+
+use std::collections::BTreeSet;
+
+use sync_protocol::envelope::{Envelope, Kind, aad};
+use sync_protocol::frames::{Answer, Entries, Op};
+use sync_protocol::frontier::{Step as Chained, Tip};
+use sync_protocol::hash::{self, Domain};
+use sync_protocol::{SpaceId, WriterId, codec};
+
+use crate::api::Event;
+use crate::document::Placement;
+use crate::engine::change_set::ChangeSet;
+use crate::engine::session::Asked;
+use crate::engine::{Engine, Step, Task, seal};
+
+const LOG: Domain = Domain::new("rejoinder log hash v1");
+/// Log hashes kept to compare with what other authors say they had seen.
+const RECENT: usize = 1024;
+/// How long a space whose delivery made no sense waits before it asks again.
+const ASK_AGAIN_MS: u64 = 5_000;
+
+/// A delivery, and how far it was taken in.
+pub(super) struct Delivered {
+    entries: Entries,
+    at: usize,
+    /// Positions whose authorship is proven.
+    proven: BTreeSet<usize>,
+}
+
+impl From<Entries> for Delivered {
+    fn from(entries: Entries) -> Self {
+        Self { entries, at: 0, proven: BTreeSet::new() }
+    }
+}
+
+/// One entry, parsed.
+pub(super) struct Arrived {
+    pub(super) index: u64,
+    pub(super) time_ms: u64,
+    pub(super) writer: WriterId,
+    pub(super) envelope: Envelope,
+}
+
+/// What became of an entry.
+enum Taken {
+    Done,
+    /// The relay's copy makes no sense: nothing more of this space until it is asked again.
+    Stalled(&'static str),
+}
+
+impl Engine {
+    /// Takes in all that was delivered for a space.
+    pub(super) fn take_in(&mut self, id: &SpaceId) -> Step<()> {
+        if !self.spaces.contains_key(id) {
+            return Ok(());
+        }
+        self.core_space(id)?;
+        while self.take_next(id)? {}
+        self.after_take_in(id);
+        Ok(())
+    }
+
+    /// Takes in one entry; `false` when there is none.
+    fn take_next(&mut self, id: &SpaceId) -> Step<bool> {
+        self.absorb_own(id)?;
+        let space = self.core_space(id)?;
+        let next = space.row.next;
+        let Some(front) = space.deliveries.front_mut() else { return Ok(false) };
+        if space.row.generation.is_some_and(|known| known != front.entries.generation) {
+            self.on_new_generation(id);
+            return Ok(true);
+        }
+        space.row.generation = Some(front.entries.generation);
+        let index = front.entries.first.saturating_add(front.at as u64);
+        let Some(entry) = front.entries.entries.get(front.at) else {
+            space.deliveries.pop_front();
+            return Ok(true);
+        };
+        if index < next {
+            front.at += 1;
+            return Ok(true);
+        }
+        if index > next {
+            space.deliveries.pop_front();
+            self.mark_lagging(id);
+            return Ok(true);
+        }
+        let writer = front.entries.writers.get(entry.writer as usize).copied();
+        let parsed = Envelope::parse(entry.envelope.as_slice()).ok();
+        let (Some(writer), Some(envelope)) = (writer, parsed) else {
+            self.stall(id, "an entry does not parse");
+            return Ok(true);
+        };
+        let arrived = Arrived { index, time_ms: entry.time_ms, writer, envelope };
+        match self.take_entry(id, arrived)? {
+            Taken::Done => self.advance_front(id),
+            Taken::Stalled(why) => self.stall(id, why),
+        }
+        Ok(true)
+    }
+
+    fn advance_front(&mut self, id: &SpaceId) {
+        if let Some(front) = self.spaces.get_mut(id).and_then(|space| space.deliveries.front_mut()) {
+            front.at += 1;
+        }
+    }
+
+    fn take_entry(&mut self, id: &SpaceId, arrived: Arrived) -> Step<Taken> {
+        let (index, time_ms) = (arrived.index, arrived.time_ms);
+        let item = match arrived.envelope.header.kind {
+            Kind::Content => match self.take_content(id, &arrived)? {
+                Ok(item) => item,
+                Err(why) => return Ok(Taken::Stalled(why)),
+            },
+            Kind::Handshake => self.take_handshake(id, &arrived)?,
+            Kind::Intent => self.take_intent(id, &arrived)?,
+            // Kinds this version does not use yet count as entries and change nothing.
+            Kind::Register | Kind::Signal => [0; 32],
+        };
+        self.entry_done(id, index, time_ms, &item);
+        Ok(Taken::Done)
+    }
+
+    /// The log was read one further.
+    pub(super) fn entry_done(&mut self, id: &SpaceId, index: u64, time_ms: u64, item: &[u8; 32]) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.row.next = index + 1;
+        space.row.activity_ms = space.row.activity_ms.max(time_ms);
+        if let Some(core) = &mut space.core {
+            core.state.log_hash = hash::hash(LOG, &[&core.state.log_hash, item]);
+            space.recent.insert(index + 1, core.state.log_hash);
+            if space.recent.len() > RECENT {
+                space.recent.pop_first();
+            }
+        }
+        self.save_space(id);
+        self.save_state(id);
+    }
+
+    fn take_content(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+    ) -> Step<Result<[u8; 32], &'static str>> {
+        let Some(chain) = arrived.envelope.header.chain else { return Ok(Err("no chain")) };
+        let item = *chain.link.as_bytes();
+        let writer = arrived.writer;
+        let own = self.writer().is_ok_and(|me| me == writer);
+        let space = self.core_space(id)?;
+        let joining = space.core.as_ref().is_some_and(|core| core.state.joining.is_some());
+        let tip = space.core.as_ref().map_or(Tip::START, |core| core.tips.tip(&writer));
+        match tip.judge(&writer, chain.seq, &chain.commitment, &chain.link) {
+            Chained::Next => {}
+            Chained::Known => return Ok(Ok(item)),
+            Chained::Gap if !joining => return Ok(Err("an earlier entry of a writer is missing")),
+            Chained::Gap => {}
+            Chained::Equivocation | Chained::Broken => {
+                self.evidence(id, "a writer used one number for two change sets");
+                return Ok(Ok(item));
+            }
+        }
+        if own && self.is_own_cut(id, chain.seq, &chain.link) {
+            self.own_stored(id, chain.seq, arrived.index, arrived.time_ms);
+            return Ok(Ok(item));
+        }
+        if !self.is_authentic(id, arrived) {
+            return Ok(Err("an entry's signature is wrong"));
+        }
+        self.compare_seen_from(id, arrived);
+        match self.open_content(id, arrived) {
+            Ok(Some((set, seen))) => {
+                self.compare_seen(id, arrived, seen);
+                self.take_change_set(id, arrived, &set);
+            }
+            Ok(None) => {}
+            Err(why) => return Ok(Err(why)),
+        }
+        self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
+        if own {
+            self.on_own_from_elsewhere(id, chain.seq, chain.link);
+        }
+        Ok(Ok(item))
+    }
+
+    pub(super) fn advance_tip(&mut self, id: &SpaceId, writer: WriterId, tip: Tip) {
+        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+            core.tips.advance(writer, tip);
+            self.unsaved.writers.insert((*id, writer));
+        }
+    }
+
+    /// Whether the entry's writer wrote it, by its own signature or a later one of its chain.
+    fn is_authentic(&mut self, id: &SpaceId, arrived: &Arrived) -> bool {
+        let Some(space) = self.spaces.get_mut(id) else { return false };
+        let (Some(core), Some(front)) = (&space.core, space.deliveries.front_mut()) else {
+            return false;
+        };
+        if front.proven.contains(&front.at) {
+            return true;
+        }
+        let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else {
+            // Somebody who could not write at this point: it is counted, but never opened.
+            return core.state.joining.is_some() || core.account_of(&arrived.writer.device).is_some();
+        };
+        let key = row.key;
+        if let Some(run) = front.run_of(&arrived.writer) {
+            let newest = run.last().and_then(|(_, envelope)| envelope.as_ref());
+            if newest.is_some_and(|envelope| envelope.verify(id, &arrived.writer, &key).is_ok()) {
+                front.proven.extend(run.into_iter().map(|(at, _)| at));
+                return true;
+            }
+        }
+        arrived.envelope.verify(id, &arrived.writer, &key).is_ok()
+    }
+
+    /// Opens a change set. `None` if it counts but is not to be applied: it is not this device's
+    /// to read, or its author broke a rule that everybody sees broken. An error is the relay's
+    /// fault: another copy may do.
+    fn open_content(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+    ) -> Result<Option<(ChangeSet, [u8; 8])>, &'static str> {
+        let header = &arrived.envelope.header;
+        let Some(space) = self.spaces.get_mut(id) else { return Ok(None) };
+        let (Some(core), Some(chain)) = (&mut space.core, header.chain) else { return Ok(None) };
+        let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else { return Ok(None) };
+        let key = row.key;
+        if header.epoch != space.row.epoch {
+            return Ok(None);
+        }
+        let Some(secret) = core.content_key(&header.epoch, &arrived.writer) else { return Ok(None) };
+        let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
+        let opened = seal::open(&secret, &aad, arrived.envelope.payload())
+            .ok()
+            .and_then(|plaintext| ChangeSet::from_plaintext(&plaintext).ok())
+            .filter(|(set, _)| set.commitment() == chain.commitment);
+        if opened.is_some() {
+            return Ok(opened);
+        }
+        // Proven by its chain, yet the content isn't what was committed to: the copy was altered
+        // on the way, unless its author signed exactly this.
+        let signed = arrived.envelope.verify(id, &arrived.writer, &key).is_ok();
+        if signed { Ok(None) } else { Err("an entry was altered") }
+    }
+
+    fn take_change_set(&mut self, id: &SpaceId, arrived: &Arrived, set: &ChangeSet) {
+        let placement = Placement { index: arrived.index, time_ms: arrived.time_ms, ordinal: 0 };
+        self.apply_change_set(id, &arrived.writer, placement, set);
+    }
+
+    /// An author names how much of the log it had seen, and must have seen what we saw.
+    fn compare_seen(&mut self, id: &SpaceId, arrived: &Arrived, seen: [u8; 8]) {
+        let cursor = arrived.envelope.header.cursor;
+        let Some(space) = self.spaces.get(id) else { return };
+        let known = space.recent.get(&cursor);
+        if known.is_some_and(|known| known[..8] != seen) {
+            self.evidence(id, "the relay shows its users different histories");
+        }
+    }
+
+    fn compare_seen_from(&mut self, id: &SpaceId, arrived: &Arrived) {
+        if arrived.envelope.header.cursor > arrived.index {
+            self.evidence(id, "an author has seen more of the log than there is");
+        }
+    }
+
+    pub(super) fn evidence(&mut self, id: &SpaceId, what: &str) {
+        self.notify(Event::Evidence { space: *id, what: what.to_owned() });
+    }
+
+    /// Entries are missing: fetch from where this device stands.
+    pub(super) fn mark_lagging(&mut self, id: &SpaceId) {
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.row.lagging = true;
+        }
+        self.save_space(id);
+        self.fetch(id);
+    }
+
+    pub(super) fn fetch(&mut self, id: &SpaceId) {
+        if !self.session.is_open() {
+            return;
+        }
+        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.fetching) else { return };
+        space.fetching = true;
+        let from = space.row.next;
+        self.ask(Op::Fetch { space: *id, from, to: u64::MAX }, Asked::Fetch(*id));
+    }
+
+    pub(super) fn on_fetched(&mut self, id: &SpaceId, answer: &Answer) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.fetching = false;
+        match answer {
+            Answer::Done => {
+                space.fetched = true;
+                self.tasks.push_back(Task::TakeIn(*id));
+            }
+            _ => space.retry_at = Some(self.now + ASK_AGAIN_MS),
+        }
+    }
+
+    /// Lets go of what was delivered: it can't be built upon. Asked for again later.
+    fn stall(&mut self, id: &SpaceId, why: &str) {
+        let now = self.now;
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.deliveries.clear();
+            space.row.lagging = true;
+            space.retry_at = Some(now + ASK_AGAIN_MS);
+        }
+        self.save_space(id);
+        self.evidence(id, why);
+    }
+
+    /// The relay's log began anew: read it from its start. What is known is passed over by its
+    /// number, so nothing is doubled.
+    fn on_new_generation(&mut self, id: &SpaceId) {
+        if let Some(space) = self.spaces.get_mut(id) {
+            let from_start = space.deliveries.front().is_some_and(|front| front.entries.first == 0);
+            space.row.generation = space.deliveries.front().map(|front| front.entries.generation);
+            space.row.next = 0;
+            space.recent.clear();
+            if let Some(core) = &mut space.core {
+                core.state.log_hash = [0; 32];
+            }
+            if !from_start {
+                space.deliveries.pop_front();
+                self.mark_lagging(id);
+            }
+        }
+        self.save_space(id);
+        self.save_state(id);
+        self.evidence(id, "the relay's log began anew");
+    }
+
+    fn after_take_in(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.row.lagging && std::mem::take(&mut space.fetched) {
+            space.row.lagging = false;
+            self.unsaved.spaces.insert(*id);
+        }
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.behind.is_some_and(|index| space.row.next > index) {
+            space.behind = None;
+        }
+        let stale = space.row.stale;
+        if space.is_busy() {
+            self.tasks.push_back(Task::Advance(*id));
+        }
+        self.keep_cursor();
+        if stale && self.session.caught_up() {
+            self.tasks.push_back(Task::Summarise(*id));
+        }
+    }
+}
+
+impl Delivered {
+    /// The positions, from here on, of a writer's content that chains link by link, with the
+    /// newest envelope: its signature proves them all.
+    fn run_of(&self, writer: &WriterId) -> Option<Vec<(usize, Option<Envelope>)>> {
+        let number = self.entries.writers.iter().position(|known| known == writer)?;
+        let mut run: Vec<(usize, Option<Envelope>)> = Vec::new();
+        let mut tip: Option<Tip> = None;
+        for (at, entry) in self.entries.entries.iter().enumerate().skip(self.at) {
+            if entry.writer as usize != number {
+                continue;
+            }
+            let Ok(envelope) = Envelope::parse(entry.envelope.as_slice()) else { break };
+            let Some(chain) = envelope.header.chain else { continue };
+            let follows = tip.is_none_or(|tip| {
+                tip.judge(writer, chain.seq, &chain.commitment, &chain.link) == Chained::Next
+            });
+            if !follows {
+                break;
+            }
+            tip = Some(Tip { seq: chain.seq, link: chain.link });
+            if let Some(last) = run.last_mut() {
+                last.1 = None;
+            }
+            run.push((at, Some(envelope)));
+        }
+        Some(run)
+    }
+}
+
+/// What an intent counts as in the log's running hash.
+pub(super) fn log_item(bytes: &[u8]) -> [u8; 32] {
+    hash::hash(LOG, &[&codec::encode(&bytes.len()), bytes])
+}

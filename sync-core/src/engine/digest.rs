@@ -1,0 +1,64 @@
+//! A space's fingerprint: what must be equal wherever the same entries are.
+
+use sha2::{Digest as _, Sha256};
+use serde_json::json;
+use sync_protocol::SpaceId;
+
+use crate::api::{Digest, DocumentDigest, Response};
+use crate::document::Name;
+use crate::document::messages::Message;
+use crate::engine::space::Core;
+use crate::engine::{Engine, Step};
+
+impl Engine {
+    pub(super) fn digest(&mut self, id: &SpaceId) -> Step<Response> {
+        let names = self.space(id)?.row.documents.clone();
+        // Opening one may close another: each is read while it is open.
+        for segment in self.segments(id) {
+            self.document(id, &Name::Messages(segment))?;
+        }
+        for name in &names {
+            self.document(id, name)?;
+        }
+        let mut documents = std::collections::BTreeMap::new();
+        for name in &names {
+            let document = self.document(id, name)?;
+            let heads = document.heads();
+            let content = document.content_hash();
+            documents.insert(name.to_string(), DocumentDigest { heads, content });
+        }
+        let page = self.page(id, None, usize::MAX)?;
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else {
+            return Err(crate::Failure::NotFound("conversation").into());
+        };
+        let mut view = Sha256::new();
+        for message in &page {
+            view.update(shown(message, core).to_string().as_bytes());
+            view.update(b"\n");
+        }
+        let tips = core.tips.iter().filter(|(_, tip)| tip.seq > 0);
+        let frontier = tips.map(|(writer, tip)| (*writer, (tip.seq, *tip.link.as_bytes()))).collect();
+        Ok(Response::Digest(Digest { frontier, documents, view: view.finalize().into() }))
+    }
+}
+
+/// What a list shows of a message, receipts and progress left out.
+fn shown(message: &Message, core: &Core) -> serde_json::Value {
+    let account = core.account_of(&message.writer.device).map(|account| account.to_string());
+    let reactions: std::collections::BTreeMap<String, &String> = message
+        .reactions
+        .iter()
+        .filter_map(|(writer, emoji)| Some((core.account_of(&writer.device)?.to_string(), emoji)))
+        .collect();
+    json!({
+        "message": message.key.to_string(),
+        "author": account,
+        "text": message.text,
+        "at_ms": message.effective.ms,
+        "reply_to": message.reply_to.map(|key| key.to_string()),
+        "edited": message.edited,
+        "deleted": message.deleted,
+        "reactions": reactions,
+    })
+}

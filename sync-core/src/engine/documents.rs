@@ -1,0 +1,316 @@
+//! Documents in memory: loaded when something needs them, within a budget.
+//!
+//! A change to a closed document is only written as a row. An open document takes it in at once,
+//! and so do the views beside it.
+
+use std::collections::BTreeMap;
+
+use sync_protocol::{SpaceId, WriterId, codec};
+
+use crate::api::Event;
+use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
+use crate::engine::change_set::ChangeSet;
+use crate::engine::membership::ERA_SHIFT;
+use crate::engine::{Engine, Step};
+use crate::records::{Load, Records, key};
+
+/// Bytes of documents kept open while nothing needs them.
+const BUDGET: usize = 64 * 1024 * 1024;
+/// Rows beside a snapshot before the document is written as one record again.
+const COMPACT_ROWS: usize = 64;
+/// How many messages a change set can bring at most, for what a segment's number may be.
+const MESSAGES_PER_ENTRY: u64 = 4096;
+/// Messages a segment holds before the next one begins.
+pub(super) const SEGMENT: usize = 1_000;
+
+struct Open {
+    document: Document,
+    used: u64,
+}
+
+/// All open documents.
+#[derive(Default)]
+pub(super) struct Documents {
+    open: BTreeMap<(SpaceId, Name), Open>,
+    /// Rows written while a document's load is under way, which it may not see.
+    loading: BTreeMap<(SpaceId, Name), Vec<Row>>,
+    clock: u64,
+}
+
+impl Documents {
+    pub(super) fn start_loading(&mut self, id: &SpaceId, name: &Name) {
+        self.loading.entry((*id, name.clone())).or_default();
+    }
+
+    pub(super) fn any_open(&self, id: &SpaceId) -> bool {
+        self.open.keys().any(|(space, _)| space == id)
+    }
+
+    pub(super) fn is_open(&self, id: &SpaceId, name: &Name) -> bool {
+        self.open.contains_key(&(*id, name.clone()))
+    }
+
+    pub(super) fn peek(&mut self, id: &SpaceId, name: &Name) -> Option<&mut Document> {
+        self.clock += 1;
+        let open = self.open.get_mut(&(*id, name.clone()))?;
+        open.used = self.clock;
+        Some(&mut open.document)
+    }
+
+    pub(super) fn close_space(&mut self, id: &SpaceId) {
+        self.open.retain(|(space, _), _| space != id);
+    }
+}
+
+impl Engine {
+    /// The document, open.
+    ///
+    /// # Errors
+    /// `Need` while it, or its space, is being loaded.
+    pub(super) fn document(&mut self, id: &SpaceId, name: &Name) -> Step<&mut Document> {
+        self.core_space(id)?;
+        match self.documents.peek(id, name) {
+            Some(document) => Ok(document),
+            None => Err(Load::Document(*id, name.clone()).into()),
+        }
+    }
+
+    /// The host has read a document.
+    pub(super) fn open_document(&mut self, id: &SpaceId, name: &Name, records: &Records) {
+        let prefix = key::document(id, name).len();
+        let part = |record: &[u8]| record.get(prefix).copied();
+        let snapshot = records.get(&key::snapshot(id, name)).map(Vec::as_slice);
+        let rows: Vec<(u8, Row)> = records
+            .iter()
+            .filter_map(|(record, value)| {
+                let kind = part(record).filter(|kind| matches!(kind, b'r' | b'u'))?;
+                Some((kind, codec::decode("row", value).ok()?))
+            })
+            .collect();
+        let unplaced = rows.iter().any(|(kind, _)| *kind == b'u');
+        let count = rows.len();
+        let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+        let late = self.documents.loading.remove(&(*id, name.clone())).unwrap_or_default();
+        let (mut document, damaged) = self.load_or_empty(id, name, snapshot, rows);
+        if !late.is_empty() {
+            document.receive(late);
+        } else if !unplaced && !damaged && count >= COMPACT_ROWS {
+            self.compact(id, name, &mut document, records);
+        }
+        self.replay_journal(id, name, &mut document);
+        self.documents.clock += 1;
+        let used = self.documents.clock;
+        self.documents.open.insert((*id, name.clone()), Open { document, used });
+        self.refresh_views(id, name, &Touched { all: true, ..Touched::default() });
+    }
+
+    /// A document whose snapshot is damaged opens with what its rows still say, and the app is
+    /// told; the records stay as they are.
+    fn load_or_empty(
+        &mut self,
+        id: &SpaceId,
+        name: &Name,
+        snapshot: Option<&[u8]>,
+        rows: Vec<Row>,
+    ) -> (Document, bool) {
+        match Document::load(*id, name.clone(), snapshot, rows.clone()) {
+            Ok((document, _)) => (document, false),
+            Err(error) => {
+                self.evidence(id, &format!("the document {name} is damaged here: {error}"));
+                let mut document = Document::new(*id, name.clone());
+                document.receive(rows);
+                (document, true)
+            }
+        }
+    }
+
+    fn compact(&mut self, id: &SpaceId, name: &Name, document: &mut Document, records: &Records) {
+        let Ok(snapshot) = document.snapshot() else { return };
+        let prefix = key::document(id, name).len();
+        for record in records.keys().filter(|record| record.get(prefix) == Some(&b'r')) {
+            self.batch.delete(record.clone());
+        }
+        self.batch.put(key::snapshot(id, name), snapshot);
+    }
+
+    /// Edits that were journalled and not cut before the last opening.
+    fn replay_journal(&mut self, id: &SpaceId, name: &Name, document: &mut Document) {
+        let Ok(writer) = self.writer() else { return };
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(core) = &space.core else { return };
+        for row in core.journal.values().filter(|row| row.name == *name) {
+            // An edit that no longer fits (its message is gone, say) has nothing left to change.
+            let _ = document.edit(&writer, &row.edit);
+        }
+    }
+
+    /// Changes as they stand in the log.
+    pub(super) fn apply_change_set(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        placement: Placement,
+        set: &ChangeSet,
+    ) {
+        let mut ordinal: u32 = 0;
+        for item in &set.items {
+            if !self.acceptable(id, &item.name, placement.index) {
+                continue;
+            }
+            self.note_document(id, &item.name);
+            let mut rows = Vec::with_capacity(item.changes.len());
+            for change in &item.changes {
+                // Room for the messages of one change: all of a change set stay in their order.
+                let placement = Placement { ordinal: ordinal << 16, ..placement };
+                let row =
+                    Row { writer: *writer, placement: Some(placement), change: change.0.clone() };
+                let record = key::row(id, &item.name, placement.index, ordinal);
+                self.batch.put(record, codec::encode(&row));
+                rows.push(row);
+                ordinal += 1;
+            }
+            self.receive_rows(id, &item.name, rows);
+        }
+    }
+
+    fn receive_rows(&mut self, id: &SpaceId, name: &Name, rows: Vec<Row>) {
+        if let Some(document) = self.documents.peek(id, name) {
+            let received = document.receive(rows);
+            if !received.refused.is_empty() {
+                let count = received.refused.len();
+                self.evidence(id, &format!("{count} changes to {name} were refused"));
+            }
+            self.touched(id, name, &received.touched);
+        } else {
+            if let Some(late) = self.documents.loading.get_mut(&(*id, name.clone())) {
+                late.extend(rows);
+            }
+            self.mark_stale(id, name);
+        }
+    }
+
+    fn mark_stale(&mut self, id: &SpaceId, name: &Name) {
+        if let Some(space) = self.spaces.get_mut(id)
+            && matches!(name, Name::Messages(_))
+        {
+            space.row.stale = true;
+            self.unsaved.spaces.insert(*id);
+        }
+    }
+
+    /// A segment's number is bounded by what the log can hold up to its entry.
+    fn acceptable(&self, id: &SpaceId, name: &Name, index: u64) -> bool {
+        let (Name::Messages(number) | Name::Receipts(number)) = name else { return true };
+        let Some(space) = self.spaces.get(id) else { return false };
+        let era = number >> ERA_SHIFT;
+        let within = u64::from(number & ((1 << ERA_SHIFT) - 1));
+        let most = (index + 1).saturating_mul(MESSAGES_PER_ENTRY) / SEGMENT as u64 + 1;
+        era <= space.row.context.era && within <= most
+    }
+
+    fn note_document(&mut self, id: &SpaceId, name: &Name) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if let Name::Messages(number) = name {
+            space.row.segment = space.row.segment.max(*number);
+        }
+        if let Err(at) = space.row.documents.binary_search(name) {
+            space.row.documents.insert(at, name.clone());
+            self.unsaved.spaces.insert(*id);
+        }
+    }
+
+    pub(super) fn note_own_document(&mut self, id: &SpaceId, name: &Name) {
+        self.note_document(id, name);
+    }
+
+    /// An own change got its place.
+    pub(super) fn place_change(&mut self, id: &SpaceId, name: &Name, row: Row) {
+        if let Some(document) = self.documents.peek(id, name) {
+            if let (Ok(hash), Some(placement)) = (change_hash(&row.change), row.placement) {
+                let touched = document.place(&hash, placement);
+                self.touched(id, name, &touched);
+            }
+        } else if let Some(late) = self.documents.loading.get_mut(&(*id, name.clone())) {
+            late.push(row);
+        }
+    }
+
+    /// Something in an open document changed: views follow, and the app is told.
+    pub(super) fn touched(&mut self, id: &SpaceId, name: &Name, touched: &Touched) {
+        if touched.is_empty() {
+            return;
+        }
+        self.mark_stale(id, name);
+        self.refresh_views(id, name, touched);
+    }
+
+    fn refresh_views(&mut self, id: &SpaceId, name: &Name, touched: &Touched) {
+        let opening = touched.all;
+        let Some(document) = self.documents.peek(id, name) else { return };
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        match name {
+            Name::Messages(_) => {
+                let changed = space.view.update(document, touched);
+                if !opening && !changed.is_empty() && !space.row.own {
+                    let messages = changed.into_iter().collect();
+                    self.notify(Event::Messages { conversation: *id, messages });
+                }
+            }
+            Name::Receipts(segment) => {
+                let moved = space.receipts.entry(*segment).or_default().update(document, touched);
+                let core = space.core.as_ref();
+                let mut accounts: Vec<_> = moved
+                    .iter()
+                    .filter_map(|writer| core.and_then(|core| core.account_of(&writer.device)))
+                    .collect();
+                accounts.sort_unstable();
+                accounts.dedup();
+                if !opening && !accounts.is_empty() {
+                    self.notify(Event::Receipts { conversation: *id, accounts });
+                }
+            }
+            Name::Settings if !opening => {
+                let keys = touched.keys.iter().cloned().collect();
+                self.notify(Event::Settings { keys });
+            }
+            Name::App(_) if !opening => {
+                let name = name.to_string();
+                self.notify(Event::Document { space: *id, name });
+            }
+            _ => {}
+        }
+    }
+
+    /// Closes the longest unused documents beyond the budget. Uncut edits keep theirs open.
+    pub(super) fn evict_documents(&mut self) {
+        let cost: usize = self.documents.open.values().map(|open| open.document.cost()).sum();
+        if cost <= BUDGET {
+            return;
+        }
+        let mut idle: Vec<_> = self
+            .documents
+            .open
+            .iter()
+            .filter(|(_, open)| !open.document.has_uncut())
+            .map(|(place, open)| (open.used, open.document.cost(), place.clone()))
+            .collect();
+        idle.sort();
+        let mut surplus = cost - BUDGET;
+        for (_, cost, place) in idle {
+            self.documents.open.remove(&place);
+            if let Some(space) = self.spaces.get_mut(&place.0) {
+                match &place.1 {
+                    Name::Messages(segment) => space.view.close(*segment),
+                    Name::Receipts(segment) => {
+                        space.receipts.remove(segment);
+                    }
+                    _ => {}
+                }
+            }
+            if cost >= surplus {
+                break;
+            }
+            surplus -= cost;
+        }
+    }
+}

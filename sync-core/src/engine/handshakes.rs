@@ -1,0 +1,314 @@
+//! Handshakes and intents in the log: which commit decides an epoch.
+//!
+//! The relay only orders. Everybody applies the first *valid* child of their epoch in log order;
+//! what is not valid is passed over by all, so garbage wedges nobody. Validity depends on the
+//! commit, its header and what it carries, never on a clock or on what a device happens to know.
+
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::envelope::{CommitHeader, Intent, aad, epoch_id};
+use sync_protocol::roster::RosterChange;
+use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
+
+use crate::api::{ConversationChange, Event};
+use crate::engine::deliveries::{Arrived, log_item};
+use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRow};
+use crate::engine::{Engine, Step, seal};
+use crate::group::{Incoming, Leaf};
+use crate::records::key;
+
+/// How long a member waits before it carries out somebody's wish to leave, so that not all do.
+const LET_GO_MS: u64 = 500;
+
+impl Engine {
+    /// Takes in a handshake; gives what it counts as in the log's running hash.
+    pub(super) fn take_handshake(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<[u8; 32]> {
+        let header = &arrived.envelope.header;
+        let child = header.child.unwrap_or(EpochId::NONE);
+        let item = *child.as_bytes();
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else { return Ok(item) };
+        if let Some(joining) = core.state.joining {
+            self.take_past_handshake(id, arrived, child, joining);
+            return Ok(item);
+        }
+        if !space.row.active {
+            return Ok(item);
+        }
+        let own = core.pending.as_ref().is_some_and(|pending| pending.child == Some(child));
+        self.group_space(id)?;
+        if own {
+            self.own_decided(id, arrived.index);
+            return Ok(item);
+        }
+        self.take_others_commit(id, arrived, child);
+        Ok(item)
+    }
+
+    /// Before the handshake that let this device in: whoever did so told which epochs there were.
+    fn take_past_handshake(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId, joining: EpochId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(core) = &mut space.core else { return };
+        if child == joining {
+            core.state.joining = None;
+            core.state.history.clear();
+            space.row.epoch = joining;
+        } else if let Some((_, epoch)) =
+            core.state.history.iter().find(|(index, _)| *index == arrived.index)
+        {
+            let epoch = *epoch;
+            space.row.epoch = epoch;
+            let genuine = core.epochs.get(&epoch).is_some_and(|row| {
+                let header = arrived.envelope.header.commit.as_ref();
+                let header = header.map(Blob::as_slice).unwrap_or_default();
+                let parent = arrived.envelope.commit().map(|commit| commit.parent);
+                let parent = parent.unwrap_or(EpochId::NONE);
+                epoch_id(id, &parent, header, &seal::key_commitment(&row.root)) == epoch
+            });
+            if !genuine && core.epochs.remove(&epoch).is_some() {
+                self.batch.delete(key::epoch(id, &epoch));
+                self.evidence(id, "a shared history does not fit the log");
+            }
+        }
+        self.save_state(id);
+        self.save_space(id);
+    }
+
+    fn take_others_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
+        let Some((incoming, sealed)) = self.judge(id, arrived, child) else { return };
+        for (account, log) in sealed.logs {
+            let person = PersonRow { log, address: None, name: String::new() };
+            // Judged already; what can't be kept now is asked for again when it is needed.
+            let _ = self.learn_person(&account, person);
+        }
+        for hint in sealed.people.iter().take(sync_protocol::limits::LEAVES) {
+            self.learn_hint(hint);
+        }
+        self.apply_commit(id, arrived, child, incoming);
+    }
+
+    /// Whether the commit is valid. Nothing is changed if it is not.
+    fn judge(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+        child: EpochId,
+    ) -> Option<(Incoming, SealedCommit)> {
+        let commit = arrived.envelope.commit().ok()?;
+        let space = self.spaces.get_mut(id)?;
+        let core = space.core.as_ref()?;
+        let parent = space.row.epoch;
+        if commit.parent != parent || arrived.envelope.header.epoch != parent {
+            return None;
+        }
+        if commit.number != space.row.number + 1 || commit.min_version > sync_protocol::limits::VERSION {
+            return None;
+        }
+        let author = core.writer_at(&arrived.writer.device, arrived.index)?.clone();
+        arrived.envelope.verify(id, &arrived.writer, &author.key).ok()?;
+        let root = core.epochs.get(&parent)?.root;
+        let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
+        let plaintext = seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload()).ok()?;
+        let sealed: SealedCommit = codec::decode("sealed commit", &plaintext).ok()?;
+        let leavers = carried_out(&commit, &core.state.leavers);
+        let roster = space.row.context.roster.after(&author.account, &commit.roster, &leavers).ok()?;
+        let header = arrived.envelope.header.commit.as_ref()?.as_slice();
+        let before = space.group.as_ref()?.leaves();
+        let incoming = space.group.as_mut()?.read_commit(sealed.message.as_slice()).ok()?;
+        let genuine = incoming.committer.device == arrived.writer.device
+            && incoming.aad == CommitHeader::hash(header)
+            && incoming.context.roster == roster
+            && incoming.context.min_version == commit.min_version
+            && era_follows(space.row.context.era, incoming.context.era)
+            && (incoming.context.title == space.row.context.title
+                || roster_admin(&space.row.context.roster, &author.account))
+            && leaves_fit(&commit, &incoming, &before)
+            && certified(&commit, &incoming.added, &sealed.logs);
+        if !genuine {
+            return None;
+        }
+        if let Some(root) = &incoming.child_root
+            && epoch_id(id, &parent, header, &seal::key_commitment(root)) != child
+        {
+            return None;
+        }
+        Some((incoming, sealed))
+    }
+
+    fn apply_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId, incoming: Incoming) {
+        let context = incoming.context.clone();
+        let added = incoming.added.clone();
+        let removed = incoming.removed.clone();
+        let root = incoming.child_root.clone();
+        let removes_me = incoming.removes_me;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(group) = &mut space.group else { return };
+        if group.apply(incoming).is_err() {
+            return;
+        }
+        let diff = group.diff();
+        self.batch.absorb(&key::group(id), diff);
+        if let Some(core) = &mut space.core
+            && core.pending.take().is_some()
+        {
+            // Ours lost: what it was to do is still intended, and is committed anew.
+            self.batch.delete(key::pending_commit(id));
+            space.row.deciding = false;
+            space.deciding_sent = false;
+        }
+        self.change_members(id, arrived.index, &added, &removed);
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.row.context = context;
+        }
+        match root {
+            Some(root) if !removes_me => self.enter_epoch(id, child, arrived.index, *root),
+            _ => self.left(id),
+        }
+        self.drop_fulfilled(id);
+    }
+
+    /// A new epoch begins.
+    pub(super) fn enter_epoch(&mut self, id: &SpaceId, child: EpochId, index: u64, root: [u8; 32]) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let number = space.group.as_ref().map_or(space.row.number + 1, |group| group.epoch());
+        space.row.epoch = child;
+        space.row.number = number;
+        // Whatever was pushed and not confirmed is sealed again under the new epoch.
+        space.pushed = space.row.stored;
+        let row = EpochRow { number, index, root };
+        self.batch.put(key::epoch(id, &child), codec::encode(&row));
+        if let Some(core) = &mut space.core {
+            core.epochs.insert(child, row);
+            let roster = &space.row.context.roster;
+            core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
+        }
+        let own = space.row.own;
+        self.save_space(id);
+        self.save_state(id);
+        if !own {
+            let change = ConversationChange::Changed;
+            self.notify(Event::Conversation { conversation: *id, change });
+        }
+    }
+
+    /// Leaves came and went with the entry at `index`.
+    pub(super) fn change_members(&mut self, id: &SpaceId, index: u64, added: &[Leaf], removed: &[DeviceId]) {
+        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else { return };
+        for row in &mut core.state.writers {
+            if removed.contains(&row.device) && row.to.is_none() {
+                row.to = Some(index);
+            }
+        }
+        core.state.writers.extend(added.iter().map(|leaf| WriterRow {
+            device: leaf.device,
+            account: leaf.account,
+            key: leaf.signing_key,
+            from: index,
+            to: None,
+        }));
+        self.save_state(id);
+    }
+
+    /// This account is no longer in the space. What it could read stays.
+    pub(super) fn left(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.row.active = false;
+        space.row.intentions.clear();
+        space.row.deciding = false;
+        space.row.lagging = false;
+        space.group = None;
+        if let Some(core) = &mut space.core {
+            core.pending = None;
+        }
+        self.batch.delete(key::pending_commit(id));
+        self.batch.clears.push(key::group(id));
+        self.save_space(id);
+        let change = ConversationChange::Left;
+        self.notify(Event::Conversation { conversation: *id, change });
+    }
+
+    /// An intent counts when it stands in the log.
+    pub(super) fn take_intent(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<[u8; 32]> {
+        let hash = arrived.envelope.intent_hash(id, &arrived.writer);
+        let item = log_item(&hash);
+        let me = self.me().map(|me| me.account()).ok();
+        let wait = LET_GO_MS + u64::from(self.seed()[0]) * 8;
+        let now = self.now;
+        let space = self.core_space(id)?;
+        let Some(core) = &mut space.core else { return Ok(item) };
+        let Some(author) = core.writer_at(&arrived.writer.device, arrived.index) else {
+            return Ok(item);
+        };
+        let account = author.account;
+        let genuine = arrived.envelope.verify(id, &arrived.writer, &author.key).is_ok();
+        let leave = arrived.envelope.header.intent == Some(Intent::Leave);
+        if !genuine || !leave || core.state.leavers.iter().any(|(known, _)| *known == account) {
+            return Ok(item);
+        }
+        core.state.leavers.push((account, Blob(hash.to_vec())));
+        if Some(account) == me {
+            self.own_intent_stored(id);
+        } else if space.row.active && !space.intends(&Intention::LetGo(account)) {
+            space.row.intentions.push(Intention::LetGo(account));
+            space.retry_at = Some(now + wait);
+        }
+        self.save_state(id);
+        self.save_space(id);
+        Ok(item)
+    }
+}
+
+/// An era is begun one at a time.
+fn era_follows(before: u32, after: u32) -> bool {
+    after == before || after.checked_sub(before) == Some(1)
+}
+
+fn roster_admin(roster: &sync_protocol::roster::Roster, account: &AccountId) -> bool {
+    roster.role(account) == Some(sync_protocol::roster::Role::Admin)
+}
+
+/// The accounts whose logged intent to leave this commit names.
+fn carried_out(commit: &CommitHeader, leavers: &[(AccountId, Blob)]) -> Vec<AccountId> {
+    leavers
+        .iter()
+        .filter(|(_, hash)| commit.intents.contains(hash))
+        .map(|(account, _)| *account)
+        .collect()
+}
+
+/// Whether the leaves added and removed are exactly those the header names.
+fn leaves_fit(commit: &CommitHeader, incoming: &Incoming, before: &[Leaf]) -> bool {
+    let mut added = Vec::new();
+    let mut removed = Vec::new();
+    for change in &commit.roster {
+        match change {
+            RosterChange::Add { account, devices, .. } | RosterChange::AddDevices { account, devices } => {
+                added.extend(devices.iter().map(|device| (*device, *account)));
+            }
+            RosterChange::Remove { account } => {
+                let leaves = before.iter().filter(|leaf| leaf.account == *account);
+                removed.extend(leaves.map(|leaf| leaf.device));
+            }
+            RosterChange::RemoveDevices { devices, .. } => removed.extend(devices),
+            RosterChange::SetRole { .. } => {}
+        }
+    }
+    added.sort_unstable();
+    removed.sort_unstable();
+    let fits = incoming.added.iter().map(|leaf| (leaf.device, leaf.account)).eq(added);
+    fits && incoming.removed == removed
+}
+
+/// Whether every added leaf is an active device of its account, by the log at the head that the
+/// header names.
+fn certified(commit: &CommitHeader, added: &[Leaf], logs: &[(AccountId, Vec<Blob>)]) -> bool {
+    added.iter().all(|leaf| {
+        let Some((_, entries)) = logs.iter().find(|(account, _)| *account == leaf.account) else {
+            return false;
+        };
+        let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+        let Ok(log) = DeviceLog::verify(&leaf.account, &entries) else { return false };
+        commit.logs.contains(&(leaf.account, log.len(), log.head()))
+            && log.active(&leaf.device).is_some_and(|device| device.keys.signing == leaf.signing_key)
+    })
+}

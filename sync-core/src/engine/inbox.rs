@@ -1,0 +1,326 @@
+//! Being let into a space: invitations out, invitations in, and the key packages they need.
+
+use rand_core::Rng;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::frames::{InboxItem, Op};
+use sync_protocol::frontier::Tip;
+use sync_protocol::hash;
+use sync_protocol::signing::Signed;
+use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
+
+use crate::api::{ConversationChange, Event, Failure};
+use crate::engine::account::encoded;
+use crate::engine::membership::{ERA_SHIFT, fresh_row};
+use crate::engine::rows::{Grant, Invitation, PersonRow, StateRow, WriterRow};
+use crate::engine::session::Asked;
+use crate::engine::space::SpaceState;
+use crate::engine::{Engine, Step, Stop, seal};
+use crate::group::{Group, Joined, Records as GroupRecords, new_key_package};
+use crate::records::{Load, Records, key};
+
+const VERSION: u8 = 1;
+/// Epochs one invitation may grant.
+const EPOCHS: usize = 65_536;
+
+impl Engine {
+    /// What lets one device in: signed by this one, its secrets sealed to that one.
+    pub(super) fn invitation(
+        &mut self,
+        id: &SpaceId,
+        account: &AccountId,
+        device: &DeviceId,
+        history: bool,
+        welcome: &[u8],
+        epoch: &EpochId,
+    ) -> Step<Blob> {
+        let me = self.me()?;
+        let (own, signing) = (me.account(), me.identity.signing.clone());
+        let hpke = self
+            .people
+            .log(account)
+            .and_then(|log| log.active(device))
+            .ok_or(Failure::NotFound("device"))?
+            .keys
+            .hpke;
+        let grant = codec::encode(&self.grant(id, account, history)?);
+        let aad = [id.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
+        let grant = seal::seal_to(&hpke, &aad, &grant, &mut self.rng)
+            .map_err(|_| Failure::Invalid("the device's key is not usable".to_owned()))?;
+        let mut members: Vec<AccountId> =
+            self.space(id)?.row.context.roster.iter().map(|(member, _)| member).collect();
+        members.extend([*account, own]);
+        members.sort_unstable();
+        members.dedup();
+        let logs = members.iter().map(|member| (*member, self.log_blobs(member))).collect();
+        let invitation = Invitation {
+            version: VERSION,
+            space: *id,
+            device: *device,
+            welcome: Blob(welcome.to_vec()),
+            epoch: *epoch,
+            logs,
+            grant: Blob(grant),
+        };
+        let signed = Signed::seal(&invitation, &signing, hash::INBOX, &[own.as_bytes()]);
+        Ok(encoded(&signed))
+    }
+
+    fn grant(&self, id: &SpaceId, account: &AccountId, history: bool) -> Step<Grant> {
+        let space = self.space(id)?;
+        let core = space.core.as_ref().ok_or(Stop::from(Load::Space(*id)))?;
+        let accounts = space.row.context.roster.iter().map(|(member, _)| member);
+        let people = self.hints(accounts.chain(std::iter::once(*account)));
+        if history {
+            return Ok(Grant {
+                from: 0,
+                frontier: Vec::new(),
+                log_hash: [0; 32],
+                epochs: core.epochs.iter().map(|(epoch, row)| (*epoch, row.clone())).collect(),
+                writers: core.state.writers.clone(),
+                people,
+                segment: 0,
+            });
+        }
+        let tips = core.tips.iter();
+        Ok(Grant {
+            from: space.row.next,
+            frontier: tips.map(|(writer, tip)| (*writer, tip.seq, tip.link)).collect(),
+            log_hash: core.state.log_hash,
+            epochs: Vec::new(),
+            writers: Vec::new(),
+            people,
+            segment: space.row.segment,
+        })
+    }
+
+    /// Takes in one item of the inbox, whatever it is, and says so to the relay.
+    pub(super) fn take_invitation(&mut self, item: &InboxItem) -> Step<()> {
+        if item.number > self.session.row.inbox {
+            match self.join(item) {
+                Err(Stop::Need(need)) => return Err(Stop::Need(need)),
+                // Somebody's item that makes no sense is dropped: it is theirs to send a good one.
+                Err(Stop::Fail(_)) | Ok(()) => {}
+            }
+            self.session.row.inbox = item.number;
+            self.unsaved.session = true;
+        }
+        if self.session.is_open() {
+            self.ask(Op::AckInbox { number: item.number }, Asked::AckInbox);
+        }
+        self.keep_cursor();
+        Ok(())
+    }
+
+    fn join(&mut self, item: &InboxItem) -> Step<()> {
+        let (invitation, grant) = self.read_invitation(item)?;
+        let id = invitation.space;
+        if self.spaces.get(&id).is_some_and(|space| space.row.active) {
+            return Ok(());
+        }
+        if self.spaces.contains_key(&id) {
+            self.core_space(&id)?;
+        }
+        let Some(key_packages) = &self.key_packages else { return Err(Load::KeyPackages.into()) };
+        let seed = self.seed_for_join(item);
+        let joined = Group::join(id, invitation.welcome.as_slice(), key_packages, seed)
+            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        self.check_joined(&invitation, &joined, item)?;
+        for (account, log) in &invitation.logs {
+            let person = PersonRow { log: log.clone(), address: None, name: String::new() };
+            self.learn_person(account, person)?;
+        }
+        for hint in grant.people.iter().take(sync_protocol::limits::LEAVES) {
+            self.learn_hint(hint);
+        }
+        self.enter(&invitation, grant, joined);
+        self.mark_lagging(&id);
+        let change = ConversationChange::Joined;
+        self.notify(Event::Conversation { conversation: id, change });
+        Ok(())
+    }
+
+    /// Joining draws no secret that others depend on: the item itself is seed enough to keep
+    /// engines apart, and a retry after a load comes to the same.
+    fn seed_for_join(&self, item: &InboxItem) -> [u8; 32] {
+        hash::hash(hash::INBOX, &[item.item.as_slice()])
+    }
+
+    fn read_invitation(&self, item: &InboxItem) -> Step<(Invitation, Grant)> {
+        let invalid = |what: &str| Stop::Fail(Failure::Invalid(what.to_owned()));
+        let signed: Signed<Invitation> =
+            codec::decode("invitation", item.item.as_slice()).map_err(|_| invalid("invitation"))?;
+        let claimed = signed.peek("invitation").map_err(|_| invalid("invitation"))?;
+        let log = claimed.logs.iter().find(|(account, _)| *account == item.account);
+        let entries: Vec<&[u8]> =
+            log.map(|(_, log)| log.iter().map(Blob::as_slice).collect()).unwrap_or_default();
+        let log = DeviceLog::verify(&item.account, &entries).map_err(|_| invalid("device log"))?;
+        let inviter = log.active(&item.device).ok_or_else(|| invalid("inviter"))?;
+        let context: [&[u8]; 1] = [item.account.as_bytes()];
+        let verified = signed
+            .verify("invitation", &inviter.keys.signing, hash::INBOX, &context)
+            .map_err(|_| invalid("signature"))?
+            .into_inner();
+        let me = self.me()?;
+        if verified.version != VERSION || verified.device != me.device() {
+            return Err(invalid("not for this device"));
+        }
+        let aad = [
+            verified.space.as_bytes().as_slice(),
+            me.device().as_bytes(),
+            verified.epoch.as_bytes(),
+        ]
+        .concat();
+        let grant = seal::open_from(&me.row.hpke, &aad, verified.grant.as_slice())
+            .map_err(|_| invalid("grant"))?;
+        let grant: Grant = codec::decode("grant", &grant).map_err(|_| invalid("grant"))?;
+        if grant.epochs.len() > EPOCHS {
+            return Err(invalid("grant"));
+        }
+        Ok((verified, grant))
+    }
+
+    /// Every leaf must be a device its account's log certifies, and the inviter an admin's device.
+    fn check_joined(&self, invitation: &Invitation, joined: &Joined, item: &InboxItem) -> Step<()> {
+        let invalid = |what: &str| Stop::Fail(Failure::Invalid(what.to_owned()));
+        if joined.welcomed_by.device != item.device || joined.welcomed_by.account != item.account {
+            return Err(invalid("somebody else's welcome"));
+        }
+        let roster = &joined.group.context().roster;
+        if roster.role(&self.me()?.account()).is_none() {
+            return Err(invalid("a welcome to a space without us"));
+        }
+        for leaf in joined.group.leaves() {
+            let entries = invitation.logs.iter().find(|(account, _)| *account == leaf.account);
+            let entries: Vec<&[u8]> =
+                entries.map(|(_, log)| log.iter().map(Blob::as_slice).collect()).unwrap_or_default();
+            let log = DeviceLog::verify(&leaf.account, &entries).map_err(|_| invalid("device log"))?;
+            let certified = log
+                .known(&leaf.device)
+                .is_some_and(|device| device.keys.signing == leaf.signing_key);
+            if !certified || roster.role(&leaf.account).is_none() {
+                return Err(invalid("a member nobody certified"));
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, invitation: &Invitation, grant: Grant, joined: Joined) {
+        let id = invitation.space;
+        let Joined { mut group, used, .. } = joined;
+        self.drop_key_packages(&used);
+        let root = *group.root();
+        let context = group.context().clone();
+        let era = context.era << ERA_SHIFT;
+        let current: Vec<WriterRow> = group
+            .leaves()
+            .into_iter()
+            .map(|leaf| WriterRow {
+                device: leaf.device,
+                account: leaf.account,
+                key: leaf.signing_key,
+                from: grant.from,
+                to: None,
+            })
+            .collect();
+        let mut space = match self.spaces.remove(&id) {
+            Some(before) => before,
+            None => SpaceState::new(id, fresh_row(false, context.clone(), invitation.epoch)),
+        };
+        let mut core = space.core.take().unwrap_or_default();
+        let number = group.epoch();
+        let epoch_row = super::rows::EpochRow { number, index: u64::MAX, root };
+        self.batch.put(key::epoch(&id, &invitation.epoch), codec::encode(&epoch_row));
+        core.epochs.insert(invitation.epoch, epoch_row);
+        let mut history: Vec<_> = grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
+        history.sort_unstable();
+        for (epoch, row) in grant.epochs {
+            if !core.epochs.contains_key(&epoch) {
+                self.batch.put(key::epoch(&id, &epoch), codec::encode(&row));
+                core.epochs.insert(epoch, row);
+            }
+        }
+        let mut writers = grant.writers;
+        for row in current {
+            if !writers.iter().any(|known| known.device == row.device && known.to.is_none()) {
+                writers.push(row);
+            }
+        }
+        core.state = StateRow {
+            writers,
+            leavers: Vec::new(),
+            joining: Some(invitation.epoch),
+            history,
+            log_hash: grant.log_hash,
+        };
+        for (writer, seq, link) in grant.frontier {
+            core.tips.advance(writer, Tip { seq, link });
+            self.unsaved.writers.insert((id, writer));
+        }
+        let diff = group.diff();
+        self.batch.clears.push(key::group(&id));
+        self.batch.absorb(&key::group(&id), diff);
+        space.row.context = context;
+        space.row.number = number;
+        space.row.active = true;
+        space.row.next = grant.from;
+        space.row.epoch = EpochId::NONE;
+        space.row.segment = space.row.segment.max(era);
+        space.row.stale = true;
+        space.recent.clear();
+        space.core = Some(core);
+        space.group = Some(group);
+        self.reset_own_chain(&mut space);
+        self.spaces.insert(id, space);
+        self.save_space(&id);
+        self.save_state(&id);
+    }
+
+    /// Whoever comes back continues its own chain from what the relay has of it.
+    fn reset_own_chain(&self, space: &mut SpaceState) {
+        let (Some(me), Some(core)) = (&self.me, &space.core) else { return };
+        let tip = core.tips.tip(&me.writer);
+        if tip.seq > space.row.cut.0 {
+            space.row.cut = (tip.seq, tip.link);
+        }
+        space.row.stored = space.row.stored.max(tip.seq);
+    }
+
+    pub(super) fn make_key_package(&mut self, last_resort: bool) -> Option<Blob> {
+        let seed = self.seed();
+        let identity = &self.me.as_ref()?.identity;
+        let made = new_key_package(identity, seed, last_resort).ok()?;
+        match &mut self.key_packages {
+            Some(known) => known.extend(made.records.puts.iter().cloned()),
+            // A load may be under way that does not see these.
+            None => self.fresh_key_packages.extend(made.records.puts.iter().cloned()),
+        }
+        self.batch.absorb(key::KEY_PACKAGES, made.records);
+        Some(Blob(made.bytes))
+    }
+
+    pub(super) fn read_key_packages(&mut self, records: Records) {
+        let prefix = key::KEY_PACKAGES.len();
+        let records: GroupRecords = records
+            .into_iter()
+            .map(|(key, value)| (key.get(prefix..).unwrap_or_default().to_vec(), value))
+            .chain(std::mem::take(&mut self.fresh_key_packages))
+            .collect();
+        self.key_packages = Some(records);
+    }
+
+    fn drop_key_packages(&mut self, used: &[Vec<u8>]) {
+        for record in used {
+            if let Some(known) = &mut self.key_packages {
+                known.remove(record);
+            }
+            self.batch.delete([key::KEY_PACKAGES, record].concat());
+        }
+    }
+
+    pub(super) fn random_space(&mut self) -> SpaceId {
+        let mut id = [0; 32];
+        self.rng.fill_bytes(&mut id);
+        SpaceId::from_bytes(id)
+    }
+}

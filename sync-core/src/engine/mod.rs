@@ -1,0 +1,480 @@
+//! The engine: a sans-IO state machine over one account on one device.
+//!
+//! How an edit travels: `commands` makes it an [`crate::document::Edit`], `outbox` applies it,
+//! cuts it into a numbered change set, seals and pushes it; at the other end `session` takes the
+//! delivery, `deliveries` proves and opens each entry in log order, and `documents` takes in its
+//! changes. `membership` and `handshakes` do the same for who is in, `inbox` for being let in.
+//!
+//! Work that needs records which are not in memory is parked as a [`Task`] and taken up again when
+//! the host has loaded them: every task asks for all it needs before it changes anything, or can
+//! be continued where it stopped.
+
+mod account;
+mod change_set;
+mod commands;
+mod deliveries;
+mod digest;
+mod documents;
+mod handshakes;
+mod inbox;
+mod membership;
+mod outbox;
+mod people;
+mod receipts;
+mod rows;
+mod seal;
+mod session;
+mod space;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use sync_protocol::address::Address;
+use sync_protocol::frames::InboxItem;
+use sync_protocol::{SpaceId, WriterId, codec};
+
+use crate::api::{Command, CommandId, Event, Failure, Input, Output, Response, Until};
+use crate::records::{Batch, Load, Records, key};
+
+use account::Me;
+use documents::Documents;
+use people::People;
+use session::Session;
+use space::SpaceState;
+
+/// Why a store's index could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// A record is not readable.
+    #[error("the store is damaged: {0}")]
+    Damaged(&'static str),
+    /// The store was written by a newer version.
+    #[error("the store is of a newer version ({0})")]
+    Newer(u32),
+}
+
+/// One account on one device. See the crate's page for the order of calls.
+pub struct Engine {
+    rng: ChaCha20Rng,
+    now: u64,
+    outputs: VecDeque<Output>,
+    batch: Batch,
+    next_batch: u64,
+    durable: u64,
+    /// Outputs that must not leave before the batch with this number is durable.
+    held: VecDeque<(u64, Output)>,
+    pending: Vec<Output>,
+    /// Asked for after this input's batch, so that they see it.
+    loads: Vec<Load>,
+    failed: bool,
+    me: Option<Me>,
+    session: Session,
+    people: People,
+    spaces: BTreeMap<SpaceId, SpaceState>,
+    documents: Documents,
+    /// Private halves of published key packages, once they were needed.
+    key_packages: Option<crate::group::Records>,
+    fresh_key_packages: crate::group::Records,
+    tasks: VecDeque<Task>,
+    parked: BTreeMap<Need, VecDeque<Task>>,
+    waits: BTreeMap<CommandId, Until>,
+    unsaved: Unsaved,
+    wake: Option<u64>,
+    foreground: Option<SpaceId>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("account", &self.me.as_ref().map(|me| me.row.account))
+            .field("spaces", &self.spaces.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Rows changed in memory during this input, to be written once at its end.
+#[derive(Debug, Default)]
+struct Unsaved {
+    spaces: BTreeSet<SpaceId>,
+    states: BTreeSet<SpaceId>,
+    writers: BTreeSet<(SpaceId, WriterId)>,
+    session: bool,
+    account: bool,
+}
+
+/// What a task cannot go on without.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Load(Load),
+    /// The relay's answer about an address.
+    Lookup(Address),
+}
+
+/// Something to be done, now or when what it needs is there.
+#[derive(Debug)]
+enum Task {
+    Command(CommandId, Command),
+    /// Take in what was delivered for a space, in order.
+    TakeIn(SpaceId),
+    Invitation(InboxItem),
+    /// Send what waits in a space, or move its membership forward.
+    Advance(SpaceId),
+    /// Bring the list's row up to date and announce what is new.
+    Summarise(SpaceId),
+    /// Write a space's receipts.
+    Receipts(SpaceId),
+    /// Place what the relay stored.
+    Place(sync_protocol::frames::Stored),
+    /// Write a space's unsent edits again, under the present writer.
+    Reauthor(SpaceId),
+}
+
+/// The outcome of a step that may lack something.
+type Step<T> = Result<T, Stop>;
+
+/// Why a step did not complete: for now, or for good.
+#[derive(Debug)]
+enum Stop {
+    Need(Need),
+    Fail(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Fail(failure)
+    }
+}
+
+impl From<Load> for Stop {
+    fn from(load: Load) -> Self {
+        Self::Need(Need::Load(load))
+    }
+}
+
+impl Engine {
+    /// Opens an engine over the records under [`crate::records::index_prefixes`], all in one map.
+    /// `seed` must be fresh randomness at every opening.
+    ///
+    /// # Errors
+    /// `Damaged` or `Newer`; the store is left as it is.
+    pub fn open(seed: [u8; 32], now_ms: u64, index: Records) -> Result<Self, OpenError> {
+        let mut engine = Self {
+            rng: ChaCha20Rng::from_seed(seed),
+            now: now_ms,
+            outputs: VecDeque::new(),
+            batch: Batch::default(),
+            next_batch: 1,
+            durable: 0,
+            held: VecDeque::new(),
+            pending: Vec::new(),
+            loads: Vec::new(),
+            failed: false,
+            me: None,
+            session: Session::default(),
+            people: People::default(),
+            spaces: BTreeMap::new(),
+            documents: Documents::default(),
+            key_packages: None,
+            fresh_key_packages: BTreeMap::new(),
+            tasks: VecDeque::new(),
+            parked: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            unsaved: Unsaved::default(),
+            wake: None,
+            foreground: None,
+        };
+        engine.read_index(&index)?;
+        engine.resume_receipts();
+        engine.start_session();
+        engine.finish();
+        Ok(engine)
+    }
+
+    fn read_index(&mut self, index: &Records) -> Result<(), OpenError> {
+        for (record, value) in index {
+            match record.first() {
+                Some(b'a') => self.people.read(record, value)?,
+                Some(b'x') => {
+                    let id = record.get(1..).and_then(|id| SpaceId::try_from(id).ok());
+                    let id = id.ok_or(OpenError::Damaged("space"))?;
+                    let row = read_row("space", value)?;
+                    self.spaces.insert(id, SpaceState::new(id, row));
+                }
+                _ => {}
+            }
+        }
+        if let Some(value) = index.get(&key::meta("session")) {
+            self.session.row = read_row("session", value)?;
+        }
+        if let Some(value) = index.get(&key::meta("account")) {
+            self.me = Some(Me::read(value, self.session.row.incarnation)?);
+        }
+        Ok(())
+    }
+
+    /// Takes one input. Drain [`poll_output`](Self::poll_output) after it.
+    pub fn handle(&mut self, now_ms: u64, input: Input) {
+        self.now = self.now.max(now_ms);
+        if self.failed {
+            if let Input::Command(id, _) = input {
+                self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
+            }
+            return;
+        }
+        match input {
+            Input::Command(id, command) => self.tasks.push_back(Task::Command(id, command)),
+            Input::Cancel(id) => {
+                self.waits.remove(&id);
+            }
+            Input::Connected => self.on_connected(),
+            Input::Disconnected => self.on_disconnected(),
+            Input::Received(message) => self.on_message(&message),
+            Input::Persisted(number) => self.on_persisted(number),
+            Input::Loaded(load, records) => self.on_loaded(load, records),
+            Input::Woken => {
+                self.wake = None;
+                self.on_woken();
+            }
+            Input::StoreFailed => self.on_store_failed(),
+        }
+        self.run_tasks();
+        self.finish();
+    }
+
+    /// The next output, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn run_tasks(&mut self) {
+        while let Some(task) = self.tasks.pop_front() {
+            if let Err(Stop::Need(need)) = self.run(&task) {
+                self.park(need, task);
+            }
+        }
+    }
+
+    fn run(&mut self, task: &Task) -> Step<()> {
+        match task {
+            Task::Command(id, command) => match self.execute(*id, command) {
+                Ok(Some(response)) => self.respond(*id, Ok(response)),
+                Ok(None) => {}
+                Err(Stop::Fail(failure)) => self.respond(*id, Err(failure)),
+                Err(stop) => return Err(stop),
+            },
+            Task::TakeIn(space) => self.take_in(space)?,
+            Task::Invitation(item) => self.take_invitation(item)?,
+            Task::Advance(space) => self.advance(space)?,
+            Task::Summarise(space) => self.summarise(space)?,
+            Task::Receipts(space) => self.write_receipts(space)?,
+            Task::Place(stored) => self.place(stored)?,
+            Task::Reauthor(space) => self.reauthor(space)?,
+        }
+        Ok(())
+    }
+
+    fn park(&mut self, need: Need, task: Task) {
+        let first = !self.parked.contains_key(&need);
+        match &need {
+            Need::Load(load) if first => {
+                if let Load::Document(id, name) = load {
+                    self.documents.start_loading(id, name);
+                }
+                self.loads.push(load.clone());
+            }
+            Need::Lookup(address) if first => self.ask_lookup(address.clone()),
+            _ => {}
+        }
+        self.parked.entry(need).or_default().push_back(task);
+    }
+
+    /// Takes parked tasks up again, before any that came later.
+    fn unpark(&mut self, need: &Need) {
+        for task in self.parked.remove(need).unwrap_or_default().into_iter().rev() {
+            self.tasks.push_front(task);
+        }
+    }
+
+    fn on_loaded(&mut self, load: Load, records: Records) {
+        match &load {
+            Load::Space(id) => {
+                if let Some(space) = self.spaces.get_mut(id) {
+                    space.read_core(records);
+                }
+            }
+            Load::Group(id) => {
+                if let Some(space) = self.spaces.get_mut(id) {
+                    space.read_group(records);
+                }
+            }
+            Load::Document(id, name) => self.open_document(id, name, &records),
+            Load::KeyPackages => self.read_key_packages(records),
+        }
+        self.unpark(&Need::Load(load));
+    }
+
+    fn on_persisted(&mut self, number: u64) {
+        self.durable = self.durable.max(number);
+        while self.held.front().is_some_and(|(needs, _)| *needs <= self.durable) {
+            let output = self.held.pop_front().map(|(_, output)| output);
+            self.outputs.extend(output);
+        }
+    }
+
+    /// Nothing that was not durable may be built upon: the host opens the store anew.
+    fn on_store_failed(&mut self) {
+        self.failed = true;
+        self.outputs.clear();
+        let held = std::mem::take(&mut self.held).into_iter().map(|(_, output)| output);
+        for output in held.chain(std::mem::take(&mut self.pending)) {
+            if let Output::Respond(id, _) = output {
+                self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
+            }
+        }
+        let parked = std::mem::take(&mut self.parked).into_values().flatten();
+        for task in parked.chain(std::mem::take(&mut self.tasks)) {
+            if let Task::Command(id, _) = task {
+                self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
+            }
+        }
+        self.outputs.push_back(Output::Disconnect);
+    }
+
+    /// Ends an input: writes what changed as one batch, and lets go of what needs no waiting.
+    fn finish(&mut self) {
+        if self.failed {
+            return;
+        }
+        self.report_waits();
+        self.save();
+        if !self.batch.is_empty() {
+            let mut batch = std::mem::take(&mut self.batch);
+            batch.number = self.next_batch;
+            self.next_batch += 1;
+            self.outputs.push_back(Output::Persist(batch));
+        }
+        self.outputs.extend(std::mem::take(&mut self.loads).into_iter().map(Output::Load));
+        let needs = self.next_batch - 1;
+        for output in std::mem::take(&mut self.pending) {
+            if needs <= self.durable {
+                self.outputs.push_back(output);
+            } else {
+                self.held.push_back((needs, output));
+            }
+        }
+        self.evict_documents();
+        self.evict_spaces();
+        self.set_wake();
+    }
+
+    fn save(&mut self) {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        for id in &unsaved.spaces {
+            if let Some(space) = self.spaces.get(id) {
+                self.batch.put(key::index(id), codec::encode(&space.row));
+            }
+        }
+        for id in &unsaved.states {
+            if let Some(core) = self.spaces.get(id).and_then(|space| space.core.as_ref()) {
+                self.batch.put(key::state(id), codec::encode(&core.state));
+            }
+        }
+        for (id, writer) in &unsaved.writers {
+            if let Some(core) = self.spaces.get(id).and_then(|space| space.core.as_ref()) {
+                let tip = core.tips.tip(writer);
+                self.batch.put(key::writer(id, writer), codec::encode(&tip));
+            }
+        }
+        if unsaved.session {
+            self.batch.put(key::meta("session"), codec::encode(&self.session.row));
+        }
+        if let Some(me) = self.me.as_ref().filter(|_| unsaved.account) {
+            self.batch.put(key::meta("account"), codec::encode(&me.row));
+        }
+    }
+
+    /// Sent, told or answered once everything written so far is durable.
+    fn after_durable(&mut self, output: Output) {
+        self.pending.push(output);
+    }
+
+    fn respond(&mut self, id: CommandId, result: Result<Response, Failure>) {
+        self.after_durable(Output::Respond(id, result));
+    }
+
+    fn notify(&mut self, event: Event) {
+        self.after_durable(Output::Notify(event));
+    }
+
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        seed
+    }
+
+    fn nonzero(&mut self) -> u64 {
+        loop {
+            let number = self.rng.next_u64();
+            if number != 0 {
+                return number;
+            }
+        }
+    }
+
+    /// Asks to be called at the earliest of all times anything waits for.
+    fn set_wake(&mut self) {
+        let at = self.next_deadline();
+        if at != self.wake {
+            self.wake = at;
+            self.outputs.extend(at.map(Output::Wake));
+        }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let receipts = self.spaces.values().filter_map(|space| space.receipts_at);
+        let retries = self.spaces.values().filter_map(|space| space.retry_at);
+        receipts.chain(retries).chain(self.session.deadline()).min()
+    }
+
+    fn on_woken(&mut self) {
+        let now = self.now;
+        for (id, space) in &mut self.spaces {
+            if space.receipts_at.is_some_and(|at| at <= now) {
+                space.receipts_at = None;
+                self.tasks.push_back(Task::Receipts(*id));
+            }
+            if space.retry_at.is_some_and(|at| at <= now) {
+                space.retry_at = None;
+                self.tasks.push_back(Task::Advance(*id));
+            }
+        }
+        self.session_woken();
+    }
+
+    fn report_waits(&mut self) {
+        if self.waits.is_empty() {
+            return;
+        }
+        let stored = self.all_stored();
+        let up_to_date = self.is_up_to_date();
+        let reached: Vec<_> = self
+            .waits
+            .iter()
+            .filter(|(_, until)| match until {
+                Until::Stored => stored,
+                Until::UpToDate => up_to_date,
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in reached {
+            self.waits.remove(&id);
+            self.respond(id, Ok(Response::Done));
+        }
+    }
+}
+
+fn read_row<'b, T: minicbor::Decode<'b, ()>>(what: &'static str, value: &'b [u8]) -> Result<T, OpenError> {
+    codec::decode(what, value).map_err(|_| OpenError::Damaged(what))
+}

@@ -1,0 +1,402 @@
+//! An edit's way out: applied, cut into a numbered change set, sealed, pushed, confirmed.
+//!
+//! Links are fixed at the cut. With few cuts under way an edit is cut at once, in its own batch;
+//! under back-pressure edits wait in the journal and many share one change set.
+
+use rand_core::Rng;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
+use sync_protocol::frames::{ClientFrame, Push, Stored};
+use sync_protocol::frontier::Tip;
+use sync_protocol::{Link, Rejection, SpaceId, WriterId};
+
+use crate::api::{Failure, Problem};
+use crate::document::messages::MessageView;
+use crate::document::{Edit, Name, OrderKey, Placement, Row, Touched};
+use crate::engine::change_set::{ChangeSet, Item};
+use crate::engine::membership::header;
+use crate::engine::rows::{CutRow, JournalRow};
+use crate::engine::{Engine, Step, Task, seal};
+use crate::records::key;
+
+/// Change sets under way in a space before edits wait for one another.
+const CUTS: u64 = 4;
+/// Edits in one change set.
+const EDITS_PER_CUT: usize = 128;
+/// Bytes of edits in one change set.
+const BYTES_PER_CUT: usize = 32 * 1024;
+/// Bytes pushed and not confirmed in a space.
+const PUSHED_BYTES: usize = 192 * 1024;
+/// Envelopes pushed and not confirmed in a space.
+const PUSHED: usize = 64;
+/// The only schema so far.
+const SCHEMA: u8 = 1;
+
+impl Engine {
+    /// Makes an edit to an open document: visible at once, journalled or cut in this batch.
+    pub(super) fn edit(&mut self, id: &SpaceId, name: &Name, edit: Edit) -> Step<Touched> {
+        let writer = self.writer()?;
+        if !self.core_space(id)?.row.active {
+            return Err(Failure::Denied("no longer a member").into());
+        }
+        let document = self.document(id, name)?;
+        let touched = document.edit(&writer, &edit).map_err(|error| match error {
+            crate::document::EditError::TooLarge(what) => {
+                Failure::TooLarge { what, limit: BYTES_PER_CUT }
+            }
+            other => Failure::Invalid(other.to_string()),
+        })?;
+        self.note_own_document(id, name);
+        let row = JournalRow { name: name.clone(), edit };
+        let encoded = codec::encode(&row);
+        let space = self.core_space(id)?;
+        let Some(core) = &mut space.core else { return Ok(touched) };
+        let number = core.journal.last_key_value().map_or(0, |(last, _)| last + 1);
+        core.journal.insert(number, row);
+        space.row.journal = core.journal.len() as u64;
+        space.uncut_bytes += encoded.len();
+        self.batch.put(key::journal(id, number), encoded);
+        self.save_space(id);
+        self.touched(id, name, &touched);
+        self.cut_if_due(id);
+        Ok(touched)
+    }
+
+    fn cut_if_due(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get(id) else { return };
+        let Some(core) = &space.core else { return };
+        let free = space.row.cut.0.saturating_sub(space.row.stored) < CUTS;
+        let full = core.journal.len() >= EDITS_PER_CUT || space.uncut_bytes >= BYTES_PER_CUT;
+        let all_open = core.journal.values().all(|row| self.documents.is_open(id, &row.name));
+        if (free || full) && all_open {
+            self.cut(id);
+        }
+        if free {
+            self.tasks.push_back(Task::Advance(*id));
+        }
+    }
+
+    /// Cuts what the journal holds, once the documents it touches are open.
+    pub(super) fn cut_waiting(&mut self, id: &SpaceId) -> Step<()> {
+        let space = self.core_space(id)?;
+        let free = space.row.cut.0.saturating_sub(space.row.stored) < CUTS;
+        let Some(core) = space.core.as_ref().filter(|core| free && !core.journal.is_empty()) else {
+            return Ok(());
+        };
+        let names: Vec<Name> = core.journal.values().map(|row| row.name.clone()).collect();
+        for name in names {
+            self.document(id, &name)?;
+        }
+        self.cut(id);
+        Ok(())
+    }
+
+    /// Fixes number, blinding and link of everything uncut.
+    fn cut(&mut self, id: &SpaceId) {
+        self.ride_along(id);
+        let Ok(writer) = self.writer() else { return };
+        let mut blinding = [0; 16];
+        self.rng.fill_bytes(&mut blinding);
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(core) = &mut space.core else { return };
+        let journal = std::mem::take(&mut core.journal);
+        let mut names: Vec<&Name> = journal.values().map(|row| &row.name).collect();
+        names.sort();
+        names.dedup();
+        let mut items = Vec::new();
+        for name in names {
+            let Some(document) = self.documents.peek(id, name) else { continue };
+            let changes: Vec<Blob> = document.cut().into_iter().map(Blob).collect();
+            if !changes.is_empty() {
+                items.push(Item { name: name.clone(), schema: SCHEMA, changes });
+            }
+        }
+        for number in journal.keys() {
+            let record = key::journal(id, *number);
+            // One that was written in this very batch never reaches the store.
+            if self.batch.writes.remove(&record).is_none() {
+                self.batch.delete(record);
+            }
+        }
+        space.row.journal = 0;
+        space.uncut_bytes = 0;
+        self.unsaved.spaces.insert(*id);
+        if items.is_empty() {
+            return;
+        }
+        let set = ChangeSet { blinding, items };
+        let (seq, previous) = (space.row.cut.0 + 1, space.row.cut.1);
+        let commitment = set.commitment();
+        let link = previous.next(&writer, seq, &commitment);
+        space.row.cut = (seq, link);
+        for (ordinal, name, change) in numbered(&set) {
+            let row = Row { writer, placement: None, change: change.0.clone() };
+            self.batch.put(key::unplaced(id, name, seq, ordinal), codec::encode(&row));
+        }
+        let edits = journal.into_values().collect();
+        let row = CutRow { link, commitment, set: Blob(codec::encode(&set)), edits };
+        self.batch.put(key::outbox(id, seq), codec::encode(&row));
+        core.outbox.insert(seq, row);
+    }
+
+    /// Seals what is cut under the newest epoch and pushes it, within what may be under way.
+    pub(super) fn push_content(&mut self, id: &SpaceId) {
+        let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return };
+        let signing = me.identity.signing.clone();
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.problem.is_some() {
+            return;
+        }
+        let from = space.pushed.max(space.row.stored) + 1;
+        let (epoch, cursor) = (space.row.epoch, space.row.next);
+        let Some(core) = &mut space.core else { return };
+        let Some(secret) = core.content_key(&epoch, &writer) else { return };
+        let mut seen = [0; 8];
+        seen.copy_from_slice(&core.state.log_hash[..8]);
+        let under_way: usize = core.outbox.range(..from).map(|(_, cut)| cut.set.0.len()).sum();
+        let mut room = PUSHED_BYTES.saturating_sub(under_way);
+        let count = PUSHED.saturating_sub(core.outbox.range(..from).count());
+        let mut envelopes = Vec::new();
+        for (seq, cut) in core.outbox.range(from..).take(count) {
+            if room == 0 {
+                break;
+            }
+            room = room.saturating_sub(cut.set.0.len());
+            let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else { break };
+            let mut header = header(Kind::Content, epoch, cursor);
+            header.chain = Some(Chain { seq: *seq, commitment: cut.commitment, link: cut.link });
+            let aad = aad(id, &writer, &codec::encode(&header));
+            let payload = seal::seal(&secret, &aad, &set.to_plaintext(seen), &mut self.rng);
+            let envelope = Envelope::sign(id, &writer, header, payload, &signing);
+            envelopes.push(Blob(envelope.to_bytes()));
+            space.pushed = *seq;
+        }
+        if !envelopes.is_empty() {
+            let push = Push { space: *id, envelopes, welcomes: Vec::new(), ticket: None };
+            self.send(&ClientFrame::Push(push));
+        }
+    }
+
+    /// The relay has made something durable.
+    pub(super) fn place(&mut self, stored: &Stored) -> Step<()> {
+        let id = stored.space;
+        if !self.spaces.contains_key(&id) {
+            return Ok(());
+        }
+        let space = self.core_space(&id)?;
+        if space.row.generation.is_none_or(|known| known == stored.generation) {
+            space.row.generation = Some(stored.generation);
+            for run in &stored.runs {
+                space.own_runs.insert(run.index, *run);
+            }
+        }
+        self.take_in(&id)
+    }
+
+    /// Reads the log over entries of our own, which are confirmed instead of delivered.
+    pub(super) fn absorb_own(&mut self, id: &SpaceId) -> Step<()> {
+        loop {
+            let space = self.core_space(id)?;
+            let next = space.row.next;
+            let Some((&index, run)) = space.own_runs.first_key_value() else { return Ok(()) };
+            let run = *run;
+            if index > next {
+                return Ok(());
+            }
+            if index.saturating_add(run.count) <= next {
+                space.own_runs.pop_first();
+                continue;
+            }
+            if run.seq == 0 {
+                let commit = space
+                    .core
+                    .as_ref()
+                    .and_then(|core| core.pending.as_ref())
+                    .is_some_and(|pending| pending.child.is_some());
+                if commit {
+                    self.group_space(id)?;
+                }
+                self.absorb_special(id, index, run.time_ms);
+            } else {
+                let skip = next - index;
+                self.absorb_content(id, run.seq + skip, next, run.time_ms);
+            }
+        }
+    }
+
+    fn absorb_content(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) {
+        let link = self.own_stored(id, seq, index, time_ms);
+        self.entry_done(id, index, time_ms, link.as_bytes());
+    }
+
+    fn absorb_special(&mut self, id: &SpaceId, index: u64, time_ms: u64) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.own_runs.remove(&index);
+        let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
+        let item = match pending.map(|pending| pending.child) {
+            Some(Some(child)) => {
+                self.own_decided(id, index);
+                *child.as_bytes()
+            }
+            Some(None) => self.own_intent_stored(id),
+            None => [0; 32],
+        };
+        self.entry_done(id, index, time_ms, &item);
+    }
+
+    pub(super) fn is_own_cut(&self, id: &SpaceId, seq: u64, link: &Link) -> bool {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        core.and_then(|core| core.outbox.get(&seq)).is_some_and(|cut| cut.link == *link)
+    }
+
+    /// One of our change sets has its place: its changes move there.
+    pub(super) fn own_stored(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) -> Link {
+        let Ok(writer) = self.writer() else { return Link::START };
+        let Some(space) = self.spaces.get_mut(id) else { return Link::START };
+        space.row.stored = space.row.stored.max(seq);
+        space.pushed = space.pushed.max(seq);
+        let Some(core) = &mut space.core else { return Link::START };
+        let Some(cut) = core.outbox.remove(&seq) else { return core.tips.tip(&writer).link };
+        core.tips.advance(writer, Tip { seq, link: cut.link });
+        self.unsaved.writers.insert((*id, writer));
+        self.unsaved.spaces.insert(*id);
+        self.batch.delete(key::outbox(id, seq));
+        let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
+            return cut.link;
+        };
+        for (ordinal, name, change) in numbered(&set) {
+            let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
+            let row = Row { writer, placement: Some(placement), change: change.0.clone() };
+            self.batch.delete(key::unplaced(id, name, seq, ordinal));
+            self.batch.put(key::row(id, name, index, ordinal), codec::encode(&row));
+            self.place_change(id, name, row);
+        }
+        cut.link
+    }
+
+    /// The log has a change set of this writer that this store does not: the store was rolled
+    /// back. The writer goes on from there, unless it has already used the number.
+    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId, seq: u64, link: Link) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.row.cut.0 >= seq && space.row.stored < seq {
+            self.new_incarnation();
+            return;
+        }
+        if seq > space.row.cut.0 {
+            space.row.cut = (seq, link);
+        }
+        space.row.stored = space.row.stored.max(seq);
+        self.unsaved.spaces.insert(*id);
+    }
+
+    pub(super) fn on_refused(&mut self, id: &SpaceId, seq: u64, reason: Rejection) {
+        let now = self.now;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.deciding_sent = false;
+        if seq > 0 {
+            space.pushed = space.pushed.min(seq - 1);
+        }
+        match reason {
+            Rejection::Behind { index } if space.row.next > index => {
+                self.tasks.push_back(Task::Advance(*id));
+            }
+            Rejection::Behind { index } => {
+                space.behind = Some(index);
+                // What lies between is on its way; should it not come, it is asked for.
+                space.retry_at = Some(now + 2_000);
+            }
+            Rejection::Gap { have } if have >= space.row.stored => {
+                space.pushed = have;
+                self.tasks.push_back(Task::Advance(*id));
+            }
+            Rejection::Equivocation => {
+                self.new_incarnation();
+                self.reconnect();
+            }
+            Rejection::Taken => self.mark_lagging(id),
+            Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms } => {
+                space.retry_at = Some(now + retry_ms.max(100));
+            }
+            other => {
+                space.problem = Some(other.clone());
+                self.session.problem = Some(Problem::Space(*id, other));
+                self.report_status();
+            }
+        }
+    }
+
+    /// Takes everything unconfirmed back into the journal, under the present writer.
+    pub(super) fn reauthor(&mut self, id: &SpaceId) -> Step<()> {
+        let writer = self.writer()?;
+        self.core_space(id)?;
+        let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
+        let Some(core) = &mut space.core else { return Ok(()) };
+        let mut rows: Vec<JournalRow> = Vec::new();
+        for (seq, cut) in std::mem::take(&mut core.outbox) {
+            self.batch.delete(key::outbox(id, seq));
+            if let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) {
+                for (ordinal, name, _) in numbered(&set) {
+                    self.batch.delete(key::unplaced(id, name, seq, ordinal));
+                }
+            }
+            rows.extend(cut.edits);
+        }
+        for (number, row) in std::mem::take(&mut core.journal) {
+            self.batch.delete(key::journal(id, number));
+            rows.push(row);
+        }
+        retag(&mut rows, &writer);
+        for (number, row) in (0..).zip(rows) {
+            self.batch.put(key::journal(id, number), codec::encode(&row));
+            core.journal.insert(number, row);
+        }
+        let tip = core.tips.tip(&writer);
+        space.row.cut = (tip.seq, tip.link);
+        space.row.stored = tip.seq;
+        space.row.journal = core.journal.len() as u64;
+        space.pushed = tip.seq;
+        space.view = MessageView::default();
+        space.receipts.clear();
+        self.documents.close_space(id);
+        self.save_space(id);
+        self.tasks.push_back(Task::Advance(*id));
+        Ok(())
+    }
+}
+
+/// The changes of a set with their ordinals.
+fn numbered(set: &ChangeSet) -> impl Iterator<Item = (u32, &Name, &Blob)> {
+    let changes = set.items.iter().flat_map(|item| {
+        item.changes.iter().map(move |change| (&item.name, change))
+    });
+    (0u32..).zip(changes).map(|(ordinal, (name, change))| (ordinal, name, change))
+}
+
+/// Messages written as somebody else's become the present writer's, and so does every word about
+/// them.
+fn retag(rows: &mut [JournalRow], writer: &WriterId) {
+    let tag = writer.tag();
+    let mut renamed: Vec<OrderKey> = Vec::new();
+    for row in rows.iter() {
+        if let Edit::Message(message) = &row.edit {
+            renamed.push(message.key);
+        }
+    }
+    let rename = |key: &mut OrderKey| {
+        if renamed.contains(key) {
+            key.tag = tag;
+        }
+    };
+    for row in rows {
+        match &mut row.edit {
+            Edit::Message(message) => {
+                rename(&mut message.key);
+                message.reply_to.iter_mut().for_each(rename);
+            }
+            Edit::EditMessage { key, .. } | Edit::DeleteMessage { key } | Edit::React { key, .. } => {
+                rename(key);
+            }
+            _ => {}
+        }
+    }
+}

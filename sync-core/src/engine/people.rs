@@ -1,0 +1,187 @@
+//! Accounts known to this device: their verified device logs, addresses and names.
+
+use std::collections::BTreeMap;
+
+use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::frames::{Answer, Op};
+use sync_protocol::{AccountId, Rejection, codec};
+
+use crate::api::{ContactCard, Failure};
+use crate::engine::rows::{Hint, PersonRow};
+use crate::engine::session::Asked;
+use crate::engine::{Engine, Need, OpenError, read_row};
+use crate::records::key;
+
+/// Somebody, with the log verified.
+pub(super) struct Person {
+    pub(super) log: DeviceLog,
+    pub(super) address: Option<String>,
+    pub(super) name: String,
+}
+
+/// Everybody known.
+#[derive(Default)]
+pub(super) struct People {
+    by_account: BTreeMap<AccountId, Person>,
+    by_address: BTreeMap<String, AccountId>,
+    /// Addresses the relay said lead nowhere, in this session.
+    pub(super) missing: BTreeMap<String, Rejection>,
+}
+
+impl People {
+    pub(super) fn read(&mut self, record: &[u8], value: &[u8]) -> Result<(), OpenError> {
+        let damaged = OpenError::Damaged("device log");
+        let account = record.get(1..).and_then(|id| AccountId::try_from(id).ok());
+        let account = account.ok_or(damaged.clone())?;
+        let row: PersonRow = read_row("person", value)?;
+        let log = DeviceLog::verify(&account, &blobs(&row.log)).map_err(|_| damaged)?;
+        self.insert(account, Person { log, address: row.address, name: row.name });
+        Ok(())
+    }
+
+    fn insert(&mut self, account: AccountId, person: Person) {
+        if let Some(address) = &person.address {
+            self.by_address.insert(address.clone(), account);
+        }
+        self.by_account.insert(account, person);
+    }
+
+    pub(super) fn log(&self, account: &AccountId) -> Option<&DeviceLog> {
+        self.by_account.get(account).map(|person| &person.log)
+    }
+
+    pub(super) fn get(&self, account: &AccountId) -> Option<&Person> {
+        self.by_account.get(account)
+    }
+
+    pub(super) fn account(&self, address: &str) -> Option<AccountId> {
+        self.by_address.get(address).copied()
+    }
+}
+
+fn blobs(log: &[Blob]) -> Vec<&[u8]> {
+    log.iter().map(Blob::as_slice).collect()
+}
+
+impl Engine {
+    /// Takes in somebody's log. A log never gets shorter and never changes what it said: the
+    /// longer of two that agree is kept.
+    pub(super) fn learn_person(&mut self, account: &AccountId, row: PersonRow) -> Result<(), Failure> {
+        let log = DeviceLog::verify(account, &blobs(&row.log))
+            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        let (log, address, name) = match self.people.by_account.remove(account) {
+            None => (log, row.address, row.name),
+            Some(known) => {
+                let name = if row.name.is_empty() { known.name } else { row.name };
+                let agree = log.entries().iter().zip(known.log.entries()).all(|(a, b)| a == b);
+                let log = if agree && log.len() > known.log.len() { log } else { known.log };
+                (log, row.address.or(known.address), name)
+            }
+        };
+        let row = PersonRow {
+            log: log.entries().iter().map(|entry| Blob(entry.clone())).collect(),
+            address: address.clone(),
+            name: name.clone(),
+        };
+        self.batch.put(key::account(account), codec::encode(&row));
+        self.people.insert(*account, Person { log, address, name });
+        Ok(())
+    }
+
+    /// Takes in what another member calls somebody. Never replaces what is known.
+    pub(super) fn learn_hint(&mut self, hint: &Hint) {
+        let Some(person) = self.people.get(&hint.account) else { return };
+        let address = hint.address.clone().filter(|address| {
+            address.parse::<Address>().is_ok() && self.people.account(address).is_none()
+        });
+        let address = person.address.clone().or(address);
+        let name: String = hint.name.chars().take(64).collect();
+        let name = if person.name.is_empty() { name } else { person.name.clone() };
+        if person.address == address && person.name == name {
+            return;
+        }
+        let log = person.log.entries().iter().map(|entry| Blob(entry.clone())).collect();
+        let learned = self.learn_person(&hint.account, PersonRow { log, address, name });
+        debug_assert!(learned.is_ok(), "a verified log verifies again");
+    }
+
+    pub(super) fn hints(&self, accounts: impl Iterator<Item = AccountId>) -> Vec<Hint> {
+        accounts
+            .filter_map(|account| {
+                let person = self.people.get(&account)?;
+                let address = person.address.clone();
+                Some(Hint { account, address, name: person.name.clone() })
+            })
+            .collect()
+    }
+
+    pub(super) fn log_blobs(&self, account: &AccountId) -> Vec<Blob> {
+        let entries = self.people.log(account).map(DeviceLog::entries).unwrap_or_default();
+        entries.iter().map(|entry| Blob(entry.clone())).collect()
+    }
+
+    /// The account behind an address, from what is known or from the relay.
+    ///
+    /// # Errors
+    /// `Need` while the relay is asked, `NotFound` if it knows none, `Offline`.
+    pub(super) fn resolve(&mut self, address: &Address) -> Result<AccountId, super::Stop> {
+        if let Some(account) = self.people.account(address.as_str()) {
+            return Ok(account);
+        }
+        match self.people.missing.get(address.as_str()) {
+            Some(Rejection::NotFound) => {
+                self.people.missing.remove(address.as_str());
+                Err(Failure::NotFound("address").into())
+            }
+            Some(other) => {
+                let other = other.clone();
+                self.people.missing.remove(address.as_str());
+                Err(Failure::Refused(other).into())
+            }
+            None if self.session.is_open() => Err(super::Stop::Need(Need::Lookup(address.clone()))),
+            None => Err(Failure::Offline.into()),
+        }
+    }
+
+    pub(super) fn ask_lookup(&mut self, address: Address) {
+        if self.session.is_open() {
+            self.ask(Op::Lookup { address: address.clone() }, Asked::Lookup(address));
+        } else {
+            let unavailable = Rejection::Unavailable { retry_ms: 0 };
+            self.people.missing.insert(address.to_string(), unavailable);
+            self.tasks_for_lookup(&address);
+        }
+    }
+
+    pub(super) fn tasks_for_lookup(&mut self, address: &Address) {
+        self.unpark(&Need::Lookup(address.clone()));
+    }
+
+    pub(super) fn on_lookup(&mut self, address: &Address, answer: Answer) {
+        let outcome = match answer {
+            Answer::Log { account, from: 0, entries } => {
+                let name = String::new();
+                let row = PersonRow { log: entries, address: Some(address.to_string()), name };
+                self.learn_person(&account, row).map_err(|_| Rejection::Invalid)
+            }
+            Answer::Refused(rejection) => Err(rejection),
+            _ => Err(Rejection::Invalid),
+        };
+        if let Err(rejection) = outcome {
+            self.people.missing.insert(address.to_string(), rejection);
+        }
+        self.tasks_for_lookup(address);
+    }
+
+    pub(super) fn contact_card(&self, account: &AccountId) -> Result<ContactCard, Failure> {
+        let person = self.people.get(account).ok_or(Failure::NotFound("contact"))?;
+        Ok(ContactCard {
+            account: *account,
+            address: person.address.clone(),
+            name: person.name.clone(),
+            safety_number: self.safety_number(account)?,
+        })
+    }
+}

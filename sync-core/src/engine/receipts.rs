@@ -1,0 +1,97 @@
+//! Receipts: what this device has and its person has read, told at most every two seconds.
+
+use sync_protocol::SpaceId;
+
+use crate::api::Response;
+use crate::document::{Edit, Name, OrderKey};
+use crate::engine::rows::JournalRow;
+use crate::engine::{Engine, Step};
+
+/// At most one receipt a device and space in this time.
+const COALESCE_MS: u64 = 2_000;
+
+impl Engine {
+    /// Something arrived or was read: a receipt is due, soon.
+    pub(super) fn owe_receipts(&mut self, id: &SpaceId) {
+        let now = self.now;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.row.own || !space.row.active {
+            return;
+        }
+        space.row.receipts_due = true;
+        let at = now.max(space.receipts_written_ms + COALESCE_MS);
+        space.receipts_at = Some(space.receipts_at.map_or(at, |due| due.min(at)));
+        self.save_space(id);
+    }
+
+    /// Receipts that were due when the account was closed last.
+    pub(super) fn resume_receipts(&mut self) {
+        let due: Vec<SpaceId> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.row.receipts_due && space.row.active)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.owe_receipts(&id);
+        }
+    }
+
+    pub(super) fn write_receipts(&mut self, id: &SpaceId) -> Step<()> {
+        let Ok(space) = self.space(id) else { return Ok(()) };
+        if !space.row.receipts_due || !space.row.active {
+            return Ok(());
+        }
+        let name = Name::Receipts(space.row.segment);
+        self.document(id, &name)?;
+        let Some(edit) = self.receipt(id) else { return Ok(()) };
+        self.edit(id, &name, edit)?;
+        Ok(())
+    }
+
+    /// The receipt to be written, which then counts as written.
+    fn receipt(&mut self, id: &SpaceId) -> Option<Edit> {
+        let now = self.now;
+        let space = self.spaces.get_mut(id)?;
+        space.row.receipts_due = false;
+        space.receipts_at = None;
+        space.receipts_written_ms = now;
+        let (delivered, read) = (space.row.delivered, space.row.read);
+        self.save_space(id);
+        Some(Edit::Receipt { delivered, read })
+    }
+
+    /// A receipt that is due rides on a change set that is cut anyway.
+    pub(super) fn ride_along(&mut self, id: &SpaceId) {
+        let Ok(writer) = self.writer() else { return };
+        let Some(space) = self.spaces.get(id).filter(|space| space.row.receipts_due) else { return };
+        let name = Name::Receipts(space.row.segment);
+        if !self.documents.is_open(id, &name) {
+            return;
+        }
+        let Some(edit) = self.receipt(id) else { return };
+        let Some(document) = self.documents.peek(id, &name) else { return };
+        let Ok(touched) = document.edit(&writer, &edit) else { return };
+        self.note_own_document(id, &name);
+        self.touched(id, &name, &touched);
+        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+            // In the journal of this cut only: it is taken out again before anything is written.
+            let number = core.journal.last_key_value().map_or(0, |(last, _)| last + 1);
+            core.journal.insert(number, JournalRow { name, edit });
+        }
+    }
+
+    pub(super) fn mark_read(&mut self, id: &SpaceId, message: &OrderKey) -> Step<Response> {
+        let mark = self.mark_of(id, message)?;
+        let space = self.core_space(id)?;
+        if mark > space.row.read {
+            space.row.read = mark;
+            space.row.delivered = space.row.delivered.max(mark);
+            space.row.stale = true;
+            self.save_space(id);
+            self.owe_receipts(id);
+            self.tasks.push_back(super::Task::Summarise(*id));
+        }
+        Ok(Response::Done)
+    }
+}

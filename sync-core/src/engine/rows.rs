@@ -1,0 +1,340 @@
+//! What the engine keeps in its store, record by record.
+
+use minicbor::{Decode, Encode};
+use sync_protocol::codec::Blob;
+use sync_protocol::frames::WelcomeFor;
+use sync_protocol::signing::PublicKey;
+use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
+
+use crate::document::receipts::Mark;
+use crate::document::{Clock, Edit, Name, OrderKey};
+use crate::group::Context;
+
+/// The store format this build writes.
+pub(super) const FORMAT: u32 = 1;
+
+/// The device's own identity and secrets.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct AccountRow {
+    #[n(0)]
+    pub(super) format: u32,
+    #[n(1)]
+    pub(super) account: AccountId,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) signing: [u8; 32],
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub(super) hpke: [u8; 32],
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub(super) join: [u8; 32],
+    #[n(5)]
+    pub(super) address: String,
+    #[n(6)]
+    pub(super) name: String,
+    /// The relay confirmed the address.
+    #[n(7)]
+    pub(super) claimed: bool,
+}
+
+/// Where the session stands.
+#[derive(Clone, Default, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct SessionRow {
+    #[n(0)]
+    pub(super) incarnation: u64,
+    /// The fence the relay confirmed.
+    #[n(1)]
+    pub(super) fence: u64,
+    /// The fence proposed next; 0 when none is.
+    #[n(2)]
+    pub(super) next_fence: u64,
+    #[n(3)]
+    pub(super) cursor: Option<Blob>,
+    /// The last inbox item taken in.
+    #[n(4)]
+    pub(super) inbox: u64,
+    #[n(5)]
+    pub(super) last_confirmed_ms: Option<u64>,
+}
+
+/// An account known to this device.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct PersonRow {
+    #[n(0)]
+    pub(super) log: Vec<Blob>,
+    #[n(1)]
+    pub(super) address: Option<String>,
+    #[n(2)]
+    pub(super) name: String,
+}
+
+/// The bounded part of a space, read when the account is opened.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct SpaceRow {
+    #[n(0)]
+    pub(super) own: bool,
+    #[n(1)]
+    pub(super) context: Context,
+    #[n(2)]
+    pub(super) epoch: EpochId,
+    #[n(3)]
+    pub(super) number: u64,
+    #[n(4)]
+    pub(super) generation: Option<u64>,
+    /// The index the next entry will have: all before it were taken in.
+    #[n(5)]
+    pub(super) next: u64,
+    /// Whether this account is a member.
+    #[n(6)]
+    pub(super) active: bool,
+    /// Entries are missing that the cursor claims: to be fetched from `next`.
+    #[n(7)]
+    pub(super) lagging: bool,
+    /// The last number cut here, and its link.
+    #[n(8)]
+    pub(super) cut: (u64, Link),
+    /// The last number the relay confirmed.
+    #[n(9)]
+    pub(super) stored: u64,
+    /// Edits in the journal, waiting for their cut.
+    #[n(10)]
+    pub(super) journal: u64,
+    /// A handshake of ours that the log has not decided.
+    #[n(11)]
+    pub(super) deciding: bool,
+    #[n(12)]
+    pub(super) intentions: Vec<Intention>,
+    #[n(13)]
+    pub(super) clock: Clock,
+    /// The newest message segment.
+    #[n(14)]
+    pub(super) segment: u32,
+    /// All documents seen.
+    #[n(15)]
+    pub(super) documents: Vec<Name>,
+    #[n(16)]
+    pub(super) unread: u64,
+    #[n(17)]
+    pub(super) last: Option<LastRow>,
+    /// The list's row is older than the documents.
+    #[n(18)]
+    pub(super) stale: bool,
+    /// Everything of others up to here was announced.
+    #[n(19)]
+    pub(super) delivered: Option<Mark>,
+    #[n(20)]
+    pub(super) read: Option<Mark>,
+    /// Receipts not yet written.
+    #[n(21)]
+    pub(super) receipts_due: bool,
+    /// The newest entry's relay time.
+    #[n(22)]
+    pub(super) activity_ms: u64,
+}
+
+/// The newest message, for the list.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct LastRow {
+    #[n(0)]
+    pub(super) key: OrderKey,
+    #[n(1)]
+    pub(super) author: AccountId,
+    #[n(2)]
+    pub(super) text: String,
+    #[n(3)]
+    pub(super) at_ms: u64,
+}
+
+/// A membership change wished here, until the log has decided it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum Intention {
+    #[n(0)]
+    Add {
+        #[n(0)]
+        address: String,
+        #[n(1)]
+        history: bool,
+    },
+    #[n(1)]
+    Remove(#[n(0)] AccountId),
+    #[n(2)]
+    SetRole {
+        #[n(0)]
+        account: AccountId,
+        #[n(1)]
+        admin: bool,
+    },
+    #[n(3)]
+    SetTitle(#[n(0)] String),
+    /// This account leaves.
+    #[n(4)]
+    Leave,
+    /// Somebody else's intent to leave is to be carried out.
+    #[n(5)]
+    LetGo(#[n(0)] AccountId),
+}
+
+/// An epoch whose root is known.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct EpochRow {
+    #[n(0)]
+    pub(super) number: u64,
+    /// The index of the handshake that made it.
+    #[n(1)]
+    pub(super) index: u64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) root: [u8; 32],
+}
+
+/// A device that is or was a leaf, and over which indexes it may write.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct WriterRow {
+    #[n(0)]
+    pub(super) device: DeviceId,
+    #[n(1)]
+    pub(super) account: AccountId,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) key: PublicKey,
+    #[n(3)]
+    pub(super) from: u64,
+    #[n(4)]
+    pub(super) to: Option<u64>,
+}
+
+/// The rest of a space's state.
+#[derive(Clone, Default, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct StateRow {
+    #[n(0)]
+    pub(super) writers: Vec<WriterRow>,
+    /// Accounts whose intent to leave stands in the log, with its hash.
+    #[n(1)]
+    pub(super) leavers: Vec<(AccountId, Blob)>,
+    /// Until the log is read up to the handshake that let this device in: that handshake's epoch.
+    #[n(2)]
+    pub(super) joining: Option<EpochId>,
+    /// Epochs before the joining, by index, as whoever let us in had them.
+    #[n(3)]
+    pub(super) history: Vec<(u64, EpochId)>,
+    /// Running hash of the log up to `next`.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub(super) log_hash: [u8; 32],
+}
+
+/// A numbered change set, until the relay confirms it.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct CutRow {
+    #[n(0)]
+    pub(super) link: Link,
+    #[n(1)]
+    pub(super) commitment: sync_protocol::ids::Commitment,
+    /// The encoded [`super::change_set::ChangeSet`].
+    #[n(2)]
+    pub(super) set: Blob,
+    /// The edits it came from: to write them again, should the number be lost.
+    #[n(3)]
+    pub(super) edits: Vec<JournalRow>,
+}
+
+/// An edit that waits for its cut, or its confirmation.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub(super) struct JournalRow {
+    #[n(0)]
+    pub(super) name: Name,
+    #[n(1)]
+    pub(super) edit: Edit,
+}
+
+/// A handshake or intent of ours, persisted before it is sent and never rebuilt until the log has
+/// decided.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct PendingRow {
+    /// The epoch it would make; `None` for an intent.
+    #[n(0)]
+    pub(super) child: Option<EpochId>,
+    #[n(1)]
+    pub(super) envelope: Blob,
+    #[n(2)]
+    pub(super) welcomes: Vec<WelcomeFor>,
+    /// How many of the leading intentions it carries out.
+    #[n(3)]
+    pub(super) carries: u64,
+}
+
+/// What lets a new member device in: in its inbox, signed by whoever adds it.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct Invitation {
+    #[n(0)]
+    pub(super) version: u8,
+    #[n(1)]
+    pub(super) space: SpaceId,
+    #[n(2)]
+    pub(super) device: DeviceId,
+    #[n(3)]
+    pub(super) welcome: Blob,
+    /// The epoch it leads to.
+    #[n(4)]
+    pub(super) epoch: EpochId,
+    /// The members' device logs, the inviter's included.
+    #[n(5)]
+    pub(super) logs: Vec<(AccountId, Vec<Blob>)>,
+    /// A [`Grant`], sealed to the new device.
+    #[n(6)]
+    pub(super) grant: Blob,
+}
+
+/// What whoever adds a device lets it know.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct Grant {
+    /// The index the log is to be read from.
+    #[n(0)]
+    pub(super) from: u64,
+    /// Every writer's tip at that index.
+    #[n(1)]
+    pub(super) frontier: Vec<(WriterId, u64, Link)>,
+    /// The log's running hash at that index.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) log_hash: [u8; 32],
+    /// Epochs that may be read, with their roots.
+    #[n(3)]
+    pub(super) epochs: Vec<(EpochId, EpochRow)>,
+    /// Who could write when.
+    #[n(4)]
+    pub(super) writers: Vec<WriterRow>,
+    /// Hints: account, address, name.
+    #[n(5)]
+    pub(super) people: Vec<Hint>,
+    /// The first segment a member without history can read whole.
+    #[n(6)]
+    pub(super) segment: u32,
+}
+
+/// What one member calls another; the address can be checked in the relay's directory.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(super) struct Hint {
+    #[n(0)]
+    pub(super) account: AccountId,
+    #[n(1)]
+    pub(super) address: Option<String>,
+    #[n(2)]
+    pub(super) name: String,
+}
+
+/// What a handshake seals: the commit and what its validity is judged by.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct SealedCommit {
+    #[n(0)]
+    pub(super) message: Blob,
+    /// Device logs of added accounts.
+    #[n(1)]
+    pub(super) logs: Vec<(AccountId, Vec<Blob>)>,
+    #[n(2)]
+    pub(super) people: Vec<Hint>,
+}

@@ -1,0 +1,550 @@
+//! The session with the relay: connecting, proving who this is, and sorting what comes in.
+
+use std::collections::BTreeMap;
+
+use rand_core::Rng;
+use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
+use sync_protocol::frames::{
+    Answer, Challenge, ClientFrame, Delivery, Hello, KeyPackages, Notice, Op, RelayFrame, Reply,
+    Request, Session as SessionProof, Welcome, sign_session,
+};
+use sync_protocol::hash::{self, Domain};
+use sync_protocol::{AccountId, Rejection, SpaceId, limits};
+
+use crate::api::{CommandId, Event, NewAccount, Output, Problem, Response, Status};
+use crate::engine::rows::SessionRow;
+use crate::engine::{Engine, Task};
+
+const MEMBERSHIP: Domain = Domain::new("rejoinder membership digest v1");
+
+const BACKOFF_FIRST_MS: u64 = 250;
+const BACKOFF_LAST_MS: u64 = 30_000;
+/// Credit is given back in steps of this many bytes.
+const CREDIT_STEP: u64 = (limits::WINDOW / 4) as u64;
+/// Key packages kept at the relay.
+const KEY_PACKAGES: u64 = 30;
+const KEY_PACKAGES_LOW: u64 = 10;
+/// How often the frontier is reported while entries come in.
+const ACK_EVERY_MS: u64 = 2_000;
+/// How long the relay may take to open a session.
+const OPENING_MS: u64 = 20_000;
+
+/// Where the connection stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// No account, or told to stay away.
+    #[default]
+    Away,
+    /// To be tried again at this time.
+    Waiting(u64),
+    /// A socket is being opened.
+    Connecting,
+    /// The socket is open; the relay's challenge, or its welcome, is due by this time.
+    Opening(u64),
+    /// The session is open.
+    Open,
+}
+
+/// What a request was for.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Lookup(Address),
+    Claim,
+    Packages(SpaceId, AccountId),
+    PutPackages,
+    Fetch(SpaceId),
+    AckInbox,
+}
+
+/// The session with the relay.
+#[derive(Default)]
+pub(super) struct Session {
+    pub(super) row: SessionRow,
+    phase: Phase,
+    offline: bool,
+    attempts: u32,
+    next_request: u64,
+    requests: BTreeMap<u64, Asked>,
+    taken_in: u64,
+    /// The newest cursor received, to be kept once all before it is taken in.
+    cursor: Option<Blob>,
+    caught_up: bool,
+    unacked: bool,
+    ack_at: Option<u64>,
+    greeted: bool,
+    relay_offset_ms: i64,
+    pub(super) problem: Option<Problem>,
+    pub(super) address_taken: bool,
+    pub(super) recovery_code: Option<String>,
+    pub(super) sign_up: Option<(CommandId, u64, NewAccount)>,
+}
+
+impl Session {
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn caught_up(&self) -> bool {
+        self.is_open() && self.caught_up
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let phase = match self.phase {
+            Phase::Waiting(at) | Phase::Opening(at) => Some(at),
+            _ => None,
+        };
+        let sign_up = self.sign_up.as_ref().map(|(_, at, _)| *at);
+        [phase, sign_up, self.ack_at].into_iter().flatten().min()
+    }
+}
+
+impl Engine {
+    /// Connects, if there is an account and nobody wants to stay away.
+    pub(super) fn start_session(&mut self) {
+        if self.me.is_none() || self.session.offline || self.session.phase != Phase::Away {
+            return;
+        }
+        if self.session.row.next_fence == 0 {
+            self.session.row.next_fence = self.nonzero();
+            self.unsaved.session = true;
+        }
+        self.session.phase = Phase::Connecting;
+        self.after_durable(Output::Connect);
+    }
+
+    pub(super) fn go_offline(&mut self) {
+        self.session.offline = true;
+        if !matches!(self.session.phase, Phase::Away | Phase::Waiting(_)) {
+            self.outputs.push_back(Output::Disconnect);
+        }
+        self.close_session();
+        self.session.phase = Phase::Away;
+        self.finish_sign_up();
+        self.report_status();
+    }
+
+    /// Opens a new session in place of this one.
+    pub(super) fn reconnect(&mut self) {
+        self.outputs.push_back(Output::Disconnect);
+        self.close_session();
+        self.retry_later(0);
+    }
+
+    pub(super) fn go_online(&mut self) {
+        self.session.offline = false;
+        self.session.attempts = 0;
+        if matches!(self.session.phase, Phase::Waiting(_)) {
+            self.session.phase = Phase::Away;
+        }
+        self.start_session();
+    }
+
+    pub(super) fn on_connected(&mut self) {
+        if self.session.phase == Phase::Connecting {
+            self.session.phase = Phase::Opening(self.now + OPENING_MS);
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self) {
+        if self.session.phase == Phase::Away {
+            return;
+        }
+        self.close_session();
+        self.finish_sign_up();
+        self.retry_later(0);
+        self.report_status();
+    }
+
+    fn close_session(&mut self) {
+        let session = &mut self.session;
+        session.requests.clear();
+        session.cursor = None;
+        session.caught_up = false;
+        session.taken_in = 0;
+        session.ack_at = None;
+        session.greeted = false;
+        for space in self.spaces.values_mut() {
+            space.on_disconnected();
+        }
+        let lookups: Vec<_> = self
+            .parked
+            .keys()
+            .filter_map(|need| match need {
+                super::Need::Lookup(address) => Some(address.clone()),
+                super::Need::Load(_) => None,
+            })
+            .collect();
+        for address in lookups {
+            let unavailable = Rejection::Unavailable { retry_ms: 0 };
+            self.people.missing.insert(address.to_string(), unavailable);
+            self.tasks_for_lookup(&address);
+        }
+    }
+
+    /// Jittered exponential backoff, never below what the relay asked for.
+    fn retry_later(&mut self, at_least_ms: u64) {
+        let exponent = self.session.attempts.min(7);
+        self.session.attempts += 1;
+        let ceiling = (BACKOFF_FIRST_MS << exponent).min(BACKOFF_LAST_MS);
+        let jitter = self.rng.next_u64() % (ceiling / 2 + 1);
+        let wait = (ceiling / 2 + jitter).max(at_least_ms);
+        self.session.phase = Phase::Waiting(self.now + wait);
+    }
+
+    pub(super) fn session_woken(&mut self) {
+        if self.session.sign_up.as_ref().is_some_and(|(_, at, _)| *at <= self.now) {
+            self.finish_sign_up();
+        }
+        if self.session.ack_at.is_some_and(|at| at <= self.now) {
+            self.session.ack_at = None;
+            self.acknowledge();
+        }
+        match self.session.phase {
+            Phase::Waiting(at) if at <= self.now => {
+                self.session.phase = Phase::Away;
+                self.start_session();
+            }
+            Phase::Opening(at) if at <= self.now => self.leave(Problem::NotARelay),
+            _ => {}
+        }
+    }
+
+    /// Gives up on this socket, and tells the app why.
+    fn leave(&mut self, problem: Problem) {
+        let wait = match &problem {
+            Problem::Session(Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms }) => {
+                *retry_ms
+            }
+            Problem::Session(Rejection::Revoked | Rejection::Unsupported { .. })
+            | Problem::NotARelay => BACKOFF_LAST_MS,
+            _ => 0,
+        };
+        self.session.problem = Some(problem);
+        self.outputs.push_back(Output::Disconnect);
+        self.close_session();
+        self.finish_sign_up();
+        self.retry_later(wait);
+        self.report_status();
+    }
+
+    pub(super) fn send(&mut self, frame: &ClientFrame) {
+        self.after_durable(Output::Send(frame.to_bytes()));
+    }
+
+    pub(super) fn ask(&mut self, op: Op, asked: Asked) {
+        self.session.next_request += 1;
+        let id = self.session.next_request;
+        self.session.requests.insert(id, asked);
+        self.send(&ClientFrame::Request(Request { id, op }));
+    }
+
+    pub(super) fn on_message(&mut self, message: &[u8]) {
+        if matches!(self.session.phase, Phase::Away | Phase::Waiting(_)) {
+            return;
+        }
+        let Ok(frame) = RelayFrame::parse(message) else {
+            return self.leave(Problem::NotARelay);
+        };
+        match frame {
+            RelayFrame::Challenge(challenge) => self.on_challenge(&challenge),
+            RelayFrame::Goodbye { reason } => self.on_goodbye(reason),
+            RelayFrame::Welcome(welcome) if self.session.greeted => self.on_welcome(&welcome),
+            frame if self.session.is_open() => self.on_open_frame(frame),
+            _ => self.leave(Problem::NotARelay),
+        }
+    }
+
+    fn on_open_frame(&mut self, frame: RelayFrame) {
+        match frame {
+            RelayFrame::Delivery(delivery) => self.on_delivery(delivery),
+            RelayFrame::Stored(stored) => self.tasks.push_back(Task::Place(stored)),
+            RelayFrame::Refused { space, seq, reason } => self.on_refused(&space, seq, reason),
+            RelayFrame::Reply(reply) => self.on_reply(reply),
+            RelayFrame::Signal { space, writer, envelope } => {
+                self.on_signal(&space, &writer, envelope.as_slice());
+            }
+            RelayFrame::Notice(notice) => self.on_notice(&notice),
+            RelayFrame::Challenge(_) | RelayFrame::Welcome(_) | RelayFrame::Goodbye { .. } => {}
+        }
+    }
+
+    fn on_challenge(&mut self, challenge: &Challenge) {
+        if !matches!(self.session.phase, Phase::Opening(_)) || self.session.greeted {
+            return self.leave(Problem::NotARelay);
+        }
+        let (min, max) = (challenge.min_version, challenge.max_version);
+        if min > limits::VERSION || max < limits::MIN_VERSION {
+            return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
+        }
+        let Some(me) = &self.me else { return };
+        let lagging: Vec<_> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.row.lagging && space.row.active)
+            .map(|(id, space)| (*id, space.row.next))
+            .take(limits::LAGGING_SPACES)
+            .collect();
+        let mut hello = Hello {
+            version: limits::VERSION.min(max),
+            account: me.account(),
+            device: me.device(),
+            incarnation: self.session.row.incarnation,
+            fence: self.session.row.fence,
+            next_fence: self.session.row.next_fence,
+            cursor: self.session.row.cursor.clone(),
+            lagging,
+            digest: Blob(self.membership_digest().to_vec()),
+            log: if me.row.claimed { Vec::new() } else { self.log_blobs(&me.account()) },
+            foreground: self.foreground,
+            signature: Blob::default(),
+        };
+        hello.signature = sign_session(&SessionProof { challenge, hello: &hello }, &me.identity.signing);
+        self.session.greeted = true;
+        self.send(&ClientFrame::Hello(hello));
+    }
+
+    fn membership_digest(&self) -> [u8; 32] {
+        let active = self.spaces.iter().filter(|(_, space)| space.row.active);
+        let ids: Vec<&[u8]> = active.map(|(id, _)| id.as_bytes().as_slice()).collect();
+        hash::hash(MEMBERSHIP, &ids)
+    }
+
+    fn on_welcome(&mut self, welcome: &Welcome) {
+        if self.session.is_open() {
+            return;
+        }
+        let session = &mut self.session;
+        session.phase = Phase::Open;
+        session.attempts = 0;
+        session.problem = session.problem.take().filter(|problem| *problem == Problem::AddressTaken);
+        session.row.fence = std::mem::take(&mut session.row.next_fence);
+        session.relay_offset_ms = welcome.time_ms.cast_signed().wrapping_sub(self.now.cast_signed());
+        if welcome.from_start {
+            session.row.cursor = None;
+            session.row.inbox = 0;
+        }
+        self.session.row.next_fence = self.nonzero();
+        self.unsaved.session = true;
+        self.people.missing.clear();
+        if welcome.key_packages < KEY_PACKAGES_LOW {
+            self.publish_key_packages(KEY_PACKAGES);
+        }
+        self.claim_address();
+        let lagging: Vec<_> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.row.lagging && space.row.active)
+            .skip(limits::LAGGING_SPACES)
+            .map(|(id, _)| *id)
+            .collect();
+        for space in lagging {
+            self.fetch(&space);
+        }
+        self.report_status();
+    }
+
+    pub(super) fn claim_address(&mut self) {
+        let address = self.me.as_ref().filter(|me| !me.row.claimed).map(|me| me.row.address.clone());
+        let address = address.and_then(|address| address.parse::<Address>().ok());
+        if let Some(address) = address.filter(|_| self.session.is_open() && !self.session.address_taken) {
+            self.ask(Op::ClaimAddress { address }, Asked::Claim);
+        }
+    }
+
+    fn on_claimed(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Done => {
+                if let Some(me) = &mut self.me {
+                    me.row.claimed = true;
+                }
+                self.session.address_taken = false;
+                self.session.problem = None;
+                self.unsaved.account = true;
+            }
+            Answer::Refused(Rejection::Taken) => {
+                self.session.address_taken = true;
+                self.session.problem = Some(Problem::AddressTaken);
+                if let Some((id, _, _)) = self.session.sign_up.take() {
+                    self.respond(id, Err(Rejection::Taken.into()));
+                }
+            }
+            Answer::Refused(rejection) => {
+                self.session.problem = Some(Problem::Session(rejection.clone()));
+            }
+            _ => {}
+        }
+        self.finish_sign_up();
+        self.report_status();
+    }
+
+    /// Answers a sign-up that has waited long enough for the relay.
+    fn finish_sign_up(&mut self) {
+        if let Some((id, _, account)) = self.session.sign_up.take() {
+            self.respond(id, Ok(Response::Account(account)));
+        }
+    }
+
+    fn on_goodbye(&mut self, reason: Rejection) {
+        if reason == Rejection::Fenced {
+            self.new_incarnation();
+        }
+        self.leave(Problem::Session(reason));
+    }
+
+    /// This store is a copy of one that went on, or was rolled back: from here on it writes as
+    /// somebody new, and writes again what was never confirmed.
+    pub(super) fn new_incarnation(&mut self) {
+        let incarnation = self.nonzero();
+        let next_fence = self.nonzero();
+        let row = &mut self.session.row;
+        row.incarnation = incarnation;
+        row.fence = 0;
+        row.next_fence = next_fence;
+        self.unsaved.session = true;
+        if let Some(me) = &mut self.me {
+            me.writer.incarnation = incarnation;
+        }
+        let spaces: Vec<_> = self.spaces.keys().copied().collect();
+        self.tasks.extend(spaces.into_iter().map(Task::Reauthor));
+    }
+
+    fn on_delivery(&mut self, delivery: Delivery) {
+        self.session.taken_in += delivery.cost();
+        match delivery {
+            Delivery::Entries(entries) => {
+                let cursor = entries.cursor.clone();
+                let space = entries.space;
+                if let Some(state) = self.spaces.get_mut(&space) {
+                    state.deliveries.push_back(entries.into());
+                    self.tasks.push_back(Task::TakeIn(space));
+                }
+                self.session.cursor = cursor.or(self.session.cursor.take());
+            }
+            Delivery::Inbox(items) => self.tasks.extend(items.into_iter().map(Task::Invitation)),
+            Delivery::UpToDate { cursor, time_ms } => {
+                self.session.cursor = Some(cursor);
+                self.session.relay_offset_ms =
+                    time_ms.cast_signed().wrapping_sub(self.now.cast_signed());
+                self.session.caught_up = true;
+                self.session.row.last_confirmed_ms = Some(self.now);
+                self.unsaved.session = true;
+                self.on_caught_up();
+            }
+        }
+        if self.session.taken_in >= CREDIT_STEP {
+            let bytes = std::mem::take(&mut self.session.taken_in);
+            self.send(&ClientFrame::Credit { bytes });
+        }
+    }
+
+    fn on_caught_up(&mut self) {
+        let busy: Vec<_> =
+            self.spaces.iter().filter(|(_, space)| space.is_busy()).map(|(id, _)| *id).collect();
+        self.tasks.extend(busy.into_iter().map(Task::Advance));
+        let stale: Vec<_> =
+            self.spaces.iter().filter(|(_, space)| space.row.stale).map(|(id, _)| *id).collect();
+        self.tasks.extend(stale.into_iter().map(Task::Summarise));
+        self.report_status();
+    }
+
+    /// Keeps the newest cursor, once nothing delivered before it waits for anything.
+    pub(super) fn keep_cursor(&mut self) {
+        let waiting = self.spaces.values().any(|space| !space.deliveries.is_empty());
+        let inviting = self.parked.values().flatten().any(|task| matches!(task, Task::Invitation(_)));
+        if waiting || inviting || self.session.cursor.is_none() {
+            return;
+        }
+        self.session.row.cursor = self.session.cursor.take();
+        self.unsaved.session = true;
+        self.session.unacked = true;
+        if self.session.ack_at.is_none() {
+            self.session.ack_at = Some(self.now + ACK_EVERY_MS);
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let cursor = self.session.row.cursor.clone();
+        if let Some(cursor) = cursor.filter(|_| self.session.is_open() && self.session.unacked) {
+            self.session.unacked = false;
+            self.send(&ClientFrame::Ack { cursor });
+        }
+    }
+
+    fn on_reply(&mut self, reply: Reply) {
+        let Some(asked) = self.session.requests.remove(&reply.id) else { return };
+        match asked {
+            Asked::Lookup(address) => self.on_lookup(&address, reply.answer),
+            Asked::Claim => self.on_claimed(&reply.answer),
+            Asked::Packages(space, account) => self.on_packages(&space, &account, reply.answer),
+            Asked::Fetch(space) => self.on_fetched(&space, &reply.answer),
+            Asked::PutPackages | Asked::AckInbox => {}
+        }
+    }
+
+    fn on_notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::KeyPackagesLow { left } => {
+                self.publish_key_packages(KEY_PACKAGES.saturating_sub(*left));
+            }
+            // Both are told by the log itself; the notice only says that there is something.
+            Notice::LogChanged { .. } | Notice::Removed { .. } => {}
+        }
+    }
+
+    pub(super) fn publish_key_packages(&mut self, count: u64) {
+        let once = (0..count).filter_map(|_| self.make_key_package(false)).collect();
+        let last_resort = self.make_key_package(true);
+        let packages = KeyPackages { once, last_resort };
+        self.ask(Op::PutKeyPackages(packages), Asked::PutPackages);
+    }
+
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.session.caught_up()
+            && self.parked.is_empty()
+            && self.spaces.values().all(|space| {
+                space.deliveries.is_empty() && (!space.row.lagging || !space.row.active)
+            })
+    }
+
+    pub(super) fn all_stored(&self) -> bool {
+        self.me.as_ref().is_some_and(|me| me.row.claimed)
+            && self.spaces.values().all(|space| !space.is_busy())
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let me = self.me.as_ref();
+        let primary = me.and_then(|me| {
+            let log = self.people.log(&me.account())?;
+            Some(log.primary() == me.device())
+        });
+        Status {
+            account: me.map(|me| me.account()),
+            device: me.map(|me| me.device()),
+            address: me.map(|me| me.row.address.clone()),
+            name: me.map(|me| me.row.name.clone()).unwrap_or_default(),
+            role: if primary == Some(false) { "companion" } else { "primary" },
+            connected: self.session.is_open(),
+            up_to_date: self.is_up_to_date(),
+            last_confirmed_ms: self.session.row.last_confirmed_ms,
+            waiting: self.spaces.values().map(|space| space.waiting()).sum(),
+            spaces: self.spaces.len() as u64,
+            problem: self.problem(),
+        }
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let space = || {
+            self.spaces.iter().find_map(|(id, space)| {
+                let reason = space.problem.clone()?;
+                Some(Problem::Space(*id, reason))
+            })
+        };
+        self.session.problem.clone().or_else(space)
+    }
+
+    pub(super) fn report_status(&mut self) {
+        let status = Box::new(self.status());
+        self.notify(Event::Status(status));
+    }
+}

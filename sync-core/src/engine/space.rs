@@ -1,0 +1,266 @@
+//! One space in memory: its index row always, the rest when it is needed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use sync_protocol::frames::{Run, Taken};
+use sync_protocol::frontier::{Frontier, Tip};
+use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, WriterId, codec};
+
+use crate::document::messages::MessageView;
+use crate::document::receipts::ReceiptsView;
+use crate::engine::deliveries::Delivered;
+use crate::engine::rows::{
+    CutRow, EpochRow, Intention, JournalRow, PendingRow, SpaceRow, StateRow, WriterRow,
+};
+use crate::engine::seal::Secret;
+use crate::engine::{Engine, Step, Stop};
+use crate::group::{Group, Records as GroupRecords};
+use crate::records::{Load, Records, key};
+
+/// Spaces whose inner state may stay in memory while idle.
+const RESIDENT: usize = 64;
+
+/// One space.
+pub(super) struct SpaceState {
+    pub(super) id: SpaceId,
+    pub(super) row: SpaceRow,
+    pub(super) core: Option<Core>,
+    pub(super) group: Option<Group>,
+    pub(super) view: MessageView,
+    pub(super) receipts: BTreeMap<u32, ReceiptsView>,
+    /// Deliveries not yet taken in.
+    pub(super) deliveries: VecDeque<Delivered>,
+    /// Own entries stored beyond `next`, by index.
+    pub(super) own_runs: BTreeMap<u64, Run>,
+    /// The highest number pushed in this session.
+    pub(super) pushed: u64,
+    /// A handshake or intent was pushed in this session and not answered.
+    pub(super) deciding_sent: bool,
+    /// Nothing is pushed before the log was read up to here.
+    pub(super) behind: Option<u64>,
+    /// Why the relay refused what was written here.
+    pub(super) problem: Option<Rejection>,
+    /// Key packages taken for members to be added.
+    pub(super) packages: BTreeMap<AccountId, Vec<Taken>>,
+    pub(super) packages_asked: Vec<AccountId>,
+    pub(super) fetching: bool,
+    /// The fetch was answered: once its entries are taken in, nothing is missing.
+    pub(super) fetched: bool,
+    /// Recent running hashes of the log, by the index after the entry.
+    pub(super) recent: BTreeMap<u64, [u8; 32]>,
+    pub(super) receipts_at: Option<u64>,
+    pub(super) receipts_written_ms: u64,
+    pub(super) retry_at: Option<u64>,
+    /// Edits applied since the last cut, in bytes.
+    pub(super) uncut_bytes: usize,
+    used: u64,
+}
+
+/// What is read from the store as one.
+#[derive(Default)]
+pub(super) struct Core {
+    pub(super) state: StateRow,
+    pub(super) epochs: BTreeMap<EpochId, EpochRow>,
+    pub(super) tips: Frontier,
+    pub(super) outbox: BTreeMap<u64, CutRow>,
+    pub(super) journal: BTreeMap<u64, JournalRow>,
+    pub(super) pending: Option<PendingRow>,
+    keys: BTreeMap<(EpochId, WriterId), Secret>,
+}
+
+impl SpaceState {
+    pub(super) fn new(id: SpaceId, row: SpaceRow) -> Self {
+        Self {
+            id,
+            row,
+            core: None,
+            group: None,
+            view: MessageView::default(),
+            receipts: BTreeMap::new(),
+            deliveries: VecDeque::new(),
+            own_runs: BTreeMap::new(),
+            pushed: 0,
+            deciding_sent: false,
+            behind: None,
+            problem: None,
+            packages: BTreeMap::new(),
+            packages_asked: Vec::new(),
+            fetching: false,
+            fetched: false,
+            recent: BTreeMap::new(),
+            receipts_at: None,
+            receipts_written_ms: 0,
+            retry_at: None,
+            uncut_bytes: 0,
+            used: 0,
+        }
+    }
+
+    /// Whether something written here is not yet durable at the relay.
+    pub(super) fn is_busy(&self) -> bool {
+        self.row.active && self.waiting() > 0
+    }
+
+    /// How many changes the relay has not confirmed.
+    pub(super) fn waiting(&self) -> u64 {
+        if !self.row.active {
+            return 0;
+        }
+        let cuts = self.row.cut.0.saturating_sub(self.row.stored);
+        let deciding = u64::from(self.row.deciding);
+        cuts + self.row.journal + deciding + self.row.intentions.len() as u64
+    }
+
+    pub(super) fn on_disconnected(&mut self) {
+        self.deliveries.clear();
+        self.own_runs.clear();
+        self.pushed = 0;
+        self.deciding_sent = false;
+        self.behind = None;
+        self.problem = None;
+        self.packages_asked.clear();
+        self.fetching = false;
+        self.fetched = false;
+    }
+
+    pub(super) fn read_core(&mut self, records: Records) {
+        let prefix = key::space(&self.id).len();
+        let mut core = Core::default();
+        for (record, value) in records {
+            // A record that does not read is as if it were lost: what it held is fetched again or
+            // shown as missing, and the rest of the space goes on.
+            core.read(record.get(prefix..).unwrap_or_default(), &value);
+        }
+        self.core = Some(core);
+    }
+
+    pub(super) fn read_group(&mut self, records: Records) {
+        let prefix = key::group(&self.id).len();
+        let records: GroupRecords = records
+            .into_iter()
+            .map(|(key, value)| (key.get(prefix..).unwrap_or_default().to_vec(), value))
+            .collect();
+        self.group = Group::load(self.id, records).ok();
+    }
+
+    pub(super) fn role(&self, account: &AccountId) -> Option<sync_protocol::roster::Role> {
+        self.row.context.roster.role(account)
+    }
+
+    pub(super) fn intends(&self, intention: &Intention) -> bool {
+        self.row.intentions.contains(intention)
+    }
+}
+
+impl Core {
+    fn read(&mut self, record: &[u8], value: &[u8]) -> Option<()> {
+        let (part, rest) = record.split_first()?;
+        let number = || Some(u64::from_be_bytes(rest.try_into().ok()?));
+        match part {
+            b'e' => {
+                let row = codec::decode("epoch", value).ok()?;
+                self.epochs.insert(EpochId::try_from(rest).ok()?, row);
+            }
+            b'w' => {
+                let (device, incarnation) = rest.split_at_checked(DeviceId::LEN)?;
+                let device = DeviceId::try_from(device).ok()?;
+                let incarnation = u64::from_be_bytes(incarnation.try_into().ok()?);
+                let tip: Tip = codec::decode("tip", value).ok()?;
+                self.tips.advance(WriterId { device, incarnation }, tip);
+            }
+            b'o' => {
+                self.outbox.insert(number()?, codec::decode("cut", value).ok()?);
+            }
+            b'j' => {
+                self.journal.insert(number()?, codec::decode("journal", value).ok()?);
+            }
+            b's' => self.state = codec::decode("state", value).ok()?,
+            b'c' => self.pending = Some(codec::decode("pending", value).ok()?),
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The key of a writer's content in an epoch whose root is known.
+    pub(super) fn content_key(&mut self, epoch: &EpochId, writer: &WriterId) -> Option<Secret> {
+        if let Some(known) = self.keys.get(&(*epoch, *writer)) {
+            return Some(known.clone());
+        }
+        let root = &self.epochs.get(epoch)?.root;
+        let derived = super::seal::content_key(root, writer);
+        if self.keys.len() >= 512 {
+            self.keys.clear();
+        }
+        self.keys.insert((*epoch, *writer), derived.clone());
+        Some(derived)
+    }
+
+    /// Whether, and with which key, a device may have written the entry at `index`.
+    pub(super) fn writer_at(&self, device: &DeviceId, index: u64) -> Option<&WriterRow> {
+        self.state.writers.iter().find(|row| {
+            row.device == *device && row.from <= index && row.to.is_none_or(|to| index < to)
+        })
+    }
+
+    /// The account of a device that is or was in the space.
+    pub(super) fn account_of(&self, device: &DeviceId) -> Option<AccountId> {
+        let row = self.state.writers.iter().find(|row| row.device == *device)?;
+        Some(row.account)
+    }
+}
+
+impl Engine {
+    pub(super) fn space(&self, id: &SpaceId) -> Result<&SpaceState, Stop> {
+        self.spaces.get(id).ok_or(Stop::Fail(crate::Failure::NotFound("conversation")))
+    }
+
+    /// The space with its core in memory.
+    pub(super) fn core_space(&mut self, id: &SpaceId) -> Step<&mut SpaceState> {
+        let now = self.now;
+        let space = self.spaces.get_mut(id).ok_or(crate::Failure::NotFound("conversation"))?;
+        if space.core.is_none() {
+            return Err(Load::Space(*id).into());
+        }
+        space.used = now;
+        Ok(space)
+    }
+
+    /// The space with core and group in memory.
+    pub(super) fn group_space(&mut self, id: &SpaceId) -> Step<&mut SpaceState> {
+        let space = self.core_space(id)?;
+        if space.group.is_none() {
+            return Err(Load::Group(*id).into());
+        }
+        Ok(space)
+    }
+
+    pub(super) fn save_space(&mut self, id: &SpaceId) {
+        self.unsaved.spaces.insert(*id);
+    }
+
+    pub(super) fn save_state(&mut self, id: &SpaceId) {
+        self.unsaved.states.insert(*id);
+    }
+
+    /// Lets go of the longest unused spaces that have nothing under way.
+    pub(super) fn evict_spaces(&mut self) {
+        let mut idle: Vec<_> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.core.is_some() && space.deliveries.is_empty())
+            .filter(|(id, space)| !space.is_busy() && !self.documents.any_open(id))
+            .map(|(id, space)| (space.used, *id))
+            .collect();
+        if idle.len() <= RESIDENT {
+            return;
+        }
+        idle.sort_unstable();
+        let surplus = idle.len() - RESIDENT;
+        for (_, id) in idle.into_iter().take(surplus) {
+            if let Some(space) = self.spaces.get_mut(&id) {
+                space.core = None;
+                space.group = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What an app shows: the list of conversations, pages of messages, ticks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sync_protocol::{AccountId, SpaceId, WriterId};
+
+use crate::api::{ConversationView, Event, Failure, LastMessage, MemberView, MessageView, Progress, Response};
+use crate::document::messages::Message;
+use crate::document::receipts::Mark;
+use crate::document::{Name, OrderKey, Placement, settings};
+use crate::engine::rows::{Intention, LastRow};
+use crate::engine::space::{Core, SpaceState};
+use crate::engine::{Engine, Step};
+
+/// Messages in one page.
+const PAGE: usize = 1_000;
+/// Messages named in one notification.
+const ANNOUNCED: usize = 256;
+/// Text kept for the list.
+const PREVIEW_CHARS: usize = 120;
+
+impl Engine {
+    pub(super) fn list_conversations(&mut self) -> Step<Response> {
+        let account = self.me()?.account().space();
+        let all = settings::all(self.document(&account, &Name::Settings)?, "conversation/");
+        let stale: Vec<SpaceId> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.row.stale && !space.row.own)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in stale {
+            self.summarise(&id)?;
+        }
+        let mut list: Vec<(u64, ConversationView)> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| !space.row.own)
+            .map(|(_, space)| (space.row.activity_ms, self.conversation_view(space, &all)))
+            .collect();
+        list.sort_by(|(a, x), (b, y)| b.cmp(a).then(x.conversation.cmp(&y.conversation)));
+        Ok(Response::Conversations(list.into_iter().map(|(_, view)| view).collect()))
+    }
+
+    fn conversation_view(&self, space: &SpaceState, all: &BTreeMap<String, Value>) -> ConversationView {
+        let flag = |name: &str| {
+            all.get(&format!("conversation/{}/{name}", space.id)) == Some(&Value::Bool(true))
+        };
+        let row = &space.row;
+        let members = row.context.roster.iter().map(|(account, role)| {
+            let person = self.people.get(&account);
+            MemberView {
+                account,
+                address: person.and_then(|person| person.address.clone()),
+                name: person.map(|person| person.name.clone()).unwrap_or_default(),
+                role,
+            }
+        });
+        let adding = row.intentions.iter().filter_map(|wish| match wish {
+            Intention::Add { address, .. } => Some(address.clone()),
+            _ => None,
+        });
+        ConversationView {
+            conversation: space.id,
+            title: row.context.title.clone(),
+            members: members.collect(),
+            adding: adding.collect(),
+            unread: row.unread,
+            last: row.last.as_ref().map(|last| LastMessage {
+                message: last.key,
+                author: last.author,
+                text: last.text.clone(),
+                at_ms: last.at_ms,
+            }),
+            muted: flag("muted"),
+            archived: flag("archived"),
+            pinned: flag("pinned"),
+            pending: false,
+            active: row.active,
+            waiting: space.waiting(),
+        }
+    }
+
+    /// The message segments of a space, newest first.
+    pub(super) fn segments(&self, id: &SpaceId) -> Vec<u32> {
+        let Some(space) = self.spaces.get(id) else { return Vec::new() };
+        let mut segments: Vec<u32> = space
+            .row
+            .documents
+            .iter()
+            .filter_map(|name| match name {
+                Name::Messages(number) => Some(*number),
+                _ => None,
+            })
+            .collect();
+        segments.sort_unstable_by(|a, b| b.cmp(a));
+        segments
+    }
+
+    fn open_receipts(&mut self, id: &SpaceId) -> Step<()> {
+        let names: Vec<Name> = self
+            .space(id)?
+            .row
+            .documents
+            .iter()
+            .filter(|name| matches!(name, Name::Receipts(_)))
+            .cloned()
+            .collect();
+        for name in names {
+            self.document(id, &name)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn list_messages(
+        &mut self,
+        id: &SpaceId,
+        before: Option<&OrderKey>,
+        limit: usize,
+    ) -> Step<Response> {
+        if self.space(id)?.row.own {
+            return Err(Failure::NotFound("conversation").into());
+        }
+        let limit = limit.min(PAGE);
+        let mut beyond = false;
+        for segment in self.segments(id) {
+            self.document(id, &Name::Messages(segment))?;
+            // One segment more than the page needs: the key ranges of neighbours overlap.
+            if std::mem::replace(&mut beyond, self.page(id, before, limit)?.len() >= limit) {
+                break;
+            }
+        }
+        self.open_receipts(id)?;
+        let page = self.page(id, before, limit)?;
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else { return Ok(Response::Messages(Vec::new())) };
+        let marks = marks(space, core);
+        let me = self.me()?.account();
+        let space = self.space(id)?;
+        let Some(core) = &space.core else { return Ok(Response::Messages(Vec::new())) };
+        let messages =
+            page.into_iter().map(|message| message_view(message, core, &marks, &me)).collect();
+        Ok(Response::Messages(messages))
+    }
+
+    pub(super) fn page(&mut self, id: &SpaceId, before: Option<&OrderKey>, limit: usize) -> Step<Vec<Message>> {
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else { return Ok(Vec::new()) };
+        Ok(space.view.page(before, limit, &|a, b| same_account(core, a, b)))
+    }
+
+    /// A message of a conversation, wherever its segment; gives its author.
+    pub(super) fn find_message(&mut self, id: &SpaceId, key: &OrderKey) -> Step<AccountId> {
+        let me = self.me()?.account();
+        for segment in self.segments(id) {
+            self.document(id, &Name::Messages(segment))?;
+            let space = self.core_space(id)?;
+            let Some(core) = &space.core else { break };
+            let found = space.view.message(key, &|a, b| same_account(core, a, b));
+            if let Some(message) = found.filter(|message| !message.deleted) {
+                return Ok(core.account_of(&message.writer.device).unwrap_or(me));
+            }
+        }
+        Err(Failure::NotFound("message").into())
+    }
+
+    /// Where a message stands in the log; an own one that has no place yet counts as the newest.
+    pub(super) fn mark_of(&mut self, id: &SpaceId, key: &OrderKey) -> Step<Option<Mark>> {
+        self.find_message(id, key)?;
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else { return Ok(None) };
+        let message = space.view.message(key, &|a, b| same_account(core, a, b));
+        Ok(message.and_then(|message| message.placement).map(mark).or(space.row.delivered))
+    }
+
+    /// Brings the list's row up to date, and announces and acknowledges what is new.
+    pub(super) fn summarise(&mut self, id: &SpaceId) -> Step<()> {
+        let Some(space) = self.spaces.get(id).filter(|space| space.row.stale) else { return Ok(()) };
+        if space.row.own {
+            return self.settle_own(id);
+        }
+        let me = self.me()?.account();
+        let seen = space.row.delivered;
+        let read = space.row.read;
+        for segment in self.segments(id) {
+            self.document(id, &Name::Messages(segment))?;
+            let oldest = self.page(id, None, usize::MAX)?.first().and_then(|m| m.placement).map(mark);
+            if read.is_some() && oldest <= read {
+                break;
+            }
+        }
+        let page = self.page(id, None, usize::MAX)?;
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else { return Ok(()) };
+        let theirs = |message: &&Message| core.account_of(&message.writer.device) != Some(me);
+        let arrived = |after: Option<Mark>| {
+            page.iter().filter(theirs).filter(move |message| {
+                message.placement.is_some_and(|place| Some(mark(place)) > after)
+            })
+        };
+        let unread = arrived(read).filter(|message| !message.deleted).count() as u64;
+        let fresh: Vec<OrderKey> = arrived(seen).map(|message| message.key).collect();
+        let newest = arrived(seen).filter_map(|message| message.placement).map(mark).max();
+        let last = page.last().map(|message| LastRow {
+            key: message.key,
+            author: core.account_of(&message.writer.device).unwrap_or(me),
+            text: message.text.chars().take(PREVIEW_CHARS).collect(),
+            at_ms: message.effective.ms,
+        });
+        space.row.unread = unread;
+        space.row.last = last;
+        space.row.delivered = newest.or(seen).max(seen);
+        space.row.stale = false;
+        self.save_space(id);
+        if !fresh.is_empty() {
+            let from = fresh.len().saturating_sub(ANNOUNCED);
+            let messages = fresh.get(from..).unwrap_or_default().to_vec();
+            self.notify(Event::Messages { conversation: *id, messages });
+            self.owe_receipts(id);
+        }
+        Ok(())
+    }
+
+    fn settle_own(&mut self, id: &SpaceId) -> Step<()> {
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.row.stale = false;
+        }
+        self.save_space(id);
+        Ok(())
+    }
+}
+
+/// How far every device of every other account has come.
+type Marks = Vec<(AccountId, Option<Mark>, Option<Mark>)>;
+
+fn marks(space: &SpaceState, core: &Core) -> Marks {
+    let receipts = space.receipts.values().flat_map(|view| view.iter());
+    receipts
+        .filter_map(|(writer, receipt)| {
+            let account = core.account_of(&writer.device)?;
+            Some((account, receipt.delivered, receipt.read))
+        })
+        .collect()
+}
+
+pub(super) fn same_account(core: &Core, a: &WriterId, b: &WriterId) -> bool {
+    a.device == b.device
+        || core.account_of(&a.device).is_some_and(|one| core.account_of(&b.device) == Some(one))
+}
+
+fn mark(place: Placement) -> Mark {
+    Mark { index: place.index, ordinal: place.ordinal }
+}
+
+fn message_view(message: Message, core: &Core, marks: &Marks, me: &AccountId) -> MessageView {
+    let author = core.account_of(&message.writer.device).unwrap_or(*me);
+    let place = message.placement.map(mark);
+    let reached = |pick: fn(&(AccountId, Option<Mark>, Option<Mark>)) -> Option<Mark>| {
+        let there = marks.iter().filter(|entry| entry.0 != author);
+        there
+            .filter(|entry| place.is_some() && pick(entry) >= place)
+            .map(|entry| entry.0)
+            .collect::<BTreeSet<AccountId>>()
+    };
+    let read = reached(|entry| entry.2);
+    let mut delivered = reached(|entry| entry.1);
+    delivered.extend(&read);
+    let status = match place {
+        None => Progress::Local,
+        Some(_) if !read.is_empty() => Progress::Read,
+        Some(_) if !delivered.is_empty() => Progress::Delivered,
+        Some(_) => Progress::Stored,
+    };
+    let reactions = message.reactions.into_iter();
+    let reactions = reactions
+        .filter_map(|(writer, emoji)| Some((core.account_of(&writer.device)?, emoji)))
+        .collect();
+    MessageView {
+        message: message.key,
+        author,
+        device: message.writer.device,
+        text: message.text,
+        at_ms: message.effective.ms,
+        reply_to: message.reply_to,
+        edited: message.edited,
+        deleted: message.deleted,
+        reactions,
+        status,
+        delivered,
+        read,
+        needs_update: message.needs_update,
+    }
+}

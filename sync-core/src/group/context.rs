@@ -1,0 +1,71 @@
+//! What all members agree on besides keys, carried in the MLS group context.
+
+use minicbor::{Decode, Encode};
+use openmls::prelude::{
+    CredentialType, Extension, ExtensionType, Extensions, GroupContext,
+    RequiredCapabilitiesExtension, UnknownExtension,
+};
+use sync_protocol::codec;
+use sync_protocol::limits;
+use sync_protocol::roster::Roster;
+
+use super::GroupError;
+
+/// The MLS extension type of [`Context`], in the range for private use (RFC 9420 section 17.3).
+pub(super) const EXTENSION: u16 = 0xF052;
+
+/// What all members agree on besides keys. It changes by commit only; whether a committer may make a
+/// change is for the caller to check.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Context {
+    /// The oldest protocol version that may take part.
+    #[n(0)]
+    pub min_version: u32,
+    /// The space's title.
+    #[n(1)]
+    pub title: String,
+    /// Member accounts and their roles.
+    #[n(2)]
+    pub roster: Roster,
+    /// Documents of earlier eras are not shared with everybody: a member let in without history
+    /// begins a new one.
+    #[n(3)]
+    pub era: u32,
+}
+
+impl Context {
+    /// The group context's extensions: this one, and the demand that every leaf understands it.
+    pub(super) fn to_extensions(&self) -> Result<Extensions<GroupContext>, GroupError> {
+        let ours = UnknownExtension(codec::encode(self));
+        Extensions::from_vec(vec![
+            Extension::RequiredCapabilities(required()),
+            Extension::Unknown(EXTENSION, ours),
+        ])
+        .map_err(GroupError::local)
+    }
+
+    /// Reads a group context. Exactly our two extensions may be there: no external senders above all.
+    pub(super) fn read(extensions: &Extensions<GroupContext>) -> Result<Self, GroupError> {
+        if extensions.required_capabilities() != Some(&required()) || extensions.iter().count() != 2
+        {
+            return Err(GroupError::Invalid("unexpected extensions in the group context"));
+        }
+        let ours = extensions
+            .unknown(EXTENSION)
+            .ok_or(GroupError::Invalid("no context in the group context"))?;
+        let context: Self = codec::decode("group context", &ours.0)?;
+        if context.min_version > limits::VERSION {
+            return Err(GroupError::Unsupported { version: context.min_version });
+        }
+        Ok(context)
+    }
+}
+
+fn required() -> RequiredCapabilitiesExtension {
+    RequiredCapabilitiesExtension::new(
+        &[ExtensionType::Unknown(EXTENSION)],
+        &[],
+        &[CredentialType::Basic],
+    )
+}

@@ -1,0 +1,21 @@
+//! Rejoinder's engine: documents, keys, sealing and sessions, without I/O.
+//!
+//! [`Engine`] is a closed state machine. A host feeds it [`Input`]s and carries out its
+//! [`Output`]s: persist this batch, load those records, connect, send this message, tell the app.
+//! It draws on no clock, no ambient randomness, no thread and no socket, so a whole world of
+//! engines replays from one seed.
+//!
+//! The order of calls: [`Engine::open`] once with the records of [`records::index_prefixes`], then
+//! [`Engine::handle`] for every input, and after each [`Engine::poll_output`] until it is empty.
+//!
+//! [`document`] and [`group`] can be read alone: the one keeps Automerge at arm's length, the other
+//! MLS.
+
+pub mod api;
+pub mod document;
+pub mod engine;
+pub mod group;
+pub mod records;
+
+pub use api::{Command, CommandId, Event, Failure, Input, Output, Response};
+pub use engine::Engine;

@@ -1,0 +1,22 @@
+//! Rejoinder's relay: it stores and forwards sealed envelopes that it cannot read.
+//!
+//! Three layers, each of which knows only the one before it:
+//!
+//! - [`rules`]: what a request may do. Pure: commands in, changed rows and effects out. No clock,
+//!   no randomness, no thread, no socket.
+//! - [`relay`]: sessions over the rules. Sans-IO: frames in, frames out, a [`store::Store`] below.
+//!   The simulator runs exactly this.
+//! - the host: [`hub`] (one thread that owns the relay), [`server`] (sockets and HTTP),
+//!   [`config`], [`telemetry`].
+//!
+//! `docs/protocol.md` is the authority on what travels.
+
+pub mod config;
+pub mod hub;
+pub mod relay;
+pub mod rules;
+pub mod server;
+mod socket;
+pub mod store;
+pub mod telemetry;
+mod tls;

@@ -1,0 +1,78 @@
+//! The relay's program.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sync_server::config::{Cli, Config, Task};
+use sync_server::server::{Server, ServerError};
+use sync_server::store::{Contents, RedbStore};
+use sync_server::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::load(&cli.flags) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    telemetry::init_logs(config.log_format);
+    let done = match cli.command {
+        Some(Task::Inspect) => inspect(&config),
+        Some(Task::Backup { path }) => RedbStore::open_existing(&config.data)
+            .and_then(|store| store.backup(&path))
+            .map_err(ServerError::from),
+        None => run(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
+    tracing::error!("{error}");
+    eprintln!("sync-server: {error}");
+    ExitCode::FAILURE
+}
+
+fn run(config: &Config) -> Result<(), ServerError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ServerError::System(error.to_string()))?;
+    runtime.block_on(async {
+        let server = Server::start(config).await?;
+        let interrupt = signal(SignalKind::interrupt());
+        let terminate = signal(SignalKind::terminate());
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            return Err(ServerError::System("signals can't be received".to_owned()));
+        };
+        tokio::select! {
+            _ = interrupt.recv() => tracing::info!("draining"),
+            _ = terminate.recv() => tracing::info!("draining"),
+            () = server.failed() => {}
+        }
+        server.stop().await
+    })
+}
+
+fn inspect(config: &Config) -> Result<(), ServerError> {
+    let contents = RedbStore::open_existing(&config.data)?.contents()?;
+    let Contents {
+        spaces,
+        entries,
+        accounts,
+        devices,
+        addresses,
+        inbox_items,
+        key_packages,
+        file_bytes,
+    } = contents;
+    println!("spaces        {spaces}");
+    println!("entries       {entries}");
+    println!("accounts      {accounts}");
+    println!("devices       {devices}");
+    println!("addresses     {addresses}");
+    println!("inbox items   {inbox_items}");
+    println!("key packages  {key_packages}");
+    println!("file bytes    {file_bytes}");
+    Ok(())
+}

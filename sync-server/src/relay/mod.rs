@@ -1,0 +1,463 @@
+//! Sessions over the rules, sans-IO: frames in, frames out, a store below.
+//!
+//! The host calls [`Relay::connect`], [`Relay::receive`] and [`Relay::disconnect`] as sockets come,
+//! speak and go, [`Relay::tick`] every [`TICK_MS`], and after each bunch of these
+//! [`Relay::commit`]: one durable transaction for everything since the last one, and only then the
+//! frames that answer it. Nothing here reads a clock, draws randomness or iterates a hash map.
+//!
+//! A session is catching up or live. Catching up, entries are read from the store as credit allows;
+//! live, they are handed on as they commit, encoded once for all receivers. A session that runs out
+//! of credit is catching up again, so nothing ever waits in memory for a slow reader.
+
+mod delivery;
+mod opening;
+mod output;
+mod push;
+mod rate;
+mod requests;
+mod session;
+mod settings;
+
+pub use output::{Counts, Identity, Output, SessionId};
+pub use settings::Settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame};
+use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
+use sync_protocol::limits;
+
+use crate::relay::rate::{AccountRates, Bucket};
+use crate::relay::session::{Open, Session, position_in};
+use crate::rules::{self, Action, Command, Effect, Fault, State};
+use crate::store::{Store, StoreError};
+
+/// How often the host calls [`Relay::tick`], in ms.
+pub const TICK_MS: u64 = 1000;
+/// How often what devices acknowledged is written down, in ms.
+const FLUSH_MS: u64 = 5_000;
+/// What a session that was turned away is told to wait, in ms.
+const BUSY_MS: u64 = 2_000;
+/// A device is told when it has fewer key packages than this.
+const KEY_PACKAGES_LOW: u64 = 10;
+
+/// The relay's whole logic over a store.
+#[derive(Debug)]
+pub struct Relay<S> {
+    state: State<S>,
+    settings: Settings,
+    sessions: BTreeMap<SessionId, Session>,
+    accounts: BTreeMap<AccountId, BTreeSet<SessionId>>,
+    devices: BTreeMap<DeviceId, BTreeSet<SessionId>>,
+    unauthenticated: u64,
+    /// What may be sent once the batch is durable.
+    held: Vec<Output>,
+    appended: BTreeMap<SpaceId, Vec<Piece>>,
+    /// Sessions that may have something to receive.
+    ready: BTreeSet<SessionId>,
+    /// Sessions that pushed and have not had a cursor since.
+    owed: BTreeSet<SessionId>,
+    /// Sessions whose acknowledged cursor is not written down yet.
+    acked: BTreeSet<SessionId>,
+    flushed_ms: u64,
+    rates: AccountRates,
+    sign_ups: Bucket,
+    failure: Option<StoreError>,
+    draining: Option<u64>,
+    counts: Counts,
+}
+
+/// Entries that one session appended in a row.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    first: u64,
+    end: u64,
+    by: SessionId,
+}
+
+impl<S: Store> Relay<S> {
+    /// Opens the relay that a store holds, or founds one with this identity if it is empty.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub fn open(store: S, identity: Identity, settings: Settings) -> Result<Self, StoreError> {
+        let mut relay = Self {
+            state: State::open(store, identity)?,
+            settings,
+            sessions: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            unauthenticated: 0,
+            held: Vec::new(),
+            appended: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            acked: BTreeSet::new(),
+            flushed_ms: 0,
+            rates: AccountRates::default(),
+            sign_ups: Bucket::default(),
+            failure: None,
+            draining: None,
+            counts: Counts::default(),
+        };
+        relay.run_facts()?;
+        relay.state.commit()?;
+        Ok(relay)
+    }
+
+    /// A socket opened. `nonce` must be fresh and random; the challenge goes out at the next
+    /// commit. Session ids are the host's and are never used again.
+    pub fn connect(&mut self, session: SessionId, nonce: [u8; 32], now_ms: u64) {
+        let challenge = Challenge {
+            nonce,
+            relay: self.state.identity().relay,
+            time_ms: now_ms,
+            min_version: limits::MIN_VERSION,
+            max_version: limits::VERSION,
+        };
+        let full = self.unauthenticated >= self.settings.unauthenticated_sessions;
+        self.unauthenticated += 1;
+        self.sessions.insert(
+            session,
+            Session { challenge: challenge.clone(), opened_ms: now_ms, open: None },
+        );
+        if let Some(retry_ms) = self.unavailable() {
+            self.close(session, Rejection::Unavailable { retry_ms });
+        } else if full {
+            self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
+        } else {
+            self.send(session, &RelayFrame::Challenge(challenge));
+        }
+    }
+
+    /// A frame arrived. What it changes becomes durable, and what it causes is sent, at the next
+    /// commit.
+    pub fn receive(&mut self, session: SessionId, frame: ClientFrame, now_ms: u64) {
+        let Some(known) = self.sessions.get(&session) else { return };
+        if self.failure.is_some() {
+            return;
+        }
+        let is_open = known.open.is_some();
+        let done = match frame {
+            ClientFrame::Hello(hello) if !is_open => self.hello(session, &hello, now_ms),
+            ClientFrame::Push(push) if is_open => self.push(session, push, now_ms),
+            ClientFrame::Request(request) if is_open => self.request(session, request, now_ms),
+            ClientFrame::Signal { space, envelope } if is_open => {
+                self.signal(session, space, envelope, now_ms)
+            }
+            ClientFrame::Ack { cursor } if is_open => {
+                self.acknowledge(session, &cursor);
+                Ok(())
+            }
+            ClientFrame::Credit { bytes } if is_open => {
+                self.credit(session, bytes);
+                Ok(())
+            }
+            _ => Err(Rejection::Invalid.into()),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Fault::Rejected(reason)) => self.close(session, reason),
+            Err(Fault::Store(error)) => self.fail(error),
+        }
+    }
+
+    /// Something arrived that is not a frame, or too much of it: the session ends.
+    pub fn malformed(&mut self, session: SessionId, reason: Rejection) {
+        self.close(session, reason);
+    }
+
+    /// A socket closed, for whatever reason.
+    pub fn disconnect(&mut self, session: SessionId, now_ms: u64) {
+        let _ = now_ms;
+        self.forget(session);
+    }
+
+    /// Time passed: deadlines, cursors, frontiers.
+    pub fn tick(&mut self, now_ms: u64) {
+        let timeout_ms = self.settings.hello_timeout_ms;
+        let late = self.sessions.iter().filter(|(_, session)| {
+            session.open.is_none() && now_ms.saturating_sub(session.opened_ms) >= timeout_ms
+        });
+        let late: Vec<_> = late.map(|(id, _)| *id).collect();
+        for session in late {
+            self.close(session, Rejection::Invalid);
+        }
+        self.ready.extend(&self.owed);
+        if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
+            self.flushed_ms = now_ms;
+            self.flush();
+            self.rates.sweep(&self.settings, now_ms);
+        }
+    }
+
+    /// Makes everything since the last commit durable, then gives all that may be sent now. If the
+    /// store fails, nothing of the batch counts: every session is closed as unavailable, and
+    /// [`failure`](Relay::failure) says why from then on.
+    pub fn commit(&mut self, now_ms: u64) -> Vec<Output> {
+        if self.failure.is_none() {
+            match self.state.commit() {
+                Ok(true) => self.counts.commits += 1,
+                Ok(false) => {}
+                Err(error) => self.fail(error),
+            }
+        }
+        if self.failure.is_none()
+            && let Err(error) = self.deliver(now_ms)
+        {
+            self.fail_after_commit(error);
+        }
+        std::mem::take(&mut self.held)
+    }
+
+    /// Whether there is more to send than one commit gives: commit again before waiting.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Says goodbye to every session (`Unavailable`) and takes no new ones; the next commit flushes
+    /// what is known of them.
+    pub fn drain(&mut self, retry_ms: u64, now_ms: u64) {
+        let _ = now_ms;
+        self.draining = Some(retry_ms);
+        self.close_all(&Rejection::Unavailable { retry_ms });
+    }
+
+    /// Why the relay stopped serving, if it did. It never recovers: open a new one on the store.
+    #[must_use]
+    pub fn failure(&self) -> Option<&StoreError> {
+        self.failure.as_ref()
+    }
+
+    /// Whether a session is authenticated.
+    #[must_use]
+    pub fn is_open(&self, session: SessionId) -> bool {
+        self.open_session(session).is_some()
+    }
+
+    /// What happened so far, in numbers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let sessions = self.sessions.len() as u64 - self.unauthenticated;
+        Counts { sessions, unauthenticated: self.unauthenticated, ..self.counts }
+    }
+
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        self.state.store()
+    }
+
+    /// The store below, to make a disk full, say.
+    pub fn store_mut(&mut self) -> &mut S {
+        self.state.store_mut()
+    }
+
+    /// Gives the store back; uncommitted writes are still in it.
+    #[must_use]
+    pub fn into_store(self) -> S {
+        self.state.into_store()
+    }
+
+    fn unavailable(&self) -> Option<u64> {
+        self.draining.or_else(|| self.failure.as_ref().map(|_| BUSY_MS))
+    }
+
+    fn send(&mut self, session: SessionId, frame: &RelayFrame) {
+        self.held.push(Output::Send { session, frame: frame.to_bytes().into() });
+    }
+
+    fn send_shared(&mut self, session: SessionId, frame: &Arc<[u8]>) {
+        self.held.push(Output::Send { session, frame: Arc::clone(frame) });
+    }
+
+    fn open_session(&self, session: SessionId) -> Option<&Open> {
+        self.sessions.get(&session)?.open.as_deref()
+    }
+
+    fn open_session_mut(&mut self, session: SessionId) -> Option<&mut Open> {
+        self.sessions.get_mut(&session)?.open.as_deref_mut()
+    }
+
+    fn sessions_of(&self, account: &AccountId) -> Vec<SessionId> {
+        self.accounts.get(account).into_iter().flatten().copied().collect()
+    }
+
+    fn sessions_of_device(&self, device: &DeviceId) -> Vec<SessionId> {
+        self.devices.get(device).into_iter().flatten().copied().collect()
+    }
+
+    /// Ends a session from this side.
+    fn close(&mut self, session: SessionId, reason: Rejection) {
+        if self.sessions.contains_key(&session) {
+            self.send(session, &RelayFrame::Goodbye { reason: reason.clone() });
+            self.held.push(Output::Close { session, reason });
+            self.forget(session);
+        }
+    }
+
+    fn close_all(&mut self, reason: &Rejection) {
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        for session in all {
+            self.close(session, reason.clone());
+        }
+    }
+
+    fn forget(&mut self, session: SessionId) {
+        self.flush_one(session);
+        self.acked.remove(&session);
+        self.owed.remove(&session);
+        self.ready.remove(&session);
+        let Some(known) = self.sessions.remove(&session) else { return };
+        let Some(open) = known.open else {
+            self.unauthenticated -= 1;
+            return;
+        };
+        remove_from(&mut self.accounts, &open.account, session);
+        remove_from(&mut self.devices, &open.writer.device, session);
+    }
+
+    /// The store failed: nothing since the last commit happened.
+    fn fail(&mut self, error: StoreError) {
+        self.held.clear();
+        self.fail_after_commit(error);
+    }
+
+    fn fail_after_commit(&mut self, error: StoreError) {
+        self.failure.get_or_insert(error);
+        self.appended.clear();
+        self.close_all(&Rejection::Unavailable { retry_ms: BUSY_MS });
+    }
+
+    /// Applies an action as a command, and what follows from it in other partitions.
+    fn run(&mut self, action: Action, now_ms: u64) -> Result<Effect, Fault> {
+        let before = self.log_len_before(&action)?;
+        let account = match &action {
+            Action::AppendLog { account, .. } => Some(*account),
+            _ => None,
+        };
+        self.counts.commands += 1;
+        let effect = rules::apply(&mut self.state, Command::new(now_ms, action))?;
+        if let (Some(account), Effect::LogGrew { len, ended }) = (account, &effect)
+            && *len > before
+        {
+            self.log_grew(&account, *len, ended, before == 0)?;
+        }
+        self.run_facts()?;
+        Ok(effect)
+    }
+
+    fn log_len_before(&mut self, action: &Action) -> Result<u64, StoreError> {
+        let Action::AppendLog { account, .. } = action else { return Ok(0) };
+        Ok(self.state.log(account)?.map_or(0, |log| log.len()))
+    }
+
+    fn run_facts(&mut self) -> Result<(), StoreError> {
+        while let Some(command) = rules::next_fact(&mut self.state)? {
+            let device = match &command.action {
+                Action::PutInbox { device, .. } => Some(*device),
+                _ => None,
+            };
+            match rules::apply(&mut self.state, command) {
+                Ok(_) | Err(Fault::Rejected(_)) => {}
+                Err(Fault::Store(error)) => return Err(error),
+            }
+            if let Some(device) = device {
+                self.wake_inbox(&device);
+            }
+        }
+        Ok(())
+    }
+
+    fn wake_inbox(&mut self, device: &DeviceId) {
+        for session in self.sessions_of_device(device) {
+            if let Some(open) = self.open_session_mut(session) {
+                open.inbox_waiting = true;
+                self.ready.insert(session);
+            }
+        }
+    }
+
+    /// Tells everybody who shares a space with an account, and closes the sessions of ended
+    /// devices.
+    fn log_grew(
+        &mut self,
+        account: &AccountId,
+        len: u64,
+        ended: &[DeviceId],
+        is_new: bool,
+    ) -> Result<(), StoreError> {
+        for device in ended {
+            for session in self.sessions_of_device(device) {
+                self.close(session, Rejection::Revoked);
+            }
+        }
+        if is_new {
+            return Ok(());
+        }
+        let mut concerned = BTreeSet::from([*account]);
+        for (space, membership) in self.state.memberships(account)? {
+            if membership.until.is_none()
+                && let Some(space) = self.state.space(&space)?
+            {
+                concerned.extend(space.members());
+            }
+        }
+        let notice = RelayFrame::Notice(Notice::LogChanged { account: *account, len });
+        let notice: Arc<[u8]> = notice.to_bytes().into();
+        for account in concerned {
+            for session in self.sessions_of(&account) {
+                self.send_shared(session, &notice);
+            }
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, session: SessionId, cursor: &sync_protocol::codec::Blob) {
+        let generation = self.state.identity().generation;
+        let newest = self.state.newest_position();
+        let Some(position) = position_in(cursor, generation, newest) else { return };
+        if let Some(open) = self.open_session_mut(session)
+            && position > open.acked
+        {
+            open.acked = position;
+            self.acked.insert(session);
+        }
+    }
+
+    fn credit(&mut self, session: SessionId, bytes: u64) {
+        if let Some(open) = self.open_session_mut(session) {
+            open.add_credit(bytes);
+            self.ready.insert(session);
+        }
+    }
+
+    fn flush(&mut self) {
+        for session in std::mem::take(&mut self.acked) {
+            self.flush_one(session);
+        }
+    }
+
+    fn flush_one(&mut self, session: SessionId) {
+        if self.failure.is_some() {
+            return;
+        }
+        let Some(open) = self.open_session(session) else { return };
+        let (device, acked) = (open.writer.device, open.acked);
+        if acked > 0 {
+            self.state.put_frontier(&device, acked);
+        }
+    }
+}
+
+fn remove_from<K: Ord>(map: &mut BTreeMap<K, BTreeSet<SessionId>>, key: &K, session: SessionId) {
+    if let Some(sessions) = map.get_mut(key) {
+        sessions.remove(&session);
+        if sessions.is_empty() {
+            map.remove(key);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A session's opening: the answer to the challenge (`docs/protocol.md`, "Sessions").
+
+use std::collections::BTreeMap;
+
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::{Hello, RelayFrame, Session as SessionBytes, Welcome, verify_session};
+use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::limits;
+
+use crate::relay::session::{Open, position_in};
+use crate::relay::{Relay, SessionId};
+use crate::rules::{Action, Fault};
+use crate::store::{Store, StoreError};
+
+impl<S: Store> Relay<S> {
+    pub(super) fn hello(
+        &mut self,
+        session: SessionId,
+        hello: &Hello,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        check_shape(hello)?;
+        self.learn_log(hello, now_ms)?;
+        self.authenticate(session, hello)?;
+        let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
+        let (device, incarnation) = (hello.device, hello.incarnation);
+        let (fence, next_fence) = (hello.fence, hello.next_fence);
+        self.run(Action::Fence { device, incarnation, fence, next_fence }, now_ms)?;
+        self.end_older(writer);
+        self.welcome(session, hello, writer, now_ms)?;
+        Ok(())
+    }
+
+    /// Takes in the device log that a hello carries: it founds the account, or extends what is
+    /// known. What does not follow from a known log is ignored here.
+    fn learn_log(&mut self, hello: &Hello, now_ms: u64) -> Result<(), Fault> {
+        if hello.log.is_empty() {
+            return Ok(());
+        }
+        let is_new = self.state.log(&hello.account)?.is_none();
+        if is_new {
+            let rate = self.settings.sign_ups_per_s;
+            let taken = self.sign_ups.take(rate, 1, now_ms);
+            taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
+        }
+        let entries = hello.log.clone();
+        let action = Action::AppendLog { account: hello.account, index: 0, entries };
+        match self.run(action, now_ms) {
+            Err(Fault::Rejected(_)) if !is_new => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    fn authenticate(&mut self, session: SessionId, hello: &Hello) -> Result<(), Fault> {
+        let log = self.state.log(&hello.account)?.ok_or(Rejection::NotFound)?;
+        let device = log.active(&hello.device).ok_or(Rejection::Revoked)?;
+        let known = self.sessions.get(&session).ok_or(Rejection::Invalid)?;
+        let signed = SessionBytes { challenge: &known.challenge, hello };
+        verify_session(&signed, &device.keys.signing).map_err(|_| Rejection::Denied)?;
+        Ok(())
+    }
+
+    /// One live session for each store of a device.
+    fn end_older(&mut self, writer: WriterId) {
+        for older in self.sessions_of_device(&writer.device) {
+            if self.open_session(older).is_some_and(|open| open.writer == writer) {
+                self.close(older, Rejection::Fenced);
+            }
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        session: SessionId,
+        hello: &Hello,
+        writer: WriterId,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let generation = self.state.identity().generation;
+        let newest = self.state.newest_position();
+        let known = hello.cursor.as_ref().map(|cursor| position_in(cursor, generation, newest));
+        let from_start = known == Some(None);
+        let position = known.flatten().unwrap_or(0);
+        let mut open = Box::new(Open::new(hello.account, writer, hello.foreground));
+        open.cursor = position;
+        self.plan(&mut open, hello, position, from_start)?;
+        let welcome = Welcome {
+            time_ms: now_ms,
+            changed: open.behind.len() as u64,
+            from_start,
+            log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
+            key_packages: self.state.package_count(&hello.device)?,
+        };
+        self.accounts.entry(hello.account).or_default().insert(session);
+        self.devices.entry(hello.device).or_default().insert(session);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.open = Some(open);
+            self.unauthenticated -= 1;
+        }
+        self.send(session, &RelayFrame::Welcome(welcome));
+        self.ready.insert(session);
+        Ok(())
+    }
+
+    /// Finds what the device has not seen: in each of its spaces the entries after its cursor, or
+    /// from where it says that it lags.
+    fn plan(
+        &mut self,
+        open: &mut Open,
+        hello: &Hello,
+        position: u64,
+        from_start: bool,
+    ) -> Result<(), StoreError> {
+        let lagging: BTreeMap<SpaceId, u64> = match from_start {
+            true => BTreeMap::new(),
+            false => hello.lagging.iter().copied().collect(),
+        };
+        for (id, membership) in self.state.memberships(&open.account)? {
+            let Some(space) = self.state.space(&id)? else { continue };
+            let activity = space.position();
+            let (_, head) = space.bounds();
+            let lags = lagging.get(&id).copied();
+            if lags.is_none() && activity <= position {
+                continue;
+            }
+            let unseen = self.state.first_after(&id, position)?;
+            let next = lags.map_or(unseen, |index| index.min(unseen)).max(membership.from);
+            if next < membership.until.unwrap_or(head) {
+                open.behind.note(id, next, membership.until, activity);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_shape(hello: &Hello) -> Result<(), Rejection> {
+    let (min, max) = (limits::MIN_VERSION, limits::VERSION);
+    if hello.version < min || hello.version > max {
+        return Err(Rejection::Unsupported { min, max });
+    }
+    let fits = hello.lagging.len() <= limits::LAGGING_SPACES
+        && hello.log.len() <= limits::LOG_ENTRIES
+        && hello.cursor.as_ref().is_none_or(|cursor| cursor.0.len() <= limits::CURSOR);
+    if fits { Ok(()) } else { Err(Rejection::Invalid) }
+}

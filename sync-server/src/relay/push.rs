@@ -1,0 +1,245 @@
+//! Pushes and signals: what a device says to its spaces.
+
+use std::sync::Arc;
+
+use sync_protocol::ProtocolError;
+use sync_protocol::codec::Blob;
+use sync_protocol::envelope::{Envelope, Kind};
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::{Push, RelayFrame, Stored, WelcomeFor};
+use sync_protocol::ids::{AccountId, EpochId, SpaceId};
+use sync_protocol::limits;
+use sync_protocol::roster::RosterChange;
+
+use crate::relay::rate::Limited;
+use crate::relay::{Piece, Relay, SessionId};
+use crate::rules::{Action, Effect, Fault, Pushed, Sealed};
+use crate::store::{Store, StoreError};
+
+impl<S: Store> Relay<S> {
+    pub(super) fn push(
+        &mut self,
+        session: SessionId,
+        push: Push,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let Some(open) = self.open_session(session) else { return Ok(()) };
+        let (account, writer) = (open.account, open.writer);
+        let space = push.space;
+        if let Err(reason) = self.admit(session, &push, now_ms) {
+            self.refuse(session, space, first_seq(&push), reason);
+            return Ok(());
+        }
+        let bytes: usize = push.envelopes.iter().map(|envelope| envelope.0.len()).sum();
+        let (envelopes, mut refused) = self.parse(account, push.envelopes, now_ms)?;
+        let welcomes = self.deliverable(push.welcomes)?;
+        let ticket = push.ticket.filter(|ticket| ticket.0.len() <= limits::INBOX_ITEM);
+        if !envelopes.is_empty() {
+            let action = Action::Push { space, account, writer, envelopes, welcomes, ticket };
+            if let Effect::Pushed(mut pushed) = self.run(action, now_ms)? {
+                refused = pushed.refused.take().or(refused);
+                self.counts.appended += pushed.end - pushed.first;
+                self.counts.appended_bytes += bytes as u64;
+                self.pushed(session, space, pushed)?;
+            }
+        }
+        if let Some((seq, reason)) = refused {
+            self.refuse(session, space, seq, reason);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, session: SessionId, space: SpaceId, seq: u64, reason: Rejection) {
+        self.counts.refused += 1;
+        self.send(session, &RelayFrame::Refused { space, seq, reason });
+    }
+
+    /// Counts and rates.
+    fn admit(&mut self, session: SessionId, push: &Push, now_ms: u64) -> Result<(), Rejection> {
+        if push.envelopes.is_empty() || push.envelopes.len() > limits::PUSH_ENVELOPES {
+            return Err(Rejection::Invalid);
+        }
+        if push.welcomes.len() > limits::LEAVES {
+            return Err(Rejection::Invalid);
+        }
+        let (count, size) = (self.settings.push_envelopes_per_s, self.settings.push_bytes_per_s);
+        let Some(open) = self.open_session_mut(session) else { return Err(Rejection::Invalid) };
+        let bytes = push.envelopes.iter().map(|envelope| envelope.0.len()).sum::<usize>();
+        let envelopes = push.envelopes.len() as u64;
+        let taken = open.rates.envelopes.take(count, envelopes, now_ms);
+        let taken = taken.and_then(|()| open.rates.bytes.take(size, bytes as u64, now_ms));
+        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })
+    }
+
+    /// Parses envelopes up to the first that can't be taken in, and says why that one can't.
+    #[expect(clippy::type_complexity, reason = "two halves of one push, taken apart at once")]
+    fn parse(
+        &mut self,
+        account: AccountId,
+        envelopes: Vec<Blob>,
+        now_ms: u64,
+    ) -> Result<(Vec<Sealed>, Option<(u64, Rejection)>), StoreError> {
+        let mut parsed = Vec::with_capacity(envelopes.len());
+        for bytes in envelopes {
+            let sealed = match Sealed::parse(bytes) {
+                Ok(sealed) => sealed,
+                Err(error) => return Ok((parsed, Some((0, rejection(&error))))),
+            };
+            let header = &sealed.envelope().header;
+            let seq = header.chain.map_or(0, |chain| chain.seq);
+            if header.kind == Kind::Signal {
+                return Ok((parsed, Some((seq, Rejection::Invalid))));
+            }
+            if header.kind == Kind::Handshake
+                && let Some(reason) = self.over_quota(account, sealed.envelope(), now_ms)?
+            {
+                return Ok((parsed, Some((seq, reason))));
+            }
+            parsed.push(sealed);
+        }
+        Ok((parsed, None))
+    }
+
+    /// Quotas that cross partitions: those of the accounts that a handshake adds.
+    fn over_quota(
+        &mut self,
+        account: AccountId,
+        envelope: &Envelope,
+        now_ms: u64,
+    ) -> Result<Option<Rejection>, StoreError> {
+        let Ok(commit) = envelope.commit() else { return Ok(Some(Rejection::Invalid)) };
+        if commit.parent == EpochId::NONE {
+            let limited = Limited::Founding;
+            let taken = self.rates.take(&self.settings, account, limited, now_ms);
+            if let Err(retry_ms) = taken {
+                return Ok(Some(Rejection::Rate { retry_ms }));
+            }
+        }
+        for change in &commit.roster {
+            let RosterChange::Add { account, .. } = change else { continue };
+            if self.state.log(account)?.is_none() {
+                return Ok(Some(Rejection::NotFound));
+            }
+            if self.state.holdings(account)?.0 >= self.settings.spaces_per_account {
+                return Ok(Some(Rejection::Quota));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Welcomes for devices that exist.
+    fn deliverable(&mut self, welcomes: Vec<WelcomeFor>) -> Result<Vec<WelcomeFor>, StoreError> {
+        let mut good = Vec::with_capacity(welcomes.len());
+        for welcome in welcomes {
+            let log = self.state.log(&welcome.account)?;
+            let is_active = log.is_some_and(|log| log.active(&welcome.device).is_some());
+            if is_active && welcome.item.0.len() <= limits::INBOX_ITEM {
+                good.push(welcome);
+            }
+        }
+        Ok(good)
+    }
+
+    fn pushed(
+        &mut self,
+        session: SessionId,
+        space: SpaceId,
+        pushed: Pushed,
+    ) -> Result<(), StoreError> {
+        let Pushed { generation, runs, first, end, added, removed, .. } = pushed;
+        if !runs.is_empty() {
+            self.send(session, &RelayFrame::Stored(Stored { space, generation, runs }));
+            self.owed.insert(session);
+        }
+        if end > first {
+            self.appended.entry(space).or_default().push(Piece { first, end, by: session });
+        }
+        for (account, from) in added {
+            self.subscribe(&account, space, from, None)?;
+        }
+        for (account, until) in removed {
+            self.subscribe(&account, space, first, Some(until))?;
+        }
+        Ok(())
+    }
+
+    /// Lets an account's sessions read a space from an index on, or up to one and no further.
+    fn subscribe(
+        &mut self,
+        account: &AccountId,
+        space: SpaceId,
+        next: u64,
+        until: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let activity = self.state.space(&space)?.map_or(0, |space| space.position());
+        let next = match until {
+            Some(_) => self.appended.get(&space).and_then(|p| p.first()).map_or(next, |p| p.first),
+            None => next,
+        };
+        for session in self.sessions_of(account) {
+            if let Some(open) = self.open_session_mut(session) {
+                if until.is_none() {
+                    open.behind.remove(&space);
+                }
+                open.behind.note(space, next, until, activity);
+                open.is_told = false;
+                self.ready.insert(session);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn signal(
+        &mut self,
+        session: SessionId,
+        space: SpaceId,
+        envelope: Blob,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let rate = self.settings.signals_per_s;
+        let Some(open) = self.open_session_mut(session) else { return Ok(()) };
+        let (account, writer) = (open.account, open.writer);
+        let is_signal = Envelope::parse(envelope.as_slice())
+            .is_ok_and(|envelope| envelope.header.kind == Kind::Signal);
+        if !is_signal || open.rates.signals_sent.take(rate, 1, now_ms).is_err() {
+            return Ok(());
+        }
+        let members: Vec<_> = match self.state.space(&space)? {
+            Some(found) if found.has(&account) => found.members().collect(),
+            _ => return Ok(()),
+        };
+        let frame: Arc<[u8]> = RelayFrame::Signal { space, writer, envelope }.to_bytes().into();
+        let receivers: Vec<_> =
+            members.iter().flat_map(|account| self.sessions_of(account)).collect();
+        for receiver in receivers {
+            if receiver != session && self.has_room_for_signal(receiver, now_ms) {
+                self.counts.signals += 1;
+                self.send_shared(receiver, &frame);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_room_for_signal(&mut self, session: SessionId, now_ms: u64) -> bool {
+        let rate = self.settings.signals_per_s;
+        self.open_session_mut(session).is_some_and(|open| {
+            open.credit > 0 && open.rates.signals_received.take(rate, 1, now_ms).is_ok()
+        })
+    }
+}
+
+fn first_seq(push: &Push) -> u64 {
+    let first = push.envelopes.first();
+    let header = first.and_then(|bytes| Envelope::parse(bytes.as_slice()).ok());
+    header.and_then(|envelope| envelope.header.chain).map_or(0, |chain| chain.seq)
+}
+
+fn rejection(error: &ProtocolError) -> Rejection {
+    match error {
+        ProtocolError::TooLarge { limit, .. } => Rejection::TooLarge { limit: *limit as u64 },
+        ProtocolError::Unsupported { .. } => {
+            Rejection::Unsupported { min: limits::MIN_VERSION, max: limits::VERSION }
+        }
+        _ => Rejection::Invalid,
+    }
+}

@@ -1,0 +1,265 @@
+//! Requests: what a device asks, and what it is answered.
+
+use std::sync::Arc;
+
+use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::{
+    Answer, InboxPut, KeyPackages, Notice, Op, RelayFrame, Reply, Request, Taken,
+};
+use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
+use sync_protocol::limits;
+
+use crate::relay::rate::Limited;
+use crate::relay::session::Fetch;
+use crate::relay::{KEY_PACKAGES_LOW, Relay, SessionId};
+use crate::rules::{Action, Effect, Fault, InboxFrom};
+use crate::store::Store;
+
+/// Fetches of one session that may wait at once.
+const FETCHES: usize = 16;
+/// Bytes of device log entries in one answer; the device asks again for the rest.
+const LOG_ANSWER: usize = 256 * 1024;
+
+impl<S: Store> Relay<S> {
+    pub(super) fn request(
+        &mut self,
+        session: SessionId,
+        request: Request,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let Request { id, op } = request;
+        let answer = match self.answer(session, id, op, now_ms) {
+            Ok(answer) => answer,
+            Err(Fault::Rejected(reason)) => {
+                self.counts.refused += 1;
+                Some(Answer::Refused(reason))
+            }
+            Err(Fault::Store(error)) => return Err(error.into()),
+        };
+        if let Some(answer) = answer {
+            self.send(session, &RelayFrame::Reply(Reply { id, answer }));
+        }
+        Ok(())
+    }
+
+    /// The answer; `None` if it comes later, after entries.
+    fn answer(
+        &mut self,
+        session: SessionId,
+        id: u64,
+        op: Op,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        let rate = self.settings.requests_per_s;
+        let Some(open) = self.open_session_mut(session) else { return Ok(None) };
+        let taken = open.rates.requests.take(rate, 1, now_ms);
+        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
+        let (account, device) = (open.account, open.writer.device);
+        match op {
+            Op::AppendLog { index, entry } => self.append_log(account, index, entry, now_ms),
+            Op::ReadLog { account, from } => {
+                let log = self.state.log(&account)?.ok_or(Rejection::NotFound)?;
+                Ok(Some(log_answer(&log, from)))
+            }
+            Op::ClaimAddress { address } => self.claim(account, address, now_ms),
+            Op::Lookup { address } => self.look_up(account, &address, now_ms),
+            Op::PutKeyPackages(packages) => self.put_key_packages(device, packages, now_ms),
+            Op::TakeKeyPackages { account: of } => self.take_packages(account, &of, now_ms),
+            Op::Fetch { space, from, to } => self.fetch(session, id, space, from, to),
+            Op::AckInbox { number } => self.done(Action::AckInbox { device, number }, now_ms),
+            Op::PutInbox(put) => self.put_inbox(account, device, put, now_ms),
+            Op::ReadTicket { space } => self.read_ticket(&account, &space),
+            Op::CountKeyPackages => Ok(Some(Answer::Count(self.state.package_count(&device)?))),
+        }
+    }
+
+    fn done(&mut self, action: Action, now_ms: u64) -> Result<Option<Answer>, Fault> {
+        self.run(action, now_ms)?;
+        Ok(Some(Answer::Done))
+    }
+
+    fn limit(
+        &mut self,
+        account: AccountId,
+        limited: Limited,
+        now_ms: u64,
+    ) -> Result<(), Rejection> {
+        let taken = self.rates.take(&self.settings, account, limited, now_ms);
+        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })
+    }
+
+    fn append_log(
+        &mut self,
+        account: AccountId,
+        index: u64,
+        entry: Blob,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        let len = self.state.log(&account)?.map_or(0, |log| log.len());
+        if index != len {
+            return Err(Rejection::Taken.into());
+        }
+        self.done(Action::AppendLog { account, index, entries: vec![entry] }, now_ms)
+    }
+
+    fn claim(
+        &mut self,
+        account: AccountId,
+        address: Address,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        self.limit(account, Limited::Lookup, now_ms)?;
+        let (_, addresses) = self.state.holdings(&account)?;
+        let is_own = self.state.address(&address)? == Some(account);
+        if !is_own && addresses >= self.settings.addresses_per_account {
+            return Err(Rejection::Quota.into());
+        }
+        self.done(Action::ClaimAddress { address, account }, now_ms)
+    }
+
+    fn look_up(
+        &mut self,
+        asker: AccountId,
+        address: &Address,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        self.limit(asker, Limited::Lookup, now_ms)?;
+        let account = self.state.address(address)?.ok_or(Rejection::NotFound)?;
+        let log = self.state.log(&account)?.ok_or(Rejection::NotFound)?;
+        Ok(Some(log_answer(&log, 0)))
+    }
+
+    fn put_key_packages(
+        &mut self,
+        device: DeviceId,
+        packages: KeyPackages,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        let KeyPackages { once, last_resort } = packages;
+        if once.len() > limits::KEY_PACKAGES_PUT {
+            return Err(Rejection::Invalid.into());
+        }
+        let limit = limits::KEY_PACKAGE;
+        if once.iter().chain(&last_resort).any(|package| package.0.len() > limit) {
+            return Err(Rejection::TooLarge { limit: limit as u64 }.into());
+        }
+        self.done(Action::PutKeyPackages { device, once, last_resort }, now_ms)
+    }
+
+    fn take_packages(
+        &mut self,
+        asker: AccountId,
+        account: &AccountId,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        self.limit(asker, Limited::Take, now_ms)?;
+        let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
+        let mut taken = Vec::new();
+        for device in log.devices().map(|(id, _)| *id) {
+            let effect = self.run(Action::TakeKeyPackage { device }, now_ms)?;
+            let Effect::Package { package, left } = effect else { continue };
+            taken.extend(package.map(|package| Taken { device, package }));
+            if left < KEY_PACKAGES_LOW {
+                self.notice_device(&device, Notice::KeyPackagesLow { left });
+            }
+        }
+        Ok(Some(Answer::KeyPackages(taken)))
+    }
+
+    fn notice_device(&mut self, device: &DeviceId, notice: Notice) {
+        let frame: Arc<[u8]> = RelayFrame::Notice(notice).to_bytes().into();
+        for session in self.sessions_of_device(device) {
+            self.send_shared(session, &frame);
+        }
+    }
+
+    fn put_inbox(
+        &mut self,
+        account: AccountId,
+        device: DeviceId,
+        put: InboxPut,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        self.limit(account, Limited::InboxPut, now_ms)?;
+        if put.item.0.len() > limits::INBOX_ITEM {
+            return Err(Rejection::TooLarge { limit: limits::INBOX_ITEM as u64 }.into());
+        }
+        let log = self.state.log(&put.account)?.ok_or(Rejection::NotFound)?;
+        log.active(&put.device).ok_or(Rejection::NotFound)?;
+        let from = InboxFrom { account, device, space: None };
+        self.run(Action::PutInbox { device: put.device, from, item: put.item }, now_ms)?;
+        self.wake_inbox(&put.device);
+        Ok(Some(Answer::Done))
+    }
+
+    fn read_ticket(
+        &mut self,
+        account: &AccountId,
+        space: &SpaceId,
+    ) -> Result<Option<Answer>, Fault> {
+        let found = self.state.space(space)?.ok_or(Rejection::NotFound)?;
+        if !found.has(account) {
+            return Err(Rejection::Denied.into());
+        }
+        let ticket = self.state.ticket(space)?.ok_or(Rejection::NotFound)?;
+        Ok(Some(Answer::Ticket(ticket)))
+    }
+
+    fn fetch(
+        &mut self,
+        session: SessionId,
+        id: u64,
+        space: SpaceId,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        let Some(open) = self.open_session(session) else { return Ok(None) };
+        let account = open.account;
+        let waiting = open.fetches.len();
+        let (next, to) = self.readable(&account, &space, from, to)?;
+        if next >= to {
+            return Ok(Some(Answer::Done));
+        }
+        if waiting >= FETCHES {
+            return Err(Rejection::Rate { retry_ms: 1_000 }.into());
+        }
+        if let Some(open) = self.open_session_mut(session) {
+            open.fetches.push_back(Fetch { id, space, next, to });
+            self.ready.insert(session);
+        }
+        Ok(None)
+    }
+
+    /// The part of a range that an account may read: members all that is there, former members up
+    /// to their removal.
+    fn readable(
+        &mut self,
+        account: &AccountId,
+        space: &SpaceId,
+        from: u64,
+        to: u64,
+    ) -> Result<(u64, u64), Fault> {
+        let found = self.state.space(space)?.ok_or(Rejection::NotFound)?;
+        let (floor, head) = found.bounds();
+        if found.has(account) {
+            return Ok((from.max(floor), to.min(head)));
+        }
+        let membership = self.state.membership(account, space)?;
+        let until = membership.and_then(|membership| membership.until).ok_or(Rejection::Denied)?;
+        Ok((from.max(floor), to.min(until)))
+    }
+}
+
+fn log_answer(log: &DeviceLog, from: u64) -> Answer {
+    let start = usize::try_from(from).unwrap_or(usize::MAX);
+    let mut size = 0;
+    let entries = log.entries().iter().skip(start).take_while(|entry| {
+        size += entry.len();
+        size <= LOG_ANSWER
+    });
+    let entries = entries.map(|entry| Blob(entry.clone())).collect();
+    Answer::Log { account: log.account(), from, entries }
+}

@@ -1,0 +1,166 @@
+//! Accounts: device logs, memberships, addresses.
+
+use std::sync::Arc;
+
+use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::error::Rejection;
+use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
+
+use crate::rules::command::{Action, Command};
+use crate::rules::rows::{self, AccountRow, Membership, key2};
+use crate::rules::state::State;
+use crate::rules::{Effect, Fault};
+use crate::store::{Store, StoreError, Table};
+
+/// Applies a command of an account or an address.
+///
+/// # Errors
+/// As [`super::apply`].
+pub(super) fn apply_account<S: Store>(
+    state: &mut State<S>,
+    command: Command,
+) -> Result<Effect, Fault> {
+    let time_ms = command.time_ms;
+    match command.action {
+        Action::AppendLog { account, index, entries } => {
+            append_log(state, account, index, &entries, time_ms)
+        }
+        Action::SetMembership { account, space, from, until } => {
+            set_membership(state, &account, &space, from, until)?;
+            Ok(Effect::Done)
+        }
+        Action::ClaimAddress { address, account } => {
+            let claimed = claim(state, &address, account)?;
+            if claimed {
+                state.put_fact(&Command::new(time_ms, Action::CountAddress { account }));
+            }
+            Ok(Effect::Done)
+        }
+        Action::CountAddress { account } => {
+            let row = state.account(&account)?;
+            put_account(state, &account, AccountRow { addresses: row.addresses + 1, ..row });
+            Ok(Effect::Done)
+        }
+        _ => Err(Rejection::Invalid.into()),
+    }
+}
+
+fn append_log<S: Store>(
+    state: &mut State<S>,
+    account: AccountId,
+    index: u64,
+    entries: &[Blob],
+    time_ms: u64,
+) -> Result<Effect, Fault> {
+    let known = state.log(&account)?;
+    let is_new = known.is_none();
+    let before = known.as_ref().map_or(0, |log| log.len());
+    let fresh = skip_known(known.as_deref(), index, entries)?;
+    let log = extend(known.as_deref(), &account, fresh)?;
+    let ended = ended(known.as_deref(), &log);
+    for (entry, at) in fresh.iter().zip(before..) {
+        let key = key2(account.as_bytes(), &at.to_be_bytes());
+        state.store_mut().put(Table::Logs, &key, entry.0.clone());
+    }
+    let len = log.len();
+    state.logs.insert(account, Arc::new(log));
+    let row = state.account(&account)?;
+    put_account(state, &account, AccountRow { log_len: len, ..row });
+    if is_new {
+        let action = Action::Reserve { space: account.space(), account };
+        state.put_fact(&Command::new(time_ms, action));
+    }
+    Ok(Effect::LogGrew { len, ended })
+}
+
+/// The entries beyond those that the log has; `Taken` if they are others, or leave a gap.
+fn skip_known<'e>(
+    known: Option<&DeviceLog>,
+    index: u64,
+    entries: &'e [Blob],
+) -> Result<&'e [Blob], Rejection> {
+    let have = known.map_or(&[][..], DeviceLog::entries);
+    let start = usize::try_from(index).map_err(|_| Rejection::Taken)?;
+    let overlap = have.get(start..).ok_or(Rejection::Taken)?;
+    let same = overlap.iter().zip(entries).all(|(have, given)| *have == given.0);
+    if !same {
+        return Err(Rejection::Taken);
+    }
+    Ok(entries.get(overlap.len()..).unwrap_or_default())
+}
+
+fn extend(
+    known: Option<&DeviceLog>,
+    account: &AccountId,
+    fresh: &[Blob],
+) -> Result<DeviceLog, Rejection> {
+    let Some(known) = known else {
+        let fresh: Vec<_> = fresh.iter().map(Blob::as_slice).collect();
+        return DeviceLog::verify(account, &fresh).map_err(|_| Rejection::Invalid);
+    };
+    let mut log = known.clone();
+    for entry in fresh {
+        log.append(entry.as_slice()).map_err(|_| Rejection::Invalid)?;
+    }
+    Ok(log)
+}
+
+fn ended(before: Option<&DeviceLog>, after: &DeviceLog) -> Vec<DeviceId> {
+    let before = before.into_iter().flat_map(DeviceLog::devices);
+    before.map(|(id, _)| *id).filter(|id| after.active(id).is_none()).collect()
+}
+
+fn set_membership<S: Store>(
+    state: &mut State<S>,
+    account: &AccountId,
+    space: &SpaceId,
+    from: u64,
+    until: Option<u64>,
+) -> Result<(), StoreError> {
+    let known = state.membership(account, space)?;
+    let from = match (known, until) {
+        (Some(known), Some(_)) => known.from,
+        _ => from,
+    };
+    let row = rows::encode(&Membership { from, until });
+    state.store_mut().put(Table::Memberships, &rows::membership(account, space), row);
+    if known.is_none() {
+        let row = state.account(account)?;
+        put_account(state, account, AccountRow { spaces: row.spaces + 1, ..row });
+    }
+    Ok(())
+}
+
+fn put_account<S: Store>(state: &mut State<S>, account: &AccountId, row: AccountRow) {
+    state.store_mut().put(Table::Accounts, account.as_bytes(), rows::encode(&row));
+}
+
+/// Whether the address is newly the account's; `Taken` if it is another's.
+fn claim<S: Store>(
+    state: &mut State<S>,
+    address: &Address,
+    account: AccountId,
+) -> Result<bool, Fault> {
+    match state.address(address)? {
+        Some(owner) if owner == account => Ok(false),
+        Some(_) => Err(Rejection::Taken.into()),
+        None => {
+            let row = rows::encode(&account);
+            state.store_mut().put(Table::Addresses, address.as_str().as_bytes(), row);
+            Ok(true)
+        }
+    }
+}
+
+impl<S: Store> State<S> {
+    /// The account that an address leads to.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn address(&self, address: &Address) -> Result<Option<AccountId>, StoreError> {
+        let row = self.store().row(Table::Addresses, address.as_str().as_bytes())?;
+        row.map(|row| rows::decode("address", &row)).transpose()
+    }
+}

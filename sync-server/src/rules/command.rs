@@ -1,0 +1,271 @@
+//! Commands: what the relay's state is made of, in order.
+
+use minicbor::{Decode, Encode};
+
+use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
+use sync_protocol::envelope::Envelope;
+use sync_protocol::frames::WelcomeFor;
+use sync_protocol::ids::{AccountId, DeviceId, SpaceId, WriterId};
+
+/// The version of these rules. A command carries the version that it was made under.
+pub const RULES: u32 = 1;
+
+/// One step of one partition.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Command {
+    /// The relay's clock when the command was made, Unix milliseconds.
+    #[n(0)]
+    pub time_ms: u64,
+    /// [`RULES`].
+    #[n(1)]
+    pub rules: u32,
+    /// What happens.
+    #[n(2)]
+    pub action: Action,
+}
+
+/// What a command reads and writes, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Partition {
+    /// A space: log, tips, roster, ticket.
+    Space(SpaceId),
+    /// An account: device log, memberships, counts.
+    Account(AccountId),
+    /// An address.
+    Address(Address),
+    /// A device: inbox, key packages, fences.
+    Device(DeviceId),
+}
+
+/// What a command does.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Action {
+    /// Envelopes enter a space's log.
+    #[n(0)]
+    Push {
+        /// Where.
+        #[n(0)]
+        space: SpaceId,
+        /// Whose device.
+        #[n(1)]
+        account: AccountId,
+        /// The author of all of them.
+        #[n(2)]
+        writer: WriterId,
+        /// The envelopes.
+        #[n(3)]
+        envelopes: Vec<Sealed>,
+        /// With a handshake: ways in for new devices.
+        #[n(4)]
+        welcomes: Vec<WelcomeFor>,
+        /// With a handshake: the newest ticket.
+        #[n(5)]
+        ticket: Option<Blob>,
+    },
+    /// A device log begins or grows. Entries that are known already are skipped if they are the
+    /// same.
+    #[n(1)]
+    AppendLog {
+        /// Whose.
+        #[n(0)]
+        account: AccountId,
+        /// The index of the first entry here.
+        #[n(1)]
+        index: u64,
+        /// The signed entries.
+        #[n(2)]
+        entries: Vec<Blob>,
+    },
+    /// An account is in a space, or was.
+    #[n(2)]
+    SetMembership {
+        /// Who.
+        #[n(0)]
+        account: AccountId,
+        /// Where.
+        #[n(1)]
+        space: SpaceId,
+        /// Index of the first entry that is the account's to read.
+        #[n(2)]
+        from: u64,
+        /// The index after the last one, once it was removed.
+        #[n(3)]
+        until: Option<u64>,
+    },
+    /// An address is claimed for an account.
+    #[n(3)]
+    ClaimAddress {
+        /// Which.
+        #[n(0)]
+        address: Address,
+        /// Whose.
+        #[n(1)]
+        account: AccountId,
+    },
+    /// The account has one more address.
+    #[n(4)]
+    CountAddress {
+        /// Whose.
+        #[n(0)]
+        account: AccountId,
+    },
+    /// A device's session opens.
+    #[n(5)]
+    Fence {
+        /// Which.
+        #[n(0)]
+        device: DeviceId,
+        /// Its store.
+        #[n(1)]
+        incarnation: u64,
+        /// The fence it has confirmed.
+        #[n(2)]
+        fence: u64,
+        /// The fence it proposes.
+        #[n(3)]
+        next_fence: u64,
+    },
+    /// Key packages are published.
+    #[n(6)]
+    PutKeyPackages {
+        /// Whose.
+        #[n(0)]
+        device: DeviceId,
+        /// Each is given out once.
+        #[n(1)]
+        once: Vec<Blob>,
+        /// Given out when there is none of the others.
+        #[n(2)]
+        last_resort: Option<Blob>,
+    },
+    /// A key package is given out.
+    #[n(7)]
+    TakeKeyPackage {
+        /// Whose.
+        #[n(0)]
+        device: DeviceId,
+    },
+    /// An item enters an inbox.
+    #[n(8)]
+    PutInbox {
+        /// Whose inbox.
+        #[n(0)]
+        device: DeviceId,
+        /// Who sent it.
+        #[n(1)]
+        from: InboxFrom,
+        /// The item.
+        #[n(2)]
+        item: Blob,
+    },
+    /// Items leave an inbox.
+    #[n(9)]
+    AckInbox {
+        /// Whose inbox.
+        #[n(0)]
+        device: DeviceId,
+        /// The last one that may go.
+        #[n(1)]
+        number: u64,
+    },
+    /// A space's id belongs to an account that may found it.
+    #[n(10)]
+    Reserve {
+        /// Which.
+        #[n(0)]
+        space: SpaceId,
+        /// Whose.
+        #[n(1)]
+        account: AccountId,
+    },
+}
+
+/// Where an inbox item comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct InboxFrom {
+    /// The sender's account.
+    #[n(0)]
+    pub account: AccountId,
+    /// The sender.
+    #[n(1)]
+    pub device: DeviceId,
+    /// The space, if it came with a handshake.
+    #[n(2)]
+    pub space: Option<SpaceId>,
+}
+
+/// An envelope whose shape was checked, with its bytes as they came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sealed {
+    bytes: Blob,
+    envelope: Envelope,
+}
+
+impl Sealed {
+    /// Parses an envelope.
+    ///
+    /// # Errors
+    /// If it is malformed, too large or of an unknown version.
+    pub fn parse(bytes: Blob) -> Result<Self, sync_protocol::ProtocolError> {
+        let envelope = Envelope::parse(bytes.as_slice())?;
+        Ok(Self { bytes, envelope })
+    }
+
+    /// The bytes as received.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// The public part.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+impl<C> Encode<C> for Sealed {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(self.bytes.as_slice())?;
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Sealed {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes = d.bytes()?.to_vec();
+        Self::parse(bytes.into()).map_err(|_| minicbor::decode::Error::message("envelope"))
+    }
+}
+
+impl Command {
+    /// A command under today's rules.
+    #[must_use]
+    pub fn new(time_ms: u64, action: Action) -> Self {
+        Self { time_ms, rules: RULES, action }
+    }
+
+    /// The one partition that it touches.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        match &self.action {
+            Action::Push { space, .. } | Action::Reserve { space, .. } => Partition::Space(*space),
+            Action::AppendLog { account, .. }
+            | Action::SetMembership { account, .. }
+            | Action::CountAddress { account } => Partition::Account(*account),
+            Action::ClaimAddress { address, .. } => Partition::Address(address.clone()),
+            Action::Fence { device, .. }
+            | Action::PutKeyPackages { device, .. }
+            | Action::TakeKeyPackage { device }
+            | Action::PutInbox { device, .. }
+            | Action::AckInbox { device, .. } => Partition::Device(*device),
+        }
+    }
+}

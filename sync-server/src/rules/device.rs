@@ -1,0 +1,208 @@
+//! Devices: fences, inboxes, key packages, and the cursors they acknowledged.
+
+use sync_protocol::codec::Blob;
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::InboxItem;
+use sync_protocol::ids::DeviceId;
+use sync_protocol::limits;
+
+use crate::rules::command::{Action, Command, InboxFrom};
+use crate::rules::rows::{self, DeviceRow, key2};
+use crate::rules::state::State;
+use crate::rules::{Effect, Fault};
+use crate::store::{Store, StoreError, Table};
+
+/// The number under which the last-resort key package lies.
+const LAST_RESORT: u64 = u64::MAX;
+
+pub(super) fn apply_device<S: Store>(
+    state: &mut State<S>,
+    command: Command,
+) -> Result<Effect, Fault> {
+    let time_ms = command.time_ms;
+    match command.action {
+        Action::Fence { device, incarnation, fence, next_fence } => {
+            hold_fence(state, &device, incarnation, fence, next_fence)?;
+            Ok(Effect::Done)
+        }
+        Action::PutKeyPackages { device, once, last_resort } => {
+            put_packages(state, &device, once, last_resort)
+        }
+        Action::TakeKeyPackage { device } => Ok(take_package(state, &device)?),
+        Action::PutInbox { device, from, item } => put_inbox(state, &device, from, item, time_ms),
+        Action::AckInbox { device, number } => {
+            ack_inbox(state, &device, number)?;
+            Ok(Effect::Done)
+        }
+        _ => Err(Rejection::Invalid.into()),
+    }
+}
+
+/// One number for each store of a device: a copy of a store that went on knows an older one.
+fn hold_fence<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    incarnation: u64,
+    fence: u64,
+    next_fence: u64,
+) -> Result<(), Fault> {
+    let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
+    if let Some(row) = state.store().row(Table::Fences, &key)? {
+        let held: u64 = rows::decode("fence", &row)?;
+        if held != fence && held != next_fence {
+            return Err(Rejection::Fenced.into());
+        }
+    }
+    state.store_mut().put(Table::Fences, &key, rows::encode(&next_fence));
+    Ok(())
+}
+
+fn put_packages<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    once: Vec<Blob>,
+    last_resort: Option<Blob>,
+) -> Result<Effect, Fault> {
+    let mut row = state.device(device)?;
+    if row.packages + once.len() as u64 > limits::KEY_PACKAGES as u64 {
+        return Err(Rejection::Quota.into());
+    }
+    for package in once {
+        let key = key2(device.as_bytes(), &row.package_next.to_be_bytes());
+        state.store_mut().put(Table::KeyPackages, &key, package.0);
+        row.package_next += 1;
+        row.packages += 1;
+    }
+    if let Some(package) = last_resort {
+        let key = key2(device.as_bytes(), &LAST_RESORT.to_be_bytes());
+        state.store_mut().put(Table::KeyPackages, &key, package.0);
+    }
+    put_device(state, device, row);
+    Ok(Effect::Done)
+}
+
+fn take_package<S: Store>(state: &mut State<S>, device: &DeviceId) -> Result<Effect, StoreError> {
+    let mut row = state.device(device)?;
+    let from = key2(device.as_bytes(), &[]);
+    let to = key2(device.as_bytes(), &[0xff; 9]);
+    let mut first = None;
+    state.store().scan(Table::KeyPackages, &from, &to, &mut |key, package| {
+        first = Some((key.to_vec(), package.to_vec()));
+        false
+    })?;
+    let Some((key, package)) = first else {
+        return Ok(Effect::Package { package: None, left: 0 });
+    };
+    if !key.ends_with(&LAST_RESORT.to_be_bytes()) {
+        state.store_mut().delete(Table::KeyPackages, &key);
+        row.packages = row.packages.saturating_sub(1);
+        put_device(state, device, row);
+    }
+    Ok(Effect::Package { package: Some(package.into()), left: row.packages })
+}
+
+fn put_inbox<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    from: InboxFrom,
+    item: Blob,
+    time_ms: u64,
+) -> Result<Effect, Fault> {
+    let mut row = state.device(device)?;
+    if row.inbox_last - row.inbox_acked >= limits::INBOX_ITEMS as u64 {
+        return Err(Rejection::Quota.into());
+    }
+    row.inbox_last += 1;
+    let number = row.inbox_last;
+    let InboxFrom { account, device: sender, space } = from;
+    let item = InboxItem { number, account, device: sender, time_ms, space, item };
+    let key = key2(device.as_bytes(), &number.to_be_bytes());
+    state.store_mut().put(Table::Inboxes, &key, rows::encode(&item));
+    put_device(state, device, row);
+    Ok(Effect::InboxGrew { number })
+}
+
+fn ack_inbox<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    number: u64,
+) -> Result<(), StoreError> {
+    let mut row = state.device(device)?;
+    let upto = number.min(row.inbox_last);
+    for gone in row.inbox_acked + 1..=upto {
+        let key = key2(device.as_bytes(), &gone.to_be_bytes());
+        state.store_mut().delete(Table::Inboxes, &key);
+    }
+    if upto > row.inbox_acked {
+        row.inbox_acked = upto;
+        put_device(state, device, row);
+    }
+    Ok(())
+}
+
+fn put_device<S: Store>(state: &mut State<S>, device: &DeviceId, row: DeviceRow) {
+    state.store_mut().put(Table::Devices, device.as_bytes(), rows::encode(&row));
+}
+
+impl<S: Store> State<S> {
+    fn device(&self, device: &DeviceId) -> Result<DeviceRow, StoreError> {
+        let row = self.store().row(Table::Devices, device.as_bytes())?;
+        row.map_or(Ok(DeviceRow::default()), |row| rows::decode("device", &row))
+    }
+
+    /// Single-use key packages of a device that are left.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn package_count(&self, device: &DeviceId) -> Result<u64, StoreError> {
+        self.device(device).map(|row| row.packages)
+    }
+
+    /// The number of the newest inbox item of a device, acknowledged or not.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn newest_item(&self, device: &DeviceId) -> Result<u64, StoreError> {
+        self.device(device).map(|row| row.inbox_last)
+    }
+
+    /// Visits the items that wait in an inbox, from a number on, until `visit` says `false`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn waiting_items(
+        &self,
+        device: &DeviceId,
+        from: u64,
+        visit: &mut dyn FnMut(InboxItem) -> bool,
+    ) -> Result<(), StoreError> {
+        let first = key2(device.as_bytes(), &from.to_be_bytes());
+        let end = key2(device.as_bytes(), &[0xff; 9]);
+        let mut damaged = false;
+        self.store().scan(Table::Inboxes, &first, &end, &mut |_, row| match rows::decode(
+            "inbox", row,
+        ) {
+            Ok(item) => visit(item),
+            Err(_) => {
+                damaged = true;
+                false
+            }
+        })?;
+        if damaged { Err(StoreError::row("inbox")) } else { Ok(()) }
+    }
+
+    /// The position up to which a device acknowledged everything.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn frontier(&self, device: &DeviceId) -> Result<u64, StoreError> {
+        let row = self.store().row(Table::Frontiers, device.as_bytes())?;
+        row.map_or(Ok(0), |row| rows::decode("frontier", &row))
+    }
+
+    /// Records what a device acknowledged. Not a command: losing it means delivering again, nothing
+    /// more.
+    pub fn put_frontier(&mut self, device: &DeviceId, position: u64) {
+        self.store_mut().put(Table::Frontiers, device.as_bytes(), rows::encode(&position));
+    }
+}

@@ -1,0 +1,190 @@
+//! A space's log: entries under global positions, and the index that finds them.
+//!
+//! An entry's row is `writer number, time, envelope`. The index of a space has a row for each 64
+//! entries: the first one's global position and the differences from each to the next.
+
+use sync_protocol::ids::SpaceId;
+
+use crate::rules::rows::numbered;
+use crate::rules::space::Space;
+use crate::rules::state::State;
+use crate::store::{Store, StoreError, Table};
+
+/// Entries that one index row finds.
+pub(super) const CHUNK: u32 = 64;
+
+/// An entry as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The author's number in this store.
+    pub writer: u32,
+    /// The relay's clock at the append, Unix milliseconds.
+    pub time_ms: u64,
+    /// The envelope as pushed.
+    pub envelope: Vec<u8>,
+}
+
+/// The chunk that an index lies in.
+pub(super) fn chunk_of(index: u64) -> u32 {
+    u32::try_from(index / u64::from(CHUNK)).unwrap_or(u32::MAX)
+}
+
+impl<S: Store> State<S> {
+    /// Appends an entry, and its position to the space's index. Rows of the space itself are
+    /// written by the caller, once for all that it appends.
+    pub(super) fn append(&mut self, space: &mut Space, writer: u32, envelope: &[u8]) {
+        let position = self.new_position();
+        let row = &mut space.row;
+        let mut entry = Vec::with_capacity(envelope.len() + 12);
+        put_varint(&mut entry, u64::from(writer));
+        put_varint(&mut entry, row.time_ms);
+        entry.extend_from_slice(envelope);
+        self.store_mut().put(Table::Entries, &position.to_be_bytes(), entry);
+        if row.head.is_multiple_of(u64::from(CHUNK)) {
+            space.tail.clear();
+            put_varint(&mut space.tail, position);
+        } else {
+            put_varint(&mut space.tail, position - row.position);
+        }
+        row.position = position;
+        row.head += 1;
+        if row.head.is_multiple_of(u64::from(CHUNK)) {
+            self.put_tail(space);
+        }
+    }
+
+    /// Writes the newest row of a space's index.
+    pub(super) fn put_tail(&mut self, space: &Space) {
+        let Some(last) = space.row.head.checked_sub(1) else { return };
+        let key = numbered(space.row.number, chunk_of(last));
+        self.store_mut().put(Table::Index, &key, space.tail.clone());
+    }
+
+    /// Visits the entries of a space with `first <= index < end`, until `visit` says `false`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn read_log(
+        &mut self,
+        space: &SpaceId,
+        first: u64,
+        end: u64,
+        visit: &mut dyn FnMut(u64, Logged) -> bool,
+    ) -> Result<(), StoreError> {
+        let Some(found) = self.space(space)? else { return Ok(()) };
+        let (number, end) = (found.row.number, end.min(found.row.head));
+        let mut index = first.max(found.row.floor);
+        while index < end {
+            let chunk = chunk_of(index);
+            let positions = positions(&self.chunk(number, chunk)?)?;
+            let start = u64::from(chunk) * u64::from(CHUNK);
+            let skip = usize::try_from(index - start).unwrap_or(usize::MAX);
+            for position in positions.iter().skip(skip) {
+                if index >= end {
+                    return Ok(());
+                }
+                let entry = self.entry(*position)?;
+                if !visit(index, entry) {
+                    return Ok(());
+                }
+                index += 1;
+            }
+            if index < end && chunk_of(index) == chunk {
+                return Err(StoreError::row("index"));
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, position: u64) -> Result<Logged, StoreError> {
+        let row = self.store().row(Table::Entries, &position.to_be_bytes())?;
+        let row = row.ok_or_else(|| StoreError::row("entry"))?;
+        let mut rest = row.as_slice();
+        let writer = take_varint(&mut rest).and_then(|n| u32::try_from(n).ok());
+        let time_ms = take_varint(&mut rest);
+        let (Some(writer), Some(time_ms)) = (writer, time_ms) else {
+            return Err(StoreError::row("entry"));
+        };
+        Ok(Logged { writer, time_ms, envelope: rest.to_vec() })
+    }
+
+    /// The first index of a space whose entry lies after a global position; the head if none does.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn first_after(&mut self, space: &SpaceId, position: u64) -> Result<u64, StoreError> {
+        let Some(found) = self.space(space)? else { return Ok(0) };
+        let row = found.row;
+        if row.position <= position {
+            return Ok(row.head);
+        }
+        let (mut low, mut high) = (chunk_of(row.floor), chunk_of(row.head - 1));
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let chunk = positions(&self.chunk(row.number, middle)?)?;
+            if chunk.first().is_some_and(|first| *first <= position) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        let chunk = positions(&self.chunk(row.number, low)?)?;
+        let before = chunk.iter().take_while(|at| **at <= position).count();
+        Ok((u64::from(low) * u64::from(CHUNK) + before as u64).max(row.floor))
+    }
+}
+
+fn positions(chunk: &[u8]) -> Result<Vec<u64>, StoreError> {
+    let mut rest = chunk;
+    let mut found = Vec::with_capacity(CHUNK as usize);
+    let mut position = 0u64;
+    while !rest.is_empty() {
+        let step = take_varint(&mut rest).ok_or_else(|| StoreError::row("index"))?;
+        position = position.checked_add(step).ok_or_else(|| StoreError::row("index"))?;
+        found.push(position);
+    }
+    Ok(found)
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_survive_their_short_form(value: u64) {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, value);
+            let mut rest = bytes.as_slice();
+            prop_assert_eq!(take_varint(&mut rest), Some(value));
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn a_damaged_index_is_an_error_or_a_list(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = positions(&bytes);
+        }
+    }
+}

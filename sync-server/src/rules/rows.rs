@@ -1,0 +1,142 @@
+//! The rows: what is in them, and the keys they lie under.
+
+use minicbor::{Decode, Encode};
+
+use sync_protocol::codec;
+use sync_protocol::frontier::Tip;
+use sync_protocol::ids::{AccountId, SpaceId};
+use sync_protocol::roster::Roster;
+
+use crate::store::StoreError;
+
+/// What a store counts. Written with each commit that changes one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Counters {
+    /// The next entry's global position.
+    #[n(0)]
+    pub(crate) position: u64,
+    /// The next space's number.
+    #[n(1)]
+    pub(crate) space: u32,
+    /// The next writer's number.
+    #[n(2)]
+    pub(crate) writer: u32,
+    /// The next fact's number.
+    #[n(3)]
+    pub(crate) outbox: u64,
+}
+
+/// A space's small row, written with every push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SpaceRow {
+    #[n(0)]
+    pub(crate) number: u32,
+    #[n(1)]
+    pub(crate) generation: u64,
+    /// The lowest index still there.
+    #[n(2)]
+    pub(crate) floor: u64,
+    /// The next entry's index.
+    #[n(3)]
+    pub(crate) head: u64,
+    /// The newest entry's time: times never go back.
+    #[n(4)]
+    pub(crate) time_ms: u64,
+    /// The index after the newest handshake.
+    #[n(5)]
+    pub(crate) handshakes: u64,
+    /// The newest entry's global position.
+    #[n(6)]
+    pub(crate) position: u64,
+}
+
+/// A space's members, written with handshakes and intents only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct RosterRow {
+    #[n(0)]
+    pub(crate) roster: Roster,
+    /// Members that signed an intent to leave.
+    #[n(1)]
+    pub(crate) leavers: Vec<AccountId>,
+}
+
+/// Where a writer's chain stands, and where its last change set lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct TipRow {
+    #[n(0)]
+    pub(crate) tip: Tip,
+    #[n(1)]
+    pub(crate) index: u64,
+    #[n(2)]
+    pub(crate) time_ms: u64,
+}
+
+/// How an account is in a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Membership {
+    /// Index of the first entry that is the account's to read.
+    #[n(0)]
+    pub from: u64,
+    /// The index after the last one, once it was removed.
+    #[n(1)]
+    pub until: Option<u64>,
+}
+
+/// What the relay counts of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct AccountRow {
+    /// Entries of its device log.
+    #[n(0)]
+    pub(crate) log_len: u64,
+    /// Spaces it is or was in.
+    #[n(1)]
+    pub(crate) spaces: u64,
+    /// Addresses it claimed.
+    #[n(2)]
+    pub(crate) addresses: u64,
+}
+
+/// What the relay counts of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct DeviceRow {
+    /// The newest inbox item's number.
+    #[n(0)]
+    pub(crate) inbox_last: u64,
+    /// Items up to here were acknowledged.
+    #[n(1)]
+    pub(crate) inbox_acked: u64,
+    /// The next key package's number.
+    #[n(2)]
+    pub(crate) package_next: u64,
+    /// Single-use key packages left.
+    #[n(3)]
+    pub(crate) packages: u64,
+}
+
+/// Encodes a row.
+pub(crate) fn encode<T: Encode<()>>(row: &T) -> Vec<u8> {
+    codec::encode(row)
+}
+
+/// Decodes a row that this relay wrote.
+pub(crate) fn decode<'b, T: Decode<'b, ()>>(
+    what: &'static str,
+    bytes: &'b [u8],
+) -> Result<T, StoreError> {
+    codec::decode(what, bytes).map_err(|_| StoreError::row(what))
+}
+
+/// Two parts of a key.
+pub(crate) fn key2(first: &[u8], second: &[u8]) -> Vec<u8> {
+    [first, second].concat()
+}
+
+/// The key of a membership.
+pub(crate) fn membership(account: &AccountId, space: &SpaceId) -> Vec<u8> {
+    key2(account.as_bytes(), space.as_bytes())
+}
+
+/// The key of a row of a space that starts with its number.
+pub(crate) fn numbered(space: u32, second: u32) -> [u8; 8] {
+    ((u64::from(space) << 32) | u64::from(second)).to_be_bytes()
+}

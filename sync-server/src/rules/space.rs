@@ -1,0 +1,380 @@
+//! What may enter a space's log (`docs/protocol.md`, "Push").
+//!
+//! Each envelope is judged alone, in order; the first refused one ends the push, and what came
+//! before it stays.
+
+use std::sync::Arc;
+
+use sync_protocol::codec::Blob;
+use sync_protocol::envelope::{CommitHeader, Intent, Kind};
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::{Run, WelcomeFor};
+use sync_protocol::frontier::{Step, Tip};
+use sync_protocol::ids::{AccountId, EpochId, SpaceId, WriterId};
+use sync_protocol::limits;
+use sync_protocol::roster::{Role, Roster, RosterChange};
+
+use crate::rules::command::{Action, Command, InboxFrom, Sealed};
+use crate::rules::rows::{self, RosterRow, SpaceRow, TipRow, key2, numbered};
+use crate::rules::state::State;
+use crate::rules::{Effect, Fault};
+use crate::store::{Store, StoreError, Table};
+
+/// A space as the rules see it.
+#[derive(Clone, Debug)]
+pub struct Space {
+    pub(super) row: SpaceRow,
+    pub(super) members: Arc<RosterRow>,
+    /// The newest row of its index.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Space {
+    /// The log's generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.row.generation
+    }
+
+    /// The lowest index still there, and the index after the newest.
+    #[must_use]
+    pub fn bounds(&self) -> (u64, u64) {
+        (self.row.floor, self.row.head)
+    }
+
+    /// The newest entry's global position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.row.position
+    }
+
+    /// Whether an account is a member.
+    #[must_use]
+    pub fn has(&self, account: &AccountId) -> bool {
+        self.members.roster.role(account).is_some()
+    }
+
+    /// Whether an account is a member that may push: one that did not say that it leaves.
+    #[must_use]
+    pub fn may_push(&self, account: &AccountId) -> bool {
+        self.has(account) && !self.members.leavers.contains(account)
+    }
+
+    /// All member accounts, sorted.
+    pub fn members(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.members.roster.iter().map(|(account, _)| account)
+    }
+}
+
+/// What a push did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// The log's generation.
+    pub generation: u64,
+    /// What is stored: entries appended now, and those that were there already.
+    pub runs: Vec<Run>,
+    /// The index of the first entry appended now.
+    pub first: u64,
+    /// The index after the last one.
+    pub end: u64,
+    /// Accounts that can read from an index on.
+    pub added: Vec<(AccountId, u64)>,
+    /// Accounts that can read up to an index, no further.
+    pub removed: Vec<(AccountId, u64)>,
+    /// The refused envelope's number and why.
+    pub refused: Option<(u64, Rejection)>,
+}
+
+/// One push under way.
+struct Pusher<'a, S> {
+    state: &'a mut State<S>,
+    id: SpaceId,
+    account: AccountId,
+    writer: WriterId,
+    number: u32,
+    time_ms: u64,
+    done: Pushed,
+    handshakes: u64,
+}
+
+pub(super) fn apply_space<S: Store>(
+    state: &mut State<S>,
+    command: Command,
+) -> Result<Effect, Fault> {
+    let time_ms = command.time_ms;
+    match command.action {
+        Action::Push { space, account, writer, envelopes, welcomes, ticket } => {
+            let number = state.number(&writer)?;
+            let done = Pushed::default();
+            let mut push =
+                Pusher { state, id: space, account, writer, number, time_ms, done, handshakes: 0 };
+            push.run(&envelopes)?;
+            if push.handshakes > 0 && push.done.refused.is_none() {
+                push.leave(welcomes, ticket);
+            }
+            Ok(Effect::Pushed(push.done))
+        }
+        Action::Reserve { space, account } => {
+            if state.store().row(Table::Spaces, space.as_bytes())?.is_none() {
+                let row = rows::encode(&account);
+                state.store_mut().put(Table::Reservations, space.as_bytes(), row);
+            }
+            Ok(Effect::Done)
+        }
+        _ => Err(Rejection::Invalid.into()),
+    }
+}
+
+impl<S: Store> State<S> {
+    /// The newest ticket left with a handshake.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn ticket(&self, space: &SpaceId) -> Result<Option<Blob>, StoreError> {
+        Ok(self.store().row(Table::Tickets, space.as_bytes())?.map(Blob))
+    }
+}
+
+impl<S: Store> Pusher<'_, S> {
+    fn run(&mut self, envelopes: &[Sealed]) -> Result<(), StoreError> {
+        let mut space = match self.state.spaces.take(&self.id) {
+            Some(space) => Some(space),
+            None => self.state.load_space(&self.id)?,
+        };
+        self.done.first = space.as_ref().map_or(0, |space| space.row.head);
+        for sealed in envelopes {
+            match self.one(&mut space, sealed) {
+                Ok(()) => {}
+                Err(Fault::Rejected(reason)) => {
+                    let seq = sealed.envelope().header.chain.map_or(0, |chain| chain.seq);
+                    self.done.refused = Some((seq, reason));
+                    break;
+                }
+                Err(Fault::Store(error)) => return Err(error),
+            }
+        }
+        self.done.end = space.as_ref().map_or(0, |space| space.row.head);
+        if let Some(space) = space {
+            self.done.generation = space.row.generation;
+            if self.done.end > self.done.first {
+                self.state.put_tail(&space);
+                let row = rows::encode(&space.row);
+                self.state.store_mut().put(Table::Spaces, self.id.as_bytes(), row);
+            }
+            self.state.spaces.insert(self.id, space);
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, space: &mut Option<Space>, sealed: &Sealed) -> Result<(), Fault> {
+        let header = &sealed.envelope().header;
+        if header.kind == Kind::Handshake {
+            let commit = sealed.envelope().commit().map_err(|_| Rejection::Invalid)?;
+            let founds = commit.parent == EpochId::NONE || commit.number == 0;
+            if founds {
+                return self.found(space, sealed, &commit);
+            }
+            let space = space.as_mut().ok_or(Rejection::NotFound)?;
+            self.may_push(space)?;
+            return self.handshake(space, sealed, &commit);
+        }
+        let space = space.as_mut().ok_or(Rejection::NotFound)?;
+        self.may_push(space)?;
+        match (header.kind, header.intent) {
+            (Kind::Content, _) => self.content(space, sealed),
+            (Kind::Intent, Some(Intent::Leave)) => self.leaver(space, sealed),
+            (Kind::Register, _) => self.register(space, sealed),
+            _ => Err(Rejection::Invalid.into()),
+        }
+    }
+
+    fn may_push(&self, space: &Space) -> Result<(), Rejection> {
+        if space.may_push(&self.account) { Ok(()) } else { Err(Rejection::Denied) }
+    }
+
+    fn seen_all_handshakes(space: &Space, sealed: &Sealed) -> Result<(), Rejection> {
+        match space.row.handshakes.checked_sub(1) {
+            Some(index) if sealed.envelope().header.cursor <= index => {
+                Err(Rejection::Behind { index })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn found(
+        &mut self,
+        space: &mut Option<Space>,
+        sealed: &Sealed,
+        commit: &CommitHeader,
+    ) -> Result<(), Fault> {
+        if space.is_some() {
+            return Err(Rejection::Taken.into());
+        }
+        let alone = match commit.roster.as_slice() {
+            [RosterChange::Add { account, role: Role::Admin, devices }] => {
+                *account == self.account && devices.as_slice() == [self.writer.device]
+            }
+            _ => false,
+        };
+        if !alone || commit.parent != EpochId::NONE || commit.number != 0 {
+            return Err(Rejection::Invalid.into());
+        }
+        if self.owner()?.is_some_and(|owner| owner != self.account) {
+            return Err(Rejection::Denied.into());
+        }
+        let roster = Roster::founded_by(self.account);
+        let mut founded = Space {
+            row: SpaceRow {
+                number: self.state.new_space_number(),
+                generation: self.state.identity().generation,
+                floor: 0,
+                head: 0,
+                time_ms: self.time_ms,
+                handshakes: 0,
+                position: 0,
+            },
+            members: Arc::new(RosterRow { roster, leavers: Vec::new() }),
+            tail: Vec::new(),
+        };
+        self.put_roster(&founded);
+        self.set_membership(self.account, 0, None);
+        self.decide(&mut founded, sealed);
+        *space = Some(founded);
+        Ok(())
+    }
+
+    /// Whose own space this is, if it is one.
+    fn owner(&self) -> Result<Option<AccountId>, StoreError> {
+        if self.account.space() == self.id {
+            return Ok(Some(self.account));
+        }
+        let row = self.state.store().row(Table::Reservations, self.id.as_bytes())?;
+        row.map(|row| rows::decode("reservation", &row)).transpose()
+    }
+
+    fn handshake(
+        &mut self,
+        space: &mut Space,
+        sealed: &Sealed,
+        commit: &CommitHeader,
+    ) -> Result<(), Fault> {
+        Self::seen_all_handshakes(space, sealed)?;
+        let before = &space.members;
+        let roster = before.roster.after(&self.account, &commit.roster, &before.leavers);
+        let roster = roster.map_err(|_| Rejection::Denied)?;
+        if roster.len() > limits::LEAVES {
+            return Err(Rejection::Quota.into());
+        }
+        if roster != before.roster {
+            let index = space.row.head;
+            let was = Arc::clone(before);
+            for (account, _) in roster.iter().filter(|(a, _)| was.roster.role(a).is_none()) {
+                self.set_membership(account, index, None);
+                self.done.added.push((account, index));
+            }
+            for (account, _) in was.roster.iter().filter(|(a, _)| roster.role(a).is_none()) {
+                self.set_membership(account, 0, Some(index + 1));
+                self.done.removed.push((account, index + 1));
+            }
+            let leavers = was.leavers.iter().filter(|leaver| roster.role(leaver).is_some());
+            let leavers = leavers.copied().collect();
+            space.members = Arc::new(RosterRow { roster, leavers });
+            self.put_roster(space);
+        }
+        self.decide(space, sealed);
+        Ok(())
+    }
+
+    /// Appends a handshake.
+    fn decide(&mut self, space: &mut Space, sealed: &Sealed) {
+        self.append(space, sealed, 0);
+        space.row.handshakes = space.row.head;
+        self.handshakes += 1;
+    }
+
+    fn content(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
+        let chain = sealed.envelope().header.chain.ok_or(Rejection::Invalid)?;
+        let known = self.state.tip(space.row.number, self.number)?;
+        let tip = known.map_or(Tip::START, |row| row.tip);
+        match tip.judge(&self.writer, chain.seq, &chain.commitment, &chain.link) {
+            Step::Next => {}
+            Step::Known => {
+                if let Some(row) = known {
+                    let TipRow { tip, index, time_ms } = row;
+                    self.done.runs.push(Run { seq: tip.seq, index, count: 1, time_ms });
+                }
+                return Ok(());
+            }
+            Step::Gap => return Err(Rejection::Gap { have: tip.seq }.into()),
+            Step::Equivocation | Step::Broken => return Err(Rejection::Equivocation.into()),
+        }
+        Self::seen_all_handshakes(space, sealed)?;
+        let index = space.row.head;
+        self.append(space, sealed, chain.seq);
+        let tip = Tip { seq: chain.seq, link: chain.link };
+        let row = TipRow { tip, index, time_ms: space.row.time_ms };
+        self.state.put_tip(space.row.number, self.number, row);
+        Ok(())
+    }
+
+    fn leaver(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
+        Self::seen_all_handshakes(space, sealed)?;
+        let mut members = RosterRow::clone(&space.members);
+        members.leavers.push(self.account);
+        members.leavers.sort_unstable();
+        space.members = Arc::new(members);
+        self.put_roster(space);
+        self.append(space, sealed, 0);
+        Ok(())
+    }
+
+    /// A register is delivered like content; the newest of a writer and key is the one that counts.
+    fn register(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
+        let key = sealed.envelope().header.register.ok_or(Rejection::Invalid)?;
+        Self::seen_all_handshakes(space, sealed)?;
+        let at = key2(&numbered(space.row.number, self.number), &key.to_be_bytes());
+        let index = rows::encode(&space.row.head);
+        self.state.store_mut().put(Table::Registers, &at, index);
+        self.append(space, sealed, 0);
+        Ok(())
+    }
+
+    fn append(&mut self, space: &mut Space, sealed: &Sealed, seq: u64) {
+        space.row.time_ms = space.row.time_ms.max(self.time_ms);
+        let (index, time_ms) = (space.row.head, space.row.time_ms);
+        self.state.append(space, self.number, sealed.bytes());
+        let continues = |run: &Run| {
+            run.seq > 0
+                && run.seq + run.count == seq
+                && run.index + run.count == index
+                && run.time_ms == time_ms
+        };
+        match self.done.runs.last_mut() {
+            Some(run) if continues(run) => run.count += 1,
+            _ => self.done.runs.push(Run { seq, index, count: 1, time_ms }),
+        }
+    }
+
+    fn put_roster(&mut self, space: &Space) {
+        let row = rows::encode(&*space.members);
+        self.state.store_mut().put(Table::Rosters, self.id.as_bytes(), row);
+    }
+
+    fn set_membership(&mut self, account: AccountId, from: u64, until: Option<u64>) {
+        let action = Action::SetMembership { account, space: self.id, from, until };
+        self.state.put_fact(&Command::new(self.time_ms, action));
+    }
+
+    /// What a handshake leaves behind beside its entry.
+    fn leave(&mut self, welcomes: Vec<WelcomeFor>, ticket: Option<Blob>) {
+        let from =
+            InboxFrom { account: self.account, device: self.writer.device, space: Some(self.id) };
+        for WelcomeFor { device, item, .. } in welcomes {
+            let action = Action::PutInbox { device, from, item };
+            self.state.put_fact(&Command::new(self.time_ms, action));
+        }
+        if let Some(ticket) = ticket {
+            self.state.store_mut().put(Table::Tickets, self.id.as_bytes(), ticket.0);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The state: typed rows over a store, with bounded caches of what is used now.
+
+use std::sync::Arc;
+
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::ids::{AccountId, RelayId, SpaceId, WriterId};
+
+use crate::relay::Identity;
+use crate::rules::cache::Cache;
+use crate::rules::command::Command;
+use crate::rules::rows::{
+    self, AccountRow, Counters, Membership, RosterRow, SpaceRow, TipRow, key2, numbered,
+};
+use crate::rules::space::Space;
+use crate::store::{Store, StoreError, Table};
+
+const IDENTITY: &[u8] = b"identity";
+const COUNTERS: &[u8] = b"counters";
+const CACHED_SPACES: usize = 4_096;
+const CACHED_TIPS: usize = 8_192;
+const CACHED_WRITERS: usize = 8_192;
+const CACHED_LOGS: usize = 4_096;
+
+/// The relay's state over a store.
+#[derive(Debug)]
+pub struct State<S> {
+    store: S,
+    identity: Identity,
+    counters: Counters,
+    written: Counters,
+    facts: u64,
+    taken: u64,
+    pub(super) spaces: Cache<SpaceId, Space>,
+    pub(super) tips: Cache<(u32, u32), TipRow>,
+    pub(super) logs: Cache<AccountId, Arc<DeviceLog>>,
+    numbers: Cache<WriterId, u32>,
+    writers: Cache<u32, WriterId>,
+}
+
+impl<S: Store> State<S> {
+    /// The state that a store holds, or a new one with this identity.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub fn open(mut store: S, identity: Identity) -> Result<Self, StoreError> {
+        let identity = match store.row(Table::Meta, IDENTITY)? {
+            Some(row) => {
+                let (relay, generation) = rows::decode::<(RelayId, u64)>("identity", &row)?;
+                Identity { relay, generation }
+            }
+            None => {
+                let row = rows::encode(&(identity.relay, identity.generation));
+                store.put(Table::Meta, IDENTITY, row);
+                identity
+            }
+        };
+        let counters = match store.row(Table::Meta, COUNTERS)? {
+            Some(row) => rows::decode("counters", &row)?,
+            None => Counters { position: 1, ..Counters::default() },
+        };
+        let mut facts = 0;
+        store.scan(Table::Outbox, &[], &[0xff; 9], &mut |_, _| {
+            facts += 1;
+            true
+        })?;
+        Ok(Self {
+            store,
+            identity,
+            counters,
+            written: counters,
+            facts,
+            taken: 0,
+            spaces: Cache::new(CACHED_SPACES),
+            tips: Cache::new(CACHED_TIPS),
+            logs: Cache::new(CACHED_LOGS),
+            numbers: Cache::new(CACHED_WRITERS),
+            writers: Cache::new(CACHED_WRITERS),
+        })
+    }
+
+    /// Who this relay is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The global position of the newest entry; 0 if there is none.
+    #[must_use]
+    pub fn newest_position(&self) -> u64 {
+        self.counters.position - 1
+    }
+
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The store below.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// Gives the store back.
+    #[must_use]
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
+    /// Makes everything since the last commit durable. Says whether there was anything.
+    ///
+    /// # Errors
+    /// Then nothing of it is durable, and this state must not be used any more.
+    pub fn commit(&mut self) -> Result<bool, StoreError> {
+        if self.counters != self.written {
+            self.store.put(Table::Meta, COUNTERS, rows::encode(&self.counters));
+            self.written = self.counters;
+        }
+        if !self.store.is_dirty() {
+            return Ok(false);
+        }
+        let done = self.store.commit();
+        if done.is_err() {
+            self.forget();
+        }
+        done.map(|()| true)
+    }
+
+    fn forget(&mut self) {
+        self.spaces.clear();
+        self.tips.clear();
+        self.logs.clear();
+        self.numbers.clear();
+        self.writers.clear();
+    }
+
+    /// A space's row and roster.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn space(&mut self, id: &SpaceId) -> Result<Option<&Space>, StoreError> {
+        if self.spaces.get(id).is_none() {
+            let Some(space) = self.load_space(id)? else { return Ok(None) };
+            self.spaces.insert(*id, space);
+        }
+        Ok(self.spaces.get(id))
+    }
+
+    pub(super) fn load_space(&self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
+        let Some(row) = self.store.row(Table::Spaces, id.as_bytes())? else { return Ok(None) };
+        let row: SpaceRow = rows::decode("space", &row)?;
+        let roster = self.store.row(Table::Rosters, id.as_bytes())?;
+        let roster = roster.ok_or_else(|| StoreError::row("roster"))?;
+        let roster: RosterRow = rows::decode("roster", &roster)?;
+        let tail = match row.head % u64::from(super::log::CHUNK) {
+            0 => Vec::new(),
+            _ => self.chunk(row.number, super::log::chunk_of(row.head))?,
+        };
+        Ok(Some(Space { row, members: Arc::new(roster), tail }))
+    }
+
+    pub(super) fn chunk(&self, space: u32, chunk: u32) -> Result<Vec<u8>, StoreError> {
+        let row = self.store.row(Table::Index, &numbered(space, chunk))?;
+        row.ok_or_else(|| StoreError::row("index"))
+    }
+
+    pub(super) fn tip(&mut self, space: u32, writer: u32) -> Result<Option<TipRow>, StoreError> {
+        if let Some(tip) = self.tips.get(&(space, writer)) {
+            return Ok(Some(*tip));
+        }
+        let row = self.store.row(Table::Tips, &numbered(space, writer))?;
+        let tip = row.map(|row| rows::decode("tip", &row)).transpose()?;
+        if let Some(tip) = tip {
+            self.tips.insert((space, writer), tip);
+        }
+        Ok(tip)
+    }
+
+    pub(super) fn put_tip(&mut self, space: u32, writer: u32, tip: TipRow) {
+        self.store.put(Table::Tips, &numbered(space, writer), rows::encode(&tip));
+        self.tips.insert((space, writer), tip);
+    }
+
+    pub(super) fn new_space_number(&mut self) -> u32 {
+        self.counters.space += 1;
+        self.counters.space
+    }
+
+    pub(super) fn new_position(&mut self) -> u64 {
+        self.counters.position += 1;
+        self.counters.position - 1
+    }
+
+    /// A writer's number, assigned if it has none.
+    pub(super) fn number(&mut self, writer: &WriterId) -> Result<u32, StoreError> {
+        if let Some(number) = self.numbers.get(writer) {
+            return Ok(*number);
+        }
+        let key = writer.to_bytes();
+        let number = match self.store.row(Table::Writers, &key)? {
+            Some(row) => rows::decode("writer", &row)?,
+            None => {
+                self.counters.writer += 1;
+                let number = self.counters.writer;
+                self.store.put(Table::Writers, &key, rows::encode(&number));
+                self.store.put(Table::WriterIds, &number.to_be_bytes(), rows::encode(writer));
+                number
+            }
+        };
+        self.numbers.insert(*writer, number);
+        Ok(number)
+    }
+
+    /// The writer that has a number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn writer(&mut self, number: u32) -> Result<WriterId, StoreError> {
+        if let Some(writer) = self.writers.get(&number) {
+            return Ok(*writer);
+        }
+        let row = self.store.row(Table::WriterIds, &number.to_be_bytes())?;
+        let row = row.ok_or_else(|| StoreError::row("writer"))?;
+        let writer = rows::decode("writer", &row)?;
+        self.writers.insert(number, writer);
+        Ok(writer)
+    }
+
+    /// An account's verified device log.
+    ///
+    /// # Errors
+    /// If the store fails, or what it holds does not verify any more.
+    pub fn log(&mut self, account: &AccountId) -> Result<Option<Arc<DeviceLog>>, StoreError> {
+        if let Some(log) = self.logs.get(account) {
+            return Ok(Some(Arc::clone(log)));
+        }
+        let to = key2(account.as_bytes(), &[0xff; 9]);
+        let mut entries = Vec::new();
+        self.store.scan(Table::Logs, account.as_bytes(), &to, &mut |_, entry| {
+            entries.push(entry.to_vec());
+            true
+        })?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let log =
+            DeviceLog::verify(account, &entries).map_err(|_| StoreError::row("device log"))?;
+        let log = Arc::new(log);
+        self.logs.insert(*account, Arc::clone(&log));
+        Ok(Some(log))
+    }
+
+    /// What is counted of an account.
+    pub(crate) fn account(&self, account: &AccountId) -> Result<AccountRow, StoreError> {
+        let row = self.store.row(Table::Accounts, account.as_bytes())?;
+        row.map_or(Ok(AccountRow::default()), |row| rows::decode("account", &row))
+    }
+
+    /// Number of spaces an account is or was in, and of addresses it claimed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn holdings(&self, account: &AccountId) -> Result<(u64, u64), StoreError> {
+        self.account(account).map(|row| (row.spaces, row.addresses))
+    }
+
+    /// How an account is in a space.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn membership(
+        &self,
+        account: &AccountId,
+        space: &SpaceId,
+    ) -> Result<Option<Membership>, StoreError> {
+        let row = self.store.row(Table::Memberships, &rows::membership(account, space))?;
+        row.map(|row| rows::decode("membership", &row)).transpose()
+    }
+
+    /// All spaces an account is or was in, sorted by id.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn memberships(
+        &self,
+        account: &AccountId,
+    ) -> Result<Vec<(SpaceId, Membership)>, StoreError> {
+        let from = key2(account.as_bytes(), &[]);
+        let to = key2(account.as_bytes(), &[0xff; 33]);
+        let mut found = Vec::new();
+        let mut damaged = false;
+        self.store.scan(Table::Memberships, &from, &to, &mut |key, row| {
+            let space = key.get(AccountId::LEN..).and_then(|id| SpaceId::try_from(id).ok());
+            match (space, rows::decode("membership", row)) {
+                (Some(space), Ok(membership)) => found.push((space, membership)),
+                _ => damaged = true,
+            }
+            !damaged
+        })?;
+        if damaged { Err(StoreError::row("membership")) } else { Ok(found) }
+    }
+
+    /// Leaves a fact for another partition.
+    pub(super) fn put_fact(&mut self, command: &Command) {
+        self.counters.outbox += 1;
+        self.facts += 1;
+        let key = self.counters.outbox.to_be_bytes();
+        self.store.put(Table::Outbox, &key, rows::encode(command));
+    }
+
+    pub(super) fn take_fact(&mut self) -> Result<Option<Command>, StoreError> {
+        if self.facts == 0 {
+            return Ok(None);
+        }
+        let mut oldest = None;
+        let from = self.taken.to_be_bytes();
+        self.store.scan(Table::Outbox, &from, &[0xff; 9], &mut |key, row| {
+            oldest = Some((key.to_vec(), row.to_vec()));
+            false
+        })?;
+        let (key, row) = oldest.ok_or_else(|| StoreError::row("outbox"))?;
+        let command = rows::decode("outbox", &row)?;
+        self.taken = key.as_slice().try_into().map_or(0, u64::from_be_bytes);
+        self.store.delete(Table::Outbox, &key);
+        self.facts -= 1;
+        Ok(Some(command))
+    }
+}

@@ -1,0 +1,112 @@
+//! One socket: messages in parts on one side, the hub on the other. Reading and writing go on side
+//! by side in one task; neither holds more than a few KiB while the socket is idle.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use sync_protocol::ProtocolError;
+use sync_protocol::codec::{self, Assembler};
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::ClientFrame;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::hub::{Hub, Outgoing, Place, Shared};
+use crate::relay::SessionId;
+use crate::telemetry;
+
+/// A silent socket is asked whether it is still there.
+const PING: Duration = Duration::from_secs(30);
+/// A socket from which nothing came for so long is gone.
+const SILENCE: Duration = Duration::from_secs(75);
+/// A message that can't be written for so long has no reader.
+const WRITE: Duration = Duration::from_secs(30);
+/// How long the peer may take to close.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Serves a socket until either side ends it.
+pub(crate) async fn serve(socket: WebSocket, hub: Hub, session: SessionId, nonce: [u8; 32]) {
+    let Ok(place) = hub.connect(session, nonce).await else { return };
+    let Place { session, out, shared } = place;
+    let (sink, stream) = socket.split();
+    tokio::select! {
+        () = read(stream, &hub, session, &shared) => {}
+        () = write(sink, out, &shared) => {}
+    }
+    hub.disconnect(session).await;
+}
+
+async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId, shared: &Shared) {
+    let mut assembler = Assembler::default();
+    loop {
+        let Ok(Some(Ok(message))) = timeout(SILENCE, stream.next()).await else { return };
+        let part = match message {
+            Message::Binary(part) => part,
+            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Text(_) => return end(hub, session, Rejection::Invalid).await,
+            Message::Close(_) => return,
+        };
+        telemetry::received(part.len());
+        let taken = match assembler.push(&part, shared.message_limit()) {
+            Ok(None) => continue,
+            Ok(Some(whole)) => ClientFrame::parse(&whole).map(|frame| (frame, whole.len())),
+            Err(error) => Err(error),
+        };
+        drop(part);
+        let handed = match taken {
+            Ok((frame, size)) => hub.frame(session, frame, size).await,
+            Err(ProtocolError::TooLarge { limit, .. }) => {
+                return end(hub, session, Rejection::TooLarge { limit: limit as u64 }).await;
+            }
+            Err(_) => return end(hub, session, Rejection::Invalid).await,
+        };
+        if handed.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Tells the hub, and leaves the socket to the writer: it sends the goodbye and closes.
+async fn end(hub: &Hub, session: SessionId, reason: Rejection) {
+    if hub.malformed(session, reason).await.is_ok() {
+        tokio::time::sleep(WRITE).await;
+    }
+}
+
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut out: tokio::sync::mpsc::UnboundedReceiver<Outgoing>,
+    shared: &Shared,
+) {
+    let mut ping_at = Instant::now() + PING;
+    loop {
+        let next = match timeout_at(ping_at, out.recv()).await {
+            Ok(Some(Outgoing::Frame(frame))) => {
+                let sent = timeout(WRITE, send(&mut sink, &frame)).await;
+                shared.sent(frame.len());
+                sent
+            }
+            Ok(Some(Outgoing::Close) | None) => {
+                let _ = timeout(CLOSE, sink.close()).await;
+                return;
+            }
+            Err(_) => {
+                ping_at = Instant::now() + PING;
+                timeout(WRITE, sink.send(Message::Ping(Bytes::new()))).await
+            }
+        };
+        if !matches!(next, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+async fn send(sink: &mut SplitSink<WebSocket, Message>, frame: &[u8]) -> Result<(), axum::Error> {
+    telemetry::sent(frame.len());
+    for part in codec::parts(frame) {
+        sink.feed(Message::Binary(part.into())).await?;
+    }
+    sink.flush().await
+}

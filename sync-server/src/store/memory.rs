@@ -1,0 +1,92 @@
+//! A store in memory: for tests and the simulator, which can crash it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Pending, Store, StoreError, Table, merged};
+
+/// Ordered tables in memory. A clone is cheap in bytes (values are shared).
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    durable: BTreeMap<(Table, Vec<u8>), Arc<[u8]>>,
+    pending: Pending,
+    full: bool,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What survives a crash now: everything committed, nothing else.
+    #[must_use]
+    pub fn durable(&self) -> Self {
+        Self { durable: self.durable.clone(), pending: Pending::new(), full: false }
+    }
+
+    /// Pretends that the disk is full, or has room again: commits fail meanwhile.
+    pub fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// All committed rows, in order: for comparisons.
+    pub fn rows(&self) -> impl Iterator<Item = (Table, &[u8], &[u8])> {
+        self.durable.iter().map(|((table, key), value)| (*table, key.as_slice(), &**value))
+    }
+}
+
+impl Store for MemoryStore {
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let full_key = (table, key.to_vec());
+        if let Some(written) = self.pending.get(&full_key) {
+            return Ok(written.clone());
+        }
+        Ok(self.durable.get(&full_key).map(|value| value.to_vec()))
+    }
+
+    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.pending.insert((table, key.to_vec()), Some(value));
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.pending.insert((table, key.to_vec()), None);
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let bounds = (table, from.to_vec())..(table, to.to_vec());
+        let durable = self.durable.range(bounds.clone());
+        let durable = durable.map(|((_, key), value)| Ok((key.clone(), value.to_vec())));
+        let pending = self.pending.range(bounds);
+        let pending = pending.map(|((_, key), value)| (key.as_slice(), value.as_deref()));
+        merged(durable, pending, visit)
+    }
+
+    fn is_dirty(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let pending = std::mem::take(&mut self.pending);
+        if self.full {
+            return Err(StoreError::Full);
+        }
+        for (key, value) in pending {
+            match value {
+                Some(value) => self.durable.insert(key, value.into()),
+                None => self.durable.remove(&key),
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Where the relay keeps what it must not forget: ordered tables of byte strings, changed in
+//! transactions that are durable as a whole or not at all.
+//!
+//! Writes collect in memory and are visible to reads at once; [`Store::commit`] makes them durable.
+//! One owner, one writer: there is nothing to lock.
+
+mod error;
+mod memory;
+mod redb;
+
+pub use self::error::StoreError;
+pub use self::memory::MemoryStore;
+pub use self::redb::{Contents, FILE, RedbStore};
+
+use std::collections::BTreeMap;
+
+/// The tables. The byte is part of the file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Table {
+    /// What the store is: format, identity, counters.
+    Meta = 0,
+    /// Space id to its small, often changed row.
+    Spaces = 1,
+    /// Space id to its members.
+    Rosters = 2,
+    /// (Space number, writer number) to the writer's tip.
+    Tips = 3,
+    /// (Space number, chunk) to the global positions of 64 consecutive entries.
+    Index = 4,
+    /// Global position to an entry.
+    Entries = 5,
+    /// Writer id to its number.
+    Writers = 6,
+    /// Writer number to its id.
+    WriterIds = 7,
+    /// Account id to its row.
+    Accounts = 8,
+    /// (Account id, index) to a device log entry.
+    Logs = 9,
+    /// (Account id, space id) to how the account is in the space.
+    Memberships = 10,
+    /// Address to account id.
+    Addresses = 11,
+    /// Device id to its inbox and key package counters.
+    Devices = 12,
+    /// (Device id, incarnation) to its fence.
+    Fences = 13,
+    /// (Device id, number) to an inbox item.
+    Inboxes = 14,
+    /// (Device id, number) to a key package.
+    KeyPackages = 15,
+    /// Space id to its newest ticket.
+    Tickets = 16,
+    /// (Space number, writer number, key) to the index of the newest register.
+    Registers = 17,
+    /// Device id to the cursor it acknowledged.
+    Frontiers = 18,
+    /// Number to a command that another partition still has to apply.
+    Outbox = 19,
+    /// Space id to the account whose own space it is: nobody else may found it.
+    Reservations = 20,
+}
+
+impl Table {
+    /// All tables, in order.
+    pub const ALL: [Self; 21] = [
+        Self::Meta,
+        Self::Spaces,
+        Self::Rosters,
+        Self::Tips,
+        Self::Index,
+        Self::Entries,
+        Self::Writers,
+        Self::WriterIds,
+        Self::Accounts,
+        Self::Logs,
+        Self::Memberships,
+        Self::Addresses,
+        Self::Devices,
+        Self::Fences,
+        Self::Inboxes,
+        Self::KeyPackages,
+        Self::Tickets,
+        Self::Registers,
+        Self::Frontiers,
+        Self::Outbox,
+        Self::Reservations,
+    ];
+}
+
+/// Ordered tables with transactions. Keys of [`Table::Entries`] are exactly 8 bytes, big-endian.
+pub trait Store {
+    /// The row's value, uncommitted writes included.
+    ///
+    /// # Errors
+    /// If the store can't be read; the caller stops serving.
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Writes a row.
+    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>);
+
+    /// Removes a row, if it is there.
+    fn delete(&mut self, table: Table, key: &[u8]);
+
+    /// Visits rows with `from <= key < to` in order, uncommitted writes included, until `visit`
+    /// says `false`.
+    ///
+    /// # Errors
+    /// As [`row`](Store::row).
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// Whether something was written since the last commit.
+    fn is_dirty(&self) -> bool;
+
+    /// Makes all writes durable, together. When this returns they survive any crash.
+    ///
+    /// # Errors
+    /// Then nothing of the batch is durable, and its writes are dropped.
+    fn commit(&mut self) -> Result<(), StoreError>;
+}
+
+/// Writes that wait for the commit: `None` deletes.
+type Pending = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
+/// Visits the union of committed rows and pending writes, in key order.
+fn merged<'p, E>(
+    mut committed: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), E>>,
+    pending: impl Iterator<Item = (&'p [u8], Option<&'p [u8]>)>,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), E> {
+    let mut pending = pending.peekable();
+    let mut next = committed.next().transpose()?;
+    loop {
+        let waiting = pending.peek().map(|(key, _)| *key);
+        let take_pending = match (&next, waiting) {
+            (None, None) => return Ok(()),
+            (Some((key, _)), Some(waiting)) => waiting <= key.as_slice(),
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+        };
+        let go_on = if take_pending {
+            let Some((key, value)) = pending.next() else { return Ok(()) };
+            if next.as_ref().is_some_and(|(committed, _)| committed == key) {
+                next = committed.next().transpose()?;
+            }
+            value.is_none_or(|value| visit(key, value))
+        } else {
+            let Some((key, value)) = next.take() else { return Ok(()) };
+            next = committed.next().transpose()?;
+            visit(&key, &value)
+        };
+        if !go_on {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! The store on disk: one redb file, one writer.
+//!
+//! Writes collect in an ordered map and enter redb in one transaction at the commit, sorted, with
+//! one fsync. Entries are keyed by their global position, so that they are appended at the right
+//! edge of their tree, which redb keeps packed. Quick-repair is on: reopening after a kill costs
+//! milliseconds, whatever the size.
+
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase as _,
+    ReadableTable as _, ReadableTableMetadata as _, StorageBackend, StorageError, TableDefinition,
+    WriteTransaction,
+};
+
+use super::{Pending, Store, StoreError, Table, merged};
+
+/// The store's file inside the data directory.
+pub const FILE: &str = "relay.redb";
+/// The format this build writes.
+const FORMAT: u64 = 1;
+/// Bytes of redb's page cache.
+const CACHE: usize = 256 * 1024 * 1024;
+
+const FORMAT_TABLE: TableDefinition<'static, &str, u64> =
+    TableDefinition::new("rejoinder relay format");
+const ENTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(ENTRIES_NAME);
+
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// A store in one redb file.
+#[derive(Debug)]
+pub struct RedbStore {
+    // Declared before the database: a snapshot must go first.
+    snapshot: Option<Snapshot>,
+    pending: Pending,
+    database: Database,
+    path: PathBuf,
+}
+
+/// The committed state. Dropped before each commit, so that redb can reuse the pages it replaces.
+#[derive(Debug)]
+struct Snapshot {
+    rows: Vec<Rows>,
+    entries: ReadOnlyTable<u64, &'static [u8]>,
+}
+
+/// What is in a store, in numbers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Spaces.
+    pub spaces: u64,
+    /// Entries over all spaces.
+    pub entries: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Devices that opened a session at least once.
+    pub devices: u64,
+    /// Claimed addresses.
+    pub addresses: u64,
+    /// Items waiting in inboxes.
+    pub inbox_items: u64,
+    /// Key packages waiting.
+    pub key_packages: u64,
+    /// Size of the file in bytes.
+    pub file_bytes: u64,
+}
+
+impl RedbStore {
+    /// Opens the store in a directory, and makes both if they are not there.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do about it.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
+        let path = directory.join(FILE);
+        let database = builder().create(&path).map_err(|error| opening(error, &path))?;
+        Self::with_database(database, path)
+    }
+
+    /// Opens a store that must be there already.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_existing(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(FILE);
+        match std::fs::metadata(&path) {
+            Ok(_) => Self::open(directory),
+            Err(error) => Err(unwritable(&path, &error)),
+        }
+    }
+
+    /// Opens a store over any backend: for tests that make disks fail.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
+        let path = PathBuf::from("the store");
+        let database =
+            builder().create_with_backend(backend).map_err(|error| opening(error, &path))?;
+        Self::with_database(database, path)
+    }
+
+    fn with_database(database: Database, path: PathBuf) -> Result<Self, StoreError> {
+        ensure_format(&database, &path)?;
+        let snapshot = Some(Snapshot::take(&database)?);
+        Ok(Self { snapshot, pending: Pending::new(), database, path })
+    }
+
+    /// Counts what is in the store.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn contents(&self) -> Result<Contents, StoreError> {
+        let snapshot = self.snapshot()?;
+        let count = |table: Table| snapshot.rows(table)?.len().map_err(storage);
+        let mut devices = 0;
+        let mut last = Vec::new();
+        self.scan(Table::Fences, &[], &[0xff; 42], &mut |key, _| {
+            let device = key.get(..33).unwrap_or(key);
+            if device != last.as_slice() {
+                devices += 1;
+                last = device.to_vec();
+            }
+            true
+        })?;
+        Ok(Contents {
+            spaces: count(Table::Spaces)?,
+            entries: snapshot.entries.len().map_err(storage)?,
+            accounts: count(Table::Accounts)?,
+            devices,
+            addresses: count(Table::Addresses)?,
+            inbox_items: count(Table::Inboxes)?,
+            key_packages: count(Table::KeyPackages)?,
+            file_bytes: self.file_bytes(),
+        })
+    }
+
+    /// Size of the file in bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    /// Copies everything committed into a new store at `target`, which must not exist. The copy
+    /// is packed, and appears under its name only when it is complete.
+    ///
+    /// # Errors
+    /// If either side can't be used.
+    pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        if target.exists() {
+            let cause = "it exists already".to_owned();
+            return Err(StoreError::Unwritable { path: target.to_owned(), cause });
+        }
+        let partial = target.with_extension("partial");
+        let _ = std::fs::remove_file(&partial);
+        let database = builder().create(&partial).map_err(|error| opening(error, &partial))?;
+        ensure_format(&database, &partial)?;
+        let snapshot = self.snapshot()?;
+        for table in Table::ALL {
+            snapshot.copy(table, &database)?;
+        }
+        drop(database);
+        std::fs::rename(&partial, target).map_err(|error| unwritable(target, &error))
+    }
+
+    fn snapshot(&self) -> Result<&Snapshot, StoreError> {
+        self.snapshot.as_ref().ok_or_else(|| StoreError::Io("an earlier commit failed".to_owned()))
+    }
+
+    fn write(&self, pending: &Pending) -> Result<(), StoreError> {
+        let transaction = begin(&self.database)?;
+        for table in Table::ALL {
+            let mut rows = pending.range((table, Vec::new())..).peekable();
+            if rows.peek().is_none_or(|((of, _), _)| *of != table) {
+                continue;
+            }
+            let rows = rows.take_while(|((of, _), _)| *of == table);
+            let rows = rows.map(|((_, key), value)| (key.as_slice(), value.as_deref()));
+            write_table(&transaction, table, rows)?;
+        }
+        transaction.commit().map_err(|error| StoreError::from(redb::Error::from(error)))
+    }
+}
+
+impl Store for RedbStore {
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if !self.pending.is_empty()
+            && let Some(written) = self.pending.get(&(table, key.to_vec()))
+        {
+            return Ok(written.clone());
+        }
+        let snapshot = self.snapshot()?;
+        let found = match table {
+            Table::Entries => snapshot.entries.get(position(key)),
+            _ => snapshot.rows(table)?.get(key),
+        };
+        Ok(found.map_err(storage)?.map(|value| value.value().to_vec()))
+    }
+
+    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.pending.insert((table, key.to_vec()), Some(value));
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.pending.insert((table, key.to_vec()), None);
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let pending = self.pending.range((table, from.to_vec())..(table, to.to_vec()));
+        let pending = pending.map(|((_, key), value)| (key.as_slice(), value.as_deref()));
+        let snapshot = self.snapshot()?;
+        if table == Table::Entries {
+            let range = snapshot.entries.range(position(from)..position(to)).map_err(storage)?;
+            let rows = range.map(|row| {
+                let (key, value) = row.map_err(storage)?;
+                Ok((key.value().to_be_bytes().to_vec(), value.value().to_vec()))
+            });
+            merged(rows, pending, visit)
+        } else {
+            let range = snapshot.rows(table)?.range::<&[u8]>(from..to).map_err(storage)?;
+            let rows = range.map(|row| {
+                let (key, value) = row.map_err(storage)?;
+                Ok((key.value().to_vec(), value.value().to_vec()))
+            });
+            merged(rows, pending, visit)
+        }
+    }
+
+    fn is_dirty(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let pending = std::mem::take(&mut self.pending);
+        self.snapshot = None;
+        self.write(&pending)?;
+        self.snapshot = Some(Snapshot::take(&self.database)?);
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn take(database: &Database) -> Result<Self, StoreError> {
+        let transaction = database.begin_read().map_err(redb::Error::from)?;
+        let open = |table: &Table| transaction.open_table(definition(*table));
+        let rows = Table::ALL.iter().filter(|table| **table != Table::Entries).map(open);
+        let rows = rows.collect::<Result<Vec<_>, _>>().map_err(redb::Error::from)?;
+        let entries = transaction.open_table(ENTRIES).map_err(redb::Error::from)?;
+        Ok(Self { rows, entries })
+    }
+
+    /// The rows of any table but the entries.
+    fn rows(&self, table: Table) -> Result<&Rows, StoreError> {
+        let place = match table as usize {
+            n if n < Table::Entries as usize => n,
+            n => n.wrapping_sub(1),
+        };
+        self.rows.get(place).ok_or_else(|| StoreError::row("table"))
+    }
+
+    fn copy(&self, table: Table, target: &Database) -> Result<(), StoreError> {
+        let transaction = begin(target)?;
+        if table == Table::Entries {
+            let mut to = transaction.open_table(ENTRIES).map_err(redb::Error::from)?;
+            for row in self.entries.iter().map_err(storage)? {
+                let (key, value) = row.map_err(storage)?;
+                to.insert(key.value(), value.value()).map_err(storage)?;
+            }
+        } else {
+            let to = transaction.open_table(definition(table));
+            let mut to = to.map_err(redb::Error::from)?;
+            for row in self.rows(table)?.iter().map_err(storage)? {
+                let (key, value) = row.map_err(storage)?;
+                to.insert(key.value(), value.value()).map_err(storage)?;
+            }
+        }
+        transaction.commit().map_err(|error| StoreError::from(redb::Error::from(error)))
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write().map_err(redb::Error::from)?;
+    transaction.set_quick_repair(true);
+    transaction
+        .set_durability(Durability::Immediate)
+        .map_err(|_| StoreError::Io("durable commits are not available".to_owned()))?;
+    Ok(transaction)
+}
+
+fn write_table<'a>(
+    transaction: &WriteTransaction,
+    table: Table,
+    rows: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+) -> Result<(), StoreError> {
+    if table == Table::Entries {
+        let mut to = transaction.open_table(ENTRIES).map_err(redb::Error::from)?;
+        for (key, value) in rows {
+            match value {
+                Some(value) => to.insert(position(key), value).map(drop),
+                None => to.remove(position(key)).map(drop),
+            }
+            .map_err(storage)?;
+        }
+    } else {
+        let to = transaction.open_table(definition(table));
+        let mut to = to.map_err(redb::Error::from)?;
+        for (key, value) in rows {
+            match value {
+                Some(value) => to.insert(key, value).map(drop),
+                None => to.remove(key).map(drop),
+            }
+            .map_err(storage)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes all tables in a new file; refuses a file that is somebody else's or newer.
+fn ensure_format(database: &Database, path: &Path) -> Result<(), StoreError> {
+    let read = database.begin_read().map_err(redb::Error::from)?;
+    let is_new = read.list_tables().map_err(storage)?.next().is_none();
+    let found = match read.open_table(FORMAT_TABLE) {
+        Ok(table) => table.get("format").map_err(storage)?.map(|format| format.value()),
+        Err(_) => None,
+    };
+    drop(read);
+    match found {
+        Some(FORMAT) => Ok(()),
+        Some(found) => Err(StoreError::Newer { found, known: FORMAT }),
+        None if is_new => found_store(database),
+        None => Err(StoreError::Foreign(path.to_owned())),
+    }
+}
+
+fn found_store(database: &Database) -> Result<(), StoreError> {
+    let transaction = begin(database)?;
+    for table in Table::ALL {
+        write_table(&transaction, table, std::iter::empty())?;
+    }
+    let mut format = transaction.open_table(FORMAT_TABLE).map_err(redb::Error::from)?;
+    format.insert("format", FORMAT).map_err(storage)?;
+    drop(format);
+    transaction.commit().map_err(|error| StoreError::from(redb::Error::from(error)))
+}
+
+fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(match table {
+        Table::Meta => "meta",
+        Table::Spaces => "spaces",
+        Table::Rosters => "rosters",
+        Table::Tips => "tips",
+        Table::Index => "index",
+        Table::Entries => ENTRIES_NAME,
+        Table::Writers => "writers",
+        Table::WriterIds => "writer ids",
+        Table::Accounts => "accounts",
+        Table::Logs => "logs",
+        Table::Memberships => "memberships",
+        Table::Addresses => "addresses",
+        Table::Devices => "devices",
+        Table::Fences => "fences",
+        Table::Inboxes => "inboxes",
+        Table::KeyPackages => "key packages",
+        Table::Tickets => "tickets",
+        Table::Registers => "registers",
+        Table::Frontiers => "frontiers",
+        Table::Outbox => "outbox",
+        Table::Reservations => "reservations",
+    })
+}
+
+const ENTRIES_NAME: &str = "entries";
+
+/// The key of an entry. Keys that are not 8 bytes are bounds of a scan: 0 and beyond all.
+fn position(key: &[u8]) -> u64 {
+    match key.try_into() {
+        Ok(bytes) => u64::from_be_bytes(bytes),
+        Err(_) if key.is_empty() => 0,
+        Err(_) => u64::MAX,
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> StoreError {
+    match StoreError::from_io(error) {
+        StoreError::Full => StoreError::Full,
+        _ => StoreError::Unwritable { path: path.to_owned(), cause: error.to_string() },
+    }
+}
+
+fn opening(error: DatabaseError, path: &Path) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+        DatabaseError::UpgradeRequired(_) => StoreError::Foreign(path.to_owned()),
+        DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
+                StoreError::Foreign(path.to_owned())
+            }
+            _ => unwritable(path, &error),
+        },
+        other => StoreError::from(redb::Error::from(other)),
+    }
+}
+
+fn storage(error: StorageError) -> StoreError {
+    StoreError::from(redb::Error::from(error))
+}
+
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) => Self::from_io(&error),
+            redb::Error::Corrupted(what) => Self::Corrupt(what),
+            redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_) => {
+                Self::Corrupt(error.to_string())
+            }
+            other => Self::Io(other.to_string()),
+        }
+    }
+}

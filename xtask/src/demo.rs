@@ -1,0 +1,213 @@
+//! `cargo xtask demo`: two people talking through a relay of your own, and how to be them.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::command;
+use crate::failure::Failure;
+use crate::process::Event;
+use crate::relay::Relay;
+use crate::rpc::Client;
+
+const FROM_ADA: &str = "Hello Bob! The relay that carries this can't read it.";
+const FROM_BOB: &str = "Hello Ada! Loud and clear.";
+/// Written last: a demo without it was interrupted, and begins anew.
+const INTRODUCED: &str = "introduced";
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where the relay and both people keep their data [default: target/demo].
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The relay's port; 0 takes any free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Forget what earlier demos left, and begin anew.
+    #[arg(long)]
+    fresh: bool,
+    /// Stop once the two have talked, instead of waiting for Ctrl-C.
+    #[arg(long)]
+    once: bool,
+}
+
+impl Options {
+    /// A demo that begins anew, checks itself and ends.
+    pub(crate) fn check() -> Self {
+        let data = Some(command::root().join("target").join("demo-check"));
+        Self { data, port: 0, fresh: true, once: true }
+    }
+}
+
+/// Builds, introduces two people over a new relay unless that is done, and keeps the relay
+/// running until Ctrl-C.
+///
+/// # Errors
+/// Whatever failed first; the relay and the clients are stopped in any case.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let (sender, events) = mpsc::channel();
+    let interrupt = sender.clone();
+    ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted)))?;
+    let mut build = command::cargo();
+    command::run(build.args(["build", "--package", "sync-server", "--package", "chat"]))?;
+
+    let data = options.data.clone().unwrap_or_else(|| command::root().join("target").join("demo"));
+    let introduced = prepare(&data, options.fresh)?;
+    let log = data.join("relay.log");
+    let mut relay = Relay::start(&data.join("relay"), options.port, log, (sender, events))?;
+    if introduced {
+        println!("\nAda and Bob talked here before. Go on as them, each in a terminal of its own:");
+    } else {
+        let talk = introduce(&data, &relay.url())?;
+        fs::write(data.join(INTRODUCED), "").map_err(Failure::file(&data))?;
+        println!("\nAda and Bob have just exchanged two messages over your relay:\n\n{talk}");
+        println!("Join them, each in a terminal of its own:");
+    }
+    println!("\n    {}\n    {}\n", join("ada", &data, &relay)?, join("bob", &data, &relay)?);
+    if options.once {
+        return Ok(());
+    }
+    println!("The relay runs until you press Ctrl-C. `cargo xtask demo` then goes on where you");
+    println!("left off; `cargo xtask demo --fresh` begins anew.");
+    relay.wait()
+}
+
+/// Makes the demo's folder; true if two people are there who have talked.
+fn prepare(data: &Path, fresh: bool) -> Result<bool, Failure> {
+    let marker = data.join(INTRODUCED);
+    if marker.exists() && !fresh {
+        return Ok(true);
+    }
+    remove_file(&marker)?;
+    for owner in ["relay", "ada", "bob"] {
+        remove_folder(&data.join(owner))?;
+    }
+    fs::create_dir_all(data).map_err(Failure::file(data))?;
+    Ok(false)
+}
+
+fn remove_file(path: &Path) -> Result<(), Failure> {
+    unless_absent(fs::remove_file(path)).map_err(Failure::file(path))
+}
+
+fn remove_folder(path: &Path) -> Result<(), Failure> {
+    unless_absent(fs::remove_dir_all(path)).map_err(Failure::file(path))
+}
+
+fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// Two new people, a conversation, a message each way; gives what both of them see.
+fn introduce(data: &Path, relay: &str) -> Result<String, Failure> {
+    let mut ada = person("Ada", "ada", data, relay)?;
+    let mut bob = person("Bob", "bob", data, relay)?;
+    let members = json!({"title": "Ada and Bob", "members": ["bob"]});
+    let conversation = ada.client.call("conversation.create", members)?["conversation"].take();
+    let here = json!({"conversation": conversation});
+    let with_text = |text| json!({"conversation": conversation, "text": text});
+
+    ada.client.call("message.send", with_text(FROM_ADA))?;
+    let invited = |list: &Value| entry(list, &conversation).is_some();
+    let list = bob.client.call_until("conversation.list", &json!({}), invited)?;
+    if entry(&list, &conversation).is_some_and(|own| own["pending"] == true) {
+        bob.client.call("conversation.accept", here.clone())?;
+    }
+    bob.client.call_until("message.list", &here, |list| texts(list) == [FROM_ADA])?;
+    bob.client.call("message.send", with_text(FROM_BOB))?;
+    let both = |list: &Value| texts(list) == [FROM_ADA, FROM_BOB];
+    let seen = ada.client.call_until("message.list", &here, both)?;
+    stored(&mut bob.client)?;
+    stored(&mut ada.client)?;
+    Ok(transcript(&seen, &[ada, bob]))
+}
+
+struct Person {
+    name: &'static str,
+    account: Value,
+    client: Client,
+}
+
+/// Makes an account whose address others can find as soon as this returns.
+fn person(name: &'static str, address: &str, data: &Path, relay: &str) -> Result<Person, Failure> {
+    let mut client = Client::start(name, &data.join(address), relay)?;
+    let created = client.call("account.create", json!({"address": address, "name": name}))?;
+    stored(&mut client)?;
+    Ok(Person { name, account: created["account"].clone(), client })
+}
+
+fn stored(client: &mut Client) -> Result<(), Failure> {
+    let method = "sync.wait";
+    let outcome = client.call(method, json!({"until": "stored", "timeout_ms": 20_000}))?;
+    if outcome["reached"] == true {
+        return Ok(());
+    }
+    Err(client.failure(method, "the relay has not stored everything"))
+}
+
+fn entry<'a>(list: &'a Value, conversation: &Value) -> Option<&'a Value> {
+    list.as_array()?.iter().find(|entry| entry["conversation"] == *conversation)
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    let messages = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    messages.iter().filter_map(|message| message["text"].as_str()).collect()
+}
+
+fn transcript(list: &Value, people: &[Person]) -> String {
+    let messages = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |message: &Value| {
+        let author = people.iter().find(|person| person.account == message["author"]);
+        let name = author.map_or("somebody", |person| person.name);
+        format!("    {name}: {}\n", message["text"].as_str().unwrap_or_default())
+    };
+    messages.iter().map(line).collect()
+}
+
+/// The command by which one of the two is opened in a terminal.
+fn join(address: &str, data: &Path, relay: &Relay) -> Result<String, Failure> {
+    let chat = command::program("chat")?;
+    let (chat, data) = (as_typed(&chat), as_typed(&data.join(address)));
+    Ok(format!("{chat} --data {data} --relay {}", relay.url()))
+}
+
+/// A path as short as it can be from where the developer stands.
+fn as_typed(path: &Path) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    let path = path.strip_prefix(here).unwrap_or(path).to_string_lossy();
+    if path.contains(' ') { format!("'{path}'") } else { path.into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_compared_by_text_in_display_order() {
+        let list = json!([{"text": "b"}, {"text": null, "deleted": true}, {"text": "a"}]);
+        assert_eq!(texts(&list), ["b", "a"]);
+        assert!(texts(&json!({"error": "no list"})).is_empty());
+    }
+
+    #[test]
+    fn a_conversation_is_found_by_its_id() {
+        let list = json!([{"conversation": "x"}, {"conversation": "y", "pending": true}]);
+        assert_eq!(entry(&list, &json!("y")).unwrap()["pending"], true);
+        assert!(entry(&list, &json!("z")).is_none());
+    }
+
+    #[test]
+    fn a_path_with_a_space_can_be_pasted() {
+        assert_eq!(as_typed(Path::new("/a b/chat")), "'/a b/chat'");
+        assert_eq!(as_typed(Path::new("/ab/chat")), "/ab/chat");
+    }
+}

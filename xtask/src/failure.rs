@@ -1,0 +1,51 @@
+//! Why a task stopped.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// A task's failure; its text is the last line the developer reads.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A program ran and said no; what it printed is above.
+    #[error("`{command}` failed ({status})")]
+    Step { command: String, status: ExitStatus },
+    /// A program could not be started at all.
+    #[error("`{command}` could not be started: {source}")]
+    Start { command: String, source: io::Error },
+    /// A file or folder could not be used.
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// There is no place to keep tools in.
+    #[error("no home directory: set REJOINDER_TOOLS to a folder where tools may be kept")]
+    NoToolRoot,
+    /// The relay ended, or said nothing, before it listened.
+    #[error("the relay did not start listening; its last words are {last:?}; see {}", log.display())]
+    RelaySilent { last: String, log: PathBuf },
+    /// The relay listens, but isn't healthy.
+    #[error("the relay at {address} is not healthy: {reason}")]
+    RelayUnhealthy { address: std::net::SocketAddr, reason: String },
+    /// The relay ended while it was needed.
+    #[error("the relay ended by itself; see {}", log.display())]
+    RelayEnded { log: PathBuf },
+    /// A client answered a call with an error.
+    #[error("{client}: {method} was refused: {error}")]
+    Refused { client: String, method: String, error: String },
+    /// A client ended, or answered what makes no sense.
+    #[error("{client}: {method}: {reason}; see {}", log.display())]
+    Client { client: String, method: String, reason: &'static str, log: PathBuf },
+    /// Something that was to happen within a bound did not.
+    #[error("{what} did not happen within {} s", within.as_secs())]
+    TooLate { what: String, within: Duration },
+    /// Ctrl-C can't be caught, so nothing would be stopped cleanly.
+    #[error("Ctrl-C can't be caught: {0}")]
+    Signal(#[from] ctrlc::Error),
+}
+
+impl Failure {
+    /// For `map_err` on a file operation.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        |source| Self::File { path: path.to_path_buf(), source }
+    }
+}

@@ -1,0 +1,75 @@
+//! Every developer command. `cargo xtask test` and `cargo xtask demo` are all a newcomer needs, and
+//! what continuous integration runs is `cargo xtask ci`.
+
+mod bench;
+mod ci;
+mod command;
+mod demo;
+mod failure;
+mod process;
+mod relay;
+mod rpc;
+mod soak;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Rejoinder's developer commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs every test, and sets up whatever they need first.
+    Test(test::Options),
+    /// Everything a change must pass: format, dependencies, lints, documentation, tests, demo.
+    Ci,
+    /// Starts a relay with two people who have just talked, and says how to join them.
+    Demo(demo::Options),
+    /// Measures the engine and the relay beside their floors.
+    Bench(bench::Options),
+    /// Runs new simulator seeds until the time is up or one fails.
+    Soak(soak::SoakOptions),
+    /// Replays one simulator seed.
+    Seed(soak::SeedOptions),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<(), Failure> {
+    match task {
+        Task::Test(options) => test::run(&options),
+        Task::Ci => ci::run(),
+        Task::Demo(options) => demo::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Soak(options) => soak::run(&options),
+        Task::Seed(options) => soak::replay(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

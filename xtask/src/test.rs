@@ -1,0 +1,44 @@
+//! `cargo xtask test`: every test there is.
+
+use clap::Args;
+
+use crate::command;
+use crate::failure::Failure;
+use crate::tools;
+
+/// What to test.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The profile of `.config/nextest.toml`.
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Passed on to nextest: filters, `-p PACKAGE`, `--no-capture`. With any of these the
+    /// documentation's examples are left out.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    nextest: Vec<String>,
+}
+
+impl Options {
+    /// Every test, reported as continuous integration wants it.
+    pub(crate) fn everything() -> Self {
+        Self { profile: "ci".into(), nextest: Vec::new() }
+    }
+}
+
+/// Runs the tests. The programs that black-box tests start belong to the workspace, so
+/// nextest builds them by the same profile.
+///
+/// # Errors
+/// The first step's failure.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let mut nextest = tools::NEXTEST.command()?;
+    nextest.args(["run", "--profile", &options.profile]);
+    if options.nextest.is_empty() {
+        command::run(nextest.arg("--workspace"))?;
+        return command::run(command::cargo().args(["test", "--doc", "--workspace"]));
+    }
+    if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {
+        nextest.arg("--workspace");
+    }
+    command::run(nextest.args(&options.nextest))
+}
