@@ -103,15 +103,14 @@ impl RelayHost {
         }
     }
 
-    /// A message arrived. `false` if it is none: the socket is to be closed.
-    #[must_use]
-    pub fn receive(&mut self, connection: ConnectionId, message: &[u8], now_ms: u64) -> bool {
-        let Some(relay) = &mut self.relay else { return true };
+    /// A message arrived, which may be none.
+    pub fn receive(&mut self, connection: ConnectionId, message: &[u8], now_ms: u64) {
+        let Some(relay) = &mut self.relay else { return };
+        let session = SessionId(connection.0);
         match ClientFrame::parse(message) {
-            Ok(frame) => relay.receive(SessionId(connection.0), frame, now_ms),
-            Err(_) => return false,
+            Ok(frame) => relay.receive(session, frame, now_ms),
+            Err(_) => relay.malformed(session, Rejection::Invalid),
         }
-        true
     }
 
     /// Time passed.
@@ -125,6 +124,12 @@ impl RelayHost {
     #[must_use]
     pub fn needs_commit(&mut self) -> bool {
         !std::mem::replace(&mut self.committing, true)
+    }
+
+    /// Whether there is more to send than one commit gives.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.relay.as_ref().is_some_and(Relay::is_busy)
     }
 
     /// Makes everything since the last commit durable and gives what may be sent now.

@@ -8,13 +8,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{State, WebSocketUpgrade};
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::extract::{Extension, State, WebSocketUpgrade};
+use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sync_protocol::ids::RelayId;
 use sync_protocol::limits;
@@ -25,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 use crate::config::Config;
 use crate::hub::{Health, Hub};
@@ -106,14 +109,17 @@ impl Server {
             Hub::start(relay).map_err(|error| ServerError::System(error.to_string()))?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(config.max_connections));
         let app = App {
             hub: hub.clone(),
             metrics,
             tasks: tasks.clone(),
             next: Arc::new(AtomicU64::new(1)),
+            most: config.max_connections,
+            places: Arc::clone(&places),
         };
-        let most = config.max_connections;
-        let acceptor = Acceptor { listener, tls, router: router(app), most, tasks: tasks.clone() };
+        let router = router(app);
+        let acceptor = Acceptor { listener, tls, router, places, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");
         Ok(Self { address, hub, thread, stop, tasks })
@@ -156,6 +162,8 @@ struct App {
     metrics: PrometheusHandle,
     tasks: TaskTracker,
     next: Arc<AtomicU64>,
+    most: usize,
+    places: Arc<Semaphore>,
 }
 
 fn router(app: App) -> Router {
@@ -177,11 +185,16 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn render(State(app): State<App>) -> String {
+    telemetry::connections(app.most.saturating_sub(app.places.available_permits()));
     app.metrics.run_upkeep();
     app.metrics.render()
 }
 
-async fn open_socket(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+async fn open_socket(
+    State(app): State<App>,
+    Extension(place): Extension<Arc<OwnedSemaphorePermit>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let mut nonce = [0; 32];
     if getrandom::fill(&mut nonce).is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -196,7 +209,7 @@ async fn open_socket(State(app): State<App>, upgrade: WebSocketUpgrade) -> Respo
         .max_message_size(limits::PART)
         .on_upgrade(move |socket| async move {
             socket::serve(socket, app.hub, session, nonce).await;
-            drop(token);
+            drop((token, place));
         })
 }
 
@@ -204,13 +217,12 @@ struct Acceptor {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
-    most: usize,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
 impl Acceptor {
     async fn run(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.most));
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -220,8 +232,7 @@ impl Acceptor {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            telemetry::connections(self.most - places.available_permits());
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { continue };
             let _ = stream.set_nodelay(true);
             let (tls, router) = (self.tls.clone(), self.router.clone());
             self.tasks.spawn(connection(stream, place, tls, router, stop.clone()));
@@ -259,8 +270,11 @@ async fn serve_http<T>(stream: T, place: Arc<OwnedSemaphorePermit>, router: Rout
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let router = router.layer(axum::Extension(place));
-    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Arc::clone(&place));
+        router.clone().oneshot(request)
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BUFFER);
     // A peer that breaks off concerns nobody else.

@@ -88,11 +88,7 @@ impl World {
         }
         self.note(format_args!("at relay {} {}", id.0, short(message)));
         let now_ms = self.relay_ms();
-        if !self.relay.receive(id, message, now_ms) {
-            self.relay.disconnect(id, now_ms);
-            self.network.let_go(id, Side::Relay);
-            self.agenda.after(1, Event::Closed { connection: id, side: Side::Device });
-        }
+        self.relay.receive(id, message, now_ms);
         self.plan_commit();
         Ok(())
     }
@@ -118,6 +114,9 @@ impl World {
                     self.agenda.at(due, Event::Closed { connection: id, side: Side::Device });
                 }
             }
+        }
+        if self.relay.is_busy() {
+            self.plan_commit();
         }
         Ok(())
     }

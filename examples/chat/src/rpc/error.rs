@@ -1,0 +1,93 @@
+//! Errors as programs see them: a JSON-RPC code, a stable word, and whether to wait or to act.
+
+use serde_json::{Value, json};
+use sync_core::Failure;
+
+/// JSON-RPC 2.0, section 5.1.
+const PARSE: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
+/// Of the range left to servers: the request was understood and could not be done.
+const FAILED: i64 = -32000;
+
+/// One error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RpcError {
+    code: i64,
+    kind: &'static str,
+    message: String,
+    retry: bool,
+}
+
+impl RpcError {
+    fn new(code: i64, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { code, kind, message: message.into(), retry: false }
+    }
+
+    /// The line is no JSON.
+    pub(crate) fn parse(message: impl Into<String>) -> Self {
+        Self::new(PARSE, "invalid", message)
+    }
+
+    /// The JSON is no request.
+    pub(crate) fn request(message: impl Into<String>) -> Self {
+        Self::new(INVALID_REQUEST, "invalid", message)
+    }
+
+    /// The line is longer than any request.
+    pub(crate) fn too_long() -> Self {
+        let limit = super::lines::LIMIT;
+        Self::new(INVALID_REQUEST, "too_large", format!("a line may have {limit} bytes"))
+    }
+
+    /// There is no such method in this version.
+    pub(crate) fn unsupported(method: &str) -> Self {
+        Self::new(METHOD_NOT_FOUND, "unsupported", format!("there is no method {method:?}"))
+    }
+
+    /// A parameter is missing or makes no sense.
+    pub(crate) fn params(message: impl Into<String>) -> Self {
+        Self::new(INVALID_PARAMS, "invalid", message)
+    }
+
+    /// The `error` member.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "code": self.code,
+            "message": self.message,
+            "data": { "kind": self.kind, "retry": self.retry },
+        })
+    }
+}
+
+impl From<Failure> for RpcError {
+    fn from(failure: Failure) -> Self {
+        let code = match failure {
+            Failure::Invalid(_) => INVALID_PARAMS,
+            _ => FAILED,
+        };
+        Self { code, kind: failure.kind(), message: failure.to_string(), retry: failure.retry() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_protocol::Rejection;
+
+    #[test]
+    fn failures_keep_their_stable_words() {
+        let cases = [
+            (Failure::Offline, FAILED, "offline", false),
+            (Failure::Invalid("x".into()), INVALID_PARAMS, "invalid", false),
+            (Failure::Refused(Rejection::Quota), FAILED, "quota", false),
+            (Failure::Refused(Rejection::Rate { retry_ms: 5 }), FAILED, "rate", true),
+        ];
+        for (failure, code, kind, retry) in cases {
+            let json = RpcError::from(failure).to_json();
+            assert_eq!(json["code"], code);
+            assert_eq!(json["data"], json!({ "kind": kind, "retry": retry }));
+        }
+    }
+}

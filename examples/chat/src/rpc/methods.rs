@@ -1,0 +1,380 @@
+//! Methods, by name: what each asks of the client.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sync_core::Command;
+use sync_core::api::Until;
+use sync_core::document::AppOp;
+use sync_protocol::roster::Role;
+
+use super::error::RpcError;
+use super::params::Params;
+
+/// Messages in a page, unless the request says otherwise.
+const PAGE: u64 = 50;
+/// How long a wait waits, unless the request says otherwise.
+const PATIENCE_MS: u64 = 30_000;
+
+/// What to ask the engine, and how to tell what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// The question.
+    pub(crate) command: Command,
+    /// The answer's form.
+    pub(crate) shape: Shape,
+}
+
+/// How an answer becomes a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As it is.
+    Plain,
+    /// With what the host knows about the connection.
+    Status,
+    /// Whether it came in time.
+    Wait(Duration),
+}
+
+/// What a method with these parameters asks.
+///
+/// # Errors
+/// `unsupported` for an unknown method, `invalid` for bad parameters.
+pub(crate) fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, RpcError> {
+    let params = Params(params);
+    let (family, verb) = method.split_once('.').unwrap_or((method, ""));
+    let command = match family {
+        "account" => account(verb, params)?,
+        "contact" => contact(verb, params)?,
+        "conversation" => conversation(verb, params)?,
+        "message" => message(verb, params)?,
+        "settings" => settings(verb, params)?,
+        "document" => document(verb, params)?,
+        "sync" => sync(verb, params)?,
+        "network" => network(verb),
+        _ => None,
+    };
+    let command = command.ok_or_else(|| RpcError::unsupported(method))?;
+    let shape = match command {
+        Command::Wait(_) => {
+            let patience = params.number("timeout_ms")?.unwrap_or(PATIENCE_MS);
+            Shape::Wait(Duration::from_millis(patience))
+        }
+        Command::Status => Shape::Status,
+        _ => Shape::Plain,
+    };
+    Ok(Plan { command, shape })
+}
+
+type Found = Result<Option<Command>, RpcError>;
+
+fn account(verb: &str, params: Params<'_>) -> Found {
+    Ok(Some(match verb {
+        "create" => Command::CreateAccount {
+            address: params.address()?,
+            name: params.optional_text("name")?.unwrap_or_default(),
+        },
+        "status" => Command::Status,
+        _ => return Ok(None),
+    }))
+}
+
+fn contact(verb: &str, params: Params<'_>) -> Found {
+    Ok(match verb {
+        "lookup" => Some(Command::LookupContact { address: params.address()? }),
+        _ => None,
+    })
+}
+
+fn conversation(verb: &str, params: Params<'_>) -> Found {
+    let all = match verb {
+        "create" => Some(Command::CreateConversation {
+            title: params.optional_text("title")?.unwrap_or_default(),
+            members: params.addresses("members")?,
+        }),
+        "list" => Some(Command::ListConversations),
+        "foreground" => {
+            Some(Command::Foreground { conversation: params.optional_conversation()? })
+        }
+        _ => None,
+    };
+    if all.is_some() || !of_one_conversation(verb) {
+        return Ok(all);
+    }
+    let conversation = params.conversation()?;
+    Ok(Some(match verb {
+        "accept" => Command::SetSetting {
+            key: format!("conversation/{conversation}/accepted"),
+            value: true.into(),
+        },
+        "add" => Command::AddMember {
+            conversation,
+            address: params.address()?,
+            share_history: params.flag("share_history")?,
+        },
+        "remove" => Command::RemoveMember { conversation, member: params.member()? },
+        "role" => Command::SetRole { conversation, member: params.member()?, role: role(params)? },
+        "title" => Command::SetTitle { conversation, title: params.text("title")? },
+        "read" => Command::MarkRead { conversation, message: params.message("message")? },
+        "typing" => Command::Typing { conversation },
+        _ => Command::Leave { conversation },
+    }))
+}
+
+fn of_one_conversation(verb: &str) -> bool {
+    let verbs = ["accept", "decline", "add", "remove", "role", "title", "read", "typing", "leave"];
+    verbs.contains(&verb)
+}
+
+fn role(params: Params<'_>) -> Result<Role, RpcError> {
+    match params.text("role")?.as_str() {
+        "admin" => Ok(Role::Admin),
+        "member" => Ok(Role::Member),
+        _ => Err(RpcError::params("role is admin or member")),
+    }
+}
+
+fn message(verb: &str, params: Params<'_>) -> Found {
+    if !["send", "edit", "delete", "react", "list"].contains(&verb) {
+        return Ok(None);
+    }
+    let conversation = params.conversation()?;
+    Ok(Some(match verb {
+        "send" => Command::SendMessage {
+            conversation,
+            text: params.text("text")?,
+            reply_to: params.optional_message("reply_to")?,
+        },
+        "edit" => Command::EditMessage {
+            conversation,
+            message: params.message("message")?,
+            text: params.text("text")?,
+        },
+        "delete" => {
+            Command::DeleteMessage { conversation, message: params.message("message")? }
+        }
+        "react" => {
+            // Null takes the reaction back; leaving it out is more likely a mistake.
+            params.required("emoji")?;
+            Command::React {
+                conversation,
+                message: params.message("message")?,
+                emoji: params.optional_text("emoji")?,
+            }
+        }
+        _ => Command::ListMessages {
+            conversation,
+            before: params.optional_message("before")?,
+            limit: usize::try_from(params.number("limit")?.unwrap_or(PAGE)).unwrap_or(usize::MAX),
+        },
+    }))
+}
+
+fn settings(verb: &str, params: Params<'_>) -> Found {
+    Ok(Some(match verb {
+        "get" => Command::Setting { key: params.text("key")? },
+        "set" => Command::SetSetting {
+            key: params.text("key")?,
+            value: params.required("value")?.clone(),
+        },
+        "all" => Command::Settings,
+        _ => return Ok(None),
+    }))
+}
+
+fn document(verb: &str, params: Params<'_>) -> Found {
+    if !["get", "change", "export", "import"].contains(&verb) {
+        return Ok(None);
+    }
+    let (space, name) = (params.space()?, params.text("name")?);
+    Ok(Some(match verb {
+        "get" => Command::ReadDocument { space, name, path: params.path()? },
+        "change" => Command::ChangeDocument { space, name, ops: ops(params)? },
+        "import" => Command::ImportDocument { space, name, bytes: params.bytes("bytes")? },
+        _ => Command::ExportDocument { space, name },
+    }))
+}
+
+fn ops(params: Params<'_>) -> Result<Vec<AppOp>, RpcError> {
+    let list = params.required("ops")?.as_array();
+    let list = list.ok_or_else(|| RpcError::params("ops is a list"))?;
+    list.iter()
+        .map(|op| op.as_object().ok_or_else(|| RpcError::params("an op is an object")))
+        .map(|fields| op(Params(fields?)))
+        .collect()
+}
+
+fn op(params: Params<'_>) -> Result<AppOp, RpcError> {
+    let path = params.path()?;
+    let value = || Ok::<_, RpcError>(params.required("value")?.to_string().into_bytes().into());
+    Ok(match params.text("op")?.as_str() {
+        "put" => AppOp::Put { path, value: value()? },
+        "insert" => AppOp::Insert { path, value: value()? },
+        "delete" => AppOp::Delete { path },
+        "increment" => {
+            let by = params.optional("by").or_else(|| params.optional("value"));
+            let by = by.map_or(Some(1), Value::as_i64);
+            AppOp::Increment { path, by: by.ok_or_else(|| RpcError::params("by is a number"))? }
+        }
+        "splice_text" => AppOp::SpliceText {
+            path,
+            index: params.number("index")?.unwrap_or(0),
+            delete: params.number("delete")?.unwrap_or(0),
+            insert: match params.optional_text("insert")? {
+                Some(text) => text,
+                None => params.optional_text("value")?.unwrap_or_default(),
+            },
+        },
+        other => return Err(RpcError::params(format!("there is no op {other:?}"))),
+    })
+}
+
+fn sync(verb: &str, params: Params<'_>) -> Found {
+    Ok(Some(match verb {
+        "wait" => Command::Wait(match params.text("until")?.as_str() {
+            "stored" => Until::Stored,
+            "up_to_date" => Until::UpToDate,
+            _ => return Err(RpcError::params("until is stored or up_to_date")),
+        }),
+        "digest" => Command::Digest { space: params.space()? },
+        _ => return Ok(None),
+    }))
+}
+
+fn network(verb: &str) -> Option<Command> {
+    match verb {
+        "offline" => Some(Command::GoOffline),
+        "online" => Some(Command::GoOnline),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+    use sync_core::api::{Member, Space};
+    use sync_core::document::{OrderKey, Stamp, Step};
+    use sync_protocol::SpaceId;
+
+    fn command(method: &str, params: &Value) -> Command {
+        plan(method, params.as_object().unwrap()).unwrap().command
+    }
+
+    fn error(method: &str, params: &Value) -> Value {
+        plan(method, params.as_object().unwrap()).unwrap_err().to_json()
+    }
+
+    fn space() -> SpaceId {
+        SpaceId::from_bytes([7; 32])
+    }
+
+    fn key() -> OrderKey {
+        OrderKey { stamp: Stamp { ms: 5, counter: 1 }, tag: [9; 6] }
+    }
+
+    #[test]
+    fn every_method_of_the_contract_is_there() {
+        let params = json!({
+            "address": "ada", "name": "Ada", "title": "t", "members": ["bob"], "text": "hi",
+            "conversation": space().to_string(), "message": key().to_string(), "emoji": null,
+            "key": "k", "value": 1, "space": "account", "ops": [], "until": "stored",
+        });
+        let methods = "account.create account.status contact.lookup conversation.create \
+            conversation.list conversation.accept conversation.decline conversation.add \
+            conversation.remove conversation.leave conversation.read message.send message.edit \
+            message.delete message.react message.list settings.get settings.set settings.all \
+            document.get document.change document.export sync.wait sync.digest network.offline \
+            network.online";
+        for method in methods.split_whitespace() {
+            assert!(plan(method, params.as_object().unwrap()).is_ok(), "{method}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_says_so() {
+        for method in ["device.offer", "device.list", "account.recover", "message", "x.y", ""] {
+            let error = error(method, &json!({}));
+            assert_eq!((&error["code"], &error["data"]["kind"]), (&json!(-32601), &json!("unsupported")));
+        }
+    }
+
+    #[test]
+    fn ids_and_addresses_become_what_they_name() {
+        let params = json!({
+            "conversation": space().to_string(), "text": "hi", "reply_to": key().to_string(),
+        });
+        let expected = Command::SendMessage {
+            conversation: space(),
+            text: "hi".into(),
+            reply_to: Some(key()),
+        };
+        assert_eq!(command("message.send", &params), expected);
+        let params = json!({ "conversation": space().to_string(), "address": "+4915112345678" });
+        let member = Member::Address("+4915112345678".parse().unwrap());
+        let expected = Command::RemoveMember { conversation: space(), member };
+        assert_eq!(command("conversation.remove", &params), expected);
+    }
+
+    #[test]
+    fn bad_parameters_are_named() {
+        for (method, params, word) in [
+            ("account.create", json!({ "name": "x" }), "address"),
+            ("account.create", json!({ "address": "?" }), "address"),
+            ("message.send", json!({ "conversation": "x", "text": "t" }), "conversation"),
+            ("message.send", json!({ "conversation": space().to_string(), "text": 1 }), "text"),
+            ("message.react", json!({ "conversation": space().to_string() }), "emoji"),
+            ("sync.wait", json!({ "until": "dawn" }), "until"),
+            ("sync.wait", json!({ "until": "stored", "timeout_ms": -1 }), "timeout_ms"),
+            ("document.change", json!({ "space": "account", "name": "n", "ops": [1] }), "op"),
+            ("document.get", json!({ "space": "account", "name": "n", "path": [-1] }), "path"),
+            ("settings.set", json!({ "key": "k" }), "value"),
+        ] {
+            let error = error(method, &params);
+            assert_eq!(error["code"], -32602, "{method} {params}");
+            assert!(error["message"].as_str().unwrap().contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn operations_keep_their_paths_and_values() {
+        let params = json!({
+            "space": space().to_string(),
+            "name": "notes",
+            "ops": [
+                { "op": "put", "path": ["a", 0], "value": { "b": null } },
+                { "op": "increment", "path": ["n"], "value": -2 },
+                { "op": "splice_text", "path": ["t"], "index": 1, "delete": 2, "insert": "é" },
+                { "op": "delete", "path": ["a"] },
+            ],
+        });
+        let Command::ChangeDocument { space: of, ops, .. } = command("document.change", &params)
+        else {
+            panic!("another command")
+        };
+        assert_eq!(of, Space::Conversation(space()));
+        let a = Step::Key("a".into());
+        let put = AppOp::Put {
+            path: vec![a.clone(), Step::Index(0)],
+            value: br#"{"b":null}"#.to_vec().into(),
+        };
+        let splice = AppOp::SpliceText {
+            path: vec![Step::Key("t".into())],
+            index: 1,
+            delete: 2,
+            insert: "é".into(),
+        };
+        let increment = AppOp::Increment { path: vec![Step::Key("n".into())], by: -2 };
+        assert_eq!(ops, [put, increment, splice, AppOp::Delete { path: vec![a] }]);
+    }
+
+    #[test]
+    fn a_wait_has_an_end() {
+        let wait = |params: Value| plan("sync.wait", params.as_object().unwrap()).unwrap().shape;
+        let stated = wait(json!({ "until": "stored", "timeout_ms": 5 }));
+        assert_eq!(stated, Shape::Wait(Duration::from_millis(5)));
+        let usual = wait(json!({ "until": "up_to_date" }));
+        assert_eq!(usual, Shape::Wait(Duration::from_millis(PATIENCE_MS)));
+    }
+}

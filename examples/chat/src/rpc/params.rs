@@ -1,0 +1,127 @@
+//! Parameters by name, as the types they stand for.
+
+use std::str::FromStr;
+
+use data_encoding::BASE64;
+use serde_json::{Map, Value};
+use sync_core::api::{Member, Space};
+use sync_core::document::{OrderKey, Step};
+use sync_protocol::SpaceId;
+use sync_protocol::address::Address;
+
+use super::error::RpcError;
+
+/// The parameters of one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Params<'a>(pub(crate) &'a Map<String, Value>);
+
+impl<'a> Params<'a> {
+    /// The value, unless it is absent or null.
+    pub(crate) fn optional(self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The value, null included.
+    pub(crate) fn required(self, name: &str) -> Result<&'a Value, RpcError> {
+        self.0.get(name).ok_or_else(|| RpcError::params(format!("{name} is missing")))
+    }
+
+    /// A text.
+    pub(crate) fn text(self, name: &str) -> Result<String, RpcError> {
+        self.optional_text(name)?.ok_or_else(|| RpcError::params(format!("{name} is missing")))
+    }
+
+    /// A text, if it is there.
+    pub(crate) fn optional_text(self, name: &str) -> Result<Option<String>, RpcError> {
+        self.optional(name).map(|value| as_text(name, value).map(str::to_owned)).transpose()
+    }
+
+    /// A yes or no; no, if it is not there.
+    pub(crate) fn flag(self, name: &str) -> Result<bool, RpcError> {
+        let Some(value) = self.optional(name) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| RpcError::params(format!("{name} is true or false")))
+    }
+
+    /// A number that is not negative, if it is there.
+    pub(crate) fn number(self, name: &str) -> Result<Option<u64>, RpcError> {
+        let Some(value) = self.optional(name) else { return Ok(None) };
+        let number = value.as_u64();
+        number.map(Some).ok_or_else(|| RpcError::params(format!("{name} is a number from 0 up")))
+    }
+
+    /// A conversation's id.
+    pub(crate) fn conversation(self) -> Result<SpaceId, RpcError> {
+        parsed("conversation", &self.text("conversation")?)
+    }
+
+    /// The id of a conversation, if it is there.
+    pub(crate) fn optional_conversation(self) -> Result<Option<SpaceId>, RpcError> {
+        let text = self.optional_text("conversation")?;
+        text.map(|text| parsed("conversation", &text)).transpose()
+    }
+
+    /// A conversation's id, or `"account"`.
+    pub(crate) fn space(self) -> Result<Space, RpcError> {
+        match self.text("space")?.as_str() {
+            "account" => Ok(Space::Account),
+            id => parsed("space", id).map(Space::Conversation),
+        }
+    }
+
+    /// A message's id.
+    pub(crate) fn message(self, name: &str) -> Result<OrderKey, RpcError> {
+        parsed(name, &self.text(name)?)
+    }
+
+    /// A message's id, if it is there.
+    pub(crate) fn optional_message(self, name: &str) -> Result<Option<OrderKey>, RpcError> {
+        self.optional_text(name)?.map(|text| parsed(name, &text)).transpose()
+    }
+
+    /// An address.
+    pub(crate) fn address(self) -> Result<Address, RpcError> {
+        parsed("address", &self.text("address")?)
+    }
+
+    /// Addresses; none, if they are not there.
+    pub(crate) fn addresses(self, name: &str) -> Result<Vec<Address>, RpcError> {
+        let Some(value) = self.optional(name) else { return Ok(Vec::new()) };
+        let list = value.as_array().ok_or_else(|| RpcError::params(format!("{name} is a list")))?;
+        list.iter().map(|value| parsed(name, as_text(name, value)?)).collect()
+    }
+
+    /// A member, by `address` or by `account`.
+    pub(crate) fn member(self) -> Result<Member, RpcError> {
+        match self.optional_text("account")? {
+            Some(account) => parsed("account", &account).map(Member::Account),
+            None => self.address().map(Member::Address),
+        }
+    }
+
+    /// A path into a document; the whole of it, if it is not there.
+    pub(crate) fn path(self) -> Result<Vec<Step>, RpcError> {
+        let Some(value) = self.optional("path") else { return Ok(Vec::new()) };
+        let bad = || RpcError::params("path is a list of keys and indexes");
+        let list = value.as_array().ok_or_else(bad)?;
+        list.iter()
+            .map(|step| match step {
+                Value::String(key) => Ok(Step::Key(key.clone())),
+                step => step.as_u64().map(Step::Index).ok_or_else(bad),
+            })
+            .collect()
+    }
+
+    /// Bytes in base64.
+    pub(crate) fn bytes(self, name: &str) -> Result<Vec<u8>, RpcError> {
+        let bytes = BASE64.decode(self.text(name)?.as_bytes());
+        bytes.map_err(|error| RpcError::params(format!("{name} is not base64: {error}")))
+    }
+}
+
+fn as_text<'a>(name: &str, value: &'a Value) -> Result<&'a str, RpcError> {
+    value.as_str().ok_or_else(|| RpcError::params(format!("{name} is a text")))
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, RpcError> {
+    text.parse().map_err(|error| RpcError::params(format!("{name}: {error}")))
+}

@@ -1,0 +1,256 @@
+//! Answers and events as JSON.
+
+use std::collections::BTreeMap;
+
+use data_encoding::{BASE64, HEXLOWER};
+use serde_json::{Map, Value, json};
+use sync_core::Response;
+use sync_core::api::{
+    ConversationChange, ConversationView, Digest, MemberView, MessageView, Problem, Progress, Status,
+};
+use sync_core::document::OrderKey;
+use sync_protocol::AccountId;
+use sync_protocol::roster::Role;
+
+/// What is known of people: address and name.
+pub(crate) type Known = BTreeMap<AccountId, (Option<String>, String)>;
+
+/// Any answer but a page of messages, which needs to know people.
+pub(crate) fn response(response: Response) -> Value {
+    match response {
+        Response::Done => json!({}),
+        Response::Account(new) => json!({
+            "account": new.account.to_string(),
+            "device": new.device.to_string(),
+            "recovery_code": new.recovery_code,
+        }),
+        Response::Status(status) => self::status(&status),
+        Response::Contact(card) => json!({
+            "account": card.account.to_string(),
+            "address": card.address,
+            "name": card.name,
+            "safety_number": card.safety_number,
+        }),
+        Response::Conversation(id) => json!({ "conversation": id.to_string() }),
+        Response::Conversations(list) => list.iter().map(conversation).collect(),
+        Response::Message(key) => json!({ "message": key.to_string() }),
+        Response::Messages(list) => {
+            list.iter().map(|view| message(view, &Known::new())).collect()
+        }
+        Response::Value(value) => value,
+        Response::Settings(all) => all.into_iter().collect::<Map<_, _>>().into(),
+        Response::Heads(heads) => json!({ "heads": hashes(&heads) }),
+        Response::Bytes(bytes) => BASE64.encode(&bytes).into(),
+        Response::Digest(digest) => self::digest(&digest),
+    }
+}
+
+/// How things stand.
+pub(crate) fn status(status: &Status) -> Value {
+    json!({
+        "account": status.account.map(|id| id.to_string()),
+        "device": status.device.map(|id| id.to_string()),
+        "address": status.address,
+        "name": status.name,
+        "role": status.role,
+        "connected": status.connected,
+        "up_to_date": status.up_to_date,
+        "last_confirmed_ms": status.last_confirmed_ms,
+        "waiting": status.waiting,
+        "spaces": status.spaces,
+        "problem": status.problem.as_ref().map(problem),
+    })
+}
+
+fn problem(problem: &Problem) -> Value {
+    let (kind, message, space) = match problem {
+        Problem::Session(rejection) => (rejection.kind(), rejection.to_string(), None),
+        Problem::AddressTaken => {
+            ("address_taken", "the address belongs to another account".to_owned(), None)
+        }
+        Problem::NotARelay => {
+            ("not_a_relay", "what answers is not a relay this version understands".to_owned(), None)
+        }
+        Problem::Space(space, rejection) => {
+            (rejection.kind(), rejection.to_string(), Some(space.to_string()))
+        }
+    };
+    json!({ "kind": kind, "message": message, "space": space })
+}
+
+fn conversation(view: &ConversationView) -> Value {
+    let last = view.last.as_ref().map(|last| {
+        json!({
+            "message": last.message.to_string(),
+            "author": last.author.to_string(),
+            "text": last.text,
+            "at_ms": last.at_ms,
+        })
+    });
+    json!({
+        "conversation": view.conversation.to_string(),
+        "title": view.title,
+        "members": view.members.iter().map(member).collect::<Value>(),
+        "adding": view.adding,
+        "unread": view.unread,
+        "last": last,
+        "muted": view.muted,
+        "archived": view.archived,
+        "pinned": view.pinned,
+        "pending": view.pending,
+        "active": view.active,
+        "waiting": view.waiting,
+    })
+}
+
+fn member(view: &MemberView) -> Value {
+    json!({
+        "account": view.account.to_string(),
+        "address": view.address,
+        "name": view.name,
+        "role": match view.role {
+            Role::Admin => "admin",
+            Role::Member => "member",
+        },
+    })
+}
+
+/// One message.
+pub(crate) fn message(view: &MessageView, known: &Known) -> Value {
+    let accounts = |ids: &mut dyn Iterator<Item = &AccountId>| -> Value {
+        ids.map(ToString::to_string).collect()
+    };
+    let reactions = view.reactions.iter();
+    let reactions: Map<_, _> =
+        reactions.map(|(account, emoji)| (account.to_string(), emoji.clone().into())).collect();
+    let author = known.get(&view.author);
+    json!({
+        "message": view.message.to_string(),
+        "author": view.author.to_string(),
+        "author_address": author.and_then(|(address, _)| address.clone()),
+        "author_name": author.map(|(_, name)| name),
+        "device": view.device.to_string(),
+        "text": view.text,
+        "at_ms": view.at_ms,
+        "reply_to": view.reply_to.map(|key| key.to_string()),
+        "edited": view.edited,
+        "deleted": view.deleted,
+        "reactions": reactions,
+        "status": progress(view.status),
+        "delivered": accounts(&mut view.delivered.iter()),
+        "read": accounts(&mut view.read.iter()),
+        "needs_update": view.needs_update,
+    })
+}
+
+fn progress(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Local => "local",
+        Progress::Stored => "stored",
+        Progress::Delivered => "delivered",
+        Progress::Read => "read",
+    }
+}
+
+fn digest(digest: &Digest) -> Value {
+    let frontier = digest.frontier.iter().map(|(writer, (seq, link))| {
+        let writer = format!("{}/{:016x}", writer.device, writer.incarnation);
+        (writer, json!({ "seq": seq, "link": HEXLOWER.encode(link) }))
+    });
+    let documents = digest.documents.iter().map(|(name, document)| {
+        let content = HEXLOWER.encode(&document.content);
+        (name.clone(), json!({ "heads": hashes(&document.heads), "content": content }))
+    });
+    json!({
+        "frontier": frontier.collect::<Map<_, _>>(),
+        "documents": documents.collect::<Map<_, _>>(),
+        "view": HEXLOWER.encode(&digest.view),
+    })
+}
+
+fn hashes(hashes: &[[u8; 32]]) -> Value {
+    hashes.iter().map(|hash| HEXLOWER.encode(hash)).collect()
+}
+
+/// Ids of messages.
+pub(crate) fn keys(keys: &[OrderKey]) -> Value {
+    keys.iter().map(ToString::to_string).collect()
+}
+
+/// What happened to a conversation: `change`, and who and why, where somebody could not be added.
+pub(crate) fn change(change: &ConversationChange) -> Value {
+    match change {
+        ConversationChange::Founded => json!({ "change": "founded" }),
+        ConversationChange::Joined => json!({ "change": "joined" }),
+        ConversationChange::Changed => json!({ "change": "changed" }),
+        ConversationChange::Left => json!({ "change": "left" }),
+        ConversationChange::NotAdded { address, reason } => {
+            json!({ "change": "not_added", "address": address, "kind": reason.kind() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use sync_core::document::Stamp;
+    use sync_protocol::DeviceId;
+
+    fn account(n: u8) -> AccountId {
+        AccountId::of_root_key(&[n; 32])
+    }
+
+    fn view() -> MessageView {
+        MessageView {
+            message: OrderKey { stamp: Stamp { ms: 1, counter: 0 }, tag: [1; 6] },
+            author: account(1),
+            device: DeviceId::of_signing_key(&[1; 32]),
+            text: "hi".into(),
+            at_ms: 1,
+            reply_to: None,
+            edited: false,
+            deleted: false,
+            reactions: [(account(2), "👍".to_owned())].into(),
+            status: Progress::Delivered,
+            delivered: BTreeSet::from([account(2)]),
+            read: BTreeSet::new(),
+            needs_update: false,
+        }
+    }
+
+    #[test]
+    fn a_message_has_every_field_of_the_contract() {
+        let known = Known::from([(account(1), (Some("ada".to_owned()), "Ada".to_owned()))]);
+        let json = message(&view(), &known);
+        for field in "message author device text at_ms reply_to edited deleted reactions status \
+            delivered read"
+            .split_whitespace()
+        {
+            assert!(json.get(field).is_some(), "{field}");
+        }
+        assert_eq!(json["reactions"], json!({ account(2).to_string(): "👍" }));
+        assert_eq!(json["delivered"], json!([account(2).to_string()]));
+        assert_eq!(json["status"], "delivered");
+        assert_eq!((&json["author_name"], &json["author_address"]), (&json!("Ada"), &json!("ada")));
+    }
+
+    #[test]
+    fn a_device_without_an_account_has_a_status() {
+        let json = status(&Status::default());
+        for field in "account device role connected up_to_date last_confirmed_ms waiting spaces"
+            .split_whitespace()
+        {
+            assert!(json.get(field).is_some(), "{field}");
+        }
+        assert_eq!(json["account"], Value::Null);
+    }
+
+    #[test]
+    fn settings_and_values_are_themselves() {
+        let all = BTreeMap::from([("k".to_owned(), json!([1]))]);
+        assert_eq!(response(Response::Settings(all)), json!({ "k": [1] }));
+        assert_eq!(response(Response::Value(json!({ "a": 1 }))), json!({ "a": 1 }));
+        assert_eq!(response(Response::Bytes(vec![1, 2])), json!("AQI="));
+    }
+}

@@ -1,0 +1,39 @@
+//! Two thousand worlds: random people on real engines and a real relay, while networks, disks and
+//! clocks fail. `docs/protocol.md` says what must hold; `property_tests::Invariant` names it.
+
+use property_tests::suite;
+
+/// Seeds a test runs.
+const SEEDS: u64 = 63;
+/// Steps that an average world takes at least: half a thousand.
+const STEPS: u64 = 500;
+
+fn share(number: u64) {
+    let steps = suite::hold(number * SEEDS..(number + 1) * SEEDS);
+    assert!(steps >= SEEDS * STEPS, "only {steps} steps in {SEEDS} worlds");
+}
+
+macro_rules! shares {
+    ($($name:ident: $number:literal),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            share($number);
+        })*
+    };
+}
+
+shares! {
+    worlds_00_hold: 0, worlds_01_hold: 1, worlds_02_hold: 2, worlds_03_hold: 3,
+    worlds_04_hold: 4, worlds_05_hold: 5, worlds_06_hold: 6, worlds_07_hold: 7,
+    worlds_08_hold: 8, worlds_09_hold: 9, worlds_10_hold: 10, worlds_11_hold: 11,
+    worlds_12_hold: 12, worlds_13_hold: 13, worlds_14_hold: 14, worlds_15_hold: 15,
+    worlds_16_hold: 16, worlds_17_hold: 17, worlds_18_hold: 18, worlds_19_hold: 19,
+    worlds_20_hold: 20, worlds_21_hold: 21, worlds_22_hold: 22, worlds_23_hold: 23,
+    worlds_24_hold: 24, worlds_25_hold: 25, worlds_26_hold: 26, worlds_27_hold: 27,
+    worlds_28_hold: 28, worlds_29_hold: 29, worlds_30_hold: 30, worlds_31_hold: 31,
+}
+
+#[test]
+fn worlds_that_showed_a_bug_once_hold() {
+    suite::hold(suite::former_bugs());
+}

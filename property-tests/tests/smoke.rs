@@ -1,0 +1,321 @@
+//! The shortest way from a tap on one device to the screen of another: real engines and the real
+//! relay rules, nothing delayed, nothing lost.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use sync_core::api::{Command, Event, Input, Member, Output, Response, Space, Until};
+use sync_core::records::{Batch, Records, index_prefixes};
+use sync_core::{Engine, Failure};
+use sync_protocol::SpaceId;
+use sync_protocol::frames::ClientFrame;
+use sync_protocol::ids::RelayId;
+use sync_server::relay::{Identity, Output as RelayOutput, Relay, SessionId, Settings};
+use sync_server::store::MemoryStore;
+
+struct Device {
+    engine: Engine,
+    disk: Records,
+    session: Option<SessionId>,
+    answers: BTreeMap<u64, Result<Response, Failure>>,
+    events: Vec<Event>,
+    wake: Option<u64>,
+    frames_in: usize,
+    frames_out: usize,
+    bytes: usize,
+}
+
+struct Town {
+    now: u64,
+    relay: Relay<MemoryStore>,
+    devices: Vec<Device>,
+    sessions: u64,
+    commands: u64,
+}
+
+fn write(disk: &mut Records, batch: &Batch) {
+    for prefix in &batch.clears {
+        disk.retain(|key, _| !key.starts_with(prefix));
+    }
+    for (key, value) in &batch.writes {
+        match value {
+            Some(value) => disk.insert(key.clone(), value.clone()),
+            None => disk.remove(key),
+        };
+    }
+}
+
+fn read(disk: &Records, prefix: &[u8]) -> Records {
+    disk.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn index(disk: &Records) -> Records {
+    index_prefixes().iter().flat_map(|prefix| read(disk, prefix)).collect()
+}
+
+impl Town {
+    fn new(people: usize) -> Self {
+        let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
+        let relay = Relay::open(MemoryStore::new(), identity, Settings::default()).unwrap();
+        let mut town = Self { now: 1_700_000_000_000, relay, devices: Vec::new(), sessions: 0, commands: 0 };
+        for n in 0..people {
+            let engine = Engine::open([n as u8 + 1; 32], town.now, Records::new()).unwrap();
+            town.devices.push(Device {
+                engine,
+                disk: Records::new(),
+                session: None,
+                answers: BTreeMap::new(),
+                events: Vec::new(),
+                wake: None,
+                frames_in: 0,
+                frames_out: 0,
+                bytes: 0,
+            });
+        }
+        town
+    }
+
+    fn feed(&mut self, n: usize, input: Input) {
+        let now = self.now;
+        self.devices[n].engine.handle(now, input);
+        while let Some(output) = self.devices[n].engine.poll_output() {
+            let device = &mut self.devices[n];
+            match output {
+                Output::Persist(batch) => {
+                    write(&mut device.disk, &batch);
+                    device.engine.handle(now, Input::Persisted(batch.number));
+                }
+                Output::Load(load) => {
+                    let records = read(&device.disk, &load.prefix());
+                    device.engine.handle(now, Input::Loaded(load, records));
+                }
+                Output::Connect => {
+                    self.sessions += 1;
+                    let session = SessionId(self.sessions);
+                    device.session = Some(session);
+                    self.relay.connect(session, [self.sessions as u8; 32], now);
+                    device.engine.handle(now, Input::Connected);
+                }
+                Output::Disconnect => {
+                    if let Some(session) = device.session.take() {
+                        self.relay.disconnect(session, now);
+                    }
+                }
+                Output::Send(bytes) => {
+                    device.frames_out += 1;
+                    device.bytes += bytes.len();
+                    if let Some(session) = device.session {
+                        self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), now);
+                    }
+                }
+                Output::Wake(at) => device.wake = Some(at),
+                Output::Respond(id, result) => {
+                    assert!(device.answers.insert(id, result).is_none(), "answered twice");
+                }
+                Output::Notify(event) => {
+                    if let Event::Evidence { what, .. } = &event {
+                        eprintln!("device {n}: EVIDENCE {what}");
+                    }
+                    device.events.push(event);
+                }
+            }
+        }
+    }
+
+    /// Runs until nothing moves any more, then lets time pass until nobody waits for it.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            let outputs = self.relay.commit(self.now);
+            let quiet = outputs.is_empty();
+            for output in outputs {
+                match output {
+                    RelayOutput::Send { session, frame } => {
+                        let n = self.devices.iter().position(|d| d.session == Some(session));
+                        if let Some(n) = n {
+                            self.devices[n].frames_in += 1;
+                            self.devices[n].bytes += frame.len();
+                            self.feed(n, Input::Received(frame.to_vec()));
+                        }
+                    }
+                    RelayOutput::Close { session, reason } => {
+                        eprintln!("closed {session:?}: {reason}");
+                        if let Some(n) = self.devices.iter().position(|d| d.session == Some(session)) {
+                            self.devices[n].session = None;
+                            self.feed(n, Input::Disconnected);
+                        }
+                    }
+                }
+            }
+            if quiet {
+                let due = self.devices.iter().filter_map(|device| device.wake).min();
+                let Some(due) = due else { return };
+                self.now = self.now.max(due);
+                self.relay.tick(self.now);
+                for n in 0..self.devices.len() {
+                    if self.devices[n].wake.is_some_and(|at| at <= self.now) {
+                        self.devices[n].wake = None;
+                        self.feed(n, Input::Woken);
+                    }
+                }
+            }
+        }
+        panic!("the town does not come to rest");
+    }
+
+    fn tell(&mut self, n: usize, command: Command) -> u64 {
+        self.commands += 1;
+        let id = self.commands;
+        self.feed(n, Input::Command(id, command));
+        id
+    }
+
+    fn run(&mut self, n: usize, command: Command) -> Response {
+        self.try_run(n, command).unwrap()
+    }
+
+    fn try_run(&mut self, n: usize, command: Command) -> Result<Response, Failure> {
+        let text = format!("{command:?}");
+        let id = self.tell(n, command);
+        if !self.devices[n].answers.contains_key(&id) {
+            self.settle();
+        }
+        self.devices[n].answers.remove(&id).unwrap_or_else(|| panic!("no answer to {text}"))
+    }
+
+    fn sign_up(&mut self, n: usize, address: &str) {
+        let create = Command::CreateAccount { address: address.parse().unwrap(), name: address.to_uppercase() };
+        assert!(matches!(self.run(n, create), Response::Account(_)));
+        self.settle();
+    }
+
+    fn say(&mut self, n: usize, conversation: SpaceId, text: &str) -> sync_core::document::OrderKey {
+        let send = Command::SendMessage { conversation, text: text.to_owned(), reply_to: None };
+        match self.run(n, send) {
+            Response::Message(key) => key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn texts(&mut self, n: usize, conversation: SpaceId) -> Vec<String> {
+        match self.run(n, Command::ListMessages { conversation, before: None, limit: 1000 }) {
+            Response::Messages(messages) => messages.into_iter().map(|message| message.text).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn found(&mut self, n: usize, title: &str, members: &[&str]) -> SpaceId {
+        let members = members.iter().map(|address| address.parse().unwrap()).collect();
+        match self.run(n, Command::CreateConversation { title: title.to_owned(), members }) {
+            Response::Conversation(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn digest(&mut self, n: usize, space: SpaceId) -> sync_core::api::Digest {
+        match self.run(n, Command::Digest { space: Space::Conversation(space) }) {
+            Response::Digest(digest) => digest,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn restart(&mut self, n: usize) {
+        if let Some(session) = self.devices[n].session.take() {
+            self.relay.disconnect(session, self.now);
+        }
+        let index = index(&self.devices[n].disk);
+        self.devices[n].engine = Engine::open([self.commands as u8 ^ 0x80; 32], self.now, index).unwrap();
+        self.devices[n].wake = None;
+        self.feed(n, Input::Cancel(0));
+    }
+}
+
+#[test]
+fn two_people_talk() {
+    let mut town = Town::new(2);
+    town.sign_up(0, "ada");
+    town.sign_up(1, "bob");
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.say(0, id, "hello bob");
+    town.settle();
+    assert_eq!(town.texts(1, id), ["hello bob"]);
+    town.say(1, id, "hello ada");
+    town.settle();
+    assert_eq!(town.texts(0, id), ["hello bob", "hello ada"]);
+    assert_eq!(town.digest(0, id), town.digest(1, id));
+    assert!(matches!(town.run(0, Command::Wait(Until::Stored)), Response::Done));
+    assert!(matches!(town.run(1, Command::Wait(Until::UpToDate)), Response::Done));
+}
+
+#[test]
+fn offline_edits_arrive_and_both_are_equal_after_restarts() {
+    let mut town = Town::new(2);
+    town.sign_up(0, "ada");
+    town.sign_up(1, "bob");
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.run(0, Command::GoOffline);
+    town.run(1, Command::GoOffline);
+    for n in 0..300 {
+        town.say(0, id, &format!("a{n}"));
+        town.say(1, id, &format!("b{n}"));
+    }
+    town.restart(0);
+    town.settle();
+    town.run(1, Command::GoOnline);
+    town.settle();
+    let (a, b) = (town.digest(0, id), town.digest(1, id));
+    assert_eq!(a, b);
+    assert_eq!(town.texts(0, id).len(), 600);
+    town.restart(1);
+    town.settle();
+    assert_eq!(town.digest(1, id), a);
+}
+
+#[test]
+fn members_come_with_and_without_history_and_go() {
+    let mut town = Town::new(4);
+    for (n, name) in ["ada", "bob", "cyd", "dan"].iter().enumerate() {
+        town.sign_up(n, name);
+    }
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.say(0, id, "before");
+    town.settle();
+    let add = |address: &str, share_history| Command::AddMember {
+        conversation: id,
+        address: address.parse().unwrap(),
+        share_history,
+    };
+    town.run(0, add("cyd", true));
+    town.settle();
+    assert_eq!(town.texts(2, id), ["before"]);
+    assert_eq!(town.digest(0, id), town.digest(2, id));
+    town.run(0, add("dan", false));
+    town.settle();
+    assert_eq!(town.texts(3, id), Vec::<String>::new());
+    let answer = town.say(3, id, "hello all");
+    town.settle();
+    for n in 0..3 {
+        assert_eq!(town.texts(n, id), ["before", "hello all"], "device {n}");
+    }
+    town.run(1, Command::React { conversation: id, message: answer, emoji: Some("👍".to_owned()) });
+    town.settle();
+    let remove = Command::RemoveMember { conversation: id, member: Member::Address("bob".parse().unwrap()) };
+    town.run(0, remove);
+    town.settle();
+    town.say(2, id, "after bob");
+    town.settle();
+    assert_eq!(town.texts(1, id), ["before", "hello all"]);
+    assert!(matches!(
+        town.try_run(1, Command::SendMessage { conversation: id, text: "x".into(), reply_to: None }),
+        Err(Failure::Denied(_))
+    ));
+    assert_eq!(town.digest(0, id), town.digest(2, id));
+    town.run(2, Command::Leave { conversation: id });
+    town.settle();
+    town.say(0, id, "after cyd");
+    town.settle();
+    assert_eq!(town.texts(3, id), ["hello all", "after bob", "after cyd"]);
+}

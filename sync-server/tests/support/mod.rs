@@ -1,0 +1,251 @@
+//! A device as far as a relay can tell: it signs what has to be signed, and fills the rest with
+//! noise.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+use std::collections::BTreeMap;
+
+use ed25519_dalek::SigningKey;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::device_log::{
+    Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, countersign, sign_entry,
+};
+use sync_protocol::envelope::{
+    Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE,
+};
+use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
+use sync_protocol::ids::{
+    AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId,
+};
+use sync_protocol::limits;
+use sync_protocol::roster::{Role, RosterChange};
+
+pub struct Device {
+    pub account: AccountId,
+    pub id: DeviceId,
+    pub incarnation: u64,
+    pub fence: u64,
+    pub next_fence: u64,
+    pub cursor: Option<Blob>,
+    pub log: Vec<Blob>,
+    pub key: SigningKey,
+    chains: BTreeMap<SpaceId, (u64, Link)>,
+    noise: u64,
+    pub payload: usize,
+}
+
+fn key(seed: u64, what: u8) -> SigningKey {
+    let mut bytes = [what; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    SigningKey::from_bytes(&bytes)
+}
+
+fn keys(signing: &SigningKey) -> DeviceKeys {
+    DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: [9; 32] }
+}
+
+fn recovery(seed: u64) -> RecoveryKeys {
+    RecoveryKeys { signing: key(seed, 3).verifying_key().to_bytes(), hpke: [8; 32] }
+}
+
+impl Device {
+    /// The first device of a new account.
+    pub fn new(seed: u64) -> Self {
+        let root = key(seed, 1);
+        let signing = key(seed, 2);
+        let account = AccountId::of_root_key(&root.verifying_key().to_bytes());
+        let entry = LogEntry {
+            version: 1,
+            index: 0,
+            previous: LogHead::from_bytes([0; 32]),
+            action: Action::Genesis {
+                root: root.verifying_key().to_bytes(),
+                device: keys(&signing),
+                join: [7; 32],
+                recovery: recovery(seed),
+            },
+        };
+        let log = vec![Blob(sign_entry(&account, &entry, &root))];
+        Self::with(account, signing, log, seed)
+    }
+
+    fn with(account: AccountId, key: SigningKey, log: Vec<Blob>, seed: u64) -> Self {
+        Self {
+            account,
+            id: keys(&key).id(),
+            incarnation: seed + 1,
+            fence: 0,
+            next_fence: seed + 100,
+            cursor: None,
+            log,
+            key,
+            chains: BTreeMap::new(),
+            noise: seed,
+            payload: 60,
+        }
+    }
+
+    /// Another device of the same account, and the log entry that adds it.
+    pub fn link(&self, seed: u64) -> (Self, Blob) {
+        let signing = key(seed, 4);
+        let (index, previous) = self.head();
+        let device = keys(&signing);
+        let countersignature =
+            countersign(&self.account, index, &previous, &device, &signing).to_vec();
+        let action = Action::AddDevice { device, countersignature };
+        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = Blob(sign_entry(&self.account, &entry, &self.key));
+        let log = self.log.iter().cloned().chain([entry.clone()]).collect();
+        (Self::with(self.account, signing, log, seed), entry)
+    }
+
+    /// The log entry that ends another device.
+    pub fn revoke(&self, device: DeviceId) -> Blob {
+        let (index, previous) = self.head();
+        let action = Action::Revoke { device, join: [6; 32], cuts: Vec::new() };
+        let entry = LogEntry { version: 1, index, previous, action };
+        Blob(sign_entry(&self.account, &entry, &self.key))
+    }
+
+    fn head(&self) -> (u64, LogHead) {
+        let entries: Vec<_> = self.log.iter().map(Blob::as_slice).collect();
+        let log = DeviceLog::verify(&self.account, &entries).unwrap();
+        (log.len(), log.head())
+    }
+
+    pub fn writer(&self) -> WriterId {
+        WriterId { device: self.id, incarnation: self.incarnation }
+    }
+
+    pub fn hello(&self, challenge: &Challenge) -> Hello {
+        let mut hello = Hello {
+            version: limits::VERSION,
+            account: self.account,
+            device: self.id,
+            incarnation: self.incarnation,
+            fence: self.fence,
+            next_fence: self.next_fence,
+            cursor: self.cursor.clone(),
+            lagging: Vec::new(),
+            digest: Blob::default(),
+            log: self.log.clone(),
+            foreground: None,
+            signature: Blob::default(),
+        };
+        self.sign(challenge, &mut hello);
+        hello
+    }
+
+    pub fn sign(&self, challenge: &Challenge, hello: &mut Hello) {
+        hello.signature = sign_session(&Session { challenge, hello }, &self.key);
+    }
+
+    fn header(kind: Kind, cursor: u64) -> Header {
+        Header {
+            version: HEADER_VERSION,
+            suite: SUITE,
+            kind,
+            epoch: EpochId::from_bytes([5; 32]),
+            cursor,
+            chain: None,
+            commit: None,
+            child: None,
+            intent: None,
+            register: None,
+        }
+    }
+
+    fn seal(&mut self, space: SpaceId, header: Header) -> Blob {
+        self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let mut payload = vec![0; self.payload];
+        for (n, byte) in payload.iter_mut().enumerate() {
+            *byte = (self.noise >> (n % 8 * 8)) as u8 ^ n as u8;
+        }
+        Blob(Envelope::sign(&space, &self.writer(), header, payload, &self.key).to_bytes())
+    }
+
+    /// The next change set of this device in a space.
+    pub fn content(&mut self, space: SpaceId, cursor: u64) -> Blob {
+        let (seq, link) = self.chains.get(&space).copied().unwrap_or((0, Link::START));
+        let (seq, writer) = (seq + 1, self.writer());
+        let commitment = Commitment::from_bytes([seq as u8; 32]);
+        let link = link.next(&writer, seq, &commitment);
+        self.chains.insert(space, (seq, link));
+        let chain = Some(Chain { seq, commitment, link });
+        self.seal(space, Header { chain, ..Self::header(Kind::Content, cursor) })
+    }
+
+    /// Forgets its chain in a space, as a copied store would.
+    pub fn rewind(&mut self, space: SpaceId) {
+        self.chains.remove(&space);
+    }
+
+    pub fn seq(&self, space: SpaceId) -> u64 {
+        self.chains.get(&space).map_or(0, |(seq, _)| *seq)
+    }
+
+    fn commit(
+        &mut self,
+        space: SpaceId,
+        parent: EpochId,
+        number: u64,
+        cursor: u64,
+        roster: Vec<RosterChange>,
+    ) -> Blob {
+        let commit = CommitHeader {
+            parent,
+            number,
+            min_version: 1,
+            roster,
+            logs: Vec::new(),
+            cuts: Vec::new(),
+            intents: Vec::new(),
+            ticket: None,
+        };
+        let header = Header {
+            commit: Some(Blob(codec::encode(&commit))),
+            child: Some(EpochId::from_bytes([6; 32])),
+            ..Self::header(Kind::Handshake, cursor)
+        };
+        self.seal(space, header)
+    }
+
+    pub fn found(&mut self, space: SpaceId) -> Blob {
+        let own =
+            RosterChange::Add { account: self.account, role: Role::Admin, devices: vec![self.id] };
+        self.commit(space, EpochId::NONE, 0, 0, vec![own])
+    }
+
+    pub fn handshake(&mut self, space: SpaceId, cursor: u64, roster: Vec<RosterChange>) -> Blob {
+        self.commit(space, EpochId::from_bytes([5; 32]), 1, cursor, roster)
+    }
+
+    pub fn leave(&mut self, space: SpaceId, cursor: u64) -> Blob {
+        let intent = Some(Intent::Leave);
+        self.seal(space, Header { intent, ..Self::header(Kind::Intent, cursor) })
+    }
+
+    pub fn register(&mut self, space: SpaceId, cursor: u64, key: u32) -> Blob {
+        let register = Some(key);
+        self.seal(space, Header { register, ..Self::header(Kind::Register, cursor) })
+    }
+
+    pub fn signal(&mut self, space: SpaceId) -> Blob {
+        self.seal(space, Self::header(Kind::Signal, 0))
+    }
+}
+
+pub fn add(device: &Device) -> RosterChange {
+    RosterChange::Add { account: device.account, role: Role::Member, devices: vec![device.id] }
+}
+
+pub fn remove(device: &Device) -> RosterChange {
+    RosterChange::Remove { account: device.account }
+}
+
+pub fn space(n: u8) -> SpaceId {
+    SpaceId::from_bytes([n; 32])
+}
+
+pub fn push(space: SpaceId, envelopes: Vec<Blob>) -> ClientFrame {
+    ClientFrame::Push(Push { space, envelopes, welcomes: Vec::new(), ticket: None })
+}
