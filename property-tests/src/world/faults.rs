@@ -27,6 +27,9 @@ const LIVE: u64 = 60;
 impl World {
     /// Decides what happens next, and when the decision after it is due.
     pub(super) fn decide(&mut self) -> Result<(), Violation> {
+        if !self.chaos {
+            return Ok(());
+        }
         self.decisions += 1;
         let pace_ms = if self.chance.one_in(15) {
             self.plan.pace_ms * 20

@@ -218,6 +218,13 @@ impl MessageView {
         Some(message)
     }
 
+    /// Whether a message was deleted for everyone.
+    #[must_use]
+    pub fn is_deleted(&self, key: &OrderKey, same_account: SameAccount<'_>) -> bool {
+        let untouched = self.parts.get(key).is_none_or(|parts| parts.amendments.is_empty());
+        !untouched && self.message(key, same_account).is_some_and(|message| message.deleted)
+    }
+
     /// The last `limit` messages before `before` (of all, without), in display order.
     #[must_use]
     pub fn page(

@@ -130,15 +130,12 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.row.next = index + 1;
         space.row.activity_ms = space.row.activity_ms.max(time_ms);
-        if let Some(core) = &mut space.core {
-            core.state.log_hash = hash::hash(LOG, &[&core.state.log_hash, item]);
-            space.recent.insert(index + 1, core.state.log_hash);
-            if space.recent.len() > RECENT {
-                space.recent.pop_first();
-            }
+        space.row.log_hash = hash::hash(LOG, &[&space.row.log_hash, item]);
+        space.recent.insert(index + 1, space.row.log_hash);
+        if space.recent.len() > RECENT {
+            space.recent.pop_first();
         }
         self.save_space(id);
-        self.save_state(id);
     }
 
     fn take_content(
@@ -324,16 +321,13 @@ impl Engine {
             space.row.generation = space.deliveries.front().map(|front| front.entries.generation);
             space.row.next = 0;
             space.recent.clear();
-            if let Some(core) = &mut space.core {
-                core.state.log_hash = [0; 32];
-            }
+            space.row.log_hash = [0; 32];
             if !from_start {
                 space.deliveries.pop_front();
                 self.mark_lagging(id);
             }
         }
         self.save_space(id);
-        self.save_state(id);
         self.evidence(id, "the relay's log began anew");
     }
 

@@ -251,7 +251,9 @@ impl Engine {
         match name {
             Name::Messages(_) => {
                 let changed = space.view.update(document, touched);
+                space.rescan |= opening;
                 if !opening && !changed.is_empty() && !space.row.own {
+                    space.changed.extend(&changed);
                     let messages = changed.into_iter().collect();
                     self.notify(Event::Messages { conversation: *id, messages });
                 }

@@ -86,7 +86,7 @@ impl Engine {
         Ok(Grant {
             from: space.row.next,
             frontier: tips.map(|(writer, tip)| (*writer, tip.seq, tip.link)).collect(),
-            log_hash: core.state.log_hash,
+            log_hash: space.row.log_hash,
             epochs: Vec::new(),
             writers: Vec::new(),
             people,
@@ -251,7 +251,6 @@ impl Engine {
             leavers: Vec::new(),
             joining: Some(invitation.epoch),
             history,
-            log_hash: grant.log_hash,
         };
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });
@@ -264,6 +263,7 @@ impl Engine {
         space.row.number = number;
         space.row.active = true;
         space.row.next = grant.from;
+        space.row.log_hash = grant.log_hash;
         space.row.epoch = EpochId::NONE;
         space.row.segment = space.row.segment.max(era);
         space.row.stale = true;

@@ -137,7 +137,13 @@ impl Engine {
             }
             return Ok(());
         }
-        if space.behind.is_some() || !space.deliveries.is_empty() {
+        if space.behind.is_some() && space.retry_at.is_none() {
+            // What the relay says was missed did not come by itself.
+            space.behind = None;
+            self.mark_lagging(id);
+            return Ok(());
+        }
+        if space.behind.is_some() || !space.deliveries.is_empty() || space.hold_until > now {
             return Ok(());
         }
         if space.row.deciding {
@@ -595,5 +601,6 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         read: None,
         receipts_due: false,
         activity_ms: 0,
+        log_hash: [0; 32],
     }
 }

@@ -152,7 +152,7 @@ impl Engine {
         let Some(core) = &mut space.core else { return };
         let Some(secret) = core.content_key(&epoch, &writer) else { return };
         let mut seen = [0; 8];
-        seen.copy_from_slice(&core.state.log_hash[..8]);
+        seen.copy_from_slice(&space.row.log_hash[..8]);
         let under_way: usize = core.outbox.range(..from).map(|(_, cut)| cut.set.0.len()).sum();
         let mut room = PUSHED_BYTES.saturating_sub(under_way);
         let count = PUSHED.saturating_sub(core.outbox.range(..from).count());
@@ -315,7 +315,8 @@ impl Engine {
             }
             Rejection::Taken => self.mark_lagging(id),
             Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms } => {
-                space.retry_at = Some(now + retry_ms.max(100));
+                space.hold_until = now + retry_ms.max(100);
+                space.retry_at = Some(space.hold_until);
             }
             other => {
                 space.problem = Some(other.clone());

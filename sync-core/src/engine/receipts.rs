@@ -88,6 +88,7 @@ impl Engine {
             space.row.read = mark;
             space.row.delivered = space.row.delivered.max(mark);
             space.row.stale = true;
+            space.rescan = true;
             self.save_space(id);
             self.owe_receipts(id);
             self.tasks.push_back(super::Task::Summarise(*id));

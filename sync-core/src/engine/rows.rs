@@ -132,6 +132,9 @@ pub(super) struct SpaceRow {
     /// The newest entry's relay time.
     #[n(22)]
     pub(super) activity_ms: u64,
+    /// Running hash of the log up to `next`.
+    #[cbor(n(23), with = "minicbor::bytes")]
+    pub(super) log_hash: [u8; 32],
 }
 
 /// The newest message, for the list.
@@ -218,9 +221,6 @@ pub(super) struct StateRow {
     /// Epochs before the joining, by index, as whoever let us in had them.
     #[n(3)]
     pub(super) history: Vec<(u64, EpochId)>,
-    /// Running hash of the log up to `next`.
-    #[cbor(n(4), with = "minicbor::bytes")]
-    pub(super) log_hash: [u8; 32],
 }
 
 /// A numbered change set, until the relay confirms it.

@@ -6,6 +6,7 @@ use sync_protocol::frames::{Run, Taken};
 use sync_protocol::frontier::{Frontier, Tip};
 use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, WriterId, codec};
 
+use crate::document::OrderKey;
 use crate::document::messages::MessageView;
 use crate::document::receipts::ReceiptsView;
 use crate::engine::deliveries::Delivered;
@@ -19,6 +20,8 @@ use crate::records::{Load, Records, key};
 
 /// Spaces whose inner state may stay in memory while idle.
 const RESIDENT: usize = 64;
+/// Looking for idle spaces costs with their number: once in so many batches.
+const EVICT_EVERY: u64 = 32;
 
 /// One space.
 pub(super) struct SpaceState {
@@ -51,6 +54,12 @@ pub(super) struct SpaceState {
     pub(super) receipts_at: Option<u64>,
     pub(super) receipts_written_ms: u64,
     pub(super) retry_at: Option<u64>,
+    /// The relay asked for a pause until then.
+    pub(super) hold_until: u64,
+    /// Messages that changed since the list's row was written.
+    pub(super) changed: std::collections::BTreeSet<OrderKey>,
+    /// A segment was opened that may hold more than `changed` says.
+    pub(super) rescan: bool,
     /// Edits applied since the last cut, in bytes.
     pub(super) uncut_bytes: usize,
     used: u64,
@@ -91,6 +100,9 @@ impl SpaceState {
             receipts_at: None,
             receipts_written_ms: 0,
             retry_at: None,
+            hold_until: 0,
+            changed: std::collections::BTreeSet::new(),
+            rescan: false,
             uncut_bytes: 0,
             used: 0,
         }
@@ -121,6 +133,7 @@ impl SpaceState {
         self.packages_asked.clear();
         self.fetching = false;
         self.fetched = false;
+        self.hold_until = 0;
     }
 
     pub(super) fn read_core(&mut self, records: Records) {
@@ -244,6 +257,9 @@ impl Engine {
 
     /// Lets go of the longest unused spaces that have nothing under way.
     pub(super) fn evict_spaces(&mut self) {
+        if self.spaces.len() <= RESIDENT || !self.next_batch.is_multiple_of(EVICT_EVERY) {
+            return;
+        }
         let mut idle: Vec<_> = self
             .spaces
             .iter()

@@ -17,6 +17,8 @@ use crate::engine::{Engine, Step};
 const PAGE: usize = 1_000;
 /// Messages named in one notification.
 const ANNOUNCED: usize = 256;
+/// Unread messages counted at the most, roughly: beyond, a list says "many".
+const UNREAD: usize = 2_000;
 /// Text kept for the list.
 const PREVIEW_CHARS: usize = 120;
 
@@ -181,43 +183,55 @@ impl Engine {
             return self.settle_own(id);
         }
         let me = self.me()?.account();
-        let seen = space.row.delivered;
-        let read = space.row.read;
-        for segment in self.segments(id) {
-            self.document(id, &Name::Messages(segment))?;
-            let oldest = self.page(id, None, usize::MAX)?.first().and_then(|m| m.placement).map(mark);
-            if read.is_some() && oldest <= read {
-                break;
-            }
-        }
-        let page = self.page(id, None, usize::MAX)?;
+        self.open_unread(id)?;
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(()) };
-        let theirs = |message: &&Message| core.account_of(&message.writer.device) != Some(me);
-        let arrived = |after: Option<Mark>| {
-            page.iter().filter(theirs).filter(move |message| {
-                message.placement.is_some_and(|place| Some(mark(place)) > after)
+        let rescan = std::mem::take(&mut space.rescan);
+        let changed = std::mem::take(&mut space.changed);
+        let (seen, read) = (space.row.delivered, space.row.read);
+        let candidates: Vec<OrderKey> =
+            if rescan { space.view.keys().copied().collect() } else { changed.into_iter().collect() };
+        let arrived: Vec<(OrderKey, Mark)> = candidates
+            .into_iter()
+            .filter_map(|key| {
+                let (writer, _, placement) = space.view.posted(&key)?;
+                (core.account_of(&writer.device) != Some(me)).then_some((key, mark(placement?)))
             })
+            .collect();
+        let fresh: Vec<OrderKey> =
+            arrived.iter().filter(|(_, at)| Some(*at) > seen).map(|(key, _)| *key).collect();
+        let only_new = !rescan && fresh.len() == arrived.len();
+        let unread = arrived.iter().filter(|(_, at)| Some(*at) > read).count() as u64;
+        space.row.unread = if only_new {
+            space.row.unread + unread
+        } else {
+            count_unread(space, &me)
         };
-        let unread = arrived(read).filter(|message| !message.deleted).count() as u64;
-        let fresh: Vec<OrderKey> = arrived(seen).map(|message| message.key).collect();
-        let newest = arrived(seen).filter_map(|message| message.placement).map(mark).max();
-        let last = page.last().map(|message| LastRow {
-            key: message.key,
-            author: core.account_of(&message.writer.device).unwrap_or(me),
-            text: message.text.chars().take(PREVIEW_CHARS).collect(),
-            at_ms: message.effective.ms,
-        });
-        space.row.unread = unread;
-        space.row.last = last;
-        space.row.delivered = newest.or(seen).max(seen);
+        space.row.delivered = arrived.iter().map(|(_, at)| *at).max().max(seen);
+        space.row.last = newest_row(space, &me);
         space.row.stale = false;
         self.save_space(id);
         if !fresh.is_empty() {
-            let from = fresh.len().saturating_sub(ANNOUNCED);
-            let messages = fresh.get(from..).unwrap_or_default().to_vec();
-            self.notify(Event::Messages { conversation: *id, messages });
+            if rescan {
+                let from = fresh.len().saturating_sub(ANNOUNCED);
+                let messages = fresh.get(from..).unwrap_or_default().to_vec();
+                self.notify(Event::Messages { conversation: *id, messages });
+            }
             self.owe_receipts(id);
+        }
+        Ok(())
+    }
+
+    /// Opens the segments that hold what is unread, newest first, up to what anybody counts.
+    fn open_unread(&mut self, id: &SpaceId) -> Step<()> {
+        for segment in self.segments(id) {
+            self.document(id, &Name::Messages(segment))?;
+            let space = self.core_space(id)?;
+            let oldest = space.view.keys().next().and_then(|key| space.view.posted(key));
+            let oldest = oldest.and_then(|(_, _, placement)| placement).map(mark);
+            if space.row.read.is_some_and(|read| oldest <= Some(read)) || space.view.len() >= UNREAD {
+                break;
+            }
         }
         Ok(())
     }
@@ -229,6 +243,30 @@ impl Engine {
         self.save_space(id);
         Ok(())
     }
+}
+
+/// Messages of others beyond the read mark, among those that are open.
+fn count_unread(space: &SpaceState, me: &AccountId) -> u64 {
+    let Some(core) = &space.core else { return 0 };
+    let unread = space.view.keys().filter(|key| {
+        let Some((writer, _, Some(placement))) = space.view.posted(key) else { return false };
+        core.account_of(&writer.device) != Some(*me)
+            && Some(mark(placement)) > space.row.read
+            && !space.view.is_deleted(key, &|a, b| same_account(core, a, b))
+    });
+    unread.count() as u64
+}
+
+fn newest_row(space: &SpaceState, me: &AccountId) -> Option<LastRow> {
+    let core = space.core.as_ref()?;
+    let key = space.view.keys().next_back()?;
+    let message = space.view.message(key, &|a, b| same_account(core, a, b))?;
+    Some(LastRow {
+        key: message.key,
+        author: core.account_of(&message.writer.device).unwrap_or(*me),
+        text: message.text.chars().take(PREVIEW_CHARS).collect(),
+        at_ms: message.effective.ms,
+    })
 }
 
 /// How far every device of every other account has come.

@@ -70,8 +70,7 @@ fn duplicates_are_confirmed_gaps_and_forks_are_refused() {
     let frames = world.take(session);
     assert_eq!(refusals(&frames), [Rejection::Gap { have: 2 }]);
     let runs = stored(&frames);
-    assert_eq!((runs[0].seq, runs[0].index), (2, 2));
-    assert_eq!((runs[1].seq, runs[1].index), (3, 3));
+    assert_eq!((runs[0].seq, runs[0].index, runs[0].count), (2, 2, 2));
     let forged = Device::new(2).content(space(1), 1);
     let mut fork = Device::new(1);
     fork.incarnation += 1;

@@ -2,6 +2,8 @@
 //! noise.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+pub mod socket;
+
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;

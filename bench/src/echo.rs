@@ -1,0 +1,132 @@
+//! The floor for a relay: a bare axum WebSocket server that writes each message to redb before it
+//! hands it on, with group commit, and does nothing else.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocket};
+use axum::extract::{State, WebSocketUpgrade};
+use axum::response::Response;
+use axum::routing::get;
+use futures_util::{SinkExt as _, StreamExt as _};
+use redb::{Database, Durability, TableDefinition};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::{Outcome, failed};
+
+const MESSAGES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("messages");
+const QUEUE: usize = 4096;
+const BATCH: usize = 1024;
+/// What tells a sender that its message is durable.
+pub(crate) const STORED: &[u8] = b"+";
+
+enum Event {
+    Opened(u64, mpsc::UnboundedSender<Bytes>),
+    Message(u64, Bytes),
+    Closed(u64),
+}
+
+#[derive(Clone)]
+struct App {
+    events: mpsc::Sender<Event>,
+    next: Arc<AtomicU64>,
+}
+
+/// Serves until killed.
+///
+/// # Errors
+/// If the store or the address can't be used.
+pub async fn serve(listen: SocketAddr, data: &Path) -> Outcome<()> {
+    std::fs::create_dir_all(data)?;
+    let database = Database::create(data.join("echo.redb"))?;
+    let (events, queue) = mpsc::channel(QUEUE);
+    let writer = std::thread::Builder::new().name("echo".to_owned());
+    let writer = writer.spawn(move || write(&database, queue))?;
+    let app = App { events, next: Arc::new(AtomicU64::new(1)) };
+    let router = Router::new()
+        .route("/v1/socket", get(open))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .with_state(app);
+    let listener = TcpListener::bind(listen).await?;
+    axum::serve(listener, router).await?;
+    writer.join().map_err(|_| failed("the echo's writer panicked"))?
+}
+
+/// Takes what waits, makes it durable in one transaction, and hands it on.
+fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
+    let mut sockets: BTreeMap<u64, mpsc::UnboundedSender<Bytes>> = BTreeMap::new();
+    let mut batch = Vec::new();
+    let mut position = 0u64;
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let mut transaction = database.begin_write()?;
+        transaction.set_quick_repair(true);
+        transaction.set_durability(Durability::Immediate)?;
+        let mut messages = Vec::new();
+        let mut table = transaction.open_table(MESSAGES)?;
+        for event in batch.drain(..) {
+            match event {
+                Event::Opened(id, out) => drop(sockets.insert(id, out)),
+                Event::Closed(id) => drop(sockets.remove(&id)),
+                Event::Message(id, message) => {
+                    table.insert(position, message.as_ref())?;
+                    position += 1;
+                    messages.push((id, message));
+                }
+            }
+        }
+        drop(table);
+        if messages.is_empty() {
+            transaction.abort()?;
+        } else {
+            transaction.commit()?;
+        }
+        for (id, message) in messages {
+            for (socket, out) in &sockets {
+                let bytes = if *socket == id { Bytes::from_static(STORED) } else { message.clone() };
+                // Whoever is gone says so in a moment.
+                let _ = out.send(bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn open(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(move |socket| connection(socket, app))
+}
+
+async fn connection(socket: WebSocket, app: App) {
+    let id = app.next.fetch_add(1, Ordering::Relaxed);
+    let (sender, mut out) = mpsc::unbounded_channel();
+    if app.events.send(Event::Opened(id, sender)).await.is_err() {
+        return;
+    }
+    let (mut sink, mut stream) = socket.split();
+    let read = async {
+        while let Some(Ok(message)) = stream.next().await {
+            if let Message::Binary(bytes) = message
+                && app.events.send(Event::Message(id, bytes)).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    let write = async {
+        while let Some(bytes) = out.recv().await {
+            if sink.feed(Message::Binary(bytes)).await.is_err() {
+                return;
+            }
+            if out.is_empty() && sink.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! { () = read => {}, () = write => {} }
+    let _ = app.events.send(Event::Closed(id)).await;
+}

@@ -1,0 +1,229 @@
+//! The relay over real sockets: peers that are slow, endless, silent or not devices at all.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod support;
+
+use std::time::Duration;
+
+use futures_util::SinkExt as _;
+use sync_protocol::error::Rejection;
+use sync_protocol::frames::{ClientFrame, RelayFrame};
+use sync_protocol::limits;
+use sync_server::config::Config;
+use sync_server::relay::Settings;
+use sync_server::server::{Server, ServerError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::socket::Socket;
+use crate::support::{Device, add, push, space};
+
+struct Running {
+    server: Server,
+    _data: tempfile::TempDir,
+}
+
+async fn start(change: impl FnOnce(&mut Config)) -> Running {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        data: data.path().to_owned(),
+        ..Config::default()
+    };
+    change(&mut config);
+    Running { server: Server::start(&config).await.unwrap(), _data: data }
+}
+
+async fn get(running: &Running, path: &str) -> String {
+    let mut stream = TcpStream::connect(running.server.address()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn until_goodbye(socket: &mut Socket) -> Option<Rejection> {
+    while let Some(frame) = socket.next().await {
+        if let RelayFrame::Goodbye { reason } = frame {
+            return Some(reason);
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn health_and_metrics_speak_in_numbers_only() {
+    let running = start(|_| {}).await;
+    let mut device = Device::new(1);
+    let mut socket = Socket::open(running.server.address(), &mut device).await.unwrap();
+    let founding = device.found(space(1));
+    socket.send(&push(space(1), vec![founding])).await.unwrap();
+    while !matches!(socket.next().await, Some(RelayFrame::Stored(_))) {}
+    assert!(get(&running, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&running, "/readyz").await.contains("ready"));
+    let metrics = get(&running, "/metrics").await;
+    assert!(metrics.contains("relay_commit_seconds"), "{metrics}");
+    for secret in [device.account.to_string(), device.id.to_string(), space(1).to_string()] {
+        assert!(!metrics.contains(&secret));
+    }
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn oversized_endless_and_foreign_messages_end_their_session_alone() {
+    let running = start(|_| {}).await;
+    let address = running.server.address();
+    let mut honest = Device::new(1);
+    let mut good = Socket::open(address, &mut honest).await.unwrap();
+
+    let mut endless = Socket::dial(address).await.unwrap();
+    endless.challenge().await.unwrap();
+    let mut part = vec![0; limits::PART];
+    part[0] = 1;
+    for _ in 0..=limits::MESSAGE_UNAUTHENTICATED / limits::PART + 1 {
+        let _ = endless.ws.send(Message::Binary(part.clone().into())).await;
+    }
+    let limit = limits::MESSAGE_UNAUTHENTICATED as u64;
+    assert_eq!(until_goodbye(&mut endless).await, Some(Rejection::TooLarge { limit }));
+
+    let mut noise = Socket::dial(address).await.unwrap();
+    noise.ws.send(Message::Binary(vec![0, 0xff, 0xff].into())).await.unwrap();
+    assert_eq!(until_goodbye(&mut noise).await, Some(Rejection::Invalid));
+
+    let mut text = Socket::dial(address).await.unwrap();
+    text.ws.send(Message::Text("hello".into())).await.unwrap();
+    assert_eq!(until_goodbye(&mut text).await, Some(Rejection::Invalid));
+
+    let mut large = Socket::dial(address).await.unwrap();
+    large.ws.send(Message::Binary(vec![0; 100_000].into())).await.unwrap();
+    while large.next().await.is_some() {}
+
+    let founding = honest.found(space(1));
+    good.send(&push(space(1), vec![founding])).await.unwrap();
+    while !matches!(good.next().await, Some(RelayFrame::Stored(_))) {}
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_never_reads_delays_nobody() {
+    let running = start(|_| {}).await;
+    let address = running.server.address();
+    let (mut ada, mut bob, mut eve) = (Device::new(1), Device::new(2), Device::new(3));
+    let deaf = Socket::open(address, &mut bob).await.unwrap();
+    let mut listener = Socket::open(address, &mut eve).await.unwrap();
+    let mut writer = Socket::open(address, &mut ada).await.unwrap();
+    let start = vec![ada.found(space(1)), ada.handshake(space(1), 1, vec![add(&bob), add(&eve)])];
+    writer.send(&push(space(1), start)).await.unwrap();
+    ada.payload = 30_000;
+    let total = 100u64;
+    let mut confirmed = 0;
+    for _ in 0..total {
+        let set = ada.content(space(1), 2);
+        writer.send(&push(space(1), vec![set])).await.unwrap();
+    }
+    while confirmed < total {
+        if let Some(RelayFrame::Stored(stored)) = writer.next().await {
+            confirmed = stored.runs.iter().map(|run| run.seq + run.count - 1).max().unwrap();
+        }
+    }
+    let mut heard = 0;
+    while heard < total {
+        let Some(frame) = listener.next().await else { panic!("closed") };
+        if let RelayFrame::Delivery(delivery) = frame {
+            listener.send(&ClientFrame::Credit { bytes: delivery.cost() }).await.unwrap();
+            if let sync_protocol::frames::Delivery::Entries(entries) = delivery {
+                heard = entries.first + entries.entries.len() as u64 - 2;
+            }
+        }
+    }
+    drop(deaf);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn sockets_without_a_hello_are_limited_and_closed() {
+    let running = start(|config| {
+        config.max_connections = 40;
+        config.limits = Settings {
+            unauthenticated_sessions: 5,
+            hello_timeout_ms: 1_500,
+            ..Settings::default()
+        };
+    })
+    .await;
+    let address = running.server.address();
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        let mut socket = Socket::dial(address).await.unwrap();
+        socket.challenge().await.unwrap();
+        silent.push(socket);
+    }
+    let mut turned_away = Socket::dial(address).await.unwrap();
+    let reason = until_goodbye(&mut turned_away).await;
+    assert!(matches!(reason, Some(Rejection::Unavailable { .. })));
+    for socket in &mut silent {
+        assert_eq!(until_goodbye(socket).await, Some(Rejection::Invalid));
+    }
+    let mut idle = Vec::new();
+    for _ in 0..60 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    drop((idle, silent, turned_away));
+    let mut device = Device::new(1);
+    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    let open = loop {
+        if let Some(socket) = Socket::open(address, &mut device).await {
+            break socket;
+        }
+        assert!(tokio::time::Instant::now() < patience, "places never came back");
+    };
+    drop(open);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_an_error_with_a_name() {
+    let running = start(|_| {}).await;
+    let data = tempfile::tempdir().unwrap();
+    let config = Config {
+        listen: running.server.address(),
+        data: data.path().to_owned(),
+        ..Config::default()
+    };
+    let error = Server::start(&config).await.unwrap_err();
+    assert!(matches!(error, ServerError::AddressInUse(_)), "{error}");
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn wss_works_and_half_a_tls_configuration_is_an_error() {
+    let data = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let half = Config { tls_cert: Some(cert.clone()), ..Config::default() };
+    let error = Server::start(&half).await.unwrap_err();
+    assert!(matches!(error, ServerError::Tls { .. }), "{error}");
+    let running = start(|config| {
+        config.tls_cert = Some(cert);
+        config.tls_key = Some(key);
+    })
+    .await;
+    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = tokio_rustls::rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let stream = TcpStream::connect(running.server.address()).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    let url = "wss://localhost/v1/socket";
+    let (mut ws, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let first = futures_util::StreamExt::next(&mut ws).await.unwrap().unwrap();
+    assert!(matches!(first, Message::Binary(_)));
+    running.server.stop().await.unwrap();
+}
