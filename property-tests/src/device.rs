@@ -64,8 +64,9 @@ pub struct Device {
     pub clock: Clock,
     /// Its socket.
     pub connection: Option<ConnectionId>,
-    /// Whether the relay confirmed on this connection that all is delivered.
-    pub confirmed: bool,
+    /// When the relay's word that all is delivered stopped counting, with the connection it came
+    /// on: world time, `u64::MAX` while it counts, 0 before the first.
+    pub confirmed_until_ms: u64,
     /// Whether the network reaches it.
     pub reachable: bool,
     /// Which of its wishes to be woken holds.
@@ -94,7 +95,7 @@ impl Device {
             disk,
             clock: Clock::default(),
             connection: None,
-            confirmed: false,
+            confirmed_until_ms: 0,
             reachable: true,
             wake: 0,
             synced_ms: 0,
@@ -104,6 +105,11 @@ impl Device {
             retired: false,
             commands: 0,
         }
+    }
+
+    /// The connection on which the relay gave its word is gone.
+    pub fn unconfirm(&mut self, now_ms: u64) {
+        self.confirmed_until_ms = self.confirmed_until_ms.min(now_ms);
     }
 
     /// A number for the next command.

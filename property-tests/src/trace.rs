@@ -4,6 +4,9 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+/// Characters of an aside that are worth reading.
+const ASIDE: usize = 600;
+
 /// The running hash, and the lines themselves if somebody reads along.
 #[derive(Clone, Debug)]
 pub struct Trace {
@@ -30,6 +33,14 @@ impl Trace {
         hash.update(self.state);
         hash.update(text.as_bytes());
         self.state = hash.finalize().into();
+    }
+
+    /// Tells whoever reads along something that is not part of the hash.
+    pub fn aside(&self, line: impl FnOnce() -> String) {
+        if self.aloud {
+            let text: String = line().chars().take(ASIDE).collect();
+            eprintln!("    {text}");
+        }
     }
 
     /// Counts one step of the world.

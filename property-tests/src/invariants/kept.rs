@@ -49,7 +49,9 @@ fn message(
     for one in seen {
         let view = one.messages.get(&space).and_then(|page| view_of(page, key));
         if let Some(view) = view {
-            says(one, space, view, written)?;
+            if follows(book, one, space) {
+                says(one, space, view, written)?;
+            }
             continue;
         }
         if entitled(book, one, space, written) && (promised || !left) {
@@ -64,18 +66,19 @@ fn message(
     Ok(())
 }
 
+/// Whether somebody hears of every change: who was removed keeps what it read before.
+fn follows(book: &Book, one: &Seen, space: SpaceId) -> bool {
+    let active = one.conversations.get(&space).is_some_and(|view| view.active);
+    let company = book.companies.get(&space);
+    active && !company.is_some_and(|company| company.removed.contains(&one.account))
+}
+
 /// Whether somebody must show a message: its author, who reads everything, and who was a member in
 /// its author's eyes and was never removed.
 fn entitled(book: &Book, one: &Seen, space: SpaceId, written: &Written) -> bool {
-    if !one.conversations.get(&space).is_some_and(|view| view.active) {
-        return false;
-    }
-    let removed = book
-        .companies
-        .get(&space)
-        .is_some_and(|company| company.removed.contains(&one.account));
-    let known = written.asked.members.contains(&one.account) && !removed;
-    one.device == written.device || known || reads_all(book, one, space)
+    let known = written.asked.members.contains(&one.account) && follows(book, one, space);
+    let active = one.conversations.get(&space).is_some_and(|view| view.active);
+    active && (one.device == written.device || known || reads_all(book, one, space))
 }
 
 fn view_of(page: &[MessageView], key: OrderKey) -> Option<&MessageView> {

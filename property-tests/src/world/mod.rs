@@ -11,7 +11,7 @@ mod wire;
 use std::sync::Arc;
 
 use sync_core::records::{Load, Records};
-use sync_protocol::frames::{ClientFrame, RelayFrame};
+use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 
 use crate::agenda::Agenda;
 use crate::book::{Book, Person};
@@ -276,6 +276,15 @@ impl World {
     /// Sets somebody between the relay and its devices.
     pub fn set_meddler(&mut self, meddler: Option<Meddler>) {
         self.meddler = meddler;
+    }
+
+    /// Keeps every log entry from a device, and nothing else.
+    pub fn deafen(&mut self, deaf: usize) {
+        let meddler = move |device, frame| match &frame {
+            RelayFrame::Delivery(Delivery::Entries(_)) if device == deaf => Vec::new(),
+            _ => vec![frame],
+        };
+        self.set_meddler(Some(Box::new(meddler)));
     }
 
     /// Sets somebody between devices and the relay: a client that does not keep to the rules.

@@ -47,10 +47,11 @@ impl World {
 
     /// The engine goes; what its users asked for and were not answered is in doubt.
     pub(super) fn switch_off(&mut self, device: usize) {
+        let now_ms = self.agenda.now_ms();
         let slot = &mut self.devices[device];
         slot.engine = None;
         slot.life += 1;
-        slot.confirmed = false;
+        slot.unconfirm(now_ms);
         slot.screen.crashed();
         let asked = mem::take(&mut slot.asked);
         let connection = slot.connection.take();

@@ -13,6 +13,9 @@ const OUTPUTS: usize = 20_000;
 /// The longest that a host sleeps, in ms.
 const SLEEP_MS: u64 = 30 * 24 * 3600 * 1000;
 
+/// How long a claim may be on its way to the screen, in ms.
+const STALE_MS: u64 = 10_000;
+
 impl World {
     /// Gives an engine an input and carries out what it wants.
     pub(super) fn feed(&mut self, device: usize, input: Input) -> Result<(), Violation> {
@@ -47,7 +50,8 @@ impl World {
             Output::Connect => self.dial(device),
             Output::Disconnect => {
                 self.note(format_args!("{device} disconnects"));
-                self.devices[device].confirmed = false;
+                let now_ms = self.agenda.now_ms();
+                self.devices[device].unconfirm(now_ms);
                 if let Some(id) = self.devices[device].connection.take() {
                     self.hang_up(id);
                 }
@@ -247,6 +251,7 @@ impl World {
     }
 
     fn told(&mut self, device: usize, told: Told) -> Result<(), Violation> {
+        self.trace.aside(|| format!("{device} is told {told:?}"));
         match told {
             Told::Status(status) => self.claims(device, &status),
             Told::Conversation { .. } => {
@@ -262,7 +267,9 @@ impl World {
     fn claims(&mut self, device: usize, status: &Status) -> Result<(), Violation> {
         let slot = &mut self.devices[device];
         slot.screen.status = status.clone();
-        if status.up_to_date && !slot.confirmed && self.meddler.is_none() {
+        // What the engine says may wait for its disk behind what it said before.
+        let over = slot.confirmed_until_ms.saturating_add(STALE_MS) < self.agenda.now_ms();
+        if status.up_to_date && over && self.meddler.is_none() {
             let detail = format!("device {device} claims to be up to date without being told");
             return Err(Violation::new(Invariant::Honest, detail));
         }

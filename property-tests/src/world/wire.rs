@@ -14,10 +14,11 @@ use crate::violation::Violation;
 impl World {
     /// A device wants a socket.
     pub(super) fn dial(&mut self, device: usize) {
+        let now_ms = self.agenda.now_ms();
         let slot = &mut self.devices[device];
         let id = self.network.open(device, slot.life);
         let before = slot.connection.replace(id);
-        slot.confirmed = false;
+        slot.unconfirm(now_ms);
         if let Some(before) = before {
             self.hang_up(before);
         }
@@ -87,6 +88,7 @@ impl World {
             return Ok(());
         }
         self.note(format_args!("at relay {} {}", id.0, short(message)));
+        self.trace.aside(|| format!("{:?}", ClientFrame::parse(message)));
         let now_ms = self.relay_ms();
         self.relay.receive(id, message, now_ms);
         self.plan_commit();
@@ -101,7 +103,7 @@ impl World {
         for wish in self.relay.commit(now_ms) {
             match wish {
                 Wish::Send(id, message) => {
-                    if self.meddler.is_none() && self.bender.is_none() {
+                    if self.bender.is_none() {
                         self.monitor.from_relay(id, &message)?;
                     }
                     self.send_down(id, message);
@@ -175,9 +177,10 @@ impl World {
             return Ok(());
         }
         if let Ok(RelayFrame::Delivery(Delivery::UpToDate { .. })) = RelayFrame::parse(message) {
-            slot.confirmed = true;
+            slot.confirmed_until_ms = u64::MAX;
         }
         self.note(format_args!("at {device} {}", short(message)));
+        self.trace.aside(|| format!("{:?}", RelayFrame::parse(message)));
         self.feed(device, Input::Received(message.to_vec()))
     }
 
@@ -202,7 +205,7 @@ impl World {
             return Ok(());
         }
         slot.connection = None;
-        slot.confirmed = false;
+        slot.unconfirm(self.agenda.now_ms());
         self.feed(device, Input::Disconnected)
     }
 

@@ -68,6 +68,12 @@ impl Engine {
     fn take_next(&mut self, id: &SpaceId) -> Step<bool> {
         self.absorb_own(id)?;
         let space = self.core_space(id)?;
+        if !space.row.active {
+            // Nothing after the removal is this account's to read; if it is put back, it reads on
+            // from where that says.
+            space.deliveries.clear();
+            return Ok(false);
+        }
         let next = space.row.next;
         let Some(front) = space.deliveries.front_mut() else { return Ok(false) };
         if space.row.generation.is_some_and(|known| known != front.entries.generation) {

@@ -13,7 +13,7 @@ use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
 use crate::api::{ConversationChange, Event};
 use crate::engine::deliveries::{Arrived, log_item};
 use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRow};
-use crate::engine::{Engine, Step, seal};
+use crate::engine::{Engine, Step, Task, seal};
 use crate::group::{Incoming, Leaf};
 use crate::records::key;
 
@@ -219,6 +219,9 @@ impl Engine {
         space.group = None;
         if let Some(core) = &mut space.core {
             core.pending = None;
+            if core.state.invited.is_some() {
+                self.tasks.push_back(Task::Rejoin(*id));
+            }
         }
         self.batch.delete(key::pending_commit(id));
         self.batch.clears.push(key::group(id));

@@ -12,7 +12,7 @@ use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
 use crate::engine::membership::{ERA_SHIFT, fresh_row};
-use crate::engine::rows::{Grant, Invitation, PersonRow, StateRow, WriterRow};
+use crate::engine::rows::{Grant, Invitation, InvitedRow, PersonRow, StateRow, WriterRow};
 use crate::engine::session::Asked;
 use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Stop, seal};
@@ -28,9 +28,8 @@ impl Engine {
     pub(super) fn invitation(
         &mut self,
         id: &SpaceId,
-        account: &AccountId,
-        device: &DeviceId,
-        history: bool,
+        (account, device, history): (&AccountId, &DeviceId, bool),
+        together: &[AccountId],
         welcome: &[u8],
         epoch: &EpochId,
     ) -> Step<Blob> {
@@ -50,6 +49,8 @@ impl Engine {
         let mut members: Vec<AccountId> =
             self.space(id)?.row.context.roster.iter().map(|(member, _)| member).collect();
         members.extend([*account, own]);
+        // Whoever joins by the same commit is a leaf that the joiner has to check, too.
+        members.extend(together);
         members.sort_unstable();
         members.dedup();
         let logs = members.iter().map(|member| (*member, self.log_blobs(member))).collect();
@@ -115,11 +116,12 @@ impl Engine {
     fn join(&mut self, item: &InboxItem) -> Step<()> {
         let (invitation, grant) = self.read_invitation(item)?;
         let id = invitation.space;
-        if self.spaces.get(&id).is_some_and(|space| space.row.active) {
-            return Ok(());
-        }
         if self.spaces.contains_key(&id) {
-            self.core_space(&id)?;
+            let space = self.core_space(&id)?;
+            if space.row.active {
+                self.keep_for_later(&id, &invitation.epoch, item);
+                return Ok(());
+            }
         }
         let Some(key_packages) = &self.key_packages else { return Err(Load::KeyPackages.into()) };
         let seed = self.seed_for_join(item);
@@ -138,6 +140,36 @@ impl Engine {
         let change = ConversationChange::Joined;
         self.notify(Event::Conversation { conversation: id, change });
         Ok(())
+    }
+
+    fn keep_for_later(&mut self, id: &SpaceId, epoch: &EpochId, item: &InboxItem) {
+        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else { return };
+        if core.epochs.contains_key(epoch) {
+            return;
+        }
+        let (account, device) = (item.account, item.device);
+        core.state.invited = Some(InvitedRow { account, device, item: item.item.clone() });
+        self.save_state(id);
+    }
+
+    /// This account was removed, and put back before it knew.
+    pub(super) fn rejoin(&mut self, id: &SpaceId) -> Step<()> {
+        let Some(invited) = self.core_space(id)?.core.as_ref().and_then(|c| c.state.invited.clone())
+        else {
+            return Ok(());
+        };
+        let item = InboxItem {
+            number: 0,
+            account: invited.account,
+            device: invited.device,
+            time_ms: 0,
+            space: Some(*id),
+            item: invited.item,
+        };
+        match self.join(&item) {
+            Err(Stop::Need(need)) => Err(Stop::Need(need)),
+            Err(Stop::Fail(_)) | Ok(()) => Ok(()),
+        }
     }
 
     /// Joining draws no secret that others depend on: the item itself is seed enough to keep
@@ -251,6 +283,7 @@ impl Engine {
             leavers: Vec::new(),
             joining: Some(invitation.epoch),
             history,
+            invited: None,
         };
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });

@@ -236,6 +236,10 @@ impl Engine {
             let account = match self.resolve_text(&address) {
                 Ok(account) => account,
                 Err(Stop::Fail(Failure::Offline)) => return Ok(None),
+                Err(Stop::Fail(failure)) if failure.retry() => {
+                    self.try_again(id);
+                    return Ok(None);
+                }
                 Err(Stop::Fail(failure)) => {
                     self.not_added(id, at, &address, &failure);
                     continue;
@@ -260,6 +264,13 @@ impl Engine {
             plan.carries += 1;
         }
         Ok(Some(plan))
+    }
+
+    fn try_again(&mut self, id: &SpaceId) {
+        let at = self.now + ASK_AGAIN_MS;
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.retry_at = Some(at);
+        }
     }
 
     fn resolve_text(&mut self, address: &str) -> Step<AccountId> {
@@ -533,10 +544,12 @@ impl Engine {
         welcome: &[u8],
         epoch: &EpochId,
     ) -> Step<Vec<WelcomeFor>> {
+        let together: Vec<_> = devices.iter().map(|(account, _, _)| *account).collect();
         devices
             .into_iter()
             .map(|(account, device, history)| {
-                let item = self.invitation(id, &account, &device, history, welcome, epoch)?;
+                let guest = (&account, &device, history);
+                let item = self.invitation(id, guest, &together, welcome, epoch)?;
                 Ok(WelcomeFor { account, device, item })
             })
             .collect()

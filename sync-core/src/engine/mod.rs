@@ -119,6 +119,8 @@ enum Task {
     /// Take in what was delivered for a space, in order.
     TakeIn(SpaceId),
     Invitation(InboxItem),
+    /// Take up an invitation that came before the removal it undoes.
+    Rejoin(SpaceId),
     /// Send what waits in a space, or move its membership forward.
     Advance(SpaceId),
     /// Bring the list's row up to date and announce what is new.
@@ -266,6 +268,7 @@ impl Engine {
             },
             Task::TakeIn(space) => self.take_in(space)?,
             Task::Invitation(item) => self.take_invitation(item)?,
+            Task::Rejoin(space) => self.rejoin(space)?,
             Task::Advance(space) => self.advance(space)?,
             Task::Summarise(space) => self.summarise(space)?,
             Task::Receipts(space) => self.write_receipts(space)?,
@@ -478,3 +481,6 @@ impl Engine {
 fn read_row<'b, T: minicbor::Decode<'b, ()>>(what: &'static str, value: &'b [u8]) -> Result<T, OpenError> {
     codec::decode(what, value).map_err(|_| OpenError::Damaged(what))
 }
+
+#[cfg(test)]
+mod vector_tests;

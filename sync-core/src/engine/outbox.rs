@@ -280,6 +280,7 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.row.cut.0 >= seq && space.row.stored < seq {
             self.new_incarnation();
+            self.reconnect();
             return;
         }
         if seq > space.row.cut.0 {

@@ -221,6 +221,21 @@ pub(super) struct StateRow {
     /// Epochs before the joining, by index, as whoever let us in had them.
     #[n(3)]
     pub(super) history: Vec<(u64, EpochId)>,
+    /// An invitation that came before the log showed this account removed: whoever is put back
+    /// reads on to the removal first.
+    #[n(4)]
+    pub(super) invited: Option<InvitedRow>,
+}
+
+/// An item of the inbox that waits.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct InvitedRow {
+    #[n(0)]
+    pub(super) account: AccountId,
+    #[n(1)]
+    pub(super) device: DeviceId,
+    #[n(2)]
+    pub(super) item: Blob,
 }
 
 /// A numbered change set, until the relay confirms it.

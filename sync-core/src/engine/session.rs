@@ -405,8 +405,15 @@ impl Engine {
         if let Some(me) = &mut self.me {
             me.writer.incarnation = incarnation;
         }
-        let spaces: Vec<_> = self.spaces.keys().copied().collect();
-        self.tasks.extend(spaces.into_iter().map(Task::Reauthor));
+        for (id, space) in &mut self.spaces {
+            if space.unsent() {
+                self.tasks.push_back(Task::Reauthor(*id));
+            } else {
+                space.row.cut = (0, sync_protocol::Link::START);
+                space.row.stored = 0;
+                self.unsaved.spaces.insert(*id);
+            }
+        }
     }
 
     fn on_delivery(&mut self, delivery: Delivery) {

@@ -113,6 +113,11 @@ impl SpaceState {
         self.row.active && self.waiting() > 0
     }
 
+    /// Whether edits wait here, of a member or of one who may come back.
+    pub(super) fn unsent(&self) -> bool {
+        self.row.cut.0 > self.row.stored || self.row.journal > 0
+    }
+
     /// How many changes the relay has not confirmed.
     pub(super) fn waiting(&self) -> u64 {
         if !self.row.active {
