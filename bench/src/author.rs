@@ -6,7 +6,9 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{Action, DeviceKeys, LogEntry, RecoveryKeys, sign_entry};
 use sync_protocol::envelope::{Chain, CommitHeader, HEADER_VERSION, Header, Kind, SUITE};
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
-use sync_protocol::ids::{AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId};
+use sync_protocol::ids::{
+    AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId,
+};
 use sync_protocol::limits;
 use sync_protocol::roster::{Role, RosterChange};
 use sync_protocol::signing;
@@ -33,11 +35,11 @@ impl Author {
         let account = AccountId::of_root_key(&root.verifying_key().to_bytes());
         let device = DeviceKeys { signing: key.verifying_key().to_bytes(), hpke: [9; 32] };
         let id = device.id();
-        let recovery =
-            RecoveryKeys { signing: recovery.verifying_key().to_bytes(), hpke: [8; 32] };
+        let recovery = RecoveryKeys { signing: recovery.verifying_key().to_bytes(), hpke: [8; 32] };
         let root_key = root.verifying_key().to_bytes();
         let action = Action::Genesis { root: root_key, device, join: [7; 32], recovery };
-        let entry = LogEntry { version: 1, index: 0, previous: LogHead::from_bytes([0; 32]), action };
+        let entry =
+            LogEntry { version: 1, index: 0, previous: LogHead::from_bytes([0; 32]), action };
         let log = Blob(sign_entry(&account, &entry, &root));
         Self {
             account,
@@ -129,10 +131,8 @@ impl Author {
         let link = self.link.next(&writer, seq, &commitment);
         (self.seq, self.link) = (seq, link);
         // Beyond every handshake that this author can have seen.
-        let header = Header {
-            chain: Some(Chain { seq, commitment, link }),
-            ..header(Kind::Content, 2)
-        };
+        let header =
+            Header { chain: Some(Chain { seq, commitment, link }), ..header(Kind::Content, 2) };
         self.envelope(header, payload)
     }
 

@@ -26,8 +26,19 @@ const BATCH: usize = 1024;
 /// What tells a sender that its message is durable.
 pub(crate) const STORED: &[u8] = b"+";
 
+/// The path of sockets that hear everybody.
+pub(crate) const ALL: &str = "/v1/socket";
+/// The path of sockets that hear only that their own messages are durable.
+pub(crate) const OWN: &str = "/v1/own";
+
+/// Where a socket's messages go out, and whether it hears others.
+struct Ear {
+    out: mpsc::UnboundedSender<Bytes>,
+    hears_others: bool,
+}
+
 enum Event {
-    Opened(u64, mpsc::UnboundedSender<Bytes>),
+    Opened(u64, Ear),
     Message(u64, Bytes),
     Closed(u64),
 }
@@ -50,7 +61,8 @@ pub async fn serve(listen: SocketAddr, data: &Path) -> Outcome<()> {
     let writer = writer.spawn(move || write(&database, queue))?;
     let app = App { events, next: Arc::new(AtomicU64::new(1)) };
     let router = Router::new()
-        .route("/v1/socket", get(open))
+        .route(ALL, get(open))
+        .route(OWN, get(open_own))
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(app);
     let listener = TcpListener::bind(listen).await?;
@@ -60,7 +72,7 @@ pub async fn serve(listen: SocketAddr, data: &Path) -> Outcome<()> {
 
 /// Takes what waits, makes it durable in one transaction, and hands it on.
 fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
-    let mut sockets: BTreeMap<u64, mpsc::UnboundedSender<Bytes>> = BTreeMap::new();
+    let mut sockets: BTreeMap<u64, Ear> = BTreeMap::new();
     let mut batch = Vec::new();
     let mut position = 0u64;
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -71,7 +83,7 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
         let mut table = transaction.open_table(MESSAGES)?;
         for event in batch.drain(..) {
             match event {
-                Event::Opened(id, out) => drop(sockets.insert(id, out)),
+                Event::Opened(id, ear) => drop(sockets.insert(id, ear)),
                 Event::Closed(id) => drop(sockets.remove(&id)),
                 Event::Message(id, message) => {
                     table.insert(position, message.as_ref())?;
@@ -87,10 +99,11 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
             transaction.commit()?;
         }
         for (id, message) in messages {
-            for (socket, out) in &sockets {
-                let bytes = if *socket == id { Bytes::from_static(STORED) } else { message.clone() };
+            for (socket, ear) in sockets.iter().filter(|(s, ear)| **s == id || ear.hears_others) {
+                let bytes =
+                    if *socket == id { Bytes::from_static(STORED) } else { message.clone() };
                 // Whoever is gone says so in a moment.
-                let _ = out.send(bytes);
+                let _ = ear.out.send(bytes);
             }
         }
     }
@@ -98,13 +111,17 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
 }
 
 async fn open(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(move |socket| connection(socket, app))
+    upgrade.on_upgrade(move |socket| connection(socket, app, true))
 }
 
-async fn connection(socket: WebSocket, app: App) {
+async fn open_own(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(move |socket| connection(socket, app, false))
+}
+
+async fn connection(socket: WebSocket, app: App, hears_others: bool) {
     let id = app.next.fetch_add(1, Ordering::Relaxed);
     let (sender, mut out) = mpsc::unbounded_channel();
-    if app.events.send(Event::Opened(id, sender)).await.is_err() {
+    if app.events.send(Event::Opened(id, Ear { out: sender, hears_others })).await.is_err() {
         return;
     }
     let (mut sink, mut stream) = socket.split();

@@ -1,1 +1,86 @@
-//! placeholder
+//! Measures Rejoinder, each figure beside the least that the same machine needs for the same work,
+//! in the same run.
+//!
+//! A family of measures is a module with one function that takes a [`Scale`] and gives
+//! [`Measure`]s; [`run`] runs those that a filter picks. The machines of issue reports are noisy,
+//! so rounds are short and the middle one counts, and what is compared is run by turns.
+
+mod account;
+mod appends;
+mod apply;
+mod author;
+mod catch_up;
+pub mod echo;
+mod engine;
+mod fan_out;
+mod floors;
+mod latency;
+mod link;
+pub mod machine;
+mod memory;
+mod people;
+mod process;
+mod report;
+mod restart;
+mod rounds;
+mod size;
+mod town;
+
+pub use report::{Floor, Machine, Measure, Target, json_lines, table};
+pub use rounds::Scale;
+
+/// What went wrong, in words: a benchmark has nobody to match on it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A result, or what went wrong.
+pub type Outcome<T> = Result<T, Failure>;
+
+pub(crate) fn failed(what: impl ToString) -> Failure {
+    what.to_string().into()
+}
+
+/// The families, in the order in which they run: the name that a filter picks, and what is in it.
+pub const GROUPS: [(&str, &str); 10] = [
+    ("engine", "append, seal, open"),
+    ("apply", "changes into a document, alone and in a batch"),
+    ("account", "opening and reconnecting with many conversations"),
+    ("size", "bytes of a message on disk and on the wire"),
+    ("catch-up", "a native client that was away"),
+    ("appends", "durable appends through the relay's hub"),
+    ("fan-out", "one writer to seven readers"),
+    ("latency", "a message's way at 50 a second"),
+    ("memory", "an idle connection"),
+    ("restart", "a killed relay"),
+];
+
+/// Runs the families whose name contains `filter`; `seen` is told of each figure as it comes. A
+/// family that fails is told as an error, and the others still run.
+pub async fn run(
+    scale: Scale,
+    filter: &str,
+    mut seen: impl FnMut(&str, &Outcome<Vec<Measure>>),
+) -> Vec<Measure> {
+    let mut all = Vec::new();
+    for (name, _) in GROUPS.iter().filter(|(name, _)| name.contains(filter)) {
+        let measured = family(name, scale).await;
+        seen(name, &measured);
+        all.extend(measured.unwrap_or_default());
+    }
+    all
+}
+
+async fn family(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
+    match name {
+        "engine" => engine::measure(scale),
+        "apply" => apply::measure(scale),
+        "account" => account::measure(scale),
+        "size" => size::measure(scale),
+        "catch-up" => catch_up::measure(scale).await,
+        "appends" => appends::measure(scale).await,
+        "fan-out" => fan_out::measure(scale).await,
+        "latency" => latency::measure(scale).await,
+        "memory" => memory::measure(scale).await,
+        "restart" => restart::measure(scale).await,
+        _ => Err(failed("no such family")),
+    }
+}

@@ -23,8 +23,10 @@ pub fn this() -> Machine {
 pub(crate) fn resident_bytes(pid: u32) -> Outcome<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|n| n.parse::<u64>().ok());
-    kib.map(|kib| kib * 1024).ok_or_else(|| failed("the system does not say how much memory is used"))
+    let kib =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|n| n.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| failed("the system does not say how much memory is used"))
 }
 
 /// Seconds that all threads of a process have spent on a processor.

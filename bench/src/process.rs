@@ -61,8 +61,11 @@ impl Server {
                 return Err(failed(format!("the server ended at once: {status}")));
             }
             // Behind TLS the listener itself is asked; its queue is served once all is open.
-            let answers =
-                if is_tls { TcpStream::connect(address).is_ok() } else { http(address, "/healthz").is_ok() };
+            let answers = if is_tls {
+                TcpStream::connect(address).is_ok()
+            } else {
+                http(address, "/healthz").is_ok()
+            };
             if answers {
                 server.started_in = started.elapsed();
                 return Ok(server);

@@ -49,7 +49,12 @@ pub struct Measure {
 impl Measure {
     /// A figure alone.
     #[must_use]
-    pub fn new(group: &'static str, what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub fn new(
+        group: &'static str,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+    ) -> Self {
         Self { group, what: what.into(), value, unit, floor: None, target: None }
     }
 
@@ -120,7 +125,8 @@ pub fn table(machine: &Machine, measures: &[Measure]) -> String {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut out = format!("{} cores, {}, {} build\n", machine.cores, machine.processor, machine.profile);
+    let mut out =
+        format!("{} cores, {}, {} build\n", machine.cores, machine.processor, machine.profile);
     for row in &rows {
         let mut line = String::new();
         for (n, (cell, width)) in row.iter().zip(widths).enumerate() {

@@ -107,7 +107,9 @@ impl<S: Store> Town<S> {
     pub(crate) fn feed(&mut self, n: usize, input: Input) -> Outcome<()> {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            let Some(device) = self.devices.get_mut(n) else { return Err(failed("no such device")) };
+            let Some(device) = self.devices.get_mut(n) else {
+                return Err(failed("no such device"));
+            };
             let started = Instant::now();
             device.engine.handle(self.now_ms, input);
             let outputs: Vec<_> = std::iter::from_fn(|| device.engine.poll_output()).collect();
@@ -287,7 +289,8 @@ pub(crate) fn message(n: usize) -> String {
     let mut noise = (n as u64).wrapping_add(1);
     let mut text = String::with_capacity(120);
     for _ in 0..120 {
-        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        noise =
+            noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let letter = u8::try_from(noise >> 59).unwrap_or_default();
         text.push(char::from(b'a' + letter % 26));
     }

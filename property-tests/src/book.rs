@@ -133,8 +133,7 @@ impl Book {
                 let Some(account) = self.account_at(address) else { return };
                 let company = self.companies.entry(*conversation).or_default();
                 *company.adds.entry(account).or_default() += 1;
-                let side =
-                    if *share_history { &mut company.whole } else { &mut company.partial };
+                let side = if *share_history { &mut company.whole } else { &mut company.partial };
                 side.insert(account);
             }
             Command::RemoveMember { conversation, member } => {
@@ -197,6 +196,9 @@ impl Book {
             Command::EditMessage { conversation, message, text } => {
                 if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
                     written.text.settle(text.clone());
+                } else {
+                    // A message whose author was never answered, and who saw it all the same.
+                    self.doubtful.insert(text.clone());
                 }
             }
             Command::DeleteMessage { conversation, message } => {
@@ -233,6 +235,8 @@ impl Book {
             Command::EditMessage { conversation, message, text } => {
                 if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
                     written.text.maybe.push(text.clone());
+                } else {
+                    self.doubtful.insert(text.clone());
                 }
             }
             Command::DeleteMessage { conversation, message } => {

@@ -99,7 +99,12 @@ impl Monitor {
         Ok(())
     }
 
-    fn pushed(&mut self, space: &SpaceId, writer: &WriterId, bytes: &[u8]) -> Result<(), Violation> {
+    fn pushed(
+        &mut self,
+        space: &SpaceId,
+        writer: &WriterId,
+        bytes: &[u8],
+    ) -> Result<(), Violation> {
         let Ok(envelope) = Envelope::parse(bytes) else {
             return Err(Violation::new(Invariant::Robust, "a device pushed no envelope"));
         };

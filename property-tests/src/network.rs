@@ -125,6 +125,13 @@ impl Network {
         flowing.map(|(id, _)| *id).collect()
     }
 
+    /// When the last message under way arrives.
+    #[must_use]
+    pub fn last_due_ms(&self) -> u64 {
+        let due = self.connections.values().flat_map(|connection| connection.due_ms);
+        due.max().unwrap_or_default()
+    }
+
     /// All connections that somebody believes in.
     #[must_use]
     pub fn all(&self) -> Vec<ConnectionId> {

@@ -12,7 +12,7 @@ const SEEDS: u64 = 40;
 
 fn busy(planted: Planted, faults: Faults) -> Plan {
     let calm = Plan::calm(3).lasting(200);
-    Plan { membership: 2, sync_ms: 300, faults, planted, ..calm }
+    Plan { membership: 0, sync_ms: 300, faults, planted, ..calm }
 }
 
 fn first_violation(plan: Plan) -> Option<Violation> {
@@ -57,8 +57,14 @@ fn a_store_goes_back(forged: bool) -> Result<(), Violation> {
         world.crash_relay(500)?;
         world.relay_mut().store_mut().unwrap().set_fences(&fences);
     }
-    world.pass(10_000)?;
+    world.isolate(0, 20_000);
+    world.pass(5_000)?;
     world.say(0, space)?;
+    if forged {
+        // Nobody tells the device what it wrote in the time that it forgot.
+        world.deafen(0);
+    }
+    world.pass(90_000)?;
     world.settle()
 }
 
@@ -76,7 +82,7 @@ fn a_push_past_a_removal(planted: Planted) -> Result<(), Violation> {
     world.sign_up()?;
     let space = world.converse(0, &[1, 2])?;
     world.settle()?;
-    world.isolate(1, 60_000);
+    world.isolate(1, 20_000);
     world.pass(1_000)?;
     let member = Member::Address(world.book().people[2].address.clone());
     world.expect(0, Command::RemoveMember { conversation: space, member })?;
@@ -84,7 +90,7 @@ fn a_push_past_a_removal(planted: Planted) -> Result<(), Violation> {
     world.say(1, space)?;
     world.deafen(1);
     world.crash_relay(1_000)?;
-    world.pass(60_000)?;
+    world.pass(90_000)?;
     world.set_meddler(None);
     world.heal()?;
     world.settle()?;

@@ -319,3 +319,80 @@ fn members_come_with_and_without_history_and_go() {
     town.settle();
     assert_eq!(town.texts(3, id), ["hello all", "after bob", "after cyd"]);
 }
+
+#[test]
+fn a_thousand_conversations_reconnect_in_one_round_trip() {
+    let mut town = Town::new(2);
+    town.sign_up(0, "ada");
+    town.sign_up(1, "bob");
+    let all: Vec<SpaceId> = (0..1_000).map(|n| {
+        let id = town.found(0, &format!("talk {n}"), &["bob"]);
+        if n % 50 == 0 {
+            town.settle();
+        }
+        id
+    }).collect();
+    town.settle();
+    assert!(matches!(town.run(1, Command::ListConversations), Response::Conversations(list) if list.len() == 1_000));
+    town.restart(1);
+    town.settle();
+    town.run(1, Command::GoOffline);
+    for id in &all[500..503] {
+        town.say(0, *id, "news");
+    }
+    town.settle();
+    let device = &mut town.devices[1];
+    (device.frames_in, device.frames_out, device.bytes) = (0, 0, 0);
+    let online = town.tell(1, Command::GoOnline);
+    let up_to_date = town.tell(1, Command::Wait(Until::UpToDate));
+    let mut needed = 0;
+    // Challenge and hello, then all there is: the relay asks nothing back before it is told.
+    while !town.devices[1].answers.contains_key(&up_to_date) {
+        let outputs = town.relay.commit(town.now);
+        assert!(!outputs.is_empty(), "the relay has nothing more to say");
+        for output in outputs {
+            let RelayOutput::Send { session, frame } = output else { panic!("closed") };
+            if town.devices[1].session == Some(session) {
+                town.devices[1].frames_in += 1;
+                town.devices[1].bytes += frame.len();
+                let before = town.devices[1].frames_out;
+                town.feed(1, Input::Received(frame.to_vec()));
+                if !town.devices[1].answers.contains_key(&up_to_date) {
+                    needed += town.devices[1].frames_out - before;
+                }
+            }
+        }
+    }
+    assert!(town.devices[1].answers.contains_key(&online));
+    let device = &town.devices[1];
+    eprintln!("{} frames in, {} out, {} bytes", device.frames_in, device.frames_out, device.bytes);
+    assert_eq!(needed, 1, "only the hello was needed");
+    assert!(device.bytes < 64 * 1024, "{} bytes on the wire", device.bytes);
+    for id in &all[500..503] {
+        assert_eq!(town.texts(1, *id), ["news"]);
+    }
+    assert!(town.texts(1, all[7]).is_empty());
+}
+
+#[test]
+fn the_only_admin_leaves_and_is_heard_out_first() {
+    let mut town = Town::new(2);
+    town.sign_up(0, "ada");
+    town.sign_up(1, "bob");
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.run(0, Command::GoOffline);
+    for n in 0..10 {
+        town.say(0, id, &format!("last words {n}"));
+    }
+    town.run(0, Command::Leave { conversation: id });
+    town.run(0, Command::GoOnline);
+    town.settle();
+    assert_eq!(town.texts(1, id).len(), 10);
+    let Response::Conversations(list) = town.run(1, Command::ListConversations) else { panic!() };
+    assert_eq!(list[0].members.len(), 1, "{list:?}");
+    assert_eq!(list[0].waiting, 0);
+    assert!(matches!(town.run(1, Command::Wait(Until::Stored)), Response::Done));
+    town.run(1, Command::SetTitle { conversation: id, title: "Mine".to_owned() });
+    town.settle();
+}

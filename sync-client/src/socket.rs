@@ -18,9 +18,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::rustls::ClientConfig;
-use tokio_tungstenite::tungstenite::error::Error as WsError;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use crate::relay_url::RelayUrl;
@@ -174,7 +174,10 @@ async fn open(target: &Target) -> Result<Stream, ConnectError> {
     }
 }
 
-async fn write(mut sink: SplitSink<Stream, Message>, mut outgoing: Outgoing) -> Result<(), WsError> {
+async fn write(
+    mut sink: SplitSink<Stream, Message>,
+    mut outgoing: Outgoing,
+) -> Result<(), WsError> {
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -241,6 +244,9 @@ fn explain(error: &WsError) -> ConnectError {
     match error {
         WsError::Io(cause) if is_untrusted(cause) => ConnectError::Untrusted(cause.to_string()),
         WsError::Tls(cause) => ConnectError::Untrusted(cause.to_string()),
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            ConnectError::Broken("it ended without a word".to_owned())
+        }
         WsError::Protocol(cause) => ConnectError::NotARelay(cause.to_string()),
         WsError::Capacity(cause) => ConnectError::NotARelay(cause.to_string()),
         WsError::Utf8(cause) => ConnectError::NotARelay(cause.clone()),
@@ -339,7 +345,8 @@ mod tests {
         let (_silent, target) = listen("ws").await;
         assert_eq!(failure_of(target).await, ConnectError::Timeout);
 
-        for answer in ["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "220 mail ready\r\n"] {
+        for answer in ["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "220 mail ready\r\n"]
+        {
             let (listener, target) = listen("ws").await;
             tokio::spawn(async move {
                 let mut stream = listener.accept().await.unwrap().0;
@@ -363,13 +370,15 @@ mod tests {
         let (_socket, happenings) = open(target);
         let (_, happenings) = next(happenings).await;
         let (closed, _) = next(happenings).await;
-        assert!(matches!(closed, Happening::Closed(Some(ConnectError::NotARelay(_)))), "{closed:?}");
+        assert!(
+            matches!(closed, Happening::Closed(Some(ConnectError::NotARelay(_)))),
+            "{closed:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_relay_is_believed_by_its_certificate_alone() {
-        let certificate =
-            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("roots.pem");
         std::fs::write(&path, certificate.cert.pem()).unwrap();

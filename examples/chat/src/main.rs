@@ -18,16 +18,16 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "chat", version)]
 struct Arguments {
     /// Directory of this device's store; made if it is not there.
-    #[arg(long, env = "REJOINDER_DATA")]
+    #[arg(long, env = "CHAT_DATA")]
     data: PathBuf,
     /// The relay: ws://host:port or wss://host.
-    #[arg(long, env = "REJOINDER_RELAY")]
+    #[arg(long, env = "CHAT_RELAY")]
     relay: String,
     /// A PEM file of further root certificates, for a relay with a certificate of its own.
-    #[arg(long, env = "REJOINDER_CA_FILE")]
+    #[arg(long, env = "CHAT_CA_FILE")]
     ca_file: Option<PathBuf>,
     /// Where the screen writes its log; nowhere without.
-    #[arg(long, env = "REJOINDER_LOG_FILE")]
+    #[arg(long, env = "CHAT_LOG_FILE")]
     log_file: Option<PathBuf>,
     #[command(subcommand)]
     mode: Option<Mode>,
@@ -54,8 +54,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     start_log(arguments)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let options =
-            Options { extra_roots: arguments.ca_file.clone(), ..Options::default() };
+        let options = Options { extra_roots: arguments.ca_file.clone(), ..Options::default() };
         let client = Client::open(&arguments.data, &arguments.relay, options)
             .await
             .map_err(|error| format!("can't start ({}): {error}", error.kind()))?;
@@ -71,13 +70,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// Logs to stderr in machine mode, and to a file, if one is named, beside the screen.
 fn start_log(arguments: &Arguments) -> Result<(), String> {
-    let filter = EnvFilter::try_from_env("REJOINDER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("CHAT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     match (&arguments.mode, &arguments.log_file) {
         (Some(Mode::Rpc), None) => log.with_writer(std::io::stderr).init(),
         (_, Some(path)) => {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| format!("{} can't be written: {error}", path.display()))?;
+            let file =
+                file.map_err(|error| format!("{} can't be written: {error}", path.display()))?;
             log.with_writer(std::sync::Mutex::new(file)).init();
         }
         (None, None) => {}

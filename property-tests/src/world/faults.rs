@@ -31,15 +31,20 @@ impl World {
             return Ok(());
         }
         self.decisions += 1;
-        let pace_ms = if self.chance.one_in(15) {
-            self.plan.pace_ms * 20
-        } else {
-            self.plan.pace_ms
-        };
+        let pace_ms =
+            if self.chance.one_in(15) { self.plan.pace_ms * 20 } else { self.plan.pace_ms };
         let pause_ms = self.chance.between(0, pace_ms);
         self.agenda.after(pause_ms, Event::Decide);
         let Faults {
-            device_crash, relay_crash, cut, partition, stall, clock, full_disk, absence, ..
+            device_crash,
+            relay_crash,
+            cut,
+            partition,
+            stall,
+            clock,
+            full_disk,
+            absence,
+            ..
         } = self.plan.faults;
         let decision = self.chance.weighted(&[
             (LIVE, Decision::Live),

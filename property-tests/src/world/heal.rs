@@ -59,7 +59,9 @@ impl World {
             self.devices[device].disk.set_full(false);
             self.agenda.after(0, Event::Boot { device });
         }
-        self.pass(5_000)?;
+        // What stalled arrives before anybody's claim to be up to date is taken at its word.
+        let under_way_ms = self.network.last_due_ms().saturating_sub(self.agenda.now_ms());
+        self.pass(5_000 + under_way_ms)?;
         for device in self.living() {
             self.give(device, Command::GoOnline)?;
         }

@@ -145,9 +145,7 @@ impl World {
         };
         let command = match deed {
             Deed::Reply => return self.send(device, conversation, Some(message)),
-            Deed::Edit => {
-                Command::EditMessage { conversation, message, text: self.text("edited") }
-            }
+            Deed::Edit => Command::EditMessage { conversation, message, text: self.text("edited") },
             Deed::Delete => Command::DeleteMessage { conversation, message },
             Deed::React => {
                 let emoji = ["👍", "🎉", "❤"];
@@ -160,12 +158,7 @@ impl World {
         self.give(device, command).map(drop)
     }
 
-    fn message_on_screen(
-        &mut self,
-        device: usize,
-        space: SpaceId,
-        own: bool,
-    ) -> Option<OrderKey> {
+    fn message_on_screen(&mut self, device: usize, space: SpaceId, own: bool) -> Option<OrderKey> {
         let slot = &self.devices[device];
         let me = self.book.account_of(slot.person)?;
         let page = slot.screen.pages.get(&space)?;

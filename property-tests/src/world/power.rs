@@ -94,7 +94,8 @@ impl World {
         }
         self.relay.crash();
         self.held = None;
-        if let Some(table) = self.relay.store().and_then(|store| store.holds(crate::MARK.as_bytes()))
+        if let Some(table) =
+            self.relay.store().and_then(|store| store.holds(crate::MARK.as_bytes()))
         {
             let detail = format!("the relay's {table:?} hold a plaintext");
             return Err(Violation::new(Invariant::Sealed, detail));

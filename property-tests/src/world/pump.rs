@@ -163,11 +163,7 @@ impl World {
     }
 
     /// Gives an engine a command.
-    pub(super) fn give(
-        &mut self,
-        device: usize,
-        command: Command,
-    ) -> Result<CommandId, Violation> {
+    pub(super) fn give(&mut self, device: usize, command: Command) -> Result<CommandId, Violation> {
         let slot = &mut self.devices[device];
         let id = slot.next_command();
         if slot.engine.is_none() {

@@ -139,11 +139,7 @@ impl Client {
     }
 
     /// Everything up to this message was read.
-    pub async fn mark_read(
-        &self,
-        conversation: SpaceId,
-        message: OrderKey,
-    ) -> Result<(), Failure> {
+    pub async fn mark_read(&self, conversation: SpaceId, message: OrderKey) -> Result<(), Failure> {
         ask!(self, Command::MarkRead { conversation, message })
     }
 

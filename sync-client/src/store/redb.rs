@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, Durability, ReadableDatabase as _, StorageBackend, Table, TableDefinition, TableError,
-    WriteTransaction,
+    Database, Durability, ReadableDatabase as _, StorageBackend, Table, TableDefinition,
+    TableError, WriteTransaction,
 };
 use sync_core::records::{Batch, Records};
 
@@ -104,7 +104,8 @@ impl RedbStore {
     fn found(&self) -> Result<(), StoreError> {
         let transaction = self.begin()?;
         transaction.open_table(RECORDS).map_err(|error| self.failed(error))?;
-        let mut format = transaction.open_table(FORMAT_TABLE).map_err(|error| self.failed(error))?;
+        let mut format =
+            transaction.open_table(FORMAT_TABLE).map_err(|error| self.failed(error))?;
         format.insert("format", FORMAT).map_err(|error| self.failed(error))?;
         drop(format);
         transaction.commit().map_err(|error| self.failed(error))

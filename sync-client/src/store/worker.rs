@@ -144,7 +144,8 @@ mod tests {
         let store = Slow { gate: Some(gate), transactions: transactions.clone(), fails_at };
         let seen = outcomes.clone();
         let worker =
-            Worker::start(store, move |done| seen.lock().unwrap().push(format!("{done:?}"))).unwrap();
+            Worker::start(store, move |done| seen.lock().unwrap().push(format!("{done:?}")))
+                .unwrap();
         for number in 1..=3 {
             worker.ask(Job::Write(Batch { number, ..Batch::default() }));
         }

@@ -91,6 +91,8 @@ impl Engine {
             return Ok(true);
         }
         if index > next {
+            let end = front.entries.first.saturating_add(front.entries.entries.len() as u64);
+            space.wanted = space.wanted.max(end);
             space.deliveries.pop_front();
             self.mark_lagging(id);
             return Ok(true);
@@ -340,8 +342,12 @@ impl Engine {
     fn after_take_in(&mut self, id: &SpaceId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.row.lagging && std::mem::take(&mut space.fetched) {
-            space.row.lagging = false;
-            self.unsaved.spaces.insert(*id);
+            if space.row.next < std::mem::take(&mut space.wanted) {
+                self.fetch(id);
+            } else {
+                space.row.lagging = false;
+                self.unsaved.spaces.insert(*id);
+            }
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.behind.is_some_and(|index| space.row.next > index) {

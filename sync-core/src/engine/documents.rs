@@ -155,6 +155,8 @@ impl Engine {
         let mut ordinal: u32 = 0;
         for item in &set.items {
             if !self.acceptable(id, &item.name, placement.index) {
+                // Its changes keep their ordinals: the author counted them too.
+                ordinal = ordinal.saturating_add(u32::try_from(item.changes.len()).unwrap_or(0));
                 continue;
             }
             self.note_document(id, &item.name);

@@ -150,18 +150,24 @@ impl Engine {
             self.push_pending(id);
             return Ok(());
         }
-        if !space.row.intentions.is_empty() && space.retry_at.is_none_or(|at| at <= now) {
+        let first = space.row.intentions.first();
+        if first.is_some_and(|wish| *wish != Intention::Leave)
+            && space.retry_at.is_none_or(|at| at <= now)
+        {
             self.group_space(id)?;
             self.commit_intentions(id)?;
         }
         let space = self.core_space(id)?;
-        let blocked = space.row.intentions.iter().any(|wish| !matches!(wish, Intention::LetGo(_)));
-        if space.row.deciding || blocked {
+        let waits = |wish: &Intention| !matches!(wish, Intention::LetGo(_) | Intention::Leave);
+        if space.row.deciding || space.row.intentions.iter().any(waits) {
             return Ok(());
         }
         self.cut_waiting(id)?;
         self.push_content(id);
-        Ok(())
+        let space = self.core_space(id)?;
+        let leaving = space.row.intentions.first() == Some(&Intention::Leave);
+        // Whoever leaves is heard out first: the relay takes nothing from a leaver.
+        if leaving && !space.unsent() { self.push_leave(id) } else { Ok(()) }
     }
 
     fn push_pending(&mut self, id: &SpaceId) {
@@ -178,17 +184,14 @@ impl Engine {
 
     fn commit_intentions(&mut self, id: &SpaceId) -> Step<()> {
         let Some(first) = self.space(id)?.row.intentions.first().cloned() else { return Ok(()) };
-        if first == Intention::Leave {
-            return self.push_leave(id);
-        }
         let Some(plan) = self.plan(id, &first)? else { return Ok(()) };
         if plan.carries == 0 {
             return Ok(());
         }
-        if let Err(Stop::Fail(failure)) = self.build_commit(id, &plan) {
-            self.give_up(id, plan.carries as usize, &failure);
-        } else {
-            self.push_pending(id);
+        match self.build_commit(id, &plan) {
+            Ok(()) => self.push_pending(id),
+            Err(Stop::Fail(failure)) => self.give_up(id, plan.carries as usize, &failure),
+            Err(need) => return Err(need),
         }
         Ok(())
     }

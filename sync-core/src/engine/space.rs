@@ -49,6 +49,9 @@ pub(super) struct SpaceState {
     pub(super) fetching: bool,
     /// The fetch was answered: once its entries are taken in, nothing is missing.
     pub(super) fetched: bool,
+    /// The index after the last entry that came too early to be taken in. A fetch that was under
+    /// way by then may end before it.
+    pub(super) wanted: u64,
     /// Recent running hashes of the log, by the index after the entry.
     pub(super) recent: BTreeMap<u64, [u8; 32]>,
     pub(super) receipts_at: Option<u64>,
@@ -96,6 +99,7 @@ impl SpaceState {
             packages_asked: Vec::new(),
             fetching: false,
             fetched: false,
+            wanted: 0,
             recent: BTreeMap::new(),
             receipts_at: None,
             receipts_written_ms: 0,

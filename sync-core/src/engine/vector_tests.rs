@@ -333,6 +333,7 @@ fn order_key_vector(n: u8) -> Value {
 
 #[test]
 fn document_vectors_are_what_is_written_down() {
+    let order_keys = [1, 2, 3, 4, 5].map(order_key_vector);
     let made = json!({
         "names": names().iter().map(name_vector).collect::<Vec<_>>(),
         "genesis": [
@@ -341,7 +342,7 @@ fn document_vectors_are_what_is_written_down() {
             genesis_vector(&Name::Settings, include_bytes!("../document/genesis/settings.bin")),
             genesis_vector(&Name::Contacts, include_bytes!("../document/genesis/contacts.bin")),
         ],
-        "order keys": [1, 2, 3, 4, 5].map(order_key_vector),
+        "order keys": order_keys,
     });
     settle("documents", DOCUMENTS, &made);
 }
@@ -358,7 +359,7 @@ fn replay_documents(json: &str) {
     for vector in list(&file["genesis"]) {
         let name: Name = vector["document"].as_str().unwrap().parse().unwrap();
         let document = Document::new(SpaceId::from_bytes([0; 32]), name);
-        assert_eq!(document.heads(), [array_of(&vector["hash"])]);
+        assert_eq!(document.heads(), [array_of::<32>(&vector["hash"])]);
         assert_eq!(change_hash(&bytes_of(&vector["bytes"])), Ok(array_of(&vector["hash"])));
     }
     for vector in list(&file["order keys"]) {

@@ -97,9 +97,9 @@ fn eventful() -> CommitHeader {
 fn handshake(commit: &CommitHeader) -> Header {
     let commit_bytes = codec::encode(commit);
     let child = epoch_id(&space(), &commit.parent, &commit_bytes, &[0x28; 32]);
-    let commit = Some(Blob(commit_bytes));
     let cursor = if commit.number == 0 { 0 } else { 300 };
     let epoch = commit.parent;
+    let commit = Some(Blob(commit_bytes));
     Header { epoch, cursor, commit, child: Some(child), ..header(Kind::Handshake) }
 }
 

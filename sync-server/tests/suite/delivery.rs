@@ -84,12 +84,14 @@ fn a_reader_without_credit_gets_a_window_and_the_rest_when_it_asks() {
     let mut seen = delivered(&frames);
     assert!(cost(&frames) <= limits::WINDOW as u64);
     assert!(seen.len() < total);
+    let (mut spent, mut granted) = (cost(&frames), limits::WINDOW as u64);
     while seen.len() < total {
-        let granted = 20_000;
-        world.send(b, ClientFrame::Credit { bytes: granted });
+        granted += 20_000;
+        world.send(b, ClientFrame::Credit { bytes: 20_000 });
         world.commit();
         frames = world.take(b);
-        assert!(cost(&frames) <= granted);
+        spent += cost(&frames);
+        assert!(spent <= granted);
         seen.extend(delivered(&frames));
         assert!(seen.len() == total || cursor(&frames).is_none());
     }

@@ -7,7 +7,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::ids::{RelayId, SpaceId};
 use sync_server::relay::Identity;
 use sync_server::rules::{Action, Command, Effect, Fault, InboxFrom, Logged, Sealed, State, apply};
-use sync_server::store::{MemoryStore, Store, Table};
+use sync_server::store::{MemoryStore, Table};
 
 use crate::support::{Device, add, remove, space};
 

@@ -93,9 +93,7 @@ fn conversation(verb: &str, params: Params<'_>) -> Found {
             members: params.addresses("members")?,
         }),
         "list" => Some(Command::ListConversations),
-        "foreground" => {
-            Some(Command::Foreground { conversation: params.optional_conversation()? })
-        }
+        "foreground" => Some(Command::Foreground { conversation: params.optional_conversation()? }),
         _ => None,
     };
     if all.is_some() || !of_one_conversation(verb) {
@@ -150,9 +148,7 @@ fn message(verb: &str, params: Params<'_>) -> Found {
             message: params.message("message")?,
             text: params.text("text")?,
         },
-        "delete" => {
-            Command::DeleteMessage { conversation, message: params.message("message")? }
-        }
+        "delete" => Command::DeleteMessage { conversation, message: params.message("message")? },
         "react" => {
             // Null takes the reaction back; leaving it out is more likely a mistake.
             params.required("emoji")?;
@@ -296,7 +292,10 @@ mod tests {
     fn what_is_not_served_says_so() {
         for method in ["device.offer", "device.list", "account.recover", "message", "x.y", ""] {
             let error = error(method, &json!({}));
-            assert_eq!((&error["code"], &error["data"]["kind"]), (&json!(-32601), &json!("unsupported")));
+            assert_eq!(
+                (&error["code"], &error["data"]["kind"]),
+                (&json!(-32601), &json!("unsupported"))
+            );
         }
     }
 

@@ -83,7 +83,9 @@ impl Server {
         let line = match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return,
             Line::Whole(line) => line,
-            Line::TooLong => return self.send(error_reply(&Value::Null, &RpcError::too_long())).await,
+            Line::TooLong => {
+                return self.send(error_reply(&Value::Null, &RpcError::too_long())).await;
+            }
         };
         let request = match request::parse(&line) {
             Ok(request) => request,
@@ -99,8 +101,11 @@ impl Server {
     /// the answer beside the others.
     async fn start(&self, request: Request, plan: Plan, under_way: &mut JoinSet<()>) {
         let submitted = self.client.submit(plan.command).await;
-        let server =
-            Self { client: self.client.clone(), people: self.people.clone(), outgoing: self.outgoing.clone() };
+        let server = Self {
+            client: self.client.clone(),
+            people: self.people.clone(),
+            outgoing: self.outgoing.clone(),
+        };
         under_way.spawn(async move {
             let outcome = server.finish(submitted, plan.shape).await;
             server.answer(&request, outcome.map_err(RpcError::from)).await;

@@ -142,10 +142,8 @@ mod tests {
     #[test]
     fn a_notification_says_what_changed_and_has_no_id() {
         let space = SpaceId::from_bytes([1; 32]);
-        let change = ConversationChange::NotAdded {
-            address: "bob".into(),
-            reason: Rejection::NotFound,
-        };
+        let change =
+            ConversationChange::NotAdded { address: "bob".into(), reason: Rejection::NotFound };
         let json = of_event(&Event::Conversation { conversation: space, change });
         assert!(json.get("id").is_none());
         assert_eq!(json["method"], "conversation");

@@ -1,5 +1,7 @@
 //! Who is who: names and addresses of authors, as last seen in the list of conversations.
 
+use std::time::{Duration, Instant};
+
 use sync_client::Client;
 use sync_core::api::MessageView;
 use tokio::sync::Mutex;
@@ -10,8 +12,17 @@ use super::shapes::Known;
 #[derive(Debug)]
 pub(crate) struct People {
     client: Client,
-    known: Mutex<Known>,
+    known: Mutex<Cache>,
 }
+
+#[derive(Debug, Default)]
+struct Cache {
+    known: Known,
+    asked: Option<Instant>,
+}
+
+/// How soon the list is asked again for somebody whom it didn't name.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl People {
     /// Knows nobody yet.
@@ -26,22 +37,21 @@ impl People {
 
     /// Members, titles or names changed: ask again next time.
     pub(crate) async fn forget(&self) {
-        self.known.lock().await.clear();
+        *self.known.lock().await = Cache::default();
     }
 
     /// What is known of the authors of messages.
     pub(crate) async fn of(&self, messages: &[MessageView]) -> Known {
-        let mut known = self.known.lock().await;
-        if messages.iter().any(|message| !known.contains_key(&message.author)) {
-            self.ask(&mut known).await;
-            // Whoever is still unknown has left: asking again would not help.
-            for message in messages {
-                known.entry(message.author).or_default();
-            }
+        let mut cache = self.known.lock().await;
+        let is_named = |author| cache.known.get(author).is_some_and(|(_, name)| !name.is_empty());
+        let is_stale = cache.asked.is_none_or(|asked| asked.elapsed() > AGAIN);
+        if is_stale && !messages.iter().all(|message| is_named(&message.author)) {
+            self.ask(&mut cache.known).await;
+            cache.asked = Some(Instant::now());
         }
         messages
             .iter()
-            .filter_map(|message| Some((message.author, known.get(&message.author)?.clone())))
+            .filter_map(|message| Some((message.author, cache.known.get(&message.author)?.clone())))
             .collect()
     }
 

@@ -6,7 +6,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 use sync_core::Response;
 use sync_core::api::{
-    ConversationChange, ConversationView, Digest, MemberView, MessageView, Problem, Progress, Status,
+    ConversationChange, ConversationView, Digest, MemberView, MessageView, Problem, Progress,
+    Status,
 };
 use sync_core::document::OrderKey;
 use sync_protocol::AccountId;
@@ -34,9 +35,7 @@ pub(crate) fn response(response: Response) -> Value {
         Response::Conversation(id) => json!({ "conversation": id.to_string() }),
         Response::Conversations(list) => list.iter().map(conversation).collect(),
         Response::Message(key) => json!({ "message": key.to_string() }),
-        Response::Messages(list) => {
-            list.iter().map(|view| message(view, &Known::new())).collect()
-        }
+        Response::Messages(list) => list.iter().map(|view| message(view, &Known::new())).collect(),
         Response::Value(value) => value,
         Response::Settings(all) => all.into_iter().collect::<Map<_, _>>().into(),
         Response::Heads(heads) => json!({ "heads": hashes(&heads) }),

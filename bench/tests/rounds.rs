@@ -1,0 +1,70 @@
+//! Every family runs, in its smallest size, so that none of them rots.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use bench::{GROUPS, Measure, Scale, json_lines, machine, table};
+
+/// Runs one family; every figure and floor must be a number.
+fn run(name: &str) -> Vec<Measure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let measures = runtime.block_on(bench::run(Scale::Tiny, name, |name, measured| {
+        if let Err(error) = measured {
+            panic!("{name}: {error}");
+        }
+    }));
+    assert!(!measures.is_empty(), "{name} measures nothing");
+    for measure in &measures {
+        assert!(measure.value.is_finite(), "{measure:?}");
+        assert!(measure.floor.as_ref().is_none_or(|floor| floor.value.is_finite()), "{measure:?}");
+    }
+    let machine = machine::this();
+    assert_eq!(table(&machine, &measures).lines().count(), measures.len() + 2);
+    assert_eq!(json_lines(&machine, &measures).unwrap().lines().count(), measures.len() + 1);
+    measures
+}
+
+#[test]
+fn an_engine_can_be_measured() {
+    run("engine");
+    run("apply");
+}
+
+#[test]
+fn a_reconnect_is_one_round_trip() {
+    let measures = run("account");
+    let trips = measures.iter().find(|measure| measure.what.contains("round trips")).unwrap();
+    assert_eq!(trips.is_met(), Some(true), "{trips:?}");
+}
+
+#[test]
+fn sizes_can_be_measured() {
+    run("size");
+}
+
+#[test]
+fn a_catch_up_can_be_measured() {
+    run("catch-up");
+}
+
+#[test]
+fn appends_and_a_restart_can_be_measured() {
+    run("appends");
+    run("restart");
+}
+
+#[test]
+fn fan_out_and_latency_can_be_measured() {
+    run("fan-out");
+    run("latency");
+}
+
+#[test]
+fn memory_can_be_measured() {
+    run("memory");
+}
+
+#[test]
+fn names_of_families_are_unique() {
+    let names: std::collections::BTreeSet<_> = GROUPS.iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), GROUPS.len());
+}

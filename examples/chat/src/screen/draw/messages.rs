@@ -1,0 +1,159 @@
+//! The messages of the open conversation, newest at the bottom.
+
+use std::collections::BTreeMap;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use sync_core::api::{MessageView, Progress};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{ACCENT, FAINT, STRONG};
+use crate::screen::model::Model;
+use crate::screen::text;
+
+/// Names are coloured, the same person always alike.
+const COLOURS: [Color; 6] =
+    [Color::Green, Color::Magenta, Color::Yellow, Color::Blue, Color::LightRed, Color::LightGreen];
+
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
+    let width = usize::from(area.width.saturating_sub(1)).max(1);
+    let (lines, chosen) = all_lines(model, width);
+    let height = usize::from(area.height);
+    let bottom = lines.len().saturating_sub(height);
+    // The newest stay in view, unless an older message is chosen.
+    let top = match chosen {
+        Some((first, last)) => bottom.min(first.max(last.saturating_sub(height))),
+        None => bottom,
+    };
+    let shown: Vec<_> = lines.into_iter().skip(top).take(height).collect();
+    let blank = height.saturating_sub(shown.len());
+    let area = Rect { y: area.y + u16::try_from(blank).unwrap_or(0), ..area };
+    let area = area.intersection(frame.area());
+    frame.render_widget(Paragraph::new(shown), area);
+}
+
+/// All lines, and which of them are the chosen message's.
+fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize, usize)>) {
+    let mut lines = vec![match (model.has_older, model.is_loading) {
+        (_, true) => Line::styled(" …", FAINT),
+        (true, _) => Line::styled(" ↑ older messages", FAINT),
+        _ => Line::styled(" the beginning", FAINT),
+    }];
+    let mut chosen = None;
+    let mut before: Option<&MessageView> = None;
+    for view in &model.messages {
+        let day = text::day(view.at_ms);
+        let is_new_day = before.is_none_or(|before| text::day(before.at_ms) != day);
+        if is_new_day {
+            lines.push(Line::styled(format!("── {day} ──"), FAINT).centered());
+        }
+        let continues = !is_new_day
+            && before.is_some_and(|before| {
+                before.author == view.author && view.at_ms.saturating_sub(before.at_ms) < 300_000
+            });
+        let first = lines.len();
+        let is_chosen = model.selected == Some(view.message);
+        lines.extend(message_lines(model, view, width, !continues).into_iter().map(|line| {
+            if is_chosen { line.patch_style(Style::new().bg(Color::Rgb(40, 50, 60))) } else { line }
+        }));
+        if is_chosen {
+            chosen = Some((first, lines.len()));
+        }
+        before = Some(view);
+    }
+    (lines, chosen)
+}
+
+fn message_lines(
+    model: &Model,
+    view: &MessageView,
+    width: usize,
+    with_name: bool,
+) -> Vec<Line<'static>> {
+    let is_mine = model.is_me(&view.author);
+    let mut lines = Vec::new();
+    if with_name {
+        let colour = if is_mine { ACCENT } else { colour(view) };
+        let name = text::cut(&model.name_of(&view.author), width);
+        lines.push(Line::styled(format!(" {name}"), STRONG.fg(colour)));
+    }
+    if let Some(key) = view.reply_to {
+        let quoted = model.messages.iter().find(|other| other.message == key);
+        let quote = quoted.map_or_else(
+            || "an earlier message".to_owned(),
+            |other| format!("{}: {}", model.name_of(&other.author), other.text),
+        );
+        lines.push(Line::styled(
+            format!("   ↳ {}", text::cut(&quote, width.saturating_sub(5))),
+            FAINT,
+        ));
+    }
+    let tail = tail(view, is_mine);
+    let tail_width: usize = tail.iter().map(|span| span.content.width()).sum();
+    for line in text::wrap(&shown_text(view), width.saturating_sub(3)) {
+        let style = if view.deleted { FAINT.add_modifier(Modifier::ITALIC) } else { Style::new() };
+        lines.push(Line::from(vec![Span::raw("   "), Span::styled(line, style)]));
+    }
+    // Time and ticks stand behind the last line if it leaves room, else below it.
+    let fits = lines.last().is_some_and(|line| line.width() + tail_width + 1 <= width);
+    if !fits {
+        lines.push(Line::default());
+    }
+    if let Some(last) = lines.last_mut() {
+        let gap = width.saturating_sub(last.width() + tail_width);
+        last.push_span(Span::raw(" ".repeat(gap)));
+        tail.into_iter().for_each(|span| last.push_span(span));
+    }
+    if !view.reactions.is_empty() {
+        lines.push(Line::styled(format!("   {}", reactions(view)), Style::new().fg(Color::Yellow)));
+    }
+    lines
+}
+
+fn shown_text(view: &MessageView) -> String {
+    match (view.deleted, view.needs_update) {
+        (true, _) => "deleted".to_owned(),
+        (_, true) => format!("{} [needs an update of this client]", view.text),
+        _ => view.text.clone(),
+    }
+}
+
+/// Each emoji once, with how many chose it.
+fn reactions(view: &MessageView) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for emoji in view.reactions.values() {
+        *counts.entry(text::cut(emoji, 8)).or_default() += 1;
+    }
+    let each = counts.into_iter().map(|(emoji, count)| match count {
+        1 => emoji,
+        many => format!("{emoji} {many}"),
+    });
+    each.collect::<Vec<_>>().join("  ")
+}
+
+/// Whether it was edited, when it was written and, of an own one, how far it came.
+fn tail(view: &MessageView, is_mine: bool) -> Vec<Span<'static>> {
+    let mut spans = Vec::new();
+    if view.edited && !view.deleted {
+        spans.push(Span::styled("edited ", FAINT));
+    }
+    spans.push(Span::styled(text::clock(view.at_ms), FAINT));
+    if is_mine {
+        let (ticks, style) = match view.status {
+            Progress::Local => (" ◷ ", FAINT),
+            Progress::Stored => (" ✓ ", FAINT),
+            Progress::Delivered => (" ✓✓", FAINT),
+            Progress::Read => (" ✓✓", STRONG.fg(ACCENT)),
+        };
+        spans.push(Span::styled(ticks, style));
+    }
+    spans
+}
+
+fn colour(view: &MessageView) -> Color {
+    let byte = view.author.as_bytes().last().copied().unwrap_or_default();
+    COLOURS.get(usize::from(byte) % COLOURS.len()).copied().unwrap_or(Color::Green)
+}

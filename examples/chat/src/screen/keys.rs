@@ -1,0 +1,408 @@
+//! What keys do.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use serde_json::Value;
+use sync_core::Command;
+use sync_core::api::Member;
+use sync_protocol::address::Address;
+use sync_protocol::roster::Role;
+
+use super::field::Field;
+use super::model::{Composing, Dialog, Effect, Focus, Form, Model, Purpose, Side};
+
+/// How often others are told that this person types.
+const TELL_TYPING_MS: u64 = 3_000;
+/// Messages that PageUp and PageDown pass.
+const LEAP: isize = 8;
+
+type Effects = Vec<Effect>;
+
+impl Model {
+    /// A key was pressed.
+    pub(crate) fn press(&mut self, key: KeyEvent) -> Effects {
+        if key.modifiers.contains(KeyModifiers::CONTROL)
+            && matches!(key.code, KeyCode::Char('q' | 'c'))
+        {
+            self.quits = true;
+            return Vec::new();
+        }
+        if self.dialog.is_some() {
+            return self.press_dialog(key);
+        }
+        if let Some(effects) = self.press_anywhere(key) {
+            return effects;
+        }
+        match self.focus {
+            Focus::List => self.press_list(key),
+            Focus::Messages => self.press_messages(key),
+            Focus::Compose => self.press_compose(key),
+            Focus::Side => self.press_side(key),
+        }
+    }
+
+    /// Text was pasted.
+    pub(crate) fn paste(&mut self, text: &str) -> Effects {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        if let Some(form) = self.form_mut() {
+            let line = text.replace('\n', " ");
+            if let Some((_, field)) = form.fields.get_mut(form.at) {
+                field.insert(line.trim());
+            }
+        } else if self.focus == Focus::Compose {
+            self.compose.insert(&text);
+        }
+        Vec::new()
+    }
+
+    fn press_anywhere(&mut self, key: KeyEvent) -> Option<Effects> {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::F(1) => self.dialog = Some(Dialog::Help),
+            KeyCode::Char('n') if control => self.dialog = Some(new_conversation()),
+            KeyCode::Char('a') if control && self.open.is_some() => {
+                self.dialog = Some(Dialog::AddMember(Form::new(&["Address"]), false));
+            }
+            KeyCode::Char('t') if control && self.open.is_some() => self.toggle(Side::Members),
+            KeyCode::Char('s') if control => self.toggle(Side::Settings),
+            KeyCode::Char('o') if control => return Some(self.toggle_network()),
+            KeyCode::Tab => self.next_focus(),
+            KeyCode::BackTab => self.focus = Focus::List,
+            _ => return None,
+        }
+        Some(Vec::new())
+    }
+
+    fn toggle(&mut self, side: Side) {
+        if self.side == Some(side) {
+            self.close_side();
+        } else {
+            (self.side, self.side_at, self.focus) = (Some(side), 0, Focus::Side);
+        }
+    }
+
+    fn close_side(&mut self) {
+        self.side = None;
+        self.focus = if self.open.is_some() { Focus::Compose } else { Focus::List };
+    }
+
+    fn toggle_network(&mut self) -> Effects {
+        self.is_away = !self.is_away;
+        let command = if self.is_away { Command::GoOffline } else { Command::GoOnline };
+        vec![Effect(Purpose::Do, command)]
+    }
+
+    fn next_focus(&mut self) {
+        self.focus = match self.focus {
+            Focus::List if self.open.is_some() => Focus::Messages,
+            Focus::Messages => Focus::Compose,
+            Focus::Compose if self.side.is_some() => Focus::Side,
+            _ => Focus::List,
+        };
+        if self.focus == Focus::Messages && self.selected.is_none() {
+            self.selected = self.messages.last().map(|view| view.message);
+        } else if self.focus != Focus::Messages {
+            self.selected = None;
+        }
+    }
+
+    fn press_list(&mut self, key: KeyEvent) -> Effects {
+        let last = self.conversations.len().saturating_sub(1);
+        let chosen = self.conversations.get(self.chosen);
+        match key.code {
+            KeyCode::Up | KeyCode::Char('k') => self.chosen = self.chosen.saturating_sub(1),
+            KeyCode::Down | KeyCode::Char('j') => self.chosen = (self.chosen + 1).min(last),
+            KeyCode::Home => self.chosen = 0,
+            KeyCode::End => self.chosen = last,
+            KeyCode::Enter | KeyCode::Right => {
+                let conversation = chosen.map(|view| view.conversation);
+                return conversation.map_or_else(Vec::new, |id| self.open(id));
+            }
+            KeyCode::Char('n') => self.dialog = Some(new_conversation()),
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Char('p') => return self.mark("pinned", |view| view.pinned),
+            KeyCode::Char('m') => return self.mark("muted", |view| view.muted),
+            KeyCode::Char('a') => return self.mark("archived", |view| view.archived),
+            KeyCode::Char('q') => self.quits = true,
+            KeyCode::Esc if self.open.is_some() => self.focus = Focus::Compose,
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Turns a mark of the chosen conversation over.
+    fn mark(&self, name: &str, is: impl Fn(&sync_core::api::ConversationView) -> bool) -> Effects {
+        let Some(view) = self.conversations.get(self.chosen) else { return Vec::new() };
+        let value = if is(view) { Value::Null } else { Value::Bool(true) };
+        let key = format!("conversation/{}/{name}", view.conversation);
+        vec![Effect(Purpose::Do, Command::SetSetting { key, value })]
+    }
+
+    fn press_messages(&mut self, key: KeyEvent) -> Effects {
+        match key.code {
+            KeyCode::Up | KeyCode::Char('k') => return self.move_selection(-1),
+            KeyCode::Down | KeyCode::Char('j') => return self.move_selection(1),
+            KeyCode::PageUp => return self.move_selection(-LEAP),
+            KeyCode::PageDown => return self.move_selection(LEAP),
+            KeyCode::Home => return self.move_selection(isize::MIN / 2),
+            KeyCode::Char('r') => self.reply(),
+            KeyCode::Char('e') => self.edit(),
+            KeyCode::Char('d') | KeyCode::Delete => self.ask_delete(),
+            KeyCode::Char('+') => {
+                let form = Form::new(&["Emoji (empty takes it back)"]);
+                self.dialog = self.selected.map(|key| Dialog::React(key, form));
+            }
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Esc | KeyCode::Enter | KeyCode::End => {
+                (self.selected, self.focus) = (None, Focus::Compose);
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn move_selection(&mut self, by: isize) -> Effects {
+        let place =
+            self.selected.and_then(|key| self.messages.iter().position(|view| view.message == key));
+        let last = self.messages.len().saturating_sub(1);
+        let place = place.map_or(last, |at| at.saturating_add_signed(by).min(last));
+        self.selected = self.messages.get(place).map(|view| view.message);
+        self.focus = Focus::Messages;
+        if place < LEAP.unsigned_abs() { self.ask_older() } else { Vec::new() }
+    }
+
+    fn ask_delete(&mut self) {
+        let (Some(conversation), Some(view)) = (self.open, self.selected_message()) else { return };
+        if !self.is_me(&view.author) {
+            self.notice = Some("only your own messages can be deleted".to_owned());
+            return;
+        }
+        let command = Command::DeleteMessage { conversation, message: view.message };
+        self.dialog =
+            Some(Dialog::Confirm("Delete this message for everyone?".to_owned(), command));
+    }
+
+    fn press_compose(&mut self, key: KeyEvent) -> Effects {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Enter if key.modifiers.contains(KeyModifiers::ALT) => {
+                self.compose.insert("\n");
+                Vec::new()
+            }
+            KeyCode::Char('j') if control => {
+                self.compose.insert("\n");
+                Vec::new()
+            }
+            KeyCode::Enter => self.send(),
+            KeyCode::Up | KeyCode::PageUp => {
+                self.selected = None;
+                self.move_selection(0)
+            }
+            KeyCode::Char('?') if self.compose.text().is_empty() => {
+                self.dialog = Some(Dialog::Help);
+                Vec::new()
+            }
+            KeyCode::Esc if self.composing != Composing::New => {
+                if matches!(self.composing, Composing::Edit(_)) {
+                    self.compose = Field::default();
+                }
+                self.composing = Composing::New;
+                Vec::new()
+            }
+            KeyCode::Esc if self.side.is_some() => {
+                self.close_side();
+                Vec::new()
+            }
+            KeyCode::Esc => {
+                self.focus = Focus::List;
+                Vec::new()
+            }
+            _ if self.compose.press(key) => self.tell_typing(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn tell_typing(&mut self) -> Effects {
+        let Some(conversation) = self.open else { return Vec::new() };
+        if self.now_ms < self.told_typing_ms + TELL_TYPING_MS || self.compose.text().is_empty() {
+            return Vec::new();
+        }
+        self.told_typing_ms = self.now_ms;
+        vec![Effect(Purpose::Quiet, Command::Typing { conversation })]
+    }
+
+    fn send(&mut self) -> Effects {
+        let (Some(conversation), false) = (self.open, self.compose.text().trim().is_empty()) else {
+            return Vec::new();
+        };
+        let text = self.compose.take();
+        let command = match std::mem::take(&mut self.composing) {
+            Composing::New => Command::SendMessage { conversation, text, reply_to: None },
+            Composing::Reply(key) => {
+                Command::SendMessage { conversation, text, reply_to: Some(key) }
+            }
+            Composing::Edit(message) => Command::EditMessage { conversation, message, text },
+        };
+        self.told_typing_ms = 0;
+        vec![Effect(Purpose::Do, command)]
+    }
+
+    fn press_side(&mut self, key: KeyEvent) -> Effects {
+        let members = self.conversation().map_or(0, |view| view.members.len());
+        match (key.code, self.side) {
+            (KeyCode::Esc, _) => self.close_side(),
+            (KeyCode::Char('?'), _) => self.dialog = Some(Dialog::Help),
+            (KeyCode::Up | KeyCode::Char('k'), _) => self.side_at = self.side_at.saturating_sub(1),
+            (KeyCode::Down | KeyCode::Char('j'), Some(Side::Members)) => {
+                self.side_at = (self.side_at + 1).min(members.saturating_sub(1));
+            }
+            (KeyCode::Char('x'), Some(Side::Members)) => self.ask_remove(),
+            (KeyCode::Char('o'), Some(Side::Members)) => return self.turn_role(),
+            (KeyCode::Char('t'), Some(Side::Members)) => {
+                let mut form = Form::new(&["Title"]);
+                let title = self.conversation().map_or("", |view| view.title.as_str());
+                if let Some((_, field)) = form.fields.first_mut() {
+                    *field = Field::holding(title);
+                }
+                self.dialog = Some(Dialog::Title(form));
+            }
+            (KeyCode::Char('+' | 'a'), Some(Side::Members)) => {
+                self.dialog = Some(Dialog::AddMember(Form::new(&["Address"]), false));
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn ask_remove(&mut self) {
+        let Some(view) = self.conversation() else { return };
+        let Some(member) = view.members.get(self.side_at) else { return };
+        let (conversation, account) = (view.conversation, member.account);
+        let (question, command) = if self.is_me(&account) {
+            ("Leave this conversation?".to_owned(), Command::Leave { conversation })
+        } else {
+            let member = Member::Account(account);
+            (
+                format!("Remove {} from this conversation?", self.name_of(&account)),
+                Command::RemoveMember { conversation, member },
+            )
+        };
+        self.dialog = Some(Dialog::Confirm(question, command));
+    }
+
+    fn turn_role(&self) -> Effects {
+        let Some(view) = self.conversation() else { return Vec::new() };
+        let Some(member) = view.members.get(self.side_at) else { return Vec::new() };
+        let role = match member.role {
+            Role::Admin => Role::Member,
+            Role::Member => Role::Admin,
+        };
+        let (conversation, member) = (view.conversation, Member::Account(member.account));
+        vec![Effect(Purpose::Do, Command::SetRole { conversation, member, role })]
+    }
+
+    fn press_dialog(&mut self, key: KeyEvent) -> Effects {
+        match (&mut self.dialog, key.code) {
+            // There is nothing behind the sign-up to go back to.
+            (Some(Dialog::SignUp(_)), KeyCode::Esc) => {}
+            (Some(Dialog::RecoveryCode(_)), KeyCode::Enter) => {
+                self.dialog = None;
+                return self.ask_everything();
+            }
+            (Some(Dialog::RecoveryCode(_)), _) => {}
+            (Some(Dialog::Confirm(_, command)), KeyCode::Char('y') | KeyCode::Enter) => {
+                let command = command.clone();
+                self.dialog = None;
+                return vec![Effect(Purpose::Do, command)];
+            }
+            (Some(Dialog::AddMember(form, history)), KeyCode::Char(' ')) if !form.busy => {
+                *history = !*history;
+            }
+            (Some(Dialog::Help | Dialog::Confirm(..)), _) | (_, KeyCode::Esc) => self.dialog = None,
+            (_, KeyCode::Enter) => return self.submit(),
+            _ => self.fill_in(key),
+        }
+        Vec::new()
+    }
+
+    fn fill_in(&mut self, key: KeyEvent) {
+        let Some(form) = self.form_mut().filter(|form| !form.busy) else { return };
+        let last = form.fields.len().saturating_sub(1);
+        match key.code {
+            KeyCode::Tab | KeyCode::Down => form.at = if form.at == last { 0 } else { form.at + 1 },
+            KeyCode::BackTab | KeyCode::Up => form.at = form.at.checked_sub(1).unwrap_or(last),
+            _ => {
+                if let Some((_, field)) = form.fields.get_mut(form.at) {
+                    field.press(key);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self) -> Effects {
+        let command = match (&self.dialog, self.open) {
+            (Some(Dialog::SignUp(form)), _) => sign_up(form),
+            (Some(Dialog::NewConversation(form)), _) => found(form),
+            (Some(Dialog::AddMember(form, history)), Some(conversation)) => {
+                let share_history = *history;
+                address(form.text(0)).map(|address| Command::AddMember {
+                    conversation,
+                    address,
+                    share_history,
+                })
+            }
+            (Some(Dialog::Title(form)), Some(conversation)) => {
+                Ok(Command::SetTitle { conversation, title: form.text(0).to_owned() })
+            }
+            (Some(Dialog::React(key, form)), Some(conversation)) => {
+                let emoji = Some(form.text(0).to_owned()).filter(|text| !text.is_empty());
+                Ok(Command::React { conversation, message: *key, emoji })
+            }
+            _ => return Vec::new(),
+        };
+        let Some(form) = self.form_mut().filter(|form| !form.busy) else { return Vec::new() };
+        match command {
+            // In a form of several fields, Enter goes on until the last is filled in.
+            Err(_) if form.at + 1 < form.fields.len() && !form.text(form.at).is_empty() => {
+                form.at += 1;
+                Vec::new()
+            }
+            Err(error) => {
+                form.error = Some(error);
+                Vec::new()
+            }
+            Ok(_) if form.at + 1 < form.fields.len() => {
+                form.at += 1;
+                Vec::new()
+            }
+            Ok(command) => {
+                (form.busy, form.error) = (true, None);
+                vec![Effect(Purpose::Dialog, command)]
+            }
+        }
+    }
+}
+
+fn new_conversation() -> Dialog {
+    Dialog::NewConversation(Form::new(&["Title", "Members (addresses, separated by blanks)"]))
+}
+
+fn sign_up(form: &Form) -> Result<Command, String> {
+    let address = address(form.text(0))?;
+    let name = form.text(1).to_owned();
+    if name.is_empty() {
+        return Err("a name is what others see: it can't be empty".to_owned());
+    }
+    Ok(Command::CreateAccount { address, name })
+}
+
+fn found(form: &Form) -> Result<Command, String> {
+    let typed = form.text(1).split([' ', ',', ';']).filter(|text| !text.is_empty());
+    let members = typed.map(address).collect::<Result<Vec<_>, _>>()?;
+    Ok(Command::CreateConversation { title: form.text(0).to_owned(), members })
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no address: a number like +4915112345678, or 3 letters and more")
+    })
+}

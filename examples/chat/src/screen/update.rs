@@ -1,0 +1,303 @@
+//! How news from the client changes what the screen shows, and what to ask next.
+
+use sync_client::Notice;
+use sync_core::api::MessageView;
+use sync_core::{Command, Event, Response};
+use sync_protocol::SpaceId;
+
+use super::field::Field;
+use super::model::{
+    Answer, Composing, Dialog, Effect, Focus, Form, Model, PAGE, Purpose, TYPING_MS,
+};
+
+impl Model {
+    /// A screen that knows nothing yet, and what to ask first.
+    pub(crate) fn start(relay: &str, now_ms: u64) -> (Self, Vec<Effect>) {
+        let model = Self { relay: relay.to_owned(), now_ms, ..Self::default() };
+        (model, vec![Effect(Purpose::Status, Command::Status)])
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.typing.retain(|_, until| *until > now_ms);
+    }
+
+    /// The client told something.
+    pub(crate) fn notice(&mut self, notice: Notice) -> Vec<Effect> {
+        match notice {
+            Notice::Event(event) => self.event(event),
+            Notice::Unreachable(problem) => {
+                self.problem = Some(problem.to_string());
+                Vec::new()
+            }
+            Notice::StoreFailed(error) => {
+                self.notice = Some(error.to_string());
+                Vec::new()
+            }
+            Notice::StoreBack | Notice::Lagged(_) => self.ask_everything(),
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Messages { conversation, .. } => self.ask_about(conversation),
+            Event::Receipts { conversation, .. } if self.open == Some(conversation) => {
+                self.ask_page(conversation)
+            }
+            Event::Conversation { conversation, change } => {
+                if let sync_core::api::ConversationChange::NotAdded { address, reason } = change {
+                    self.notice = Some(format!("{address} could not be added: {reason}"));
+                }
+                self.ask_about(conversation)
+            }
+            Event::Settings { .. } => vec![list(), settings()],
+            Event::Status(status) => {
+                if status.connected {
+                    self.problem = None;
+                }
+                self.status = *status;
+                self.open.map_or_else(Vec::new, |open| self.ask_page(open))
+            }
+            Event::Typing { conversation, account } => {
+                self.typing.insert((conversation, account), self.now_ms + TYPING_MS);
+                Vec::new()
+            }
+            Event::Evidence { what, .. } => {
+                self.notice = Some(format!("the relay shows different histories: {what}"));
+                Vec::new()
+            }
+            Event::Receipts { .. } | Event::Document { .. } => Vec::new(),
+        }
+    }
+
+    /// Everything may look different.
+    pub(crate) fn ask_everything(&mut self) -> Vec<Effect> {
+        let mut effects = vec![Effect(Purpose::Status, Command::Status), list(), settings()];
+        effects.extend(self.open.into_iter().flat_map(|open| self.ask_page(open)));
+        effects
+    }
+
+    fn ask_about(&self, conversation: SpaceId) -> Vec<Effect> {
+        let mut effects = vec![list()];
+        if self.open == Some(conversation) {
+            effects.extend(self.ask_page(conversation));
+        }
+        effects
+    }
+
+    fn ask_page(&self, conversation: SpaceId) -> Vec<Effect> {
+        // What was paged in stays in step too.
+        let limit = self.messages.len().max(PAGE);
+        let command = Command::ListMessages { conversation, before: None, limit };
+        vec![Effect(Purpose::Page(conversation, None), command)]
+    }
+
+    /// Asks for what was written before the oldest message shown.
+    pub(crate) fn ask_older(&mut self) -> Vec<Effect> {
+        let (Some(conversation), Some(oldest)) = (self.open, self.messages.first()) else {
+            return Vec::new();
+        };
+        if !self.has_older || self.is_loading {
+            return Vec::new();
+        }
+        self.is_loading = true;
+        let before = Some(oldest.message);
+        let command = Command::ListMessages { conversation, before, limit: PAGE };
+        vec![Effect(Purpose::Page(conversation, before), command)]
+    }
+
+    /// Shows a conversation.
+    pub(crate) fn open(&mut self, conversation: SpaceId) -> Vec<Effect> {
+        if let Some(before) = self.open.replace(conversation) {
+            let draft = std::mem::take(&mut self.compose);
+            self.drafts.insert(before, draft);
+        }
+        self.compose = self.drafts.remove(&conversation).unwrap_or_default();
+        self.composing = Composing::New;
+        self.messages.clear();
+        self.selected = None;
+        (self.has_older, self.is_loading) = (true, false);
+        self.focus = Focus::Compose;
+        let foreground = Command::Foreground { conversation: Some(conversation) };
+        let mut effects = vec![Effect(Purpose::Quiet, foreground)];
+        effects.extend(self.ask_page(conversation));
+        effects
+    }
+
+    /// The client answered.
+    pub(crate) fn answer(&mut self, purpose: Purpose, answer: Answer) -> Vec<Effect> {
+        match (purpose, answer) {
+            (Purpose::Dialog, answer) => self.answer_dialog(answer),
+            (Purpose::Status, Ok(Response::Status(status))) => self.first_status(status),
+            (Purpose::List, Ok(Response::Conversations(list))) => self.take_list(list),
+            (Purpose::Page(of, before), Ok(Response::Messages(page))) if self.open == Some(of) => {
+                match before {
+                    None => self.take_newest(page),
+                    Some(_) => self.take_older(page),
+                }
+            }
+            (Purpose::Settings, Ok(Response::Settings(all))) => {
+                self.settings = all;
+                Vec::new()
+            }
+            (Purpose::Do, Err(failure)) => {
+                self.notice = Some(failure.to_string());
+                Vec::new()
+            }
+            (Purpose::Do, Ok(_)) => {
+                let effects = self.ask_everything();
+                self.notice = None;
+                effects
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn first_status(&mut self, status: sync_core::api::Status) -> Vec<Effect> {
+        self.status = status;
+        if self.status.account.is_some() {
+            return vec![list(), settings()];
+        }
+        if self.dialog.is_none() {
+            self.dialog = Some(Dialog::SignUp(Form::new(&["Address", "Name"])));
+        }
+        Vec::new()
+    }
+
+    fn take_list(&mut self, mut all: Vec<sync_core::api::ConversationView>) -> Vec<Effect> {
+        let chosen = self.conversations.get(self.chosen).map(|view| view.conversation);
+        // Stable: within each kind, the newest activity stays first.
+        all.sort_by_key(|view| (view.archived, !view.pinned));
+        self.conversations = all;
+        let place = chosen
+            .and_then(|id| self.conversations.iter().position(|view| view.conversation == id));
+        self.chosen = place.unwrap_or(0);
+        match (self.open, self.conversations.get(self.chosen)) {
+            (None, Some(view)) if self.dialog.is_none() => {
+                let conversation = view.conversation;
+                self.open(conversation)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn take_newest(&mut self, page: Vec<MessageView>) -> Vec<Effect> {
+        let first = |page: &[MessageView]| page.first().map(|view| view.message);
+        let reaches_as_far = first(&page) == first(&self.messages);
+        self.has_older = page.len() >= PAGE && (self.has_older || !reaches_as_far);
+        let newest = |page: &[MessageView]| page.last().map(|view| (view.message, view.author));
+        if let (Some(open), Some(latest)) = (self.open, newest(&page))
+            && newest(&self.messages) != Some(latest)
+        {
+            // What was being typed has come.
+            self.typing.remove(&(open, latest.1));
+        }
+        self.messages = page;
+        if self.selected_message().is_none() {
+            self.selected = None;
+        }
+        self.mark_read()
+    }
+
+    fn take_older(&mut self, page: Vec<MessageView>) -> Vec<Effect> {
+        self.is_loading = false;
+        self.has_older = page.len() >= PAGE;
+        let first = self.messages.first().map(|view| view.message);
+        let older = page.into_iter().filter(|view| {
+            Some(view.message) != first
+                && !self.messages.iter().any(|known| known.message == view.message)
+        });
+        let older: Vec<_> = older.collect();
+        self.messages.splice(0..0, older);
+        Vec::new()
+    }
+
+    /// What is on the screen is read.
+    fn mark_read(&mut self) -> Vec<Effect> {
+        let unread = self.conversation().is_some_and(|view| view.unread > 0);
+        let newest = self.messages.iter().rev().find(|view| !self.is_me(&view.author));
+        let (Some(conversation), Some(newest), true) = (self.open, newest, unread) else {
+            return Vec::new();
+        };
+        let message = newest.message;
+        if let Some(view) =
+            self.conversations.iter_mut().find(|view| view.conversation == conversation)
+        {
+            view.unread = 0;
+        }
+        vec![Effect(Purpose::Quiet, Command::MarkRead { conversation, message })]
+    }
+
+    fn answer_dialog(&mut self, answer: Answer) -> Vec<Effect> {
+        match answer {
+            Ok(Response::Account(new)) => {
+                self.dialog = Some(Dialog::RecoveryCode(new.recovery_code));
+                self.ask_everything()
+            }
+            Ok(Response::Conversation(conversation)) => {
+                self.dialog = None;
+                let mut effects = vec![list()];
+                effects.extend(self.open(conversation));
+                effects
+            }
+            Ok(_) => {
+                self.dialog = None;
+                self.ask_everything()
+            }
+            Err(failure) => {
+                match self.form_mut() {
+                    Some(form) => {
+                        (form.busy, form.error) = (false, Some(failure.to_string()));
+                    }
+                    None => self.notice = Some(failure.to_string()),
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// The form of the open dialog.
+    pub(crate) fn form_mut(&mut self) -> Option<&mut Form> {
+        match &mut self.dialog {
+            Some(
+                Dialog::SignUp(form)
+                | Dialog::NewConversation(form)
+                | Dialog::AddMember(form, _)
+                | Dialog::Title(form)
+                | Dialog::React(_, form),
+            ) => Some(form),
+            _ => None,
+        }
+    }
+
+    /// Starts an answer to the chosen message.
+    pub(crate) fn reply(&mut self) {
+        if let Some(key) = self.selected {
+            self.composing = Composing::Reply(key);
+            self.selected = None;
+            self.focus = Focus::Compose;
+        }
+    }
+
+    /// Starts to rewrite the chosen message.
+    pub(crate) fn edit(&mut self) {
+        let Some(view) = self.selected_message() else { return };
+        if !self.is_me(&view.author) || view.deleted {
+            self.notice = Some("only your own messages can be edited".to_owned());
+            return;
+        }
+        let (key, text) = (view.message, Field::holding(&view.text));
+        (self.composing, self.compose) = (Composing::Edit(key), text);
+        self.selected = None;
+        self.focus = Focus::Compose;
+    }
+}
+
+fn list() -> Effect {
+    Effect(Purpose::List, Command::ListConversations)
+}
+
+fn settings() -> Effect {
+    Effect(Purpose::Settings, Command::Settings)
+}
