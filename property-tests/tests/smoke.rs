@@ -47,7 +47,10 @@ fn write(disk: &mut Records, batch: &Batch) {
 }
 
 fn read(disk: &Records, prefix: &[u8]) -> Records {
-    disk.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    disk.iter()
+        .filter(|(key, _)| key.starts_with(prefix))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 fn index(disk: &Records) -> Records {
@@ -58,7 +61,8 @@ impl Town {
     fn new(people: usize) -> Self {
         let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
         let relay = Relay::open(MemoryStore::new(), identity, Settings::default()).unwrap();
-        let mut town = Self { now: 1_700_000_000_000, relay, devices: Vec::new(), sessions: 0, commands: 0 };
+        let mut town =
+            Self { now: 1_700_000_000_000, relay, devices: Vec::new(), sessions: 0, commands: 0 };
         for n in 0..people {
             let engine = Engine::open([n as u8 + 1; 32], town.now, Records::new()).unwrap();
             town.devices.push(Device {
@@ -140,7 +144,9 @@ impl Town {
                     }
                     RelayOutput::Close { session, reason } => {
                         eprintln!("closed {session:?}: {reason}");
-                        if let Some(n) = self.devices.iter().position(|d| d.session == Some(session)) {
+                        if let Some(n) =
+                            self.devices.iter().position(|d| d.session == Some(session))
+                        {
                             self.devices[n].session = None;
                             self.feed(n, Input::Disconnected);
                         }
@@ -184,12 +190,20 @@ impl Town {
     }
 
     fn sign_up(&mut self, n: usize, address: &str) {
-        let create = Command::CreateAccount { address: address.parse().unwrap(), name: address.to_uppercase() };
+        let create = Command::CreateAccount {
+            address: address.parse().unwrap(),
+            name: address.to_uppercase(),
+        };
         assert!(matches!(self.run(n, create), Response::Account(_)));
         self.settle();
     }
 
-    fn say(&mut self, n: usize, conversation: SpaceId, text: &str) -> sync_core::document::OrderKey {
+    fn say(
+        &mut self,
+        n: usize,
+        conversation: SpaceId,
+        text: &str,
+    ) -> sync_core::document::OrderKey {
         let send = Command::SendMessage { conversation, text: text.to_owned(), reply_to: None };
         match self.run(n, send) {
             Response::Message(key) => key,
@@ -199,7 +213,9 @@ impl Town {
 
     fn texts(&mut self, n: usize, conversation: SpaceId) -> Vec<String> {
         match self.run(n, Command::ListMessages { conversation, before: None, limit: 1000 }) {
-            Response::Messages(messages) => messages.into_iter().map(|message| message.text).collect(),
+            Response::Messages(messages) => {
+                messages.into_iter().map(|message| message.text).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -224,7 +240,8 @@ impl Town {
             self.relay.disconnect(session, self.now);
         }
         let index = index(&self.devices[n].disk);
-        self.devices[n].engine = Engine::open([self.commands as u8 ^ 0x80; 32], self.now, index).unwrap();
+        self.devices[n].engine =
+            Engine::open([self.commands as u8 ^ 0x80; 32], self.now, index).unwrap();
         self.devices[n].wake = None;
         self.feed(n, Input::Cancel(0));
     }
@@ -302,14 +319,18 @@ fn members_come_with_and_without_history_and_go() {
     }
     town.run(1, Command::React { conversation: id, message: answer, emoji: Some("👍".to_owned()) });
     town.settle();
-    let remove = Command::RemoveMember { conversation: id, member: Member::Address("bob".parse().unwrap()) };
+    let remove =
+        Command::RemoveMember { conversation: id, member: Member::Address("bob".parse().unwrap()) };
     town.run(0, remove);
     town.settle();
     town.say(2, id, "after bob");
     town.settle();
     assert_eq!(town.texts(1, id), ["before", "hello all"]);
     assert!(matches!(
-        town.try_run(1, Command::SendMessage { conversation: id, text: "x".into(), reply_to: None }),
+        town.try_run(
+            1,
+            Command::SendMessage { conversation: id, text: "x".into(), reply_to: None }
+        ),
         Err(Failure::Denied(_))
     ));
     assert_eq!(town.digest(0, id), town.digest(2, id));
@@ -325,15 +346,19 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
     let mut town = Town::new(2);
     town.sign_up(0, "ada");
     town.sign_up(1, "bob");
-    let all: Vec<SpaceId> = (0..1_000).map(|n| {
-        let id = town.found(0, &format!("talk {n}"), &["bob"]);
-        if n % 50 == 0 {
-            town.settle();
-        }
-        id
-    }).collect();
+    let all: Vec<SpaceId> = (0..1_000)
+        .map(|n| {
+            let id = town.found(0, &format!("talk {n}"), &["bob"]);
+            if n % 50 == 0 {
+                town.settle();
+            }
+            id
+        })
+        .collect();
     town.settle();
-    assert!(matches!(town.run(1, Command::ListConversations), Response::Conversations(list) if list.len() == 1_000));
+    assert!(
+        matches!(town.run(1, Command::ListConversations), Response::Conversations(list) if list.len() == 1_000)
+    );
     town.restart(1);
     town.settle();
     town.run(1, Command::GoOffline);

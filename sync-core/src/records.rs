@@ -155,13 +155,23 @@ pub(crate) mod key {
 
     /// A change that has its place in the log.
     pub(crate) fn row(space: &SpaceId, name: &Name, index: u64, ordinal: u32) -> Vec<u8> {
-        [document(space, name), b"r".to_vec(), index.to_be_bytes().to_vec(), ordinal.to_be_bytes().to_vec()]
-            .concat()
+        [
+            document(space, name),
+            b"r".to_vec(),
+            index.to_be_bytes().to_vec(),
+            ordinal.to_be_bytes().to_vec(),
+        ]
+        .concat()
     }
 
     /// An own change that is not stored yet.
     pub(crate) fn unplaced(space: &SpaceId, name: &Name, seq: u64, ordinal: u32) -> Vec<u8> {
-        [document(space, name), b"u".to_vec(), seq.to_be_bytes().to_vec(), ordinal.to_be_bytes().to_vec()]
-            .concat()
+        [
+            document(space, name),
+            b"u".to_vec(),
+            seq.to_be_bytes().to_vec(),
+            ordinal.to_be_bytes().to_vec(),
+        ]
+        .concat()
     }
 }

@@ -45,7 +45,9 @@ impl FromStr for Address {
             None => {
                 text.len() >= 3
                     && text.starts_with(|c: char| c.is_ascii_lowercase())
-                    && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+                    && text
+                        .bytes()
+                        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
             }
         };
         if good { Ok(Self(text)) } else { Err(ProtocolError::Malformed("address")) }

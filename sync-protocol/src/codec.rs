@@ -18,7 +18,10 @@ pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// `Malformed(what)` if the bytes are not exactly one `T`.
-pub fn decode<'b, T: Decode<'b, ()>>(what: &'static str, bytes: &'b [u8]) -> Result<T, ProtocolError> {
+pub fn decode<'b, T: Decode<'b, ()>>(
+    what: &'static str,
+    bytes: &'b [u8],
+) -> Result<T, ProtocolError> {
     let mut decoder = minicbor::Decoder::new(bytes);
     let value = decoder.decode().map_err(|_| ProtocolError::Malformed(what))?;
     if decoder.position() == bytes.len() { Ok(value) } else { Err(ProtocolError::Malformed(what)) }

@@ -186,7 +186,10 @@ impl DeviceLog {
     ///
     /// # Errors
     /// The first thing wrong with it.
-    pub fn verify<B: AsRef<[u8]>>(account: &AccountId, entries: &[B]) -> Result<Self, ProtocolError> {
+    pub fn verify<B: AsRef<[u8]>>(
+        account: &AccountId,
+        entries: &[B],
+    ) -> Result<Self, ProtocolError> {
         let (genesis, rest) = entries.split_first().ok_or(ProtocolError::Log("it is empty"))?;
         let mut log = Self::found(account, genesis.as_ref())?;
         for entry in rest {
@@ -203,7 +206,8 @@ impl DeviceLog {
         if AccountId::of_root_key(&root) != *account {
             return Err(ProtocolError::Log("the root key is not the account's"));
         }
-        let entry = signed.verify("device log entry", &root, hash::LOG_ENTRY, &[account.as_bytes()])?;
+        let entry =
+            signed.verify("device log entry", &root, hash::LOG_ENTRY, &[account.as_bytes()])?;
         let entry = entry.into_inner();
         let Action::Genesis { device, join, recovery, .. } = entry.action else {
             return Err(ProtocolError::Log("it does not start with a genesis"));
@@ -335,8 +339,7 @@ impl DeviceLog {
     ) -> Result<(), ProtocolError> {
         let keys = codec::encode(device);
         let index = entry.index.to_be_bytes();
-        let parts: [&[u8]; 4] =
-            [self.account.as_bytes(), &index, entry.previous.as_bytes(), &keys];
+        let parts: [&[u8]; 4] = [self.account.as_bytes(), &index, entry.previous.as_bytes(), &keys];
         verify("countersignature", &device.signing, hash::COUNTERSIGN, &parts, signature)
     }
 
@@ -422,8 +425,7 @@ pub fn countersign(
     key: &SigningKey,
 ) -> [u8; SIGNATURE] {
     let keys = codec::encode(device);
-    let parts: [&[u8]; 4] =
-        [account.as_bytes(), &index.to_be_bytes(), previous.as_bytes(), &keys];
+    let parts: [&[u8]; 4] = [account.as_bytes(), &index.to_be_bytes(), previous.as_bytes(), &keys];
     sign(key, hash::COUNTERSIGN, &parts)
 }
 

@@ -192,10 +192,8 @@ impl Envelope {
     /// # Errors
     /// `Malformed`, `TooLarge` or `Unsupported`.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let too_large = ProtocolError::TooLarge {
-            what: "envelope",
-            limit: limits::ENVELOPE_HANDSHAKE,
-        };
+        let too_large =
+            ProtocolError::TooLarge { what: "envelope", limit: limits::ENVELOPE_HANDSHAKE };
         if bytes.len() > limits::ENVELOPE_HANDSHAKE {
             return Err(too_large);
         }
@@ -323,8 +321,7 @@ mod tests {
         let writer = WriterId { device, incarnation: 4 };
         let space = SpaceId::from_bytes([5; 32]);
         let commitment = Commitment::from_bytes([6; 32]);
-        let chain =
-            Chain { seq: 1, commitment, link: Link::START.next(&writer, 1, &commitment) };
+        let chain = Chain { seq: 1, commitment, link: Link::START.next(&writer, 1, &commitment) };
         let header = Header {
             version: HEADER_VERSION,
             suite: SUITE,

@@ -180,8 +180,10 @@ impl WriterId {
     /// against the writer wherever it is read.
     #[must_use]
     pub fn tag(&self) -> [u8; 6] {
-        let full =
-            hash::hash(hash::WRITER_TAG, &[self.device.as_bytes(), &self.incarnation.to_be_bytes()]);
+        let full = hash::hash(
+            hash::WRITER_TAG,
+            &[self.device.as_bytes(), &self.incarnation.to_be_bytes()],
+        );
         let mut tag = [0; 6];
         tag.copy_from_slice(&full[..6]);
         tag

@@ -3,10 +3,12 @@
 use ed25519_dalek::SigningKey;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
-use sync_protocol::device_log::{Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, sign_entry};
+use sync_protocol::device_log::{
+    Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, sign_entry,
+};
+use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::LogHead;
 use sync_protocol::{AccountId, DeviceId, WriterId, codec};
-use sync_protocol::hash::{self, Domain};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::api::{CommandId, Failure, NewAccount, Response};
@@ -148,9 +150,8 @@ impl Engine {
     pub(super) fn safety_number(&self, other: &AccountId) -> Result<String, Failure> {
         let mine = self.people.log(&self.me()?.account()).ok_or(Failure::NotFound("account"))?;
         let theirs = self.people.log(other).ok_or(Failure::NotFound("contact"))?;
-        let mut halves = [mine, theirs].map(|log| {
-            hash::hash(SAFETY, &[log.account().as_bytes(), log.head().as_bytes()])
-        });
+        let mut halves = [mine, theirs]
+            .map(|log| hash::hash(SAFETY, &[log.account().as_bytes(), log.head().as_bytes()]));
         halves.sort_unstable();
         let groups: Vec<String> = halves
             .iter()

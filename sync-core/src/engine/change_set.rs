@@ -18,7 +18,7 @@ const PLAIN: u8 = 0;
 /// The body is one raw DEFLATE stream.
 const DEFLATE: u8 = 1;
 /// Below this, compressing costs more than it saves.
-const COMPRESS_FROM: usize = 1024;
+const COMPRESS_FROM: usize = 128;
 
 /// Changes to documents of one space. Fixed once its link is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -108,7 +108,9 @@ impl ChangeSet {
         if self.items.len() > limits::CHANGE_SET_ITEMS {
             return too_large("change set items", limits::CHANGE_SET_ITEMS);
         }
-        if self.items.iter().map(|item| item.changes.len()).sum::<usize>() > limits::CHANGE_SET_CHANGES {
+        if self.items.iter().map(|item| item.changes.len()).sum::<usize>()
+            > limits::CHANGE_SET_CHANGES
+        {
             return too_large("changes", limits::CHANGE_SET_CHANGES);
         }
         Ok(())
@@ -167,8 +169,13 @@ mod tests {
     fn a_bomb_stops_at_its_declared_size() {
         let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 50_000_000], 9);
         for size in [100, u32::MAX] {
-            let sealed =
-                Sealed { codec: DEFLATE, size, body: Blob(bomb.clone()), seen: [0; 8], padding: None };
+            let sealed = Sealed {
+                codec: DEFLATE,
+                size,
+                body: Blob(bomb.clone()),
+                seen: [0; 8],
+                padding: None,
+            };
             assert!(ChangeSet::from_plaintext(&codec::encode(&sealed)).is_err());
         }
     }

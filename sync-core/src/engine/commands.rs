@@ -9,7 +9,9 @@ use sync_protocol::frames::ClientFrame;
 use sync_protocol::roster::Role;
 use sync_protocol::{AccountId, SpaceId, WriterId, limits};
 
-use crate::api::{Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until};
+use crate::api::{
+    Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
+};
 use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, settings};
 use crate::engine::documents::SEGMENT;
 use crate::engine::membership::header;
@@ -74,7 +76,9 @@ impl Engine {
 
     fn execute_in_space(&mut self, command: &Command) -> Step<Response> {
         match command {
-            Command::CreateConversation { title, members } => self.create_conversation(title, members),
+            Command::CreateConversation { title, members } => {
+                self.create_conversation(title, members)
+            }
             Command::ListConversations => self.list_conversations(),
             Command::AddMember { conversation, address, share_history } => {
                 self.add_member(conversation, address, *share_history)
@@ -147,7 +151,8 @@ impl Engine {
             Command::ReadDocument { space, name, path } => {
                 let (space, name) = (self.space_id(*space)?, document_name(name)?);
                 let document = self.document(&space, &name)?;
-                let value = if path.is_empty() { Some(document.to_json()) } else { document.json_at(path) };
+                let value =
+                    if path.is_empty() { Some(document.to_json()) } else { document.json_at(path) };
                 Ok(Response::Value(value.unwrap_or(Value::Null)))
             }
             Command::ChangeDocument { space, name, ops } => self.change_document(*space, name, ops),
@@ -221,7 +226,9 @@ impl Engine {
         self.active_conversation(id)?;
         self.known_if_online(address)?;
         let account = self.people.account(address.as_str());
-        if account.is_some_and(|account| self.spaces.get(id).is_some_and(|s| s.role(&account).is_some())) {
+        if account
+            .is_some_and(|account| self.spaces.get(id).is_some_and(|s| s.role(&account).is_some()))
+        {
             return Ok(Response::Done);
         }
         self.wish_as_admin(id, Intention::Add { address: address.to_string(), history })
@@ -248,7 +255,12 @@ impl Engine {
         Ok(account)
     }
 
-    fn send_message(&mut self, id: &SpaceId, text: &str, reply_to: Option<OrderKey>) -> Step<Response> {
+    fn send_message(
+        &mut self,
+        id: &SpaceId,
+        text: &str,
+        reply_to: Option<OrderKey>,
+    ) -> Step<Response> {
         limit("text", text.len(), TEXT)?;
         self.active_conversation(id)?;
         let name = self.open_segment(id)?;
@@ -261,7 +273,8 @@ impl Engine {
             space.row.clock.observe(effective);
         }
         let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
-        let last = LastRow { key, author, text: text.chars().take(120).collect(), at_ms: key.stamp.ms };
+        let last =
+            LastRow { key, author, text: text.chars().take(120).collect(), at_ms: key.stamp.ms };
         let message = NewMessage {
             key,
             text: text.to_owned(),
@@ -380,5 +393,7 @@ fn document_name(name: &str) -> Result<Name, Failure> {
 
 fn app_name(name: &str) -> Result<Name, Failure> {
     let bare = name.strip_prefix("app/").unwrap_or(name);
-    format!("app/{bare}").parse().map_err(|_| Failure::Invalid(format!("not a document name: {name}")))
+    format!("app/{bare}")
+        .parse()
+        .map_err(|_| Failure::Invalid(format!("not a document name: {name}")))
 }

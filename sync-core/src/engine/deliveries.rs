@@ -112,7 +112,8 @@ impl Engine {
     }
 
     fn advance_front(&mut self, id: &SpaceId) {
-        if let Some(front) = self.spaces.get_mut(id).and_then(|space| space.deliveries.front_mut()) {
+        if let Some(front) = self.spaces.get_mut(id).and_then(|space| space.deliveries.front_mut())
+        {
             front.at += 1;
         }
     }
@@ -154,7 +155,7 @@ impl Engine {
         let Some(chain) = arrived.envelope.header.chain else { return Ok(Err("no chain")) };
         let item = *chain.link.as_bytes();
         let writer = arrived.writer;
-        let own = self.writer().is_ok_and(|me| me == writer);
+        let own = self.cut_writer(id) == Some(writer);
         let space = self.core_space(id)?;
         let joining = space.core.as_ref().is_some_and(|core| core.state.joining.is_some());
         let tip = space.core.as_ref().map_or(Tip::START, |core| core.tips.tip(&writer));
@@ -209,7 +210,8 @@ impl Engine {
         }
         let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else {
             // Somebody who could not write at this point: it is counted, but never opened.
-            return core.state.joining.is_some() || core.account_of(&arrived.writer.device).is_some();
+            return core.state.joining.is_some()
+                || core.account_of(&arrived.writer.device).is_some();
         };
         let key = row.key;
         if let Some(run) = front.run_of(&arrived.writer) {
@@ -233,12 +235,16 @@ impl Engine {
         let header = &arrived.envelope.header;
         let Some(space) = self.spaces.get_mut(id) else { return Ok(None) };
         let (Some(core), Some(chain)) = (&mut space.core, header.chain) else { return Ok(None) };
-        let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else { return Ok(None) };
+        let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else {
+            return Ok(None);
+        };
         let key = row.key;
         if header.epoch != space.row.epoch {
             return Ok(None);
         }
-        let Some(secret) = core.content_key(&header.epoch, &arrived.writer) else { return Ok(None) };
+        let Some(secret) = core.content_key(&header.epoch, &arrived.writer) else {
+            return Ok(None);
+        };
         let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
         let opened = seal::open(&secret, &aad, arrived.envelope.payload())
             .ok()

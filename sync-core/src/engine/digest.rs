@@ -1,7 +1,7 @@
 //! A space's fingerprint: what must be equal wherever the same entries are.
 
-use sha2::{Digest as _, Sha256};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use sync_protocol::SpaceId;
 
 use crate::api::{Digest, DocumentDigest, Response};
@@ -38,7 +38,8 @@ impl Engine {
             view.update(b"\n");
         }
         let tips = core.tips.iter().filter(|(_, tip)| tip.seq > 0);
-        let frontier = tips.map(|(writer, tip)| (*writer, (tip.seq, *tip.link.as_bytes()))).collect();
+        let frontier =
+            tips.map(|(writer, tip)| (*writer, (tip.seq, *tip.link.as_bytes()))).collect();
         Ok(Response::Digest(Digest { frontier, documents, view: view.finalize().into() }))
     }
 }

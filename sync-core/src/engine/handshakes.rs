@@ -46,7 +46,13 @@ impl Engine {
     }
 
     /// Before the handshake that let this device in: whoever did so told which epochs there were.
-    fn take_past_handshake(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId, joining: EpochId) {
+    fn take_past_handshake(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+        child: EpochId,
+        joining: EpochId,
+    ) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
         if child == joining {
@@ -101,17 +107,21 @@ impl Engine {
         if commit.parent != parent || arrived.envelope.header.epoch != parent {
             return None;
         }
-        if commit.number != space.row.number + 1 || commit.min_version > sync_protocol::limits::VERSION {
+        if commit.number != space.row.number + 1
+            || commit.min_version > sync_protocol::limits::VERSION
+        {
             return None;
         }
         let author = core.writer_at(&arrived.writer.device, arrived.index)?.clone();
         arrived.envelope.verify(id, &arrived.writer, &author.key).ok()?;
         let root = core.epochs.get(&parent)?.root;
         let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
-        let plaintext = seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload()).ok()?;
+        let plaintext =
+            seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload()).ok()?;
         let sealed: SealedCommit = codec::decode("sealed commit", &plaintext).ok()?;
         let leavers = carried_out(&commit, &core.state.leavers);
-        let roster = space.row.context.roster.after(&author.account, &commit.roster, &leavers).ok()?;
+        let roster =
+            space.row.context.roster.after(&author.account, &commit.roster, &leavers).ok()?;
         let header = arrived.envelope.header.commit.as_ref()?.as_slice();
         let before = space.group.as_ref()?.leaves();
         let incoming = space.group.as_mut()?.read_commit(sealed.message.as_slice()).ok()?;
@@ -135,7 +145,13 @@ impl Engine {
         Some((incoming, sealed))
     }
 
-    fn apply_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId, incoming: Incoming) {
+    fn apply_commit(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+        child: EpochId,
+        incoming: Incoming,
+    ) {
         let context = incoming.context.clone();
         let added = incoming.added.clone();
         let removed = incoming.removed.clone();
@@ -192,8 +208,16 @@ impl Engine {
     }
 
     /// Leaves came and went with the entry at `index`.
-    pub(super) fn change_members(&mut self, id: &SpaceId, index: u64, added: &[Leaf], removed: &[DeviceId]) {
-        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else { return };
+    pub(super) fn change_members(
+        &mut self,
+        id: &SpaceId,
+        index: u64,
+        added: &[Leaf],
+        removed: &[DeviceId],
+    ) {
+        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else {
+            return;
+        };
         for row in &mut core.state.writers {
             if removed.contains(&row.device) && row.to.is_none() {
                 row.to = Some(index);
@@ -285,7 +309,8 @@ fn leaves_fit(commit: &CommitHeader, incoming: &Incoming, before: &[Leaf]) -> bo
     let mut removed = Vec::new();
     for change in &commit.roster {
         match change {
-            RosterChange::Add { account, devices, .. } | RosterChange::AddDevices { account, devices } => {
+            RosterChange::Add { account, devices, .. }
+            | RosterChange::AddDevices { account, devices } => {
                 added.extend(devices.iter().map(|device| (*device, *account)));
             }
             RosterChange::Remove { account } => {
@@ -312,6 +337,8 @@ fn certified(commit: &CommitHeader, added: &[Leaf], logs: &[(AccountId, Vec<Blob
         let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
         let Ok(log) = DeviceLog::verify(&leaf.account, &entries) else { return false };
         commit.logs.contains(&(leaf.account, log.len(), log.head()))
-            && log.active(&leaf.device).is_some_and(|device| device.keys.signing == leaf.signing_key)
+            && log
+                .active(&leaf.device)
+                .is_some_and(|device| device.keys.signing == leaf.signing_key)
     })
 }

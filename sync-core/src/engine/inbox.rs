@@ -7,7 +7,7 @@ use sync_protocol::frames::{InboxItem, Op};
 use sync_protocol::frontier::Tip;
 use sync_protocol::hash;
 use sync_protocol::signing::Signed;
-use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
+use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
@@ -143,7 +143,9 @@ impl Engine {
     }
 
     fn keep_for_later(&mut self, id: &SpaceId, epoch: &EpochId, item: &InboxItem) {
-        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else { return };
+        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else {
+            return;
+        };
         if core.epochs.contains_key(epoch) {
             return;
         }
@@ -154,7 +156,8 @@ impl Engine {
 
     /// This account was removed, and put back before it knew.
     pub(super) fn rejoin(&mut self, id: &SpaceId) -> Step<()> {
-        let Some(invited) = self.core_space(id)?.core.as_ref().and_then(|c| c.state.invited.clone())
+        let Some(invited) =
+            self.core_space(id)?.core.as_ref().and_then(|c| c.state.invited.clone())
         else {
             return Ok(());
         };
@@ -224,9 +227,11 @@ impl Engine {
         }
         for leaf in joined.group.leaves() {
             let entries = invitation.logs.iter().find(|(account, _)| *account == leaf.account);
-            let entries: Vec<&[u8]> =
-                entries.map(|(_, log)| log.iter().map(Blob::as_slice).collect()).unwrap_or_default();
-            let log = DeviceLog::verify(&leaf.account, &entries).map_err(|_| invalid("device log"))?;
+            let entries: Vec<&[u8]> = entries
+                .map(|(_, log)| log.iter().map(Blob::as_slice).collect())
+                .unwrap_or_default();
+            let log =
+                DeviceLog::verify(&leaf.account, &entries).map_err(|_| invalid("device log"))?;
             let certified = log
                 .known(&leaf.device)
                 .is_some_and(|device| device.keys.signing == leaf.signing_key);
@@ -264,7 +269,8 @@ impl Engine {
         let epoch_row = super::rows::EpochRow { number, index: u64::MAX, root };
         self.batch.put(key::epoch(&id, &invitation.epoch), codec::encode(&epoch_row));
         core.epochs.insert(invitation.epoch, epoch_row);
-        let mut history: Vec<_> = grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
+        let mut history: Vec<_> =
+            grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
         history.sort_unstable();
         for (epoch, row) in grant.epochs {
             if !core.epochs.contains_key(&epoch) {
@@ -312,7 +318,10 @@ impl Engine {
     /// Whoever comes back continues its own chain from what the relay has of it.
     fn reset_own_chain(&self, space: &mut SpaceState) {
         let (Some(me), Some(core)) = (&self.me, &space.core) else { return };
-        let tip = core.tips.tip(&me.writer);
+        if space.row.cut_by == 0 {
+            space.row.cut_by = me.writer.incarnation;
+        }
+        let tip = core.tips.tip(&WriterId { incarnation: space.row.cut_by, ..me.writer });
         if tip.seq > space.row.cut.0 {
             space.row.cut = (tip.seq, tip.link);
         }

@@ -51,15 +51,19 @@ impl Engine {
     }
 
     /// Founds a space with this device alone in it; offline or not.
-    pub(super) fn found_space(&mut self, id: SpaceId, title: String, own: bool) -> Result<(), Failure> {
+    pub(super) fn found_space(
+        &mut self,
+        id: SpaceId,
+        title: String,
+        own: bool,
+    ) -> Result<(), Failure> {
         let seed = self.seed();
         let me = self.me()?;
         let account = me.account();
         let roster = Roster::founded_by(account);
         let context = Context { min_version: limits::MIN_VERSION, title, roster, era: 0 };
         let mut group = Group::create(&me.identity, id, &context, seed).map_err(local)?;
-        let change =
-            RosterChange::Add { account, role: Role::Admin, devices: vec![me.device()] };
+        let change = RosterChange::Add { account, role: Role::Admin, devices: vec![me.device()] };
         let commit = CommitHeader {
             parent: EpochId::NONE,
             number: 0,
@@ -77,6 +81,7 @@ impl Engine {
         header.commit = Some(Blob(commit));
         header.child = Some(epoch);
         let envelope = Envelope::sign(&id, &me.writer, header, Vec::new(), &me.identity.signing);
+        let writer_incarnation = me.writer.incarnation;
         let writer = WriterRow {
             device: me.device(),
             account,
@@ -96,6 +101,7 @@ impl Engine {
         self.batch.put(key::epoch(&id, &epoch), codec::encode(&epoch_row));
         self.batch.put(key::pending_commit(&id), codec::encode(&pending));
         let mut space = SpaceState::new(id, fresh_row(own, context, epoch));
+        space.row.cut_by = writer_incarnation;
         space.row.deciding = true;
         let mut core = Core::default();
         core.pending = Some(pending);
@@ -162,6 +168,7 @@ impl Engine {
         if space.row.deciding || space.row.intentions.iter().any(waits) {
             return Ok(());
         }
+        self.reauthor(id)?;
         self.cut_waiting(id)?;
         self.push_content(id);
         let space = self.core_space(id)?;
@@ -171,8 +178,12 @@ impl Engine {
     }
 
     fn push_pending(&mut self, id: &SpaceId) {
-        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.deciding_sent) else { return };
-        let Some(pending) = space.core.as_ref().and_then(|core| core.pending.clone()) else { return };
+        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.deciding_sent) else {
+            return;
+        };
+        let Some(pending) = space.core.as_ref().and_then(|core| core.pending.clone()) else {
+            return;
+        };
         space.deciding_sent = true;
         self.send(&ClientFrame::Push(Push {
             space: *id,
@@ -368,7 +379,8 @@ impl Engine {
         message: Vec<u8>,
     ) -> Step<Vec<u8>> {
         let writer = self.writer()?;
-        let mut accounts: Vec<AccountId> = plan.added.iter().map(|(account, ..)| *account).collect();
+        let mut accounts: Vec<AccountId> =
+            plan.added.iter().map(|(account, ..)| *account).collect();
         accounts.dedup();
         let logs = accounts.iter().map(|account| (*account, self.log_blobs(account))).collect();
         let people = self.hints(accounts.into_iter());
@@ -441,7 +453,10 @@ impl Engine {
         header.intent = Some(Intent::Leave);
         let envelope = Envelope::sign(id, &writer, header, Vec::new(), &signing);
         let envelope = Blob(envelope.to_bytes());
-        self.set_pending(id, PendingRow { child: None, envelope, welcomes: Vec::new(), carries: 1 });
+        self.set_pending(
+            id,
+            PendingRow { child: None, envelope, welcomes: Vec::new(), carries: 1 },
+        );
         self.push_pending(id);
         Ok(())
     }
@@ -449,7 +464,9 @@ impl Engine {
     /// The log shows our own handshake as the one that counts.
     pub(super) fn own_decided(&mut self, id: &SpaceId, index: u64) {
         let Some(space) = self.spaces.get_mut(id) else { return };
-        let Some(pending) = space.core.as_mut().and_then(|core| core.pending.take()) else { return };
+        let Some(pending) = space.core.as_mut().and_then(|core| core.pending.take()) else {
+            return;
+        };
         self.batch.delete(key::pending_commit(id));
         space.row.deciding = false;
         space.deciding_sent = false;
@@ -468,9 +485,13 @@ impl Engine {
                 let root = *group.root();
                 space.row.context = context;
                 self.batch.absorb(&key::group(id), diff);
-                let added: Vec<_> = after.iter().filter(|leaf| !before.contains(leaf)).copied().collect();
-                let removed: Vec<_> =
-                    before.iter().filter(|leaf| !after.contains(leaf)).map(|leaf| leaf.device).collect();
+                let added: Vec<_> =
+                    after.iter().filter(|leaf| !before.contains(leaf)).copied().collect();
+                let removed: Vec<_> = before
+                    .iter()
+                    .filter(|leaf| !after.contains(leaf))
+                    .map(|leaf| leaf.device)
+                    .collect();
                 self.change_members(id, index, &added, &removed);
                 self.enter_epoch(id, child, index, root);
             }
@@ -618,5 +639,6 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         receipts_due: false,
         activity_ms: 0,
         log_hash: [0; 32],
+        cut_by: 0,
     }
 }

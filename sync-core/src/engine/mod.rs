@@ -129,8 +129,6 @@ enum Task {
     Receipts(SpaceId),
     /// Place what the relay stored.
     Place(sync_protocol::frames::Stored),
-    /// Write a space's unsent edits again, under the present writer.
-    Reauthor(SpaceId),
 }
 
 /// The outcome of a step that may lack something.
@@ -273,7 +271,6 @@ impl Engine {
             Task::Summarise(space) => self.summarise(space)?,
             Task::Receipts(space) => self.write_receipts(space)?,
             Task::Place(stored) => self.place(stored)?,
-            Task::Reauthor(space) => self.reauthor(space)?,
         }
         Ok(())
     }
@@ -478,7 +475,10 @@ impl Engine {
     }
 }
 
-fn read_row<'b, T: minicbor::Decode<'b, ()>>(what: &'static str, value: &'b [u8]) -> Result<T, OpenError> {
+fn read_row<'b, T: minicbor::Decode<'b, ()>>(
+    what: &'static str,
+    value: &'b [u8],
+) -> Result<T, OpenError> {
     codec::decode(what, value).map_err(|_| OpenError::Damaged(what))
 }
 

@@ -62,7 +62,23 @@ impl Engine {
         Ok(touched)
     }
 
+    /// The writer whose numbers this space's cuts have: the present one, but for a while after a
+    /// new incarnation.
+    pub(super) fn cut_writer(&self, id: &SpaceId) -> Option<WriterId> {
+        let incarnation = self.spaces.get(id)?.row.cut_by;
+        Some(WriterId { incarnation, ..self.me.as_ref()?.writer })
+    }
+
+    /// Whether this space's numbers are the present writer's.
+    fn numbers_are_current(&self, id: &SpaceId) -> bool {
+        self.cut_writer(id) == self.writer().ok()
+    }
+
     fn cut_if_due(&mut self, id: &SpaceId) {
+        if !self.numbers_are_current(id) {
+            self.tasks.push_back(Task::Advance(*id));
+            return;
+        }
         let Some(space) = self.spaces.get(id) else { return };
         let Some(core) = &space.core else { return };
         let free = space.row.cut.0.saturating_sub(space.row.stored) < CUTS;
@@ -142,6 +158,9 @@ impl Engine {
     /// Seals what is cut under the newest epoch and pushes it, within what may be under way.
     pub(super) fn push_content(&mut self, id: &SpaceId) {
         let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return };
+        if !self.numbers_are_current(id) {
+            return;
+        }
         let signing = me.identity.signing.clone();
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.problem.is_some() {
@@ -162,7 +181,9 @@ impl Engine {
                 break;
             }
             room = room.saturating_sub(cut.set.0.len());
-            let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else { break };
+            let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
+                break;
+            };
             let mut header = header(Kind::Content, epoch, cursor);
             header.chain = Some(Chain { seq: *seq, commitment: cut.commitment, link: cut.link });
             let aad = aad(id, &writer, &codec::encode(&header));
@@ -251,7 +272,7 @@ impl Engine {
 
     /// One of our change sets has its place: its changes move there.
     pub(super) fn own_stored(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) -> Link {
-        let Ok(writer) = self.writer() else { return Link::START };
+        let Some(writer) = self.cut_writer(id) else { return Link::START };
         let Some(space) = self.spaces.get_mut(id) else { return Link::START };
         space.row.stored = space.row.stored.max(seq);
         space.pushed = space.pushed.max(seq);
@@ -277,6 +298,9 @@ impl Engine {
     /// The log has a change set of this writer that this store does not: the store was rolled
     /// back. The writer goes on from there, unless it has already used the number.
     pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId, seq: u64, link: Link) {
+        if !self.numbers_are_current(id) {
+            return;
+        }
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.row.cut.0 >= seq && space.row.stored < seq {
             self.new_incarnation();
@@ -327,10 +351,14 @@ impl Engine {
         }
     }
 
-    /// Takes everything unconfirmed back into the journal, under the present writer.
+    /// After a new incarnation: takes everything unconfirmed back into the journal, under the
+    /// present writer. The log has been read, so what of it got through is confirmed already.
     pub(super) fn reauthor(&mut self, id: &SpaceId) -> Step<()> {
         let writer = self.writer()?;
         self.core_space(id)?;
+        if self.numbers_are_current(id) {
+            return Ok(());
+        }
         let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
         let Some(core) = &mut space.core else { return Ok(()) };
         let mut rows: Vec<JournalRow> = Vec::new();
@@ -354,6 +382,7 @@ impl Engine {
         }
         let tip = core.tips.tip(&writer);
         space.row.cut = (tip.seq, tip.link);
+        space.row.cut_by = writer.incarnation;
         space.row.stored = tip.seq;
         space.row.journal = core.journal.len() as u64;
         space.pushed = tip.seq;
@@ -368,9 +397,10 @@ impl Engine {
 
 /// The changes of a set with their ordinals.
 fn numbered(set: &ChangeSet) -> impl Iterator<Item = (u32, &Name, &Blob)> {
-    let changes = set.items.iter().flat_map(|item| {
-        item.changes.iter().map(move |change| (&item.name, change))
-    });
+    let changes = set
+        .items
+        .iter()
+        .flat_map(|item| item.changes.iter().map(move |change| (&item.name, change)));
     (0u32..).zip(changes).map(|(ordinal, (name, change))| (ordinal, name, change))
 }
 
@@ -395,7 +425,9 @@ fn retag(rows: &mut [JournalRow], writer: &WriterId) {
                 rename(&mut message.key);
                 message.reply_to.iter_mut().for_each(rename);
             }
-            Edit::EditMessage { key, .. } | Edit::DeleteMessage { key } | Edit::React { key, .. } => {
+            Edit::EditMessage { key, .. }
+            | Edit::DeleteMessage { key }
+            | Edit::React { key, .. } => {
                 rename(key);
             }
             _ => {}

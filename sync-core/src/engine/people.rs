@@ -68,7 +68,11 @@ fn blobs(log: &[Blob]) -> Vec<&[u8]> {
 impl Engine {
     /// Takes in somebody's log. A log never gets shorter and never changes what it said: the
     /// longer of two that agree is kept.
-    pub(super) fn learn_person(&mut self, account: &AccountId, row: PersonRow) -> Result<(), Failure> {
+    pub(super) fn learn_person(
+        &mut self,
+        account: &AccountId,
+        row: PersonRow,
+    ) -> Result<(), Failure> {
         let log = DeviceLog::verify(account, &blobs(&row.log))
             .map_err(|error| Failure::Invalid(error.to_string()))?;
         let (log, address, name) = match self.people.by_account.remove(account) {

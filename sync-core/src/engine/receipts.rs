@@ -64,7 +64,9 @@ impl Engine {
     /// A receipt that is due rides on a change set that is cut anyway.
     pub(super) fn ride_along(&mut self, id: &SpaceId) {
         let Ok(writer) = self.writer() else { return };
-        let Some(space) = self.spaces.get(id).filter(|space| space.row.receipts_due) else { return };
+        let Some(space) = self.spaces.get(id).filter(|space| space.row.receipts_due) else {
+            return;
+        };
         let name = Name::Receipts(space.row.segment);
         if !self.documents.is_open(id, &name) {
             return;

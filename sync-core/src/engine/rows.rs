@@ -135,6 +135,9 @@ pub(super) struct SpaceRow {
     /// Running hash of the log up to `next`.
     #[cbor(n(23), with = "minicbor::bytes")]
     pub(super) log_hash: [u8; 32],
+    /// The incarnation whose numbers `cut` and `stored` are.
+    #[n(24)]
+    pub(super) cut_by: u64,
 }
 
 /// The newest message, for the list.

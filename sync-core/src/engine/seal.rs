@@ -50,7 +50,12 @@ fn derive(root: &[u8; 32], info: &[&[u8]]) -> Secret {
 }
 
 /// Seals with XChaCha20-Poly1305 under a random nonce, which leads the result.
-pub(crate) fn seal(key: &[u8; 32], aad: &[u8], plaintext: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+pub(crate) fn seal(
+    key: &[u8; 32],
+    aad: &[u8],
+    plaintext: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Vec<u8> {
     let mut nonce = [0; NONCE];
     rng.fill_bytes(&mut nonce);
     let cipher = XChaCha20Poly1305::new(key.into());
@@ -64,9 +69,7 @@ pub(crate) fn seal(key: &[u8; 32], aad: &[u8], plaintext: &[u8], rng: &mut impl 
 pub(crate) fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
     let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or(DoesNotOpen)?;
     let cipher = XChaCha20Poly1305::new(key.into());
-    cipher
-        .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad })
-        .map_err(|_| DoesNotOpen)
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad }).map_err(|_| DoesNotOpen)
 }
 
 type HpkeKem = X25519HkdfSha256;
@@ -102,7 +105,11 @@ pub(crate) fn seal_to(
 }
 
 /// Opens what [`seal_to`] made for this key.
-pub(crate) fn open_from(secret: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+pub(crate) fn open_from(
+    secret: &[u8; 32],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Vec<u8>, DoesNotOpen> {
     let (encapped, ciphertext) = sealed.split_first_chunk::<32>().ok_or(DoesNotOpen)?;
     let secret = <HpkeKem as Kem>::PrivateKey::from_bytes(secret).map_err(|_| DoesNotOpen)?;
     let encapped = <HpkeKem as Kem>::EncappedKey::from_bytes(encapped).map_err(|_| DoesNotOpen)?;

@@ -213,9 +213,9 @@ impl Engine {
     /// Gives up on this socket, and tells the app why.
     fn leave(&mut self, problem: Problem) {
         let wait = match &problem {
-            Problem::Session(Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms }) => {
-                *retry_ms
-            }
+            Problem::Session(
+                Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms },
+            ) => *retry_ms,
             Problem::Session(Rejection::Revoked | Rejection::Unsupported { .. })
             | Problem::NotARelay => BACKOFF_LAST_MS,
             _ => 0,
@@ -299,7 +299,8 @@ impl Engine {
             foreground: self.foreground,
             signature: Blob::default(),
         };
-        hello.signature = sign_session(&SessionProof { challenge, hello: &hello }, &me.identity.signing);
+        hello.signature =
+            sign_session(&SessionProof { challenge, hello: &hello }, &me.identity.signing);
         self.session.greeted = true;
         self.send(&ClientFrame::Hello(hello));
     }
@@ -317,9 +318,11 @@ impl Engine {
         let session = &mut self.session;
         session.phase = Phase::Open;
         session.attempts = 0;
-        session.problem = session.problem.take().filter(|problem| *problem == Problem::AddressTaken);
+        session.problem =
+            session.problem.take().filter(|problem| *problem == Problem::AddressTaken);
         session.row.fence = std::mem::take(&mut session.row.next_fence);
-        session.relay_offset_ms = welcome.time_ms.cast_signed().wrapping_sub(self.now.cast_signed());
+        session.relay_offset_ms =
+            welcome.time_ms.cast_signed().wrapping_sub(self.now.cast_signed());
         if welcome.from_start {
             session.row.cursor = None;
             session.row.inbox = 0;
@@ -345,9 +348,12 @@ impl Engine {
     }
 
     pub(super) fn claim_address(&mut self) {
-        let address = self.me.as_ref().filter(|me| !me.row.claimed).map(|me| me.row.address.clone());
+        let address =
+            self.me.as_ref().filter(|me| !me.row.claimed).map(|me| me.row.address.clone());
         let address = address.and_then(|address| address.parse::<Address>().ok());
-        if let Some(address) = address.filter(|_| self.session.is_open() && !self.session.address_taken) {
+        if let Some(address) =
+            address.filter(|_| self.session.is_open() && !self.session.address_taken)
+        {
             self.ask(Op::ClaimAddress { address }, Asked::Claim);
         }
     }
@@ -393,7 +399,8 @@ impl Engine {
     }
 
     /// This store is a copy of one that went on, or was rolled back: from here on it writes as
-    /// somebody new, and writes again what was never confirmed.
+    /// somebody new. What was never confirmed is written again, once the log shows what of it got
+    /// through after all.
     pub(super) fn new_incarnation(&mut self) {
         let incarnation = self.nonzero();
         let next_fence = self.nonzero();
@@ -404,15 +411,6 @@ impl Engine {
         self.unsaved.session = true;
         if let Some(me) = &mut self.me {
             me.writer.incarnation = incarnation;
-        }
-        for (id, space) in &mut self.spaces {
-            if space.unsent() {
-                self.tasks.push_back(Task::Reauthor(*id));
-            } else {
-                space.row.cut = (0, sync_protocol::Link::START);
-                space.row.stored = 0;
-                self.unsaved.spaces.insert(*id);
-            }
         }
     }
 
@@ -458,7 +456,8 @@ impl Engine {
     /// Keeps the newest cursor, once nothing delivered before it waits for anything.
     pub(super) fn keep_cursor(&mut self) {
         let waiting = self.spaces.values().any(|space| !space.deliveries.is_empty());
-        let inviting = self.parked.values().flatten().any(|task| matches!(task, Task::Invitation(_)));
+        let inviting =
+            self.parked.values().flatten().any(|task| matches!(task, Task::Invitation(_)));
         if waiting || inviting || self.session.cursor.is_none() {
             return;
         }

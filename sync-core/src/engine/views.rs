@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use sync_protocol::{AccountId, SpaceId, WriterId};
 
-use crate::api::{ConversationView, Event, Failure, LastMessage, MemberView, MessageView, Progress, Response};
+use crate::api::{
+    ConversationView, Event, Failure, LastMessage, MemberView, MessageView, Progress, Response,
+};
 use crate::document::messages::Message;
 use crate::document::receipts::Mark;
 use crate::document::{Name, OrderKey, Placement, settings};
@@ -16,7 +18,7 @@ use crate::engine::{Engine, Step};
 /// Messages in one page.
 const PAGE: usize = 1_000;
 /// Messages named in one notification.
-const ANNOUNCED: usize = 256;
+const ANNOUNCED: usize = 4_096;
 /// Unread messages counted at the most, roughly: beyond, a list says "many".
 const UNREAD: usize = 2_000;
 /// Text kept for the list.
@@ -45,7 +47,11 @@ impl Engine {
         Ok(Response::Conversations(list.into_iter().map(|(_, view)| view).collect()))
     }
 
-    fn conversation_view(&self, space: &SpaceState, all: &BTreeMap<String, Value>) -> ConversationView {
+    fn conversation_view(
+        &self,
+        space: &SpaceState,
+        all: &BTreeMap<String, Value>,
+    ) -> ConversationView {
         let flag = |name: &str| {
             all.get(&format!("conversation/{}/{name}", space.id)) == Some(&Value::Bool(true))
         };
@@ -146,7 +152,12 @@ impl Engine {
         Ok(Response::Messages(messages))
     }
 
-    pub(super) fn page(&mut self, id: &SpaceId, before: Option<&OrderKey>, limit: usize) -> Step<Vec<Message>> {
+    pub(super) fn page(
+        &mut self,
+        id: &SpaceId,
+        before: Option<&OrderKey>,
+        limit: usize,
+    ) -> Step<Vec<Message>> {
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(Vec::new()) };
         Ok(space.view.page(before, limit, &|a, b| same_account(core, a, b)))
@@ -178,7 +189,9 @@ impl Engine {
 
     /// Brings the list's row up to date, and announces and acknowledges what is new.
     pub(super) fn summarise(&mut self, id: &SpaceId) -> Step<()> {
-        let Some(space) = self.spaces.get(id).filter(|space| space.row.stale) else { return Ok(()) };
+        let Some(space) = self.spaces.get(id).filter(|space| space.row.stale) else {
+            return Ok(());
+        };
         if space.row.own {
             return self.settle_own(id);
         }
@@ -189,8 +202,11 @@ impl Engine {
         let rescan = std::mem::take(&mut space.rescan);
         let changed = std::mem::take(&mut space.changed);
         let (seen, read) = (space.row.delivered, space.row.read);
-        let candidates: Vec<OrderKey> =
-            if rescan { space.view.keys().copied().collect() } else { changed.into_iter().collect() };
+        let candidates: Vec<OrderKey> = if rescan {
+            space.view.keys().copied().collect()
+        } else {
+            changed.into_iter().collect()
+        };
         let arrived: Vec<(OrderKey, Mark)> = candidates
             .into_iter()
             .filter_map(|key| {
@@ -202,11 +218,8 @@ impl Engine {
             arrived.iter().filter(|(_, at)| Some(*at) > seen).map(|(key, _)| *key).collect();
         let only_new = !rescan && fresh.len() == arrived.len();
         let unread = arrived.iter().filter(|(_, at)| Some(*at) > read).count() as u64;
-        space.row.unread = if only_new {
-            space.row.unread + unread
-        } else {
-            count_unread(space, &me)
-        };
+        space.row.unread =
+            if only_new { space.row.unread + unread } else { count_unread(space, &me) };
         space.row.delivered = arrived.iter().map(|(_, at)| *at).max().max(seen);
         space.row.last = newest_row(space, &me);
         space.row.stale = false;
@@ -229,7 +242,8 @@ impl Engine {
             let space = self.core_space(id)?;
             let oldest = space.view.keys().next().and_then(|key| space.view.posted(key));
             let oldest = oldest.and_then(|(_, _, placement)| placement).map(mark);
-            if space.row.read.is_some_and(|read| oldest <= Some(read)) || space.view.len() >= UNREAD {
+            if space.row.read.is_some_and(|read| oldest <= Some(read)) || space.view.len() >= UNREAD
+            {
                 break;
             }
         }

@@ -10,8 +10,8 @@ mod device;
 mod relay;
 
 pub use device::{
-    ClientFrame, Hello, InboxPut, KeyPackages, Op, Push, Request, Session, WelcomeFor, sign_session,
-    verify_session,
+    ClientFrame, Hello, InboxPut, KeyPackages, Op, Push, Request, Session, WelcomeFor,
+    sign_session, verify_session,
 };
 pub use relay::{
     Answer, Challenge, Delivery, Entries, Entry, InboxItem, Notice, RelayFrame, Reply, Run, Stored,

@@ -54,7 +54,8 @@ fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize,
             && before.is_some_and(|before| {
                 before.author == view.author && view.at_ms.saturating_sub(before.at_ms) < 300_000
             });
-        let first = lines.len();
+        // What stands above the first message is seen with it.
+        let first = if before.is_none() { 0 } else { lines.len() };
         let is_chosen = model.selected == Some(view.message);
         lines.extend(message_lines(model, view, width, !continues).into_iter().map(|line| {
             if is_chosen { line.patch_style(Style::new().bg(Color::Rgb(40, 50, 60))) } else { line }

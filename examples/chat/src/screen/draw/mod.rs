@@ -108,7 +108,7 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     }
 }
 
-/// The text before the cursor and after it, wrapped; the cursor stands at the end of the first.
+/// What is being written, as it is shown.
 fn compose_lines(model: &Model, width: usize) -> Vec<String> {
     text::wrap(model.compose.text(), width)
 }
@@ -127,7 +127,7 @@ fn draw_compose(frame: &mut Frame<'_>, model: &Model, area: Rect, lines: &[Strin
     let inner = block.inner(area);
     let before = text::wrap(model.compose.before(), width);
     let at = before.len().saturating_sub(1);
-    let skipped = (at + 1).saturating_sub(usize::from(inner.height));
+    let skipped = (at + 1).saturating_sub(usize::from(inner.height).max(1));
     let shown = lines.iter().skip(skipped).map(|line| Line::raw(format!(" {line}")));
     let content = if model.compose.text().is_empty() && model.focus != Focus::Compose {
         vec![Line::styled(" Tab to write", FAINT)]
