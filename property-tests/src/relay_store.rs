@@ -131,7 +131,7 @@ impl Store for RelayStore {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         if self.fault == RelayFault::ForgetsTheLast {
-            if self.commits % FORGOTTEN_COMMITS == 0 {
+            if self.commits.is_multiple_of(FORGOTTEN_COMMITS) {
                 self.behind = self.inner.durable();
             }
             self.commits += 1;

@@ -72,7 +72,7 @@ enum Input {
     },
     Frame {
         session: SessionId,
-        frame: ClientFrame,
+        frame: Box<ClientFrame>,
         _room: OwnedSemaphorePermit,
     },
     Malformed {
@@ -166,7 +166,7 @@ impl Hub {
     ) -> Result<(), Gone> {
         let kib = u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Gone)?;
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
-        self.put(Input::Frame { session, frame, _room: room }).await
+        self.put(Input::Frame { session, frame: Box::new(frame), _room: room }).await
     }
 
     /// Ends a session that sent something that is not a frame.
@@ -242,8 +242,8 @@ impl Core {
                     self.relay.connect(session, nonce, now_ms);
                 }
                 Input::Frame { session, frame, _room } => {
-                    let opens = matches!(frame, ClientFrame::Hello(_));
-                    self.relay.receive(session, frame, now_ms);
+                    let opens = matches!(*frame, ClientFrame::Hello(_));
+                    self.relay.receive(session, *frame, now_ms);
                     taken.push(_room);
                     if opens && let Some(socket) = self.sockets.get(&session) {
                         let is_open = self.relay.is_open(session);

@@ -1,6 +1,6 @@
 //! The engine's host in a world: inputs in, outputs carried out.
 
-use sync_core::api::{Response, Status};
+use sync_core::api::{Response, Space, Status};
 use sync_core::records::{Batch, Load, Records};
 use sync_core::{Command, CommandId, Engine, Event as Told, Failure, Input, Output};
 
@@ -217,10 +217,8 @@ impl World {
                 }
                 self.shown(device, *conversation, page);
             }
-            (Command::Digest { space }, Response::Digest(digest)) => {
-                if let sync_core::api::Space::Conversation(space) = space {
-                    slot.screen.digest(*space, digest)?;
-                }
+            (Command::Digest { space: Space::Conversation(space) }, Response::Digest(digest)) => {
+                slot.screen.digest(*space, digest)?;
             }
             (_, Response::Status(status)) => self.claims(device, status)?,
             _ => {}

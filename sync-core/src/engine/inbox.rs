@@ -1,5 +1,7 @@
 //! Being let into a space: invitations out, invitations in, and the key packages they need.
 
+use std::collections::btree_map::Entry;
+
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceLog;
@@ -273,9 +275,9 @@ impl Engine {
             grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
         history.sort_unstable();
         for (epoch, row) in grant.epochs {
-            if !core.epochs.contains_key(&epoch) {
+            if let Entry::Vacant(vacant) = core.epochs.entry(epoch) {
                 self.batch.put(key::epoch(&id, &epoch), codec::encode(&row));
-                core.epochs.insert(epoch, row);
+                vacant.insert(row);
             }
         }
         let mut writers = grant.writers;

@@ -283,8 +283,11 @@ fn newest_row(space: &SpaceState, me: &AccountId) -> Option<LastRow> {
     })
 }
 
-/// How far every device of every other account has come.
-type Marks = Vec<(AccountId, Option<Mark>, Option<Mark>)>;
+/// How far one device has come: whose it is, what it has, what was read there.
+type Reached = (AccountId, Option<Mark>, Option<Mark>);
+
+/// How far every device has come.
+type Marks = Vec<Reached>;
 
 fn marks(space: &SpaceState, core: &Core) -> Marks {
     let receipts = space.receipts.values().flat_map(|view| view.iter());
@@ -308,7 +311,7 @@ fn mark(place: Placement) -> Mark {
 fn message_view(message: Message, core: &Core, marks: &Marks, me: &AccountId) -> MessageView {
     let author = core.account_of(&message.writer.device).unwrap_or(*me);
     let place = message.placement.map(mark);
-    let reached = |pick: fn(&(AccountId, Option<Mark>, Option<Mark>)) -> Option<Mark>| {
+    let reached = |pick: fn(&Reached) -> Option<Mark>| {
         let there = marks.iter().filter(|entry| entry.0 != author);
         there
             .filter(|entry| place.is_some() && pick(entry) >= place)

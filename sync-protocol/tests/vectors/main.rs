@@ -4,6 +4,8 @@
 //! `REJOINDER_WRITE_VECTORS=1 cargo test -p sync-protocol --test vectors` writes the files anew;
 //! what then differs is a change of the protocol.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 mod draw;
 mod frames;
 mod identity;

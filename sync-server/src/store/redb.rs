@@ -17,6 +17,8 @@ use super::{Pending, Store, StoreError, Table, merged};
 
 /// The store's file inside the data directory.
 pub const FILE: &str = "relay.redb";
+/// A store that is being laid out.
+const UNNAMED: &str = "relay.redb.new";
 /// The format this build writes.
 const FORMAT: u64 = 1;
 /// Bytes of redb's page cache.
@@ -74,8 +76,26 @@ impl RedbStore {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
         let path = directory.join(FILE);
+        if !path.exists() {
+            Self::lay_out(directory, &path)?;
+        }
         let database = builder().create(&path).map_err(|error| opening(error, &path))?;
         Self::with_database(database, path)
+    }
+
+    /// A new store gets its name once it is whole: a crash before leaves nothing that would not
+    /// open.
+    fn lay_out(directory: &Path, path: &Path) -> Result<(), StoreError> {
+        let unnamed = directory.join(UNNAMED);
+        let failed = |error: std::io::Error| unwritable(directory, &error);
+        match std::fs::remove_file(&unnamed) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let database = builder().create(&unnamed).map_err(|error| opening(error, &unnamed))?;
+        drop(Self::with_database(database, unnamed.clone())?);
+        std::fs::rename(&unnamed, path).map_err(failed)?;
+        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
     }
 
     /// Opens a store that must be there already.

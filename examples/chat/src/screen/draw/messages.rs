@@ -99,7 +99,7 @@ fn message_lines(
         lines.push(Line::from(vec![Span::raw("   "), Span::styled(line, style)]));
     }
     // Time and ticks stand behind the last line if it leaves room, else below it.
-    let fits = lines.last().is_some_and(|line| line.width() + tail_width + 1 <= width);
+    let fits = lines.last().is_some_and(|line| line.width() + tail_width < width);
     if !fits {
         lines.push(Line::default());
     }
