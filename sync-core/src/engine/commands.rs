@@ -266,7 +266,7 @@ impl Engine {
         let name = self.open_segment(id)?;
         let writer = self.writer()?;
         let author = self.me()?.account();
-        let now = self.now;
+        let now = self.wall;
         let space = self.core_space(id)?;
         let newest = space.view.keys().next_back().and_then(|key| space.view.posted(key));
         if let Some((_, effective, _)) = newest {

@@ -58,7 +58,12 @@ pub enum OpenError {
 /// One account on one device. See the crate's page for the order of calls.
 pub struct Engine {
     rng: ChaCha20Rng,
+    /// The engine's own time, in ms: never goes back. What waits, waits by this.
     now: u64,
+    /// The host's clock as last told, Unix ms: what people are shown.
+    wall: u64,
+    /// What added to the host's clock gives the engine's time: a clock set back moves it.
+    skew: i64,
     outputs: VecDeque<Output>,
     batch: Batch,
     next_batch: u64,
@@ -163,6 +168,8 @@ impl Engine {
         let mut engine = Self {
             rng: ChaCha20Rng::from_seed(seed),
             now: now_ms,
+            wall: now_ms,
+            skew: 0,
             outputs: VecDeque::new(),
             batch: Batch::default(),
             next_batch: 1,
@@ -216,7 +223,7 @@ impl Engine {
 
     /// Takes one input. Drain [`poll_output`](Self::poll_output) after it.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
-        self.now = self.now.max(now_ms);
+        self.tell_time(now_ms);
         if self.failed {
             if let Input::Command(id, _) = input {
                 self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
@@ -241,6 +248,18 @@ impl Engine {
         }
         self.run_tasks();
         self.finish();
+    }
+
+    /// A clock that was set back must not stop everything that waits: the engine's time goes on
+    /// from where it was.
+    fn tell_time(&mut self, now_ms: u64) {
+        self.wall = now_ms;
+        let now = now_ms.saturating_add_signed(self.skew);
+        if now < self.now {
+            self.skew = self.now.cast_signed().wrapping_sub(now_ms.cast_signed());
+        } else {
+            self.now = now;
+        }
     }
 
     /// The next output, in order.
@@ -425,7 +444,7 @@ impl Engine {
 
     /// Asks to be called at the earliest of all times anything waits for.
     fn set_wake(&mut self) {
-        let at = self.next_deadline();
+        let at = self.next_deadline().map(|at| at.saturating_add_signed(self.skew.wrapping_neg()));
         if at != self.wake {
             self.wake = at;
             self.outputs.extend(at.map(Output::Wake));

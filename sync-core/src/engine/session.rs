@@ -430,9 +430,9 @@ impl Engine {
             Delivery::UpToDate { cursor, time_ms } => {
                 self.session.cursor = Some(cursor);
                 self.session.relay_offset_ms =
-                    time_ms.cast_signed().wrapping_sub(self.now.cast_signed());
+                    time_ms.cast_signed().wrapping_sub(self.wall.cast_signed());
                 self.session.caught_up = true;
-                self.session.row.last_confirmed_ms = Some(self.now);
+                self.session.row.last_confirmed_ms = Some(self.wall);
                 self.unsaved.session = true;
                 self.on_caught_up();
             }

@@ -89,7 +89,9 @@ impl RedbStore {
         let unnamed = directory.join(UNNAMED);
         let failed = |error: std::io::Error| unwritable(directory, &error);
         match std::fs::remove_file(&unnamed) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
             _ => {}
         }
         let database = builder().create(&unnamed).map_err(|error| opening(error, &unnamed))?;

@@ -68,7 +68,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    fn open(data: &Path, relay: &str) -> Self {
+    pub(crate) fn open(data: &Path, relay: &str) -> Self {
         let mut process = command(data, relay)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -158,6 +158,11 @@ impl Person {
 
     /// Kills the process as a crash would.
     pub(crate) fn kill(mut self) {
+        self.stop();
+    }
+
+    /// Kills the process and keeps what it said.
+    pub(crate) fn stop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
