@@ -299,6 +299,7 @@ impl Engine {
         }
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.fetching) else { return };
         space.fetching = true;
+        space.fetched = false;
         let from = space.row.next;
         self.ask(Op::Fetch { space: *id, from, to: u64::MAX }, Asked::Fetch(*id));
     }

@@ -58,6 +58,8 @@ impl Engine {
         if child == joining {
             core.state.joining = None;
             core.state.history.clear();
+            let roster = &space.row.context.roster;
+            core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
             space.row.epoch = joining;
         } else if let Some((_, epoch)) =
             core.state.history.iter().find(|(index, _)| *index == arrived.index)
@@ -270,6 +272,14 @@ impl Engine {
         let genuine = arrived.envelope.verify(id, &arrived.writer, &author.key).is_ok();
         let leave = arrived.envelope.header.intent == Some(Intent::Leave);
         if !genuine || !leave || core.state.leavers.iter().any(|(known, _)| *known == account) {
+            return Ok(item);
+        }
+        if core.state.joining.is_some() {
+            // Before this device was let in: only what still stands will count.
+            if Some(account) != me {
+                core.state.leavers.push((account, Blob(hash.to_vec())));
+                self.save_state(id);
+            }
             return Ok(item);
         }
         core.state.leavers.push((account, Blob(hash.to_vec())));

@@ -83,6 +83,7 @@ impl Engine {
                 writers: core.state.writers.clone(),
                 people,
                 segment: 0,
+                leavers: Vec::new(),
             });
         }
         let tips = core.tips.iter();
@@ -94,6 +95,7 @@ impl Engine {
             writers: Vec::new(),
             people,
             segment: space.row.segment,
+            leavers: core.state.leavers.clone(),
         })
     }
 
@@ -288,7 +290,7 @@ impl Engine {
         }
         core.state = StateRow {
             writers,
-            leavers: Vec::new(),
+            leavers: grant.leavers,
             joining: Some(invitation.epoch),
             history,
             invited: None,

@@ -331,6 +331,9 @@ pub(super) struct Grant {
     /// The first segment a member without history can read whole.
     #[n(6)]
     pub(super) segment: u32,
+    /// Wishes to leave that stand in the log before `from` and are not carried out.
+    #[n(7)]
+    pub(super) leavers: Vec<(AccountId, Blob)>,
 }
 
 /// What one member calls another; the address can be checked in the relay's directory.

@@ -73,7 +73,6 @@ pub(super) struct Session {
     unacked: bool,
     ack_at: Option<u64>,
     greeted: bool,
-    relay_offset_ms: i64,
     pub(super) problem: Option<Problem>,
     pub(super) address_taken: bool,
     pub(super) recovery_code: Option<String>,
@@ -321,8 +320,6 @@ impl Engine {
         session.problem =
             session.problem.take().filter(|problem| *problem == Problem::AddressTaken);
         session.row.fence = std::mem::take(&mut session.row.next_fence);
-        session.relay_offset_ms =
-            welcome.time_ms.cast_signed().wrapping_sub(self.now.cast_signed());
         if welcome.from_start {
             session.row.cursor = None;
             session.row.inbox = 0;
@@ -427,10 +424,8 @@ impl Engine {
                 self.session.cursor = cursor.or(self.session.cursor.take());
             }
             Delivery::Inbox(items) => self.tasks.extend(items.into_iter().map(Task::Invitation)),
-            Delivery::UpToDate { cursor, time_ms } => {
+            Delivery::UpToDate { cursor, .. } => {
                 self.session.cursor = Some(cursor);
-                self.session.relay_offset_ms =
-                    time_ms.cast_signed().wrapping_sub(self.wall.cast_signed());
                 self.session.caught_up = true;
                 self.session.row.last_confirmed_ms = Some(self.wall);
                 self.unsaved.session = true;
@@ -444,6 +439,16 @@ impl Engine {
     }
 
     fn on_caught_up(&mut self) {
+        // Named in the hello, so delivered by now; the fetch confirms that nothing is missing.
+        let lagging: Vec<_> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.row.lagging && space.row.active && space.retry_at.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in lagging {
+            self.fetch(&id);
+        }
         let busy: Vec<_> =
             self.spaces.iter().filter(|(_, space)| space.is_busy()).map(|(id, _)| *id).collect();
         self.tasks.extend(busy.into_iter().map(Task::Advance));
