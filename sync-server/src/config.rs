@@ -46,7 +46,7 @@ pub struct Flags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
-    /// A TOML file with the same names, and a [limits] table.
+    /// A TOML file with the same names, and a `limits` table.
     #[arg(long, global = true, env = "REJOINDER_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,

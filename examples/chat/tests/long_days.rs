@@ -29,11 +29,11 @@ impl RelayProcess {
         let mut process = Command::new(binary())
             .args(["--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let port = lines
             .by_ref()
             .map_while(Result::ok)

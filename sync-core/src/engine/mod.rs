@@ -5,7 +5,7 @@
 //! delivery, `deliveries` proves and opens each entry in log order, and `documents` takes in its
 //! changes. `membership` and `handshakes` do the same for who is in, `inbox` for being let in.
 //!
-//! Work that needs records which are not in memory is parked as a [`Task`] and taken up again when
+//! Work that needs records which are not in memory is parked as a task and taken up again when
 //! the host has loaded them: every task asks for all it needs before it changes anything, or can
 //! be continued where it stopped.
 
