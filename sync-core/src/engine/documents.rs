@@ -210,7 +210,7 @@ impl Engine {
         era <= space.row.context.era && within <= most
     }
 
-    fn note_document(&mut self, id: &SpaceId, name: &Name) {
+    pub(super) fn note_document(&mut self, id: &SpaceId, name: &Name) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if let Name::Messages(number) = name {
             space.row.segment = space.row.segment.max(*number);
@@ -219,10 +219,6 @@ impl Engine {
             space.row.documents.insert(at, name.clone());
             self.unsaved.spaces.insert(*id);
         }
-    }
-
-    pub(super) fn note_own_document(&mut self, id: &SpaceId, name: &Name) {
-        self.note_document(id, name);
     }
 
     /// An own change got its place.

@@ -359,7 +359,7 @@ impl Engine {
         let sealed = self.seal_commit(id, &parent, plan, &header, made.message)?;
         let envelope = Envelope::sign(id, &writer, header, sealed, &me.signing);
         let welcome = made.welcome.unwrap_or_default();
-        let welcomes = self.invitations(id, plan_devices(plan), &welcome, &child)?;
+        let welcomes = self.invitations(id, plan.added.clone(), &welcome, &child)?;
         let pending = PendingRow {
             child: Some(child),
             envelope: Blob(envelope.to_bytes()),
@@ -587,10 +587,6 @@ impl SpaceState {
         let gone = core.tips.iter().filter(|(writer, _)| removed.contains(&writer.device));
         gone.map(|(writer, tip)| (*writer, tip.seq, tip.link)).collect()
     }
-}
-
-fn plan_devices(plan: &Plan) -> Vec<(AccountId, DeviceId, bool)> {
-    plan.added.clone()
 }
 
 fn local(error: crate::group::GroupError) -> Failure {

@@ -46,7 +46,7 @@ impl Engine {
             }
             other => Failure::Invalid(other.to_string()),
         })?;
-        self.note_own_document(id, name);
+        self.note_document(id, name);
         let row = JournalRow { name: name.clone(), edit };
         let encoded = codec::encode(&row);
         let space = self.core_space(id)?;

@@ -74,7 +74,7 @@ impl Engine {
         let Some(edit) = self.receipt(id) else { return };
         let Some(document) = self.documents.peek(id, &name) else { return };
         let Ok(touched) = document.edit(&writer, &edit) else { return };
-        self.note_own_document(id, &name);
+        self.note_document(id, &name);
         self.touched(id, &name, &touched);
         if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
             // In the journal of this cut only: it is taken out again before anything is written.
