@@ -71,6 +71,68 @@ pub enum Command {
         /// What the person is called.
         name: String,
     },
+    /// Offer this device, which has no account yet, to be linked to one: gives what the account's
+    /// primary scans. [`Event::Link`] tells the rest.
+    OfferDevice {
+        /// What the device is to be called.
+        name: String,
+    },
+    /// Take an offer, a link under way or a link to be confirmed back.
+    CancelLink,
+    /// On the primary: take what a new device offers. Gives the name it asks for; the person then
+    /// types the code that the new device shows.
+    AcceptDevice {
+        /// What was scanned or pasted.
+        offer: String,
+        /// Whether it may read what was written before.
+        history: bool,
+    },
+    /// On the primary: the code that the new device shows. A wrong one ends the link.
+    ConfirmDevice {
+        /// Seven digits; blanks and hyphens are passed over.
+        code: String,
+    },
+    /// All devices of the account, also those that ended.
+    ListDevices,
+    /// End a device: the primary any but itself, every device itself, which empties its store.
+    RevokeDevice {
+        /// Which.
+        device: DeviceId,
+    },
+    /// On the primary: make another device the primary.
+    MakePrimary {
+        /// Which.
+        device: DeviceId,
+    },
+    /// Bring an account back with its recovery code, on this device, which has none. Ends all its
+    /// other devices. Needs a connection.
+    RecoverAccount {
+        /// The account's address.
+        address: Address,
+        /// The words.
+        code: String,
+        /// What the device is to be called.
+        name: String,
+    },
+    /// Accept a stranger's invitation.
+    AcceptConversation {
+        /// Which.
+        conversation: SpaceId,
+    },
+    /// Decline a stranger's invitation: leaves the conversation.
+    DeclineConversation {
+        /// Which.
+        conversation: SpaceId,
+        /// Whether whoever invited is blocked from now on.
+        block: bool,
+    },
+    /// Show nothing more of an account, or show it again.
+    SetBlocked {
+        /// Whom.
+        member: Member,
+        /// Whether it is blocked.
+        blocked: bool,
+    },
     /// The account, the device and how the sync stands.
     Status,
     /// Who is behind an address. Needs a connection.
@@ -301,6 +363,33 @@ pub enum Response {
     Bytes(Vec<u8>),
     /// A fingerprint.
     Digest(Digest),
+    /// What the account's primary scans.
+    Offer(String),
+    /// What a new device is to be called.
+    DeviceName(String),
+    /// A device was linked.
+    Device(DeviceId),
+    /// All devices, the primary first, then in the order they were linked.
+    Devices(Vec<DeviceView>),
+}
+
+/// A device of the own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Which.
+    pub device: DeviceId,
+    /// What it is called.
+    pub name: String,
+    /// `primary` or `companion`.
+    pub role: &'static str,
+    /// Whether it is this one.
+    pub current: bool,
+    /// When it was linked, Unix milliseconds, where known.
+    pub linked_ms: Option<u64>,
+    /// When the relay last saw it, Unix milliseconds; `None` while offline.
+    pub last_seen_ms: Option<u64>,
+    /// Whether it ended.
+    pub revoked: bool,
 }
 
 /// A fresh account.
@@ -531,6 +620,31 @@ pub enum Event {
         /// Who.
         account: AccountId,
     },
+    /// A link with another device moved on.
+    Link(LinkEvent),
+    /// Somebody's devices changed; with them the safety number. Never suppressed.
+    Devices {
+        /// Whose; the own account's too.
+        account: AccountId,
+        /// Devices that are new.
+        added: Vec<DeviceId>,
+        /// Devices that ended.
+        revoked: Vec<DeviceId>,
+    },
+    /// This device was ended by its account. It keeps what it had, reads and writes nothing more.
+    Revoked {
+        /// Changes made here that nobody took in.
+        unsent: u64,
+    },
+    /// What was written before this device was linked is arriving.
+    History {
+        /// Where.
+        conversation: SpaceId,
+        /// Entries read so far.
+        read: u64,
+        /// Entries there are.
+        total: u64,
+    },
     /// The relay showed different histories: somebody should be asked.
     Evidence {
         /// Where.
@@ -538,6 +652,22 @@ pub enum Event {
         /// What was found.
         what: String,
     },
+}
+
+/// How a link goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// On the new device: to be typed on the primary.
+    Code(String),
+    /// On the new device: it belongs to the account now.
+    Done {
+        /// The account.
+        account: AccountId,
+        /// This device.
+        device: DeviceId,
+    },
+    /// On either: it came to nothing, and nothing is half done.
+    Failed(Failure),
 }
 
 /// What happened to a conversation.

@@ -118,6 +118,10 @@ id! {
     /// A relay's public identity, bound into every session signature.
     RelayId, 32
 }
+id! {
+    /// Where a new device and its account's primary meet at the relay. Random, used once.
+    RendezvousId, 16
+}
 
 impl AccountId {
     /// The account whose root public key this is.

@@ -53,6 +53,15 @@ pub const INBOX_ITEM: usize = 512 * 1024;
 /// Items waiting in a device's inbox.
 pub const INBOX_ITEMS: usize = 4096;
 
+/// How long a rendezvous stays open, in ms.
+pub const RENDEZVOUS_MS: u64 = 120_000;
+/// Messages that one side of a rendezvous may say.
+pub const RENDEZVOUS_MESSAGES: usize = 8;
+/// One message of a rendezvous.
+pub const RENDEZVOUS_MESSAGE: usize = 16 * 1024;
+/// A ticket.
+pub const TICKET: usize = INBOX_ITEM;
+
 /// What a relay sends a device before the device grants more credit.
 pub const WINDOW: usize = 512 * 1024;
 /// One chunk of a catch-up.

@@ -8,7 +8,7 @@ use crate::codec::Blob;
 use crate::error::ProtocolError;
 use crate::frames::relay::Challenge;
 use crate::hash;
-use crate::ids::{AccountId, DeviceId, SpaceId};
+use crate::ids::{AccountId, DeviceId, RendezvousId, SpaceId};
 use crate::signing::{self, PublicKey};
 
 /// A frame from a device.
@@ -47,6 +47,33 @@ pub enum ClientFrame {
         #[n(0)]
         bytes: u64,
     },
+    /// One step of a rendezvous, also before a session is open.
+    #[n(6)]
+    Meet {
+        /// Which.
+        #[n(0)]
+        rendezvous: RendezvousId,
+        /// What is done there.
+        #[n(1)]
+        step: MeetStep,
+    },
+}
+
+/// What one side of a rendezvous does.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum MeetStep {
+    /// Opens it and waits. Needs no session: a new device has no account yet.
+    #[n(0)]
+    Open,
+    /// Comes to an open one, once. Needs a session.
+    #[n(1)]
+    Join,
+    /// Says something, sealed, to the other side.
+    #[n(2)]
+    Say(#[n(0)] Blob),
+    /// Ends it for both.
+    #[n(3)]
+    Leave,
 }
 
 /// The session's opening by the device.
@@ -89,6 +116,10 @@ pub struct Hello {
     /// The device's signature over [`Session`].
     #[n(11)]
     pub signature: Blob,
+    /// Whether this device has no space yet: it wants its inbox, and reads the logs of the spaces
+    /// it joins from where their invitations or tickets say.
+    #[n(12)]
+    pub fresh: bool,
 }
 
 /// What a device signs to open a session: nothing of it can serve at another relay or time.
@@ -249,6 +280,12 @@ pub enum Op {
     /// How many key packages of this device are left.
     #[n(10)]
     CountKeyPackages,
+    /// The spaces that the own account is in.
+    #[n(11)]
+    Spaces,
+    /// When the own account's devices were last seen here.
+    #[n(12)]
+    LastSeen,
 }
 
 /// Key packages to publish.

@@ -10,11 +10,11 @@ mod device;
 mod relay;
 
 pub use device::{
-    ClientFrame, Hello, InboxPut, KeyPackages, Op, Push, Request, Session, WelcomeFor,
+    ClientFrame, Hello, InboxPut, KeyPackages, MeetStep, Op, Push, Request, Session, WelcomeFor,
     sign_session, verify_session,
 };
 pub use relay::{
-    Answer, Challenge, Delivery, Entries, Entry, InboxItem, Notice, RelayFrame, Reply, Run, Stored,
+    Answer, Challenge, Delivery, Entries, Entry, InboxItem, MeetEvent, Notice, RelayFrame, Reply, Run, Stored,
     Taken, Welcome,
 };
 

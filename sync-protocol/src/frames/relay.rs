@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 
 use crate::codec::Blob;
 use crate::error::Rejection;
-use crate::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
+use crate::ids::{AccountId, DeviceId, RelayId, RendezvousId, SpaceId, WriterId};
 
 /// A frame from a relay.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -60,6 +60,34 @@ pub enum RelayFrame {
         #[n(0)]
         reason: Rejection,
     },
+    /// Something happened at a rendezvous.
+    #[n(9)]
+    Met {
+        /// Which.
+        #[n(0)]
+        rendezvous: RendezvousId,
+        /// What.
+        #[n(1)]
+        event: MeetEvent,
+    },
+}
+
+/// What happened at a rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum MeetEvent {
+    /// It is open, for [`crate::limits::RENDEZVOUS_MS`].
+    #[n(0)]
+    Opened,
+    /// The other side is there.
+    #[n(1)]
+    Joined,
+    /// The other side said this.
+    #[n(2)]
+    Said(#[n(0)] Blob),
+    /// It is over: `NotFound` if there is none or its time was up, `Taken` if somebody else came
+    /// first, `Denied` if the other side left, or why this side may not speak.
+    #[n(3)]
+    Ended(#[n(0)] Rejection),
 }
 
 /// The relay's opening: the nonce, identity and time that the device's signature binds.
@@ -103,6 +131,9 @@ pub struct Welcome {
     /// Key packages of this device left.
     #[n(4)]
     pub key_packages: u64,
+    /// The account is in other spaces than those of the digest in the hello.
+    #[n(5)]
+    pub spaces_differ: bool,
 }
 
 /// Something under flow control. A cursor, where present, covers everything delivered on this
@@ -272,10 +303,23 @@ pub enum Answer {
     KeyPackages(#[n(0)] Vec<Taken>),
     /// A ticket.
     #[n(4)]
-    Ticket(#[n(0)] Blob),
+    Ticket {
+        /// As its author left it.
+        #[n(0)]
+        ticket: Blob,
+        /// The index of the handshake it came with.
+        #[n(1)]
+        index: u64,
+    },
     /// A number.
     #[n(5)]
     Count(#[n(0)] u64),
+    /// Spaces, sorted by id.
+    #[n(6)]
+    Spaces(#[n(0)] Vec<SpaceId>),
+    /// Devices and when they were last seen, Unix milliseconds.
+    #[n(7)]
+    Seen(#[n(0)] Vec<(DeviceId, u64)>),
 }
 
 /// A key package, given out.

@@ -6,16 +6,16 @@ use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
     Answer, Challenge, ClientFrame, Delivery, Entries, Entry, Hello, InboxItem, InboxPut,
-    KeyPackages, Notice, Op, Push, RelayFrame, Reply, Request, Run, Stored, Taken, Welcome,
+    KeyPackages, MeetEvent, MeetStep, Notice, Op, Push, RelayFrame, Reply, Request, Run, Stored, Taken, Welcome,
     WelcomeFor,
 };
-use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
+use sync_protocol::ids::{AccountId, DeviceId, RelayId, RendezvousId, SpaceId, WriterId};
 
 /// A source of values (SplitMix64).
 pub(crate) struct Draw(pub(crate) u64);
 
 /// Every frame of a device, by name.
-pub(crate) const CLIENT: [&str; 16] = [
+pub(crate) const CLIENT: [&str; 22] = [
     "Hello",
     "Push",
     "Ack",
@@ -32,10 +32,16 @@ pub(crate) const CLIENT: [&str; 16] = [
     "Request PutInbox",
     "Request ReadTicket",
     "Request CountKeyPackages",
+    "Request Spaces",
+    "Request LastSeen",
+    "Meet Open",
+    "Meet Join",
+    "Meet Say",
+    "Meet Leave",
 ];
 
 /// Every frame of a relay, by name.
-pub(crate) const RELAY: [&str; 18] = [
+pub(crate) const RELAY: [&str; 24] = [
     "Challenge",
     "Welcome",
     "Delivery Entries",
@@ -54,6 +60,12 @@ pub(crate) const RELAY: [&str; 18] = [
     "Notice LogChanged",
     "Notice KeyPackagesLow",
     "Notice Removed",
+    "Reply Spaces",
+    "Reply Seen",
+    "Met Opened",
+    "Met Joined",
+    "Met Said",
+    "Met Ended",
 ];
 
 impl Draw {
@@ -161,6 +173,7 @@ impl Draw {
             log: self.list(Self::blob),
             foreground: self.maybe(Self::space),
             signature: Blob(self.fixed::<64>().to_vec()),
+            fresh: self.below(2) == 1,
         }
     }
 
@@ -186,7 +199,9 @@ impl Draw {
                 Op::PutInbox(InboxPut { account, device, item: self.blob() })
             }
             9 => Op::ReadTicket { space: self.space() },
-            _ => Op::CountKeyPackages,
+            10 => Op::CountKeyPackages,
+            11 => Op::Spaces,
+            _ => Op::LastSeen,
         }
     }
 
@@ -203,7 +218,33 @@ impl Draw {
             2 => ClientFrame::Ack { cursor: self.blob() },
             3 => ClientFrame::Signal { space: self.space(), envelope: self.blob() },
             4 => ClientFrame::Credit { bytes: self.u64() },
+            18.. => ClientFrame::Meet { rendezvous: self.rendezvous(), step: self.step(nth - 18) },
             nth => ClientFrame::Request(Request { id: self.u64(), op: self.op(nth - 5) }),
+        }
+    }
+
+    fn rendezvous(&mut self) -> RendezvousId {
+        RendezvousId::from_bytes(self.fixed())
+    }
+
+    fn step(&mut self, nth: usize) -> MeetStep {
+        match nth {
+            0 => MeetStep::Open,
+            1 => MeetStep::Join,
+            2 => MeetStep::Say(self.blob()),
+            _ => MeetStep::Leave,
+        }
+    }
+
+    fn event(&mut self, nth: usize) -> MeetEvent {
+        match nth {
+            0 => MeetEvent::Opened,
+            1 => MeetEvent::Joined,
+            2 => MeetEvent::Said(self.blob()),
+            _ => {
+                let nth = self.next();
+                MeetEvent::Ended(self.rejection(nth))
+            }
         }
     }
 
@@ -259,8 +300,10 @@ impl Draw {
             3 => Answer::KeyPackages(
                 self.list(|draw| Taken { device: draw.device(), package: draw.blob() }),
             ),
-            4 => Answer::Ticket(self.blob()),
-            _ => Answer::Count(self.u64()),
+            4 => Answer::Ticket { ticket: self.blob(), index: self.u64() },
+            5 => Answer::Count(self.u64()),
+            6 => Answer::Spaces(self.list(Self::space)),
+            _ => Answer::Seen(self.list(|draw| (draw.device(), draw.u64()))),
         }
     }
 
@@ -282,6 +325,7 @@ impl Draw {
             from_start: self.below(2) == 1,
             log_len: self.u64(),
             key_packages: self.u64(),
+            spaces_differ: self.below(2) == 1,
         }
     }
 
@@ -312,7 +356,12 @@ impl Draw {
                 RelayFrame::Notice(Notice::LogChanged { account: self.account(), len: self.u64() })
             }
             16 => RelayFrame::Notice(Notice::KeyPackagesLow { left: self.u64() }),
-            _ => RelayFrame::Notice(Notice::Removed { space: self.space() }),
+            17 => RelayFrame::Notice(Notice::Removed { space: self.space() }),
+            18 | 19 => {
+                let id = self.u64();
+                RelayFrame::Reply(Reply { id, answer: self.answer(nth - 12) })
+            }
+            nth => RelayFrame::Met { rendezvous: self.rendezvous(), event: self.event(nth - 20) },
         }
     }
 }
