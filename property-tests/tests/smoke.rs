@@ -6,9 +6,9 @@
 mod town;
 
 use sync_core::Failure;
-use sync_core::api::{Command, Event, Input, Member, Response, Space, Until};
+use sync_core::api::{Command, Input, Member, Response, Until};
 use sync_protocol::SpaceId;
-use town::{Town, index};
+use town::Town;
 
 #[test]
 fn two_people_talk() {
@@ -139,7 +139,7 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
         let outputs = town.relay.commit(town.now);
         assert!(!outputs.is_empty(), "the relay has nothing more to say");
         for output in outputs {
-            let RelayOutput::Send { session, frame } = output else { panic!("closed") };
+            let sync_server::relay::Output::Send { session, frame } = output else { panic!("closed") };
             if town.devices[1].session == Some(session) {
                 town.devices[1].frames_in += 1;
                 town.devices[1].bytes += frame.len();
