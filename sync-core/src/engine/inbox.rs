@@ -288,6 +288,12 @@ impl Engine {
                 writers.push(row);
             }
         }
+        // Whoever comes back still knows who wrote what it read before.
+        for row in std::mem::take(&mut core.state.writers) {
+            if !writers.iter().any(|known| known.device == row.device) {
+                writers.push(WriterRow { to: row.to.or(Some(grant.from)), ..row });
+            }
+        }
         core.state = StateRow {
             writers,
             leavers: grant.leavers,
