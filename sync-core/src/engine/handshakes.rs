@@ -58,6 +58,11 @@ impl Engine {
         if child == joining {
             core.state.joining = None;
             core.state.history.clear();
+            // Known only now; whoever is let in from here with all history needs it.
+            if let Some(row) = core.epochs.get_mut(&joining) {
+                row.index = arrived.index;
+                self.batch.put(key::epoch(id, &joining), codec::encode(row));
+            }
             let roster = &space.row.context.roster;
             core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
             space.row.epoch = joining;
