@@ -99,19 +99,26 @@ impl Engine {
         })
     }
 
-    /// Takes in one item of the inbox, whatever it is, and says so to the relay.
-    pub(super) fn take_invitation(&mut self, item: &InboxItem) -> Step<()> {
-        if item.number > self.session.row.inbox {
-            match self.join(item) {
-                Err(Stop::Need(need)) => return Err(Stop::Need(need)),
-                // Somebody's item that makes no sense is dropped: it is theirs to send a good one.
-                Err(Stop::Fail(_)) | Ok(()) => {}
+    /// Takes in the inbox item by item, whatever they are, and says so to the relay. One that
+    /// waits for a record keeps those behind it waiting: a number taken in stands for all below.
+    pub(super) fn take_invitations(&mut self) -> Step<()> {
+        while let Some(item) = self.session.inbox.pop_front() {
+            if item.number > self.session.row.inbox {
+                match self.join(&item) {
+                    Err(Stop::Need(need)) => {
+                        self.session.inbox.push_front(item);
+                        return Err(Stop::Need(need));
+                    }
+                    // Somebody's item that makes no sense is dropped: it is theirs to send a good
+                    // one.
+                    Err(Stop::Fail(_)) | Ok(()) => {}
+                }
+                self.session.row.inbox = item.number;
+                self.unsaved.session = true;
             }
-            self.session.row.inbox = item.number;
-            self.unsaved.session = true;
-        }
-        if self.session.is_open() {
-            self.ask(Op::AckInbox { number: item.number }, Asked::AckInbox);
+            if self.session.is_open() {
+                self.ask(Op::AckInbox { number: item.number }, Asked::AckInbox);
+            }
         }
         self.keep_cursor();
         Ok(())
