@@ -301,10 +301,6 @@ impl Engine {
         let author = self.me()?.account();
         let now = self.wall;
         let space = self.core_space(id)?;
-        let newest = space.view.keys().next_back().and_then(|key| space.view.posted(key));
-        if let Some((_, effective, _)) = newest {
-            space.row.clock.observe(effective);
-        }
         let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
         let last =
             LastRow { key, author, text: text.chars().take(120).collect(), at_ms: key.stamp.ms };

@@ -1,13 +1,13 @@
 //! The session with the relay: connecting, proving who this is, and sorting what comes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand_core::Rng;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
-    Answer, Challenge, ClientFrame, Delivery, Hello, KeyPackages, Notice, Op, RelayFrame, Reply,
-    Request, Session as SessionProof, Welcome, sign_session,
+    Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, KeyPackages, Notice, Op,
+    RelayFrame, Reply, Request, Session as SessionProof, Welcome, sign_session,
 };
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
@@ -82,6 +82,8 @@ pub(super) struct Session {
     taken_in: u64,
     /// The newest cursor received, to be kept once all before it is taken in.
     cursor: Option<Blob>,
+    /// Items of the inbox not yet taken in.
+    pub(super) inbox: VecDeque<InboxItem>,
     caught_up: bool,
     unacked: bool,
     ack_at: Option<u64>,
@@ -201,6 +203,7 @@ impl Engine {
         self.asked_tickets.clear();
         let session = &mut self.session;
         session.cursor = None;
+        session.inbox.clear();
         session.caught_up = false;
         session.taken_in = 0;
         session.ack_at = None;
@@ -518,7 +521,10 @@ impl Engine {
                 }
                 self.session.cursor = cursor.or(self.session.cursor.take());
             }
-            Delivery::Inbox(items) => self.tasks.extend(items.into_iter().map(Task::Invitation)),
+            Delivery::Inbox(items) => {
+                self.session.inbox.extend(items);
+                self.tasks.push_back(Task::Invitations);
+            }
             Delivery::UpToDate { cursor, .. } => {
                 self.session.cursor = Some(cursor);
                 self.session.caught_up = true;
@@ -557,8 +563,7 @@ impl Engine {
     /// Keeps the newest cursor, once nothing delivered before it waits for anything.
     pub(super) fn keep_cursor(&mut self) {
         let waiting = self.spaces.values().any(|space| !space.deliveries.is_empty());
-        let inviting =
-            self.parked.values().flatten().any(|task| matches!(task, Task::Invitation(_)));
+        let inviting = !self.session.inbox.is_empty();
         if waiting || inviting || self.session.cursor.is_none() {
             return;
         }
