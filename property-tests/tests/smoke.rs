@@ -212,7 +212,9 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
         let outputs = town.relay.commit(town.now);
         assert!(!outputs.is_empty(), "the relay has nothing more to say");
         for output in outputs {
-            let sync_server::relay::Output::Send { session, frame } = output else { panic!("closed") };
+            let sync_server::relay::Output::Send { session, frame } = output else {
+                panic!("closed")
+            };
             if town.devices[1].session == Some(session) {
                 town.devices[1].frames_in += 1;
                 town.devices[1].bytes += frame.len();

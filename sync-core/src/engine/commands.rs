@@ -39,7 +39,7 @@ impl Engine {
         }
         match command {
             Command::Status => return Ok(Some(Response::Status(self.status()))),
-            Command::OfferDevice { name } => return self.offer_device(name),
+            Command::OfferDevice { name } => return self.offer_device(id, name),
             Command::CancelLink => {
                 self.cancel_link();
                 return done();
@@ -54,6 +54,7 @@ impl Engine {
         match command {
             Command::AcceptDevice { offer, history } => self.accept_device(offer, *history),
             Command::ConfirmDevice { code } => self.confirm_device(id, code),
+            Command::NewRecoveryCode => self.new_recovery_code(id),
             Command::ListDevices => self.list_devices(),
             Command::RevokeDevice { device } => self.revoke_device(id, device),
             Command::MakePrimary { device } => self.make_primary(id, device),

@@ -437,12 +437,7 @@ impl Engine {
 }
 
 /// The state of whoever comes into a group, until the log is read up to where it came in.
-fn arriving(
-    group: &Group,
-    epoch: EpochId,
-    grant: &Grant,
-    before: Vec<WriterRow>,
-) -> StateRow {
+fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
     let mut history: Vec<_> = grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
     history.sort_unstable();
     let mut writers = grant.writers.clone();

@@ -127,7 +127,7 @@ impl Engine {
         if !wanted || self.session.offline || self.session.phase != Phase::Away {
             return;
         }
-        if self.session.row.next_fence == 0 {
+        if self.me.is_some() && self.session.row.next_fence == 0 {
             self.session.row.next_fence = self.nonzero();
             self.unsaved.session = true;
         }
@@ -143,6 +143,13 @@ impl Engine {
         self.close_session();
         self.session.phase = Phase::Away;
         self.finish_sign_up();
+        self.report_status();
+    }
+
+    /// Stays away until the app wants to connect again: the relay will not say anything else.
+    pub(super) fn stay_away(&mut self, problem: Problem) {
+        self.stop_session();
+        self.session.problem = Some(problem);
         self.report_status();
     }
 
@@ -485,7 +492,7 @@ impl Engine {
             return self.recovery_refused(reason);
         }
         if reason == Rejection::Revoked {
-            self.on_revoked();
+            return self.on_revoked();
         }
         self.leave(Problem::Session(reason));
     }
