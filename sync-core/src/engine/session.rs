@@ -7,17 +7,14 @@ use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
     Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, KeyPackages, Notice, Op,
-    RelayFrame, Reply, Request, Session as SessionProof, Welcome, sign_session,
+    RelayFrame, Reply, Request, Session as SessionProof, Welcome, membership_digest, sign_session,
 };
-use sync_protocol::hash::{self, Domain};
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
 
 use crate::api::{CommandId, Event, NewAccount, Output, Problem, Response, Status};
 use crate::engine::devices::Wish;
 use crate::engine::rows::SessionRow;
 use crate::engine::{Engine, Task};
-
-const MEMBERSHIP: Domain = Domain::new("rejoinder membership digest v1");
 
 const BACKOFF_FIRST_MS: u64 = 250;
 const BACKOFF_LAST_MS: u64 = 30_000;
@@ -379,8 +376,7 @@ impl Engine {
 
     fn membership_digest(&self) -> [u8; 32] {
         let active = self.spaces.iter().filter(|(_, space)| space.row.active);
-        let ids: Vec<&[u8]> = active.map(|(id, _)| id.as_bytes().as_slice()).collect();
-        hash::hash(MEMBERSHIP, &ids)
+        membership_digest(active.map(|(id, _)| id))
     }
 
     fn on_welcome(&mut self, welcome: &Welcome) {

@@ -63,6 +63,10 @@ pub(super) struct SpaceState {
     pub(super) changed: BTreeSet<OrderKey>,
     /// A segment was opened that may hold more than `changed` says.
     pub(super) rescan: bool,
+    /// The relay refused a commit of ours that the log does not have: it is to be built anew.
+    pub(super) rebuild: bool,
+    /// An entry whose signature is wrong, and how often it came.
+    pub(super) unproven: (u64, u32),
     /// This device's entrance by a ticket is not decided.
     pub(super) entering: bool,
     /// An invitation was answered by writing here.
@@ -111,6 +115,8 @@ impl SpaceState {
             hold_until: 0,
             changed: BTreeSet::new(),
             rescan: false,
+            rebuild: false,
+            unproven: (0, 0),
             entering: false,
             answered: false,
             uncut_bytes: 0,
@@ -157,6 +163,7 @@ impl SpaceState {
         self.pushed = 0;
         self.deciding_sent = false;
         self.behind = None;
+        self.rebuild = false;
         self.problem = None;
         self.packages_asked.clear();
         self.fetching = false;
