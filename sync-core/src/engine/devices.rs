@@ -265,12 +265,10 @@ impl Engine {
             self.read_own_log();
         }
         match wish {
-            Wish::LogOut(id) => {
-                if result.is_ok() {
-                    self.wipe();
-                }
-                self.respond(*id, result);
-            }
+            Wish::LogOut(id) => match result {
+                Ok(_) => self.logged_out(*id),
+                Err(failure) => self.respond(*id, Err(failure)),
+            },
             Wish::Command(id) => self.respond(*id, result),
             Wish::Recovery(id, code) => {
                 let told = result.map(|_| Response::RecoveryCode(code.clone()));
@@ -278,6 +276,13 @@ impl Engine {
             }
             Wish::Rotate => {}
         }
+    }
+
+    /// This device has ended itself: nothing stays here.
+    pub(super) fn logged_out(&mut self, id: CommandId) {
+        self.session.forget_requests();
+        self.wipe();
+        self.respond(id, Ok(Response::Done));
     }
 
     /// Another recovery code in place of the one before, which counts no more.

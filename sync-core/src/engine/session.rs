@@ -98,6 +98,11 @@ impl Session {
         self.phase == Phase::Open
     }
 
+    /// Nobody waits for the answers to what was asked any more.
+    pub(super) fn forget_requests(&mut self) {
+        self.requests.clear();
+    }
+
     /// Whether the relay listens, with a session or without.
     pub(super) fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Visiting)
@@ -488,7 +493,14 @@ impl Engine {
             return self.recovery_refused(reason);
         }
         if reason == Rejection::Revoked {
-            return self.on_revoked();
+            let logged_out = self.session.requests.values().find_map(|asked| match asked {
+                Asked::Append(_, Wish::LogOut(id)) => Some(*id),
+                _ => None,
+            });
+            return match logged_out {
+                Some(id) => self.logged_out(id),
+                None => self.on_revoked(),
+            };
         }
         self.leave(Problem::Session(reason));
     }
