@@ -547,7 +547,9 @@ impl Engine {
         if plan.title.is_some() && before.roster.role(&me) != Some(Role::Admin) {
             return Err(Failure::Denied("only an admin may change the title").into());
         }
-        let written = space.core.as_ref().is_some_and(|core| !core.tips.is_empty());
+        // Where others can write, something may stand in the log by now that is not here yet.
+        let written = before.roster.len() > 1
+            || space.core.as_ref().is_some_and(|core| !core.tips.is_empty());
         let without_history = plan.added.iter().any(|(_, _, history)| !history);
         let era = before.era + u32::from(plan.begins_era || (written && without_history));
         let title = plan.title.clone().unwrap_or_else(|| before.title.clone());
