@@ -18,13 +18,16 @@ use redb::{Database, Durability, TableDefinition};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::{Outcome, failed};
+use crate::{Outcome, failed, link};
 
 const MESSAGES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("messages");
 const QUEUE: usize = 4096;
 const BATCH: usize = 1024;
 /// What tells a sender that its message is durable.
 pub(crate) const STORED: &[u8] = b"+";
+/// What tells a socket that it hears whatever comes from now on. The handshake ends earlier, and
+/// what is handed on in between would be waited for in vain.
+const READY: &[u8] = b"!";
 
 /// The path of sockets that hear everybody.
 pub(crate) const ALL: &str = "/v1/socket";
@@ -83,7 +86,11 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
         let mut table = transaction.open_table(MESSAGES)?;
         for event in batch.drain(..) {
             match event {
-                Event::Opened(id, ear) => drop(sockets.insert(id, ear)),
+                Event::Opened(id, ear) => {
+                    // Whoever is gone says so in a moment.
+                    let _ = ear.out.send(Bytes::from_static(READY));
+                    sockets.insert(id, ear);
+                }
                 Event::Closed(id) => drop(sockets.remove(&id)),
                 Event::Message(id, message) => {
                     table.insert(position, message.as_ref())?;
@@ -108,6 +115,15 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Event>) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Opens a socket to an echo; once this returns, nothing is missed.
+pub(crate) async fn join(address: SocketAddr, path: &str) -> Outcome<link::WebSocket> {
+    let mut socket = link::web_socket(address, path, None).await?;
+    match link::message(&mut socket).await?.as_ref() {
+        READY => Ok(socket),
+        _ => Err(failed("the echo does not greet")),
+    }
 }
 
 async fn open(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
@@ -146,4 +162,39 @@ async fn connection(socket: WebSocket, app: App, hears_others: bool) {
     };
     tokio::select! { () = read => {}, () = write => {} }
     let _ = app.events.send(Event::Closed(id)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::net::TcpStream;
+    use tokio_tungstenite::tungstenite;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_has_joined_misses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let free = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let data = directory.path().to_owned();
+        let serving = tokio::spawn(async move { serve(address, &data).await });
+        while TcpStream::connect(address).await.is_err() {
+            assert!(!serving.is_finished());
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..50 {
+            let mut readers = Vec::new();
+            for _ in 0..7 {
+                readers.push(join(address, ALL).await.unwrap());
+            }
+            let mut writer = join(address, ALL).await.unwrap();
+            writer.send(tungstenite::Message::Binary(Bytes::from_static(b"one"))).await.unwrap();
+            for reader in &mut readers {
+                assert_eq!(link::message(reader).await.unwrap().as_ref(), b"one");
+            }
+        }
+        serving.abort();
+    }
 }

@@ -4,20 +4,20 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::SinkExt as _;
 use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 use sync_protocol::limits;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::Outcome;
 use crate::author::{Author, push, space};
-use crate::echo::{ALL, STORED};
+use crate::echo::{self, ALL, STORED};
 use crate::floors::noise;
-use crate::link::{Link as _, Wire, found, open, web_socket, write_all};
+use crate::link::{Link as _, WebSocket, Wire, found, message, open, write_all};
 use crate::people::People;
 use crate::process::Server;
 use crate::report::{Measure, Target};
 use crate::rounds::{Scale, median};
-use crate::{Outcome, failed};
 
 const READERS: usize = 7;
 /// Change sets under way.
@@ -115,45 +115,40 @@ async fn read(mut wire: Wire, sets: usize) -> Outcome<Wire> {
 /// Seconds of the echo's processor time for the same messages.
 async fn through_echo(sets: usize, bytes: usize) -> Outcome<f64> {
     let directory = tempfile::tempdir()?;
-    let echo = Server::echo(directory.path())?;
+    let server = Server::echo(directory.path())?;
     let mut tasks = tokio::task::JoinSet::new();
     let mut readers = Vec::new();
     for _ in 0..READERS {
-        readers.push(web_socket(echo.address, ALL, None).await?);
+        readers.push(echo::join(server.address, ALL).await?);
     }
-    let before = echo.processor_s()?;
+    let before = server.processor_s()?;
     for mut socket in readers {
         tasks.spawn(async move {
             for _ in 0..sets {
-                socket.next().await.ok_or_else(|| failed("the echo hung up"))??;
+                message(&mut socket).await?;
             }
             Ok::<_, crate::Failure>(socket)
         });
     }
-    tasks.spawn(write_echo(echo.address, sets, bytes));
+    tasks.spawn(write_echo(server.address, sets, bytes));
     let mut sockets = Vec::new();
     while let Some(done) = tasks.join_next().await {
         sockets.push(done??);
     }
-    Ok(echo.processor_s()? - before)
+    Ok(server.processor_s()? - before)
 }
 
-async fn write_echo(
-    address: SocketAddr,
-    sets: usize,
-    bytes: usize,
-) -> Outcome<crate::link::WebSocket> {
-    let mut socket = web_socket(address, ALL, None).await?;
-    let message = noise(bytes);
+async fn write_echo(address: SocketAddr, sets: usize, bytes: usize) -> Outcome<WebSocket> {
+    let mut socket = echo::join(address, ALL).await?;
+    let set = noise(bytes);
     let (mut sent, mut done) = (0, 0);
     while done < sets {
         while sent < sets && sent - done < WINDOW as usize {
-            socket.feed(Message::Binary(message.clone().into())).await?;
+            socket.feed(Message::Binary(set.clone().into())).await?;
             sent += 1;
         }
         socket.flush().await?;
-        let answer = socket.next().await.ok_or_else(|| failed("the echo hung up"))??;
-        done += usize::from(answer.into_data().as_ref() == STORED);
+        done += usize::from(message(&mut socket).await?.as_ref() == STORED);
     }
     Ok(socket)
 }

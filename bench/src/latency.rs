@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::SinkExt as _;
 use sync_core::api::Command;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::echo::ALL;
+use crate::echo::{self, ALL};
 use crate::floors::{RawStore, noise};
-use crate::link::web_socket;
+use crate::link;
 use crate::people::People;
 use crate::process::Server;
 use crate::report::{Measure, Target};
@@ -80,18 +80,16 @@ async fn native(count: usize) -> Outcome<Vec<f64>> {
 /// The echo: kept by the sender, by the echo, and by the receiver.
 async fn echo(count: usize) -> Outcome<Vec<f64>> {
     let directory = tempfile::tempdir()?;
-    let echo = Server::echo(&directory.path().join("echo"))?;
-    let mut writer = web_socket(echo.address, ALL, None).await?;
-    let mut reader = web_socket(echo.address, ALL, None).await?;
+    let server = Server::echo(&directory.path().join("echo"))?;
+    let mut writer = echo::join(server.address, ALL).await?;
+    let mut reader = echo::join(server.address, ALL).await?;
     let mut kept = RawStore::create(&directory.path().join("reader"))?;
     let reading = tokio::spawn(async move {
         let mut seen = Vec::with_capacity(count);
         while seen.len() < count {
-            let message = reader.next().await.ok_or_else(|| failed("the echo hung up"))??;
-            let bytes = message.into_data();
-            let record = bytes.to_vec();
+            let record = link::message(&mut reader).await?;
             kept = tokio::task::spawn_blocking(move || {
-                kept.keep(std::iter::once(record.as_slice())).map(|()| kept)
+                kept.keep(std::iter::once(record.as_ref())).map(|()| kept)
             })
             .await??;
             seen.push(Instant::now());

@@ -26,8 +26,15 @@ mod rounds;
 mod size;
 mod town;
 
+use std::time::Duration;
+
 pub use report::{Floor, Machine, Measure, Target, json_lines, table};
 pub use rounds::Scale;
+
+/// A family that is not done by then hangs: several times what each takes on a busy machine.
+const TINY_WITHIN: Duration = Duration::from_secs(90);
+const QUICK_WITHIN: Duration = Duration::from_secs(10 * 60);
+const FULL_WITHIN: Duration = Duration::from_secs(40 * 60);
 
 /// What went wrong, in words: a benchmark has nobody to match on it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -69,12 +76,21 @@ pub async fn run(
     all
 }
 
+/// Measures a family. One that hangs fails, and says so.
 async fn family(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
+    let deadline = scale.pick(TINY_WITHIN, QUICK_WITHIN, FULL_WITHIN);
+    match tokio::time::timeout(deadline, measured(name, scale)).await {
+        Ok(measured) => measured,
+        Err(_) => Err(failed(format!("not done within {} s", deadline.as_secs()))),
+    }
+}
+
+async fn measured(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
     match name {
-        "engine" => engine::measure(scale),
-        "apply" => apply::measure(scale),
-        "account" => account::measure(scale),
-        "size" => size::measure(scale),
+        "engine" => aside(move || engine::measure(scale)).await,
+        "apply" => aside(move || apply::measure(scale)).await,
+        "account" => aside(move || account::measure(scale)).await,
+        "size" => aside(move || size::measure(scale)).await,
         "catch-up" => catch_up::measure(scale).await,
         "appends" => appends::measure(scale).await,
         "fan-out" => fan_out::measure(scale).await,
@@ -83,4 +99,17 @@ async fn family(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
         "restart" => restart::measure(scale).await,
         _ => Err(failed("no such family")),
     }
+}
+
+/// Runs what never yields on a thread of its own, so that a deadline can pass meanwhile. The thread
+/// is left to itself then: no runtime waits for it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("family".to_owned()).spawn(move || {
+        // Nobody waits any more once the deadline has passed.
+        let _ = done.send(work());
+    })?;
+    result.await.map_err(|_| failed("the family panicked"))?
 }

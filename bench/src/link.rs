@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use sync_protocol::codec::{Assembler, parts};
 use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
@@ -56,6 +57,29 @@ pub(crate) async fn web_socket(
     Ok(client_async_with_config(url, stream, Some(config)).await?.0)
 }
 
+/// The next message of a socket.
+pub(crate) async fn message(socket: &mut WebSocket) -> Outcome<Bytes> {
+    patiently("a message", binary(socket)).await
+}
+
+/// Pings and the like keep a socket open, but answer nothing.
+async fn binary(socket: &mut WebSocket) -> Outcome<Bytes> {
+    loop {
+        match socket.next().await.ok_or_else(|| failed("the server closed the socket"))?? {
+            Message::Binary(bytes) => return Ok(bytes),
+            _ => {}
+        }
+    }
+}
+
+/// Waits for the whole of something, and no longer than makes sense.
+async fn patiently<T>(what: &str, coming: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    match tokio::time::timeout(PATIENCE, coming).await {
+        Ok(done) => done,
+        Err(_) => Err(failed(format!("{what} did not come within {} s", PATIENCE.as_secs()))),
+    }
+}
+
 /// A socket that speaks the relay's protocol.
 pub(crate) struct Wire {
     socket: WebSocket,
@@ -79,15 +103,15 @@ impl Link for Wire {
     }
 
     async fn next(&mut self) -> Outcome<RelayFrame> {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await?;
-            let message = message.ok_or_else(|| failed("the relay closed the socket"))??;
-            if let Message::Binary(part) = message
-                && let Some(whole) = self.assembler.push(&part, limits::MESSAGE)?
-            {
-                return Ok(RelayFrame::parse(&whole)?);
+        let whole = async {
+            loop {
+                let part = binary(&mut self.socket).await?;
+                if let Some(whole) = self.assembler.push(&part, limits::MESSAGE)? {
+                    return Ok(RelayFrame::parse(&whole)?);
+                }
             }
-        }
+        };
+        patiently("a frame", whole).await
     }
 }
 
@@ -118,8 +142,8 @@ impl Link for Seat {
     }
 
     async fn next(&mut self) -> Outcome<RelayFrame> {
-        let next = tokio::time::timeout(PATIENCE, self.place.out.recv()).await?;
-        let Some(Outgoing::Frame(frame)) = next else {
+        let next = async { Ok(self.place.out.recv().await) };
+        let Some(Outgoing::Frame(frame)) = patiently("a frame", next).await? else {
             return Err(failed("the hub ended the session"));
         };
         let frame: Arc<[u8]> = frame;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::SinkExt as _;
 use rcgen::generate_simple_self_signed;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -18,11 +18,11 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::author::{Author, space};
 use crate::echo;
 use crate::floors::noise;
-use crate::link::{Wire, found, open, web_socket, write};
+use crate::link::{self, Wire, found, open, write};
 use crate::process::{Certificate, Server};
 use crate::report::{Measure, Target};
 use crate::rounds::Scale;
-use crate::{Failure, Outcome, failed};
+use crate::{Failure, Outcome};
 
 /// Bytes that each device pushes.
 const PUSHED: usize = 60_000;
@@ -83,9 +83,9 @@ async fn bare(directory: &Path, count: usize, stay: bool) -> Outcome<u64> {
     let message = noise(PUSHED);
     let mut staying = Vec::new();
     for _ in 0..count {
-        let mut socket = web_socket(server.address, echo::OWN, None).await?;
+        let mut socket = echo::join(server.address, echo::OWN).await?;
         socket.send(Message::Binary(message.clone().into())).await?;
-        socket.next().await.ok_or_else(|| failed("the echo hung up"))??;
+        link::message(&mut socket).await?;
         if stay {
             staying.push(socket);
         }
