@@ -367,6 +367,15 @@ impl DeviceLog {
         self.head
     }
 
+    /// The hash of the log's first `len` entries, if it has as many and at least one.
+    #[must_use]
+    pub fn head_at(&self, len: u64) -> Option<LogHead> {
+        let len = usize::try_from(len).ok().filter(|len| *len > 0)?;
+        let zero = LogHead::from_bytes([0; 32]);
+        let first = self.entries.get(..len)?;
+        Some(first.iter().fold(zero, |head, entry| head_after(&head, entry)))
+    }
+
     /// The entries as signed.
     #[must_use]
     pub fn entries(&self) -> &[Vec<u8>] {
@@ -388,6 +397,11 @@ impl DeviceLog {
     /// All active devices, sorted by id.
     pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
         self.devices.iter().filter(|(_, device)| device.revoked.is_none())
+    }
+
+    /// All devices that were ever added, sorted by id.
+    pub fn all(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
+        self.devices.iter()
     }
 
     /// The primary.

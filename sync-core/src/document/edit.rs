@@ -73,6 +73,16 @@ pub enum Edit {
         #[n(1)]
         contact: Option<Contact>,
     },
+    /// Something that the account's devices keep for one another. Only what is new is written.
+    #[n(8)]
+    Vault {
+        /// The key.
+        #[n(0)]
+        key: String,
+        /// The value.
+        #[n(1)]
+        value: Blob,
+    },
     /// Operations on an app's own document, all or none.
     #[n(7)]
     App {

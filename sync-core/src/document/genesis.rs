@@ -17,6 +17,7 @@ pub(crate) fn bytes(grammar: Grammar) -> &'static [u8] {
         Grammar::Receipts => include_bytes!("genesis/receipts.bin"),
         Grammar::Settings => include_bytes!("genesis/settings.bin"),
         Grammar::Contacts => include_bytes!("genesis/contacts.bin"),
+        Grammar::Vault => include_bytes!("genesis/vault.bin"),
     }
 }
 
@@ -43,6 +44,7 @@ mod tests {
             (Grammar::Receipts, "receipts"),
             (Grammar::Settings, "settings"),
             (Grammar::Contacts, "contacts"),
+            (Grammar::Vault, "vault"),
         ] {
             assert_eq!(bytes(grammar), made_anew(grammar), "{file}");
         }

@@ -22,6 +22,7 @@ pub(crate) enum Grammar {
     Receipts,
     Settings,
     Contacts,
+    Vault,
 }
 
 impl Grammar {
@@ -32,6 +33,7 @@ impl Grammar {
             Name::Receipts(_) => Some(Self::Receipts),
             Name::Settings => Some(Self::Settings),
             Name::Contacts => Some(Self::Contacts),
+            Name::Vault(_) => Some(Self::Vault),
             Name::App(_) | Name::Unknown { .. } => None,
         }
     }
@@ -43,6 +45,7 @@ impl Grammar {
             Self::Receipts => &["receipts"],
             Self::Settings => &["settings"],
             Self::Contacts => &["contacts"],
+            Self::Vault => &["vault"],
         }
     }
 
@@ -83,6 +86,9 @@ impl Grammar {
             }
             Self::Contacts => {
                 key.parse::<AccountId>().is_ok_and(|account| account.to_string() == key)
+            }
+            Self::Vault => {
+                key.len() <= limits::DOCUMENT_KEY && key.chars().all(|c| c.is_ascii_graphic())
             }
         };
         if good { Ok(()) } else { Err(Reason::Grammar("a key that isn't the writer's to write")) }

@@ -125,6 +125,14 @@ impl Document {
                 let value = contact.as_ref().map(to_cbor).unwrap_or_default();
                 self.put_entry(account.to_string(), value)
             }
+            (Some(Grammar::Vault), Edit::Vault { key, value }) => {
+                let own = Grammar::Vault.check_entry(0, key, value.as_slice(), writer);
+                own.map_err(|_| EditError::BadValue)?;
+                if self.entry(key).is_some_and(|known| known.bytes == value.0) {
+                    return Ok(Touched::default());
+                }
+                self.put_entry(key.clone(), value.0.clone())
+            }
             (None, Edit::App { ops }) => self.app_edit(ops),
             _ => Err(EditError::WrongDocument),
         }

@@ -19,6 +19,7 @@ const RECEIPTS: u32 = 1;
 const SETTINGS: u32 = 2;
 const CONTACTS: u32 = 3;
 const APP: u32 = 4;
+const VAULT: u32 = 5;
 
 /// A document's name in its space: CBOR `[kind, argument]` on the wire, text for people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,8 @@ pub enum Name {
     Contacts,
     /// An app's own document.
     App(String),
+    /// What the devices of an account must know to read its conversations, from an era on.
+    Vault(u32),
     /// A kind of a newer version: stored and forwarded, never interpreted.
     Unknown {
         /// The kind's number.
@@ -53,7 +56,9 @@ pub fn actor(space: &SpaceId, name: &Name, writer: &WriterId) -> ActorId {
 impl Name {
     fn argument(&self) -> Vec<u8> {
         match self {
-            Self::Messages(n) | Self::Receipts(n) => sync_protocol::codec::encode(n),
+            Self::Messages(n) | Self::Receipts(n) | Self::Vault(n) => {
+                sync_protocol::codec::encode(n)
+            }
             Self::Settings | Self::Contacts => sync_protocol::codec::encode(&()),
             Self::App(name) => sync_protocol::codec::encode(name),
             Self::Unknown { argument, .. } => argument.clone(),
@@ -69,6 +74,7 @@ impl Name {
             Self::Settings => SETTINGS,
             Self::Contacts => CONTACTS,
             Self::App(_) => APP,
+            Self::Vault(_) => VAULT,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -86,6 +92,7 @@ impl Name {
             SETTINGS => whole::<()>(argument).map(|()| Self::Settings)?,
             CONTACTS => whole::<()>(argument).map(|()| Self::Contacts)?,
             APP => Self::App(whole::<String>(argument).filter(|name| is_app_name(name))?),
+            VAULT => Self::Vault(whole(argument)?),
             kind => Self::Unknown { kind, argument: argument.to_vec() },
         };
         // One name, one spelling: actors are derived from these bytes.
@@ -131,6 +138,7 @@ impl fmt::Display for Name {
             Self::Settings => f.write_str("settings"),
             Self::Contacts => f.write_str("contacts"),
             Self::App(name) => write!(f, "app/{name}"),
+            Self::Vault(n) => write!(f, "vault/{n}"),
             Self::Unknown { kind, argument } => {
                 write!(f, "unknown/{kind}/{}", data_encoding::HEXLOWER.encode(argument))
             }
@@ -149,6 +157,7 @@ impl FromStr for Name {
             ("receipts", _) => Self::Receipts(number()?),
             ("settings", "") => Self::Settings,
             ("contacts", "") => Self::Contacts,
+            ("vault", _) => Self::Vault(number()?),
             ("app", name) if is_app_name(name) => Self::App(name.to_owned()),
             ("unknown", rest) => unknown_of_text(rest).ok_or(DocumentError::BadName)?,
             _ => return Err(DocumentError::BadName),
@@ -176,6 +185,7 @@ mod tests {
             Name::Settings,
             Name::Contacts,
             Name::App("notes/2026".into()),
+            Name::Vault(3),
             Name::Unknown { kind: 99, argument: vec![0x82, 1, 2] },
         ]
     }

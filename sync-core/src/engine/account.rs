@@ -39,7 +39,7 @@ impl Me {
         Ok(Self::new(row, incarnation))
     }
 
-    fn new(row: AccountRow, incarnation: u64) -> Self {
+    pub(super) fn new(row: AccountRow, incarnation: u64) -> Self {
         let identity = Identity::new(row.account, SigningKey::from_bytes(&row.signing));
         let writer = WriterId { device: identity.device, incarnation };
         Self { row, identity, writer }
@@ -58,7 +58,9 @@ impl Drop for Me {
     fn drop(&mut self) {
         self.row.signing.zeroize();
         self.row.hpke.zeroize();
-        self.row.join.zeroize();
+        for join in &mut self.row.joins {
+            join.0.zeroize();
+        }
     }
 }
 
@@ -111,8 +113,8 @@ impl Engine {
         let signing = SigningKey::from_bytes(&self.seed());
         let (hpke, hpke_public) = seal::hpke_pair(&self.seed());
         let (join, join_public) = seal::hpke_pair(&self.seed());
-        let entropy = Zeroizing::new(self.seed());
-        let (code, recovery) = recovery_keys(&entropy[..16]);
+        let (code, recovery) = RecoverySecrets::draw(&self.seed());
+        let recovery = recovery.public();
         let root_public = root.verifying_key().to_bytes();
         let account = AccountId::of_root_key(&root_public);
         let device = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: hpke_public };
@@ -127,10 +129,14 @@ impl Engine {
             account,
             signing: signing.to_bytes(),
             hpke: *hpke,
-            join: *join,
+            joins: vec![Blob(join.to_vec())],
             address: address.to_string(),
             name: name.to_owned(),
             claimed: false,
+            device_name: name.to_owned(),
+            complete: true,
+            recovering: None,
+            linking: None,
         };
         self.session.row.incarnation = self.nonzero();
         self.me = Some(Me::new(row, self.session.row.incarnation));
@@ -143,6 +149,9 @@ impl Engine {
         };
         self.learn_person(&account, person)?;
         self.found_account_space()?;
+        let device = self.me()?.device();
+        self.record_device(&device, name, true);
+        self.call_vault();
         Ok(code)
     }
 
@@ -165,13 +174,48 @@ impl Engine {
     }
 }
 
-/// The code as words, and the public halves of what it derives.
-fn recovery_keys(entropy: &[u8]) -> (String, RecoveryKeys) {
-    let words = bip39::Mnemonic::from_entropy(entropy).expect("16 bytes are valid entropy");
-    let signing = SigningKey::from_bytes(&hash::hash(RECOVERY_SIGNING, &[entropy]));
-    let (_, hpke) = seal::hpke_pair(&hash::hash(RECOVERY_HPKE, &[entropy]));
-    let keys = RecoveryKeys { signing: signing.verifying_key().to_bytes(), hpke };
-    (words.to_string(), keys)
+/// What a recovery code derives.
+pub(super) struct RecoverySecrets {
+    signing: SigningKey,
+    hpke: seal::Secret,
+    hpke_public: [u8; 32],
+}
+
+impl RecoverySecrets {
+    fn derive(entropy: &[u8]) -> Self {
+        let signing = SigningKey::from_bytes(&hash::hash(RECOVERY_SIGNING, &[entropy]));
+        let (hpke, hpke_public) = seal::hpke_pair(&hash::hash(RECOVERY_HPKE, &[entropy]));
+        Self { signing, hpke, hpke_public }
+    }
+
+    /// A new code as twelve words, and what it derives.
+    pub(super) fn draw(seed: &[u8; 32]) -> (String, Self) {
+        let entropy = Zeroizing::new(*seed);
+        let words = bip39::Mnemonic::from_entropy(&entropy[..16]);
+        let words = words.expect("16 bytes are valid entropy");
+        (words.to_string(), Self::derive(&entropy[..16]))
+    }
+
+    /// Reads a code as typed: in any case, with any blanks.
+    pub(super) fn parse(code: &str) -> Option<Self> {
+        let words: Vec<String> = code.split_whitespace().map(str::to_lowercase).collect();
+        let words: bip39::Mnemonic = words.join(" ").parse().ok()?;
+        let entropy = Zeroizing::new(words.to_entropy());
+        (entropy.len() == 16).then(|| Self::derive(&entropy))
+    }
+
+    pub(super) fn public(&self) -> RecoveryKeys {
+        let signing = self.signing.verifying_key().to_bytes();
+        RecoveryKeys { signing, hpke: self.hpke_public }
+    }
+
+    pub(super) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    pub(super) fn hpke(&self) -> &seal::Secret {
+        &self.hpke
+    }
 }
 
 /// What a device signs goes through here only for values that are hashed as encoded.

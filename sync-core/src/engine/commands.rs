@@ -12,11 +12,11 @@ use sync_protocol::{AccountId, SpaceId, WriterId, limits};
 use crate::api::{
     Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
 };
-use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, settings};
+use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts, settings};
 use crate::engine::documents::SEGMENT;
 use crate::engine::membership::header;
 use crate::engine::rows::{Intention, LastRow};
-use crate::engine::{Engine, Need, Step, Stop, seal};
+use crate::engine::{Engine, Need, Step, Stop, Task, seal};
 
 /// A message's text, in bytes.
 const TEXT: usize = 64 * 1024;
@@ -37,11 +37,26 @@ impl Engine {
             limit("name", name.len(), TITLE)?;
             return self.create_account(id, address, name);
         }
-        if matches!(command, Command::Status) {
-            return Ok(Some(Response::Status(self.status())));
+        match command {
+            Command::Status => return Ok(Some(Response::Status(self.status()))),
+            Command::OfferDevice { name } => return self.offer_device(name),
+            Command::CancelLink => {
+                self.cancel_link();
+                return done();
+            }
+            Command::RecoverAccount { address, code, name } => {
+                limit("name", name.len(), TITLE)?;
+                return self.recover_account(id, address, code, name);
+            }
+            _ => {}
         }
         self.me()?;
         match command {
+            Command::AcceptDevice { offer, history } => self.accept_device(offer, *history),
+            Command::ConfirmDevice { code } => self.confirm_device(id, code),
+            Command::ListDevices => self.list_devices(),
+            Command::RevokeDevice { device } => self.revoke_device(id, device),
+            Command::MakePrimary { device } => self.make_primary(id, device),
             Command::Wait(until) => Ok(self.wait(id, *until)),
             Command::GoOffline => {
                 self.go_offline();
@@ -101,6 +116,22 @@ impl Engine {
                 self.intend(conversation, Intention::Leave);
                 Ok(Response::Done)
             }
+            Command::AcceptConversation { conversation } => {
+                self.active_conversation(conversation)?;
+                self.keep_setting(&accepted_key(conversation), &Value::Bool(true))?;
+                Ok(Response::Done)
+            }
+            Command::DeclineConversation { conversation, block } => {
+                self.decline(conversation, *block)
+            }
+            Command::SetBlocked { member, blocked } => {
+                let account = match member {
+                    Member::Account(account) => *account,
+                    Member::Address(address) => self.resolve(address)?,
+                };
+                self.set_blocked(&account, *blocked)?;
+                Ok(Response::Done)
+            }
             Command::MarkRead { conversation, message } => self.mark_read(conversation, message),
             Command::ListMessages { conversation, before, limit } => {
                 self.list_messages(conversation, before.as_ref(), *limit)
@@ -145,7 +176,9 @@ impl Engine {
             }
             Command::Settings => {
                 let space = self.space_id(Space::Account)?;
-                Ok(Response::Settings(settings::all(self.document(&space, &Name::Settings)?, "")))
+                let mut all = settings::all(self.document(&space, &Name::Settings)?, "");
+                all.retain(|key, _| !key.starts_with(super::devices::RECORDS));
+                Ok(Response::Settings(all))
             }
             Command::SetSetting { key, value } => self.set_setting(key, value),
             Command::ReadDocument { space, name, path } => {
@@ -284,6 +317,10 @@ impl Engine {
         };
         self.edit(id, &name, Edit::Message(message))?;
         if let Some(space) = self.spaces.get_mut(id) {
+            if space.row.invited_by.is_some() && !std::mem::replace(&mut space.answered, true) {
+                // Whoever answers an invitation has accepted it.
+                self.tasks.push_back(Task::Setting(accepted_key(id), Value::Bool(true)));
+            }
             space.row.last = Some(last);
             space.row.activity_ms = space.row.activity_ms.max(now);
         }
@@ -316,6 +353,30 @@ impl Engine {
         let name = self.open_segment(id)?;
         self.edit(id, &name, edit)?;
         Ok(Response::Done)
+    }
+
+    fn decline(&mut self, id: &SpaceId, block: bool) -> Step<Response> {
+        self.active_conversation(id)?;
+        if let Some(inviter) = self.space(id)?.row.invited_by.filter(|_| block) {
+            self.set_blocked(&inviter, true)?;
+        }
+        self.intend(id, Intention::Leave);
+        Ok(Response::Done)
+    }
+
+    fn set_blocked(&mut self, account: &AccountId, blocked: bool) -> Step<()> {
+        let space = self.space_id(Space::Account)?;
+        let known = contacts::contact(self.document(&space, &Name::Contacts)?, account);
+        let person = self.people.get(account);
+        let contact = known.unwrap_or_else(|| contacts::Contact {
+            name: person.map(|person| person.name.clone()).unwrap_or_default(),
+            address: person.and_then(|person| person.address.clone()),
+            ..contacts::Contact::default()
+        });
+        let contact = contacts::Contact { blocked, ..contact };
+        let edit = Edit::Contact { account: *account, contact: Some(contact) };
+        self.edit(&space, &Name::Contacts, edit)?;
+        Ok(())
     }
 
     fn set_setting(&mut self, key: &str, value: &Value) -> Step<Response> {
@@ -376,6 +437,11 @@ impl Engine {
             self.notify(Event::Typing { conversation: *id, account });
         }
     }
+}
+
+/// The setting that says that an invitation was accepted, on whichever device.
+pub(super) fn accepted_key(id: &SpaceId) -> String {
+    format!("conversation/{id}/accepted")
 }
 
 fn done() -> Step<Option<Response>> {

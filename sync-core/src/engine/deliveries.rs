@@ -15,6 +15,7 @@ use crate::api::Event;
 use crate::document::Placement;
 use crate::engine::change_set::ChangeSet;
 use crate::engine::session::Asked;
+use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Task, seal};
 
 const LOG: Domain = Domain::new("rejoinder log hash v1");
@@ -269,7 +270,8 @@ impl Engine {
         let cursor = arrived.envelope.header.cursor;
         let Some(space) = self.spaces.get(id) else { return };
         let known = space.recent.get(&cursor);
-        if known.is_some_and(|known| known[..8] != seen) {
+        let told = seen != [0; 8];
+        if told && known.is_some_and(|known| known[..8] != seen) {
             self.evidence(id, "the relay shows its users different histories");
         }
     }
@@ -360,7 +362,17 @@ impl Engine {
         if space.behind.is_some_and(|index| space.row.next > index) {
             space.behind = None;
         }
+        if let Some((read, total)) = progress(space) {
+            self.notify(Event::History { conversation: *id, read, total });
+        }
+        let Some(space) = self.spaces.get_mut(id) else { return };
         let stale = space.row.stale;
+        let settled = space.row.own && !space.row.lagging;
+        if settled {
+            self.call_vault_if_owed();
+            self.seek();
+        }
+        let Some(space) = self.spaces.get_mut(id) else { return };
         if space.is_busy() {
             self.tasks.push_back(Task::Advance(*id));
         }
@@ -369,6 +381,12 @@ impl Engine {
             self.tasks.push_back(Task::Summarise(*id));
         }
     }
+}
+
+/// How far a device that came in by a ticket has read what was written before.
+fn progress(space: &SpaceState) -> Option<(u64, u64)> {
+    let (_, total) = space.core.as_ref()?.state.write_at?;
+    (!space.row.own && space.row.next < total).then_some((space.row.next, total))
 }
 
 impl Delivered {

@@ -9,9 +9,10 @@ use sync_protocol::{SpaceId, WriterId, codec};
 
 use crate::api::Event;
 use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
+use crate::engine::account::Me;
 use crate::engine::change_set::ChangeSet;
 use crate::engine::membership::ERA_SHIFT;
-use crate::engine::{Engine, Step};
+use crate::engine::{Engine, Step, Task};
 use crate::records::{Load, Records, key};
 
 /// Bytes of documents kept open while nothing needs them.
@@ -176,6 +177,11 @@ impl Engine {
     }
 
     fn receive_rows(&mut self, id: &SpaceId, name: &Name, rows: Vec<Row>) {
+        if let Name::Receipts(segment) = name
+            && self.me().is_ok_and(|me| rows.iter().any(|row| self.is_sibling(id, me, row)))
+        {
+            self.tasks.push_back(Task::Siblings(*id, *segment));
+        }
         if let Some(document) = self.documents.peek(id, name) {
             let received = document.receive(rows);
             if !received.refused.is_empty() {
@@ -189,6 +195,13 @@ impl Engine {
             }
             self.mark_stale(id, name);
         }
+    }
+
+    /// Whether another device of this account wrote it.
+    fn is_sibling(&self, id: &SpaceId, me: &Me, row: &Row) -> bool {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        row.writer.device != me.device()
+            && core.and_then(|core| core.account_of(&row.writer.device)) == Some(me.account())
     }
 
     fn mark_stale(&mut self, id: &SpaceId, name: &Name) {

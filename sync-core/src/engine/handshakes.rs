@@ -35,7 +35,8 @@ impl Engine {
         if !space.row.active {
             return Ok(item);
         }
-        let own = core.pending.as_ref().is_some_and(|pending| pending.child == Some(child));
+        let pending = core.pending.as_ref();
+        let own = pending.is_some_and(|pending| pending.child == Some(child));
         self.group_space(id)?;
         if own {
             self.own_decided(id, arrived.index);
@@ -58,9 +59,15 @@ impl Engine {
         if child == joining {
             core.state.joining = None;
             core.state.history.clear();
+            core.state.write_at = None;
+            if let Some(row) = core.epochs.get_mut(&child) {
+                row.index = arrived.index;
+                self.batch.put(key::epoch(id, &child), codec::encode(row));
+            }
             let roster = &space.row.context.roster;
             core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
             space.row.epoch = joining;
+            self.owe_vault(id, child);
         } else if let Some((_, epoch)) =
             core.state.history.iter().find(|(index, _)| *index == arrived.index)
         {
@@ -114,13 +121,16 @@ impl Engine {
         {
             return None;
         }
-        let author = core.writer_at(&arrived.writer.device, arrived.index)?.clone();
-        arrived.envelope.verify(id, &arrived.writer, &author.key).ok()?;
         let root = core.epochs.get(&parent)?.root;
         let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
         let plaintext =
             seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload()).ok()?;
         let sealed: SealedCommit = codec::decode("sealed commit", &plaintext).ok()?;
+        let author = match core.writer_at(&arrived.writer.device, arrived.index) {
+            Some(row) => row.clone(),
+            None => newcomer(&commit, &sealed.logs, arrived)?,
+        };
+        arrived.envelope.verify(id, &arrived.writer, &author.key).ok()?;
         let leavers = carried_out(&commit, &core.state.leavers);
         let roster =
             space.row.context.roster.after(&author.account, &commit.roster, &leavers).ok()?;
@@ -128,6 +138,8 @@ impl Engine {
         let before = space.group.as_ref()?.leaves();
         let incoming = space.group.as_mut()?.read_commit(sealed.message.as_slice()).ok()?;
         let genuine = incoming.committer.device == arrived.writer.device
+            && incoming.committer.account == author.account
+            && incoming.enters == enters(&commit, &author)
             && incoming.aad == CommitHeader::hash(header)
             && incoming.context.roster == roster
             && incoming.context.min_version == commit.min_version
@@ -135,7 +147,8 @@ impl Engine {
             && (incoming.context.title == space.row.context.title
                 || roster_admin(&space.row.context.roster, &author.account))
             && leaves_fit(&commit, &incoming, &before)
-            && certified(&commit, &incoming.added, &sealed.logs);
+            && certified(&commit, &incoming.added, &sealed.logs)
+            && ended(&commit, &sealed.logs);
         if !genuine {
             return None;
         }
@@ -203,7 +216,11 @@ impl Engine {
         let own = space.row.own;
         self.save_space(id);
         self.save_state(id);
-        if !own {
+        self.owe_vault(id, child);
+        if own {
+            // A new era of the account's space begins a new vault.
+            self.call_vault();
+        } else {
             let change = ConversationChange::Changed;
             self.notify(Event::Conversation { conversation: *id, change });
         }
@@ -242,6 +259,7 @@ impl Engine {
         space.row.intentions.clear();
         space.row.deciding = false;
         space.row.lagging = false;
+        space.entering = false;
         space.group = None;
         if let Some(core) = &mut space.core {
             core.pending = None;
@@ -337,18 +355,74 @@ fn leaves_fit(commit: &CommitHeader, incoming: &Incoming, before: &[Leaf]) -> bo
     fits && incoming.removed == removed
 }
 
+/// Whoever enters from outside is a device that its account's log certifies, and does nothing but
+/// come in: its first word is signed with the key that the log names.
+fn newcomer(
+    commit: &CommitHeader,
+    logs: &[(AccountId, Vec<Blob>)],
+    arrived: &Arrived,
+) -> Option<WriterRow> {
+    let device = arrived.writer.device;
+    let Some(RosterChange::AddDevices { account, devices }) = commit.roster.last() else {
+        return None;
+    };
+    if devices.as_slice() != [device] {
+        return None;
+    }
+    let log = named_log(commit, logs, account)?;
+    let key = log.active(&device)?.keys.signing;
+    Some(WriterRow { device, account: *account, key, from: arrived.index, to: None })
+}
+
+/// Whether the commit is one by which its author comes in from outside, perhaps once more.
+fn enters(commit: &CommitHeader, author: &WriterRow) -> bool {
+    let own = |changed: &AccountId, devices: &[DeviceId]| {
+        *changed == author.account && devices == [author.device]
+    };
+    match commit.roster.as_slice() {
+        [RosterChange::AddDevices { account, devices }] => own(account, devices),
+        [
+            RosterChange::RemoveDevices { account: left, devices: old },
+            RosterChange::AddDevices { account, devices },
+        ] => own(left, old) && own(account, devices),
+        _ => false,
+    }
+}
+
+/// The log of an account that the commit carries, if it is the one that its header names.
+fn named_log(
+    commit: &CommitHeader,
+    logs: &[(AccountId, Vec<Blob>)],
+    account: &AccountId,
+) -> Option<DeviceLog> {
+    let (_, entries) = logs.iter().find(|(known, _)| known == account)?;
+    let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+    let log = DeviceLog::verify(account, &entries).ok()?;
+    commit.logs.contains(&(*account, log.len(), log.head())).then_some(log)
+}
+
+/// Whether every device that leaves while its account stays was ended by the account's log, or
+/// comes back by the same commit.
+fn ended(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
+    commit.roster.iter().all(|change| {
+        let RosterChange::RemoveDevices { account, devices } = change else { return true };
+        let Some(log) = named_log(commit, logs, account) else { return false };
+        let returns = |device: &DeviceId| {
+            commit.roster.iter().any(|change| match change {
+                RosterChange::AddDevices { devices, .. } => devices.contains(device),
+                _ => false,
+            })
+        };
+        devices.iter().all(|device| log.active(device).is_none() || returns(device))
+    })
+}
+
 /// Whether every added leaf is an active device of its account, by the log at the head that the
 /// header names.
 fn certified(commit: &CommitHeader, added: &[Leaf], logs: &[(AccountId, Vec<Blob>)]) -> bool {
     added.iter().all(|leaf| {
-        let Some((_, entries)) = logs.iter().find(|(account, _)| *account == leaf.account) else {
-            return false;
-        };
-        let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
-        let Ok(log) = DeviceLog::verify(&leaf.account, &entries) else { return false };
-        commit.logs.contains(&(leaf.account, log.len(), log.head()))
-            && log
-                .active(&leaf.device)
-                .is_some_and(|device| device.keys.signing == leaf.signing_key)
+        named_log(commit, logs, &leaf.account).is_some_and(|log| {
+            log.active(&leaf.device).is_some_and(|device| device.keys.signing == leaf.signing_key)
+        })
     })
 }

@@ -12,14 +12,27 @@ use sync_protocol::signing::Signed;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use crate::api::{ConversationChange, Event, Failure};
+use crate::document::{Name, contacts};
 use crate::engine::account::encoded;
 use crate::engine::membership::{ERA_SHIFT, fresh_row};
-use crate::engine::rows::{Grant, Invitation, InvitedRow, PersonRow, StateRow, WriterRow};
+use crate::engine::rows::{
+    EpochRow, Grant, Intention, Invitation, InvitedRow, PersonRow, StateRow, WriterRow,
+};
 use crate::engine::session::Asked;
-use crate::engine::space::SpaceState;
+use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step, Stop, seal};
 use crate::group::{Group, Joined, Records as GroupRecords, new_key_package};
 use crate::records::{Load, Records, key};
+
+/// A space to be settled into, by invitation or by ticket.
+pub(super) struct Arrival {
+    pub(super) id: SpaceId,
+    /// The epoch in which this device is in.
+    pub(super) epoch: EpochId,
+    pub(super) grant: Grant,
+    pub(super) group: Group,
+    pub(super) invited_by: Option<AccountId>,
+}
 
 const VERSION: u8 = 1;
 /// Epochs one invitation may grant.
@@ -44,7 +57,11 @@ impl Engine {
             .ok_or(Failure::NotFound("device"))?
             .keys
             .hpke;
-        let grant = codec::encode(&self.grant(id, account, history)?);
+        let mut grant = self.grant(id, account, history)?;
+        if !history && self.space(id)?.row.own {
+            grant.documents = self.shared_documents(id)?;
+        }
+        let grant = codec::encode(&grant);
         let aad = [id.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
         let grant = seal::seal_to(&hpke, &aad, &grant, &mut self.rng)
             .map_err(|_| Failure::Invalid("the device's key is not usable".to_owned()))?;
@@ -69,7 +86,7 @@ impl Engine {
         Ok(encoded(&signed))
     }
 
-    fn grant(&self, id: &SpaceId, account: &AccountId, history: bool) -> Step<Grant> {
+    pub(super) fn grant(&self, id: &SpaceId, account: &AccountId, history: bool) -> Step<Grant> {
         let space = self.space(id)?;
         let core = space.core.as_ref().ok_or(Stop::from(Load::Space(*id)))?;
         let accounts = space.row.context.roster.iter().map(|(member, _)| member);
@@ -84,6 +101,7 @@ impl Engine {
                 people,
                 segment: 0,
                 leavers: Vec::new(),
+                documents: Vec::new(),
             });
         }
         let tips = core.tips.iter();
@@ -96,7 +114,22 @@ impl Engine {
             people,
             segment: space.row.segment,
             leavers: core.state.leavers.clone(),
+            documents: Vec::new(),
         })
+    }
+
+    /// The account's documents as they are, for a device that may not read how they came to be. The
+    /// vault is not among them.
+    fn shared_documents(&mut self, id: &SpaceId) -> Step<Vec<(Name, Blob)>> {
+        let names = self.space(id)?.row.documents.clone();
+        let mut documents = Vec::new();
+        for name in names.into_iter().filter(|name| !matches!(name, Name::Vault(_))) {
+            let document = self.document(id, &name)?;
+            let snapshot = document.snapshot();
+            let snapshot = snapshot.map_err(|error| Failure::Invalid(error.to_string()))?;
+            documents.push((name, Blob(snapshot)));
+        }
+        Ok(documents)
     }
 
     /// Takes in one item of the inbox, whatever it is, and says so to the relay.
@@ -139,11 +172,33 @@ impl Engine {
         for hint in grant.people.iter().take(sync_protocol::limits::LEAVES) {
             self.learn_hint(hint);
         }
-        self.enter(&invitation, grant, joined);
+        let blocked = self.is_blocked(&item.account)?;
+        let complete = grant.from == 0 && !grant.epochs.is_empty();
+        self.enter(&invitation, item.account, grant, joined);
+        if let Some(me) = &mut self.me
+            && me.account().space() == id
+            && complete
+        {
+            me.row.complete = true;
+            self.unsaved.account = true;
+        }
+        if blocked {
+            self.intend(&id, Intention::Leave);
+        }
         self.mark_lagging(&id);
         let change = ConversationChange::Joined;
         self.notify(Event::Conversation { conversation: id, change });
         Ok(())
+    }
+
+    /// Whether this account wants nothing of another.
+    fn is_blocked(&mut self, account: &AccountId) -> Step<bool> {
+        let own = self.me()?.account().space();
+        if !self.spaces.contains_key(&own) {
+            return Ok(false);
+        }
+        let contact = contacts::contact(self.document(&own, &Name::Contacts)?, account);
+        Ok(contact.is_some_and(|contact| contact.blocked))
     }
 
     fn keep_for_later(&mut self, id: &SpaceId, epoch: &EpochId, item: &InboxItem) {
@@ -246,55 +301,31 @@ impl Engine {
         Ok(())
     }
 
-    fn enter(&mut self, invitation: &Invitation, grant: Grant, joined: Joined) {
-        let id = invitation.space;
-        let Joined { mut group, used, .. } = joined;
+    fn enter(&mut self, invitation: &Invitation, by: AccountId, grant: Grant, joined: Joined) {
+        let Joined { group, used, .. } = joined;
         self.drop_key_packages(&used);
-        let root = *group.root();
+        let (id, epoch) = (invitation.space, invitation.epoch);
+        let granted: Vec<EpochId> = grant.epochs.iter().map(|(epoch, _)| *epoch).collect();
+        let invited_by = Some(by).filter(|by| !self.is_own_account(by));
+        self.settle_in(Arrival { id, epoch, grant, group, invited_by });
+        for epoch in granted {
+            self.owe_vault(&id, epoch);
+        }
+    }
+
+    /// Takes a place in a space, to read on from where the grant says.
+    pub(super) fn settle_in(&mut self, arrival: Arrival) {
+        let Arrival { id, epoch, grant, mut group, invited_by } = arrival;
+        let own = self.me().is_ok_and(|me| me.account().space() == id);
         let context = group.context().clone();
-        let era = context.era << ERA_SHIFT;
-        let current: Vec<WriterRow> = group
-            .leaves()
-            .into_iter()
-            .map(|leaf| WriterRow {
-                device: leaf.device,
-                account: leaf.account,
-                key: leaf.signing_key,
-                from: grant.from,
-                to: None,
-            })
-            .collect();
         let mut space = match self.spaces.remove(&id) {
             Some(before) => before,
-            None => SpaceState::new(id, fresh_row(false, context.clone(), invitation.epoch)),
+            None => SpaceState::new(id, fresh_row(own, context.clone(), epoch)),
         };
         let mut core = space.core.take().unwrap_or_default();
-        let number = group.epoch();
-        let epoch_row = super::rows::EpochRow { number, index: u64::MAX, root };
-        self.batch.put(key::epoch(&id, &invitation.epoch), codec::encode(&epoch_row));
-        core.epochs.insert(invitation.epoch, epoch_row);
-        let mut history: Vec<_> =
-            grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
-        history.sort_unstable();
-        for (epoch, row) in grant.epochs {
-            if let Entry::Vacant(vacant) = core.epochs.entry(epoch) {
-                self.batch.put(key::epoch(&id, &epoch), codec::encode(&row));
-                vacant.insert(row);
-            }
-        }
-        let mut writers = grant.writers;
-        for row in current {
-            if !writers.iter().any(|known| known.device == row.device && known.to.is_none()) {
-                writers.push(row);
-            }
-        }
-        core.state = StateRow {
-            writers,
-            leavers: grant.leavers,
-            joining: Some(invitation.epoch),
-            history,
-            invited: None,
-        };
+        let root = *group.root();
+        self.learn_epochs(&id, &mut core, (epoch, group.epoch(), root), &grant);
+        core.state = arriving(&group, epoch, &grant);
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });
             self.unsaved.writers.insert((id, writer));
@@ -302,21 +333,47 @@ impl Engine {
         let diff = group.diff();
         self.batch.clears.push(key::group(&id));
         self.batch.absorb(&key::group(&id), diff);
+        space.row.segment = space.row.segment.max(context.era << ERA_SHIFT).max(grant.segment);
         space.row.context = context;
-        space.row.number = number;
+        space.row.number = group.epoch();
         space.row.active = true;
         space.row.next = grant.from;
         space.row.log_hash = grant.log_hash;
         space.row.epoch = EpochId::NONE;
-        space.row.segment = space.row.segment.max(era);
         space.row.stale = true;
+        space.row.invited_by = space.row.invited_by.or(invited_by);
+        for (name, snapshot) in grant.documents {
+            self.batch.put(key::snapshot(&id, &name), snapshot.0);
+            if let Err(at) = space.row.documents.binary_search(&name) {
+                space.row.documents.insert(at, name);
+            }
+        }
         space.recent.clear();
+        space.deliveries.clear();
         space.core = Some(core);
         space.group = Some(group);
         self.reset_own_chain(&mut space);
         self.spaces.insert(id, space);
         self.save_space(&id);
         self.save_state(&id);
+    }
+
+    fn learn_epochs(
+        &mut self,
+        id: &SpaceId,
+        core: &mut Core,
+        (epoch, number, root): (EpochId, u64, [u8; 32]),
+        grant: &Grant,
+    ) {
+        let joined = EpochRow { number, index: u64::MAX, root };
+        self.batch.put(key::epoch(id, &epoch), codec::encode(&joined));
+        core.epochs.insert(epoch, joined);
+        for (epoch, row) in &grant.epochs {
+            if let Entry::Vacant(vacant) = core.epochs.entry(*epoch) {
+                self.batch.put(key::epoch(id, epoch), codec::encode(row));
+                vacant.insert(row.clone());
+            }
+        }
     }
 
     /// Whoever comes back continues its own chain from what the relay has of it.
@@ -368,5 +425,31 @@ impl Engine {
         let mut id = [0; 32];
         self.rng.fill_bytes(&mut id);
         SpaceId::from_bytes(id)
+    }
+}
+
+/// The state of whoever comes into a group, until the log is read up to where it came in.
+fn arriving(group: &Group, epoch: EpochId, grant: &Grant) -> StateRow {
+    let mut history: Vec<_> = grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
+    history.sort_unstable();
+    let mut writers = grant.writers.clone();
+    for leaf in group.leaves() {
+        if !writers.iter().any(|known| known.device == leaf.device && known.to.is_none()) {
+            writers.push(WriterRow {
+                device: leaf.device,
+                account: leaf.account,
+                key: leaf.signing_key,
+                from: grant.from,
+                to: None,
+            });
+        }
+    }
+    StateRow {
+        writers,
+        leavers: grant.leavers.clone(),
+        joining: Some(epoch),
+        history,
+        invited: None,
+        write_at: None,
     }
 }

@@ -21,6 +21,7 @@ use crate::engine::rows::{
 };
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
+use crate::engine::tickets::Leads;
 use crate::engine::{Engine, Step, Stop, Task, seal};
 use crate::group::{Change, Context, Group, read_key_package};
 use crate::records::key;
@@ -35,6 +36,9 @@ const ASK_AGAIN_MS: u64 = 2_000;
 #[derive(Default)]
 struct Plan {
     changes: Vec<RosterChange>,
+    /// Accounts whose logs go along, to be judged by.
+    vouched: Vec<AccountId>,
+    begins_era: bool,
     add: Vec<Taken>,
     added: Vec<(AccountId, DeviceId, bool)>,
     remove: Vec<DeviceId>,
@@ -94,24 +98,28 @@ impl Engine {
             envelope: Blob(envelope.to_bytes()),
             welcomes: Vec::new(),
             carries: 0,
+            ticket: None,
+            enters: false,
         };
+        let group_info = group.group_info(&me.identity).map_err(local)?;
         let epoch_row = EpochRow { number: 0, index: 0, root };
         let diff = group.diff();
         self.batch.absorb(&key::group(&id), diff);
         self.batch.put(key::epoch(&id, &epoch), codec::encode(&epoch_row));
-        self.batch.put(key::pending_commit(&id), codec::encode(&pending));
+        let roster = context.roster.clone();
         let mut space = SpaceState::new(id, fresh_row(own, context, epoch));
         space.row.cut_by = writer_incarnation;
-        space.row.deciding = true;
         let mut core = Core::default();
-        core.pending = Some(pending);
         core.epochs.insert(epoch, epoch_row);
         core.state = StateRow { writers: vec![writer], ..StateRow::default() };
         space.core = Some(core);
         space.group = Some(group);
         self.spaces.insert(id, space);
-        self.save_space(&id);
         self.save_state(&id);
+        let leads = Leads { epoch, number: 0, root: &root, group_info, roster: &roster };
+        let ticket = self.ticket(&id, &leads).unwrap_or_default();
+        self.set_pending(&id, PendingRow { ticket, ..pending });
+        self.owe_vault(&id, epoch);
         self.tasks.push_back(Task::Advance(id));
         Ok(())
     }
@@ -137,6 +145,19 @@ impl Engine {
         if !space.row.active {
             return Ok(());
         }
+        if space.row.deciding && self.is_entering(id)? {
+            self.push_pending(id);
+            return Ok(());
+        }
+        let space = self.core_space(id)?;
+        let ahead = space.core.as_ref().is_some_and(|core| core.state.write_at.is_some())
+            && !space.row.intentions.iter().any(is_awaited);
+        if ahead && space.behind.is_none() && self.numbers_are_current(id) {
+            // Whoever came in by a ticket writes at once, and reads meanwhile.
+            self.cut_waiting(id)?;
+            self.push_content(id);
+        }
+        let space = self.core_space(id)?;
         if space.row.lagging {
             if !space.fetching && space.retry_at.is_none_or(|at| at <= now) {
                 self.fetch(id);
@@ -164,8 +185,7 @@ impl Engine {
             self.commit_intentions(id)?;
         }
         let space = self.core_space(id)?;
-        let waits = |wish: &Intention| !matches!(wish, Intention::LetGo(_) | Intention::Leave);
-        if space.row.deciding || space.row.intentions.iter().any(waits) {
+        if space.row.deciding || space.row.intentions.iter().any(is_awaited) {
             return Ok(());
         }
         self.reauthor(id)?;
@@ -189,7 +209,7 @@ impl Engine {
             space: *id,
             envelopes: vec![pending.envelope],
             welcomes: pending.welcomes,
-            ticket: None,
+            ticket: pending.ticket,
         }));
     }
 
@@ -235,9 +255,93 @@ impl Engine {
                 plan.changes.push(RosterChange::SetRole { account: *account, role });
             }
             Intention::SetTitle(title) => plan.title = Some(title.clone()),
-            Intention::Leave => {}
+            Intention::AddDevice { device, package, history } => {
+                return self.plan_device(id, *device, package, *history);
+            }
+            Intention::Evict { account, .. } => return Ok(self.plan_evictions(id, account)),
+            Intention::NewEra => plan.begins_era = true,
+            Intention::Leave | Intention::Renew => {}
         }
         Ok(Some(plan))
+    }
+
+    /// A further device of this account, with the key package that it gave while it was linked.
+    fn plan_device(
+        &mut self,
+        id: &SpaceId,
+        device: DeviceId,
+        package: &Blob,
+        history: bool,
+    ) -> Step<Option<Plan>> {
+        let account = self.me()?.account();
+        let is_active = self.people.log(&account).is_some_and(|log| log.active(&device).is_some());
+        let is_in = self.space(id)?.group.as_ref().is_some_and(|group| group.contains(&device));
+        if !is_active || is_in {
+            self.remove_intention(id, 0);
+            self.tasks.push_back(Task::Advance(*id));
+            return Ok(None);
+        }
+        Ok(Some(Plan {
+            changes: vec![RosterChange::AddDevices { account, devices: vec![device] }],
+            vouched: vec![account],
+            add: vec![Taken { device, package: package.clone() }],
+            added: vec![(account, device, history)],
+            carries: 1,
+            ..Plan::default()
+        }))
+    }
+
+    /// All devices of an account that its log has ended go by one commit.
+    fn plan_evictions(&mut self, id: &SpaceId, account: &AccountId) -> Option<Plan> {
+        let log = self.people.log(account)?;
+        let space = self.spaces.get(id)?;
+        let leaves = space.group.as_ref().map(Group::leaves).unwrap_or_default();
+        let own = leaves.iter().filter(|leaf| leaf.account == *account);
+        let gone: Vec<DeviceId> =
+            own.map(|leaf| leaf.device).filter(|device| log.active(device).is_none()).collect();
+        let meant = |wish: &&Intention| matches!(wish, Intention::Evict { account: of, .. } if of == account);
+        let carries = space.row.intentions.iter().take_while(meant).count() as u64;
+        if gone.is_empty() {
+            for _ in 0..carries {
+                self.remove_intention(id, 0);
+            }
+            self.tasks.push_back(Task::Advance(*id));
+            return None;
+        }
+        Some(Plan {
+            changes: vec![RosterChange::RemoveDevices { account: *account, devices: gone.clone() }],
+            vouched: vec![*account],
+            remove: gone,
+            carries,
+            ..Plan::default()
+        })
+    }
+
+    /// The other devices of this account, which shall be in wherever it is.
+    fn plan_siblings(&mut self, id: &SpaceId, plan: &mut Plan) -> Step<bool> {
+        let me = self.me()?;
+        let (account, device) = (me.account(), me.device());
+        let Some(log) = self.people.log(&account) else { return Ok(true) };
+        let group = self.space(id)?.group.as_ref();
+        let missing: Vec<DeviceId> = log
+            .devices()
+            .map(|(id, _)| *id)
+            .filter(|id| *id != device && group.is_some_and(|group| !group.contains(id)))
+            .collect();
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        let Some(taken) = self.packages_of(id, &account) else { return Ok(false) };
+        let usable = self.usable(&account, &taken).into_iter();
+        let found: Vec<Taken> = usable.filter(|taken| missing.contains(&taken.device)).collect();
+        if !found.is_empty() {
+            let devices = found.iter().map(|taken| taken.device).collect();
+            plan.changes.push(RosterChange::AddDevices { account, devices });
+            plan.added.extend(found.iter().map(|taken| (account, taken.device, true)));
+            plan.vouched.push(account);
+            plan.add.extend(found);
+        }
+        Ok(true)
     }
 
     /// All leading additions become one commit.
@@ -274,8 +378,12 @@ impl Engine {
             plan.added.extend(devices.iter().map(|taken| (account, taken.device, history)));
             let ids = devices.iter().map(|taken| taken.device).collect();
             plan.changes.push(RosterChange::Add { account, role: Role::Member, devices: ids });
+            plan.vouched.push(account);
             plan.add.extend(devices);
             plan.carries += 1;
+        }
+        if plan.carries > 0 && !self.plan_siblings(id, &mut plan)? {
+            return Ok(None);
         }
         Ok(Some(plan))
     }
@@ -339,6 +447,8 @@ impl Engine {
         let me = self.me()?.identity.clone();
         let writer = self.writer()?;
         let (context, commit) = self.next_context(id, plan)?;
+        let number = commit.number;
+        let roster = context.roster.clone();
         let commit = codec::encode(&commit);
         let change = Change {
             add: plan.add.iter().map(|taken| taken.package.0.clone()).collect(),
@@ -360,11 +470,16 @@ impl Engine {
         let envelope = Envelope::sign(id, &writer, header, sealed, &me.signing);
         let welcome = made.welcome.unwrap_or_default();
         let welcomes = self.invitations(id, plan.added.clone(), &welcome, &child)?;
+        let (root, group_info) = (&made.child_root, made.group_info);
+        let leads = Leads { epoch: child, number, root, group_info, roster: &roster };
+        let ticket = self.ticket(id, &leads)?;
         let pending = PendingRow {
             child: Some(child),
             envelope: Blob(envelope.to_bytes()),
             welcomes,
             carries: plan.carries,
+            ticket,
+            enters: false,
         };
         self.set_pending(id, pending);
         Ok(())
@@ -379,9 +494,7 @@ impl Engine {
         message: Vec<u8>,
     ) -> Step<Vec<u8>> {
         let writer = self.writer()?;
-        let mut accounts: Vec<AccountId> =
-            plan.added.iter().map(|(account, ..)| *account).collect();
-        accounts.dedup();
+        let accounts = plan.vouched.clone();
         let logs = accounts.iter().map(|account| (*account, self.log_blobs(account))).collect();
         let people = self.hints(accounts.into_iter());
         let sealed = codec::encode(&SealedCommit { message: Blob(message), logs, people });
@@ -406,16 +519,15 @@ impl Engine {
         }
         let written = space.core.as_ref().is_some_and(|core| !core.tips.is_empty());
         let without_history = plan.added.iter().any(|(_, _, history)| !history);
-        let era = before.era + u32::from(written && without_history);
+        let era = before.era + u32::from(plan.begins_era || (written && without_history));
         let title = plan.title.clone().unwrap_or_else(|| before.title.clone());
         let min_version = before.min_version;
-        let mut logs: Vec<_> = plan
-            .added
+        let logs = plan
+            .vouched
             .iter()
-            .filter_map(|(account, ..)| self.people.log(account))
+            .filter_map(|account| self.people.log(account))
             .map(|log| (log.account(), log.len(), log.head()))
             .collect();
-        logs.dedup();
         let header = CommitHeader {
             parent: space.row.epoch,
             number: space.row.number + 1,
@@ -429,7 +541,7 @@ impl Engine {
         Ok((Context { min_version, title, roster, era }, header))
     }
 
-    fn set_pending(&mut self, id: &SpaceId, pending: PendingRow) {
+    pub(super) fn set_pending(&mut self, id: &SpaceId, pending: PendingRow) {
         self.batch.put(key::pending_commit(id), codec::encode(&pending));
         if let Some(space) = self.spaces.get_mut(id) {
             space.row.deciding = true;
@@ -455,7 +567,14 @@ impl Engine {
         let envelope = Blob(envelope.to_bytes());
         self.set_pending(
             id,
-            PendingRow { child: None, envelope, welcomes: Vec::new(), carries: 1 },
+            PendingRow {
+                child: None,
+                envelope,
+                welcomes: Vec::new(),
+                carries: 1,
+                ticket: None,
+                enters: false,
+            },
         );
         self.push_pending(id);
         Ok(())
@@ -500,6 +619,32 @@ impl Engine {
         self.tasks.push_back(Task::Advance(*id));
     }
 
+    /// The relay has our entrance: gives the epoch that it makes.
+    pub(super) fn own_entrance_stored(&mut self, id: &SpaceId, index: u64) -> Option<EpochId> {
+        let device = self.me().ok()?.device();
+        let space = self.spaces.get_mut(id)?;
+        let core = space.core.as_mut()?;
+        let pending = core.pending.take_if(|pending| pending.enters)?;
+        let child = pending.child?;
+        self.batch.delete(key::pending_commit(id));
+        space.row.deciding = false;
+        space.deciding_sent = false;
+        space.entering = false;
+        core.state.write_at = Some((child, index + 1));
+        if let Some(row) = core.epochs.get_mut(&child) {
+            row.index = index;
+            self.batch.put(key::epoch(id, &child), codec::encode(row));
+        }
+        for row in &mut core.state.writers {
+            if row.device == device && row.to.is_none() {
+                row.from = index;
+            }
+        }
+        self.save_space(id);
+        self.save_state(id);
+        Some(child)
+    }
+
     /// Our own wish to leave stands in the log.
     pub(super) fn own_intent_stored(&mut self, id: &SpaceId) -> [u8; 32] {
         let hash = self.spaces.get(id).and_then(|space| {
@@ -521,7 +666,9 @@ impl Engine {
             Intention::Add { address, .. } => {
                 !people.account(address).is_some_and(|account| member(&account))
             }
-            Intention::Remove(account) | Intention::LetGo(account) => member(account),
+            Intention::Remove(account)
+            | Intention::LetGo(account)
+            | Intention::Evict { account, .. } => member(account),
             _ => true,
         });
         self.save_space(id);
@@ -589,6 +736,11 @@ impl SpaceState {
     }
 }
 
+/// Whether what is written waits until the log has decided this.
+fn is_awaited(wish: &Intention) -> bool {
+    !matches!(wish, Intention::LetGo(_) | Intention::Leave)
+}
+
 fn local(error: crate::group::GroupError) -> Failure {
     Failure::Invalid(error.to_string())
 }
@@ -636,5 +788,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         activity_ms: 0,
         log_hash: [0; 32],
         cut_by: 0,
+        unvaulted: Vec::new(),
+        invited_by: None,
     }
 }

@@ -13,10 +13,14 @@ mod account;
 mod change_set;
 mod commands;
 mod deliveries;
+mod devices;
 mod digest;
 mod documents;
+mod guest;
 mod handshakes;
+mod hosting;
 mod inbox;
+mod link;
 mod membership;
 mod outbox;
 mod people;
@@ -25,6 +29,8 @@ mod rows;
 mod seal;
 mod session;
 mod space;
+mod tickets;
+mod vault;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,14 +38,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sync_protocol::address::Address;
+use sync_protocol::codec::Blob;
 use sync_protocol::frames::InboxItem;
-use sync_protocol::{SpaceId, WriterId, codec};
+use sync_protocol::{DeviceId, SpaceId, WriterId, codec};
 
 use crate::api::{Command, CommandId, Event, Failure, Input, Output, Response, Until};
 use crate::records::{Batch, Load, Records, key};
 
 use account::Me;
 use documents::Documents;
+use guest::Guest;
+use hosting::Hosting;
 use people::People;
 use session::Session;
 use space::SpaceState;
@@ -88,6 +97,19 @@ pub struct Engine {
     unsaved: Unsaved,
     wake: Option<u64>,
     foreground: Option<SpaceId>,
+    /// What this device does while it has no account.
+    guest: Option<Guest>,
+    /// A device that is being linked.
+    hosting: Option<Box<Hosting>>,
+    /// Spaces this account is in and this device is not.
+    strays: BTreeSet<SpaceId>,
+    strays_at: Option<u64>,
+    asked_tickets: BTreeSet<SpaceId>,
+    /// When the vault is to be brought up to date.
+    vault_at: Option<u64>,
+    /// When the relay last saw the account's devices, once asked.
+    seen: Option<Vec<(DeviceId, u64)>>,
+    told_revoked: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -115,6 +137,8 @@ enum Need {
     Load(Load),
     /// The relay's answer about an address.
     Lookup(Address),
+    /// The relay's answer about when devices were last seen.
+    Seen,
 }
 
 /// Something to be done, now or when what it needs is there.
@@ -134,6 +158,14 @@ enum Task {
     Receipts(SpaceId),
     /// Place what the relay stored.
     Place(sync_protocol::frames::Stored),
+    /// Enter a space by its ticket, left with the handshake at this index.
+    Enter(SpaceId, Blob, u64),
+    /// Bring the vault up to date.
+    Vault,
+    /// Keep a setting of the engine's own.
+    Setting(String, serde_json::Value),
+    /// Read how far the account's other devices have come in a receipts document.
+    Siblings(SpaceId, u32),
 }
 
 /// The outcome of a step that may lack something.
@@ -191,9 +223,18 @@ impl Engine {
             unsaved: Unsaved::default(),
             wake: None,
             foreground: None,
+            guest: None,
+            hosting: None,
+            strays: BTreeSet::new(),
+            strays_at: None,
+            asked_tickets: BTreeSet::new(),
+            vault_at: None,
+            seen: None,
+            told_revoked: false,
         };
         engine.read_index(&index)?;
         engine.resume_receipts();
+        engine.call_vault_if_owed();
         engine.start_session();
         engine.finish();
         Ok(engine)
@@ -217,6 +258,9 @@ impl Engine {
         }
         if let Some(value) = index.get(&key::meta("account")) {
             self.me = Some(Me::read(value, self.session.row.incarnation)?);
+        }
+        if let Some(value) = index.get(&key::meta("guest")).filter(|_| self.me.is_none()) {
+            self.resume_guest(read_row("guest", value)?);
         }
         Ok(())
     }
@@ -290,6 +334,10 @@ impl Engine {
             Task::Summarise(space) => self.summarise(space)?,
             Task::Receipts(space) => self.write_receipts(space)?,
             Task::Place(stored) => self.place(stored)?,
+            Task::Enter(space, ticket, index) => self.enter_by_ticket(space, ticket, *index)?,
+            Task::Vault => self.write_vault()?,
+            Task::Setting(key, value) => self.keep_setting(key, value)?,
+            Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
         }
         Ok(())
     }
@@ -303,10 +351,14 @@ impl Engine {
                 }
                 self.loads.push(load.clone());
             }
-            Need::Lookup(address) if first => self.ask_lookup(address.clone()),
             _ => {}
         }
-        self.parked.entry(need).or_default().push_back(task);
+        self.parked.entry(need.clone()).or_default().push_back(task);
+        match need {
+            Need::Lookup(address) if first => self.ask_lookup(address),
+            Need::Seen if first => self.ask_seen(),
+            _ => {}
+        }
     }
 
     /// Takes parked tasks up again, before any that came later.
@@ -454,7 +506,10 @@ impl Engine {
     fn next_deadline(&self) -> Option<u64> {
         let receipts = self.spaces.values().filter_map(|space| space.receipts_at);
         let retries = self.spaces.values().filter_map(|space| space.retry_at);
-        receipts.chain(retries).chain(self.session.deadline()).min()
+        let guest = self.guest.as_ref().and_then(Guest::deadline);
+        let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
+        let others = [guest, hosting, self.strays_at, self.vault_at, self.session.deadline()];
+        receipts.chain(retries).chain(others.into_iter().flatten()).min()
     }
 
     fn on_woken(&mut self) {
@@ -469,6 +524,15 @@ impl Engine {
                 self.tasks.push_back(Task::Advance(*id));
             }
         }
+        if self.vault_at.is_some_and(|at| at <= now) {
+            self.vault_at = None;
+            self.tasks.push_back(Task::Vault);
+        }
+        if self.strays_at.is_some_and(|at| at <= now) {
+            self.strays_woken();
+        }
+        self.guest_woken();
+        self.hosting_woken();
         self.session_woken();
     }
 

@@ -36,6 +36,9 @@ impl Engine {
     /// Makes an edit to an open document: visible at once, journalled or cut in this batch.
     pub(super) fn edit(&mut self, id: &SpaceId, name: &Name, edit: Edit) -> Step<Touched> {
         let writer = self.writer()?;
+        if self.told_revoked {
+            return Err(Failure::Refused(Rejection::Revoked).into());
+        }
         if !self.core_space(id)?.row.active {
             return Err(Failure::Denied("no longer a member").into());
         }
@@ -70,7 +73,7 @@ impl Engine {
     }
 
     /// Whether this space's numbers are the present writer's.
-    fn numbers_are_current(&self, id: &SpaceId) -> bool {
+    pub(super) fn numbers_are_current(&self, id: &SpaceId) -> bool {
         self.cut_writer(id) == self.writer().ok()
     }
 
@@ -167,11 +170,16 @@ impl Engine {
             return;
         }
         let from = space.pushed.max(space.row.stored) + 1;
-        let (epoch, cursor) = (space.row.epoch, space.row.next);
+        let (read_epoch, next) = (space.row.epoch, space.row.next);
         let Some(core) = &mut space.core else { return };
+        // Whoever writes before it has read the log can't say what it has seen.
+        let ahead = core.state.write_at;
+        let (epoch, cursor) = ahead.unwrap_or((read_epoch, next));
         let Some(secret) = core.content_key(&epoch, &writer) else { return };
         let mut seen = [0; 8];
-        seen.copy_from_slice(&space.row.log_hash[..8]);
+        if ahead.is_none() {
+            seen.copy_from_slice(&space.row.log_hash[..8]);
+        }
         let under_way: usize = core.outbox.range(..from).map(|(_, cut)| cut.set.0.len()).sum();
         let mut room = PUSHED_BYTES.saturating_sub(under_way);
         let count = PUSHED.saturating_sub(core.outbox.range(..from).count());
@@ -207,8 +215,20 @@ impl Engine {
         let space = self.core_space(&id)?;
         if space.row.generation.is_none_or(|known| known == stored.generation) {
             space.row.generation = Some(stored.generation);
+            let entrance = space
+                .core
+                .as_ref()
+                .is_some_and(|core| core.pending.as_ref().is_some_and(|pending| pending.enters));
+            let mut entered = None;
             for run in &stored.runs {
-                space.own_runs.insert(run.index, *run);
+                if entrance && run.seq == 0 {
+                    entered = Some(run.index);
+                } else {
+                    space.own_runs.insert(run.index, *run);
+                }
+            }
+            if let Some(index) = entered {
+                self.entered(&id, index)?;
             }
         }
         self.take_in(&id)
@@ -316,6 +336,10 @@ impl Engine {
 
     pub(super) fn on_refused(&mut self, id: &SpaceId, seq: u64, reason: Rejection) {
         let now = self.now;
+        let passes = matches!(reason, Rejection::Rate { .. } | Rejection::Unavailable { .. });
+        if seq == 0 && !passes && self.is_entering(id).is_ok_and(|entering| entering) {
+            return self.entrance_refused(id);
+        }
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.deciding_sent = false;
         if seq > 0 {

@@ -75,12 +75,15 @@ impl Engine {
     ) -> Result<(), Failure> {
         let log = DeviceLog::verify(account, &blobs(&row.log))
             .map_err(|error| Failure::Invalid(error.to_string()))?;
+        let mut before = None;
         let (log, address, name) = match self.people.by_account.remove(account) {
             None => (log, row.address, row.name),
             Some(known) => {
                 let name = if row.name.is_empty() { known.name } else { row.name };
                 let agree = log.entries().iter().zip(known.log.entries()).all(|(a, b)| a == b);
-                let log = if agree && log.len() > known.log.len() { log } else { known.log };
+                let longer = agree && log.len() > known.log.len();
+                before = longer.then(|| known.log.clone());
+                let log = if longer { log } else { known.log };
                 (log, row.address.or(known.address), name)
             }
         };
@@ -91,6 +94,9 @@ impl Engine {
         };
         self.batch.put(key::account(account), codec::encode(&row));
         self.people.insert(*account, Person { log, address, name });
+        if let Some(before) = before {
+            self.log_grew(account, &before);
+        }
         Ok(())
     }
 
@@ -107,8 +113,19 @@ impl Engine {
             return;
         }
         let log = person.log.entries().iter().map(|entry| Blob(entry.clone())).collect();
-        let learned = self.learn_person(&hint.account, PersonRow { log, address, name });
+        let learned = self.learn_person(
+            &hint.account,
+            PersonRow { log, address: address.clone(), name: name.clone() },
+        );
         debug_assert!(learned.is_ok(), "a verified log verifies again");
+        if self.is_own_account(&hint.account)
+            && let Some(me) = &mut self.me
+        {
+            // A linked device learns from its siblings what the person is called.
+            me.row.name = name;
+            me.row.address = address.unwrap_or_default();
+            self.unsaved.account = true;
+        }
     }
 
     pub(super) fn hints(&self, accounts: impl Iterator<Item = AccountId>) -> Vec<Hint> {

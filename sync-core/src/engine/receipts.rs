@@ -83,6 +83,26 @@ impl Engine {
         }
     }
 
+    /// What one device of this account has read, all have.
+    pub(super) fn follow_siblings(&mut self, id: &SpaceId, segment: u32) -> Step<()> {
+        let me = self.me()?.account();
+        self.document(id, &Name::Receipts(segment))?;
+        let space = self.core_space(id)?;
+        let (Some(core), Some(view)) = (&space.core, space.receipts.get(&segment)) else {
+            return Ok(());
+        };
+        let own = view.iter().filter(|(writer, _)| core.account_of(&writer.device) == Some(me));
+        let read = own.filter_map(|(_, receipt)| receipt.read).max();
+        if read > space.row.read {
+            space.row.read = read;
+            space.row.stale = true;
+            space.rescan = true;
+            self.save_space(id);
+            self.tasks.push_back(super::Task::Summarise(*id));
+        }
+        Ok(())
+    }
+
     pub(super) fn mark_read(&mut self, id: &SpaceId, message: &OrderKey) -> Step<Response> {
         let mark = self.mark_of(id, message)?;
         let space = self.core_space(id)?;

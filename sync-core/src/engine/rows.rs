@@ -25,8 +25,9 @@ pub(super) struct AccountRow {
     pub(super) signing: [u8; 32],
     #[cbor(n(3), with = "minicbor::bytes")]
     pub(super) hpke: [u8; 32],
-    #[cbor(n(4), with = "minicbor::bytes")]
-    pub(super) join: [u8; 32],
+    /// Private join keys: tickets were sealed to each in its time.
+    #[n(4)]
+    pub(super) joins: Vec<Blob>,
     #[n(5)]
     pub(super) address: String,
     #[n(6)]
@@ -34,6 +35,59 @@ pub(super) struct AccountRow {
     /// The relay confirmed the address.
     #[n(7)]
     pub(super) claimed: bool,
+    /// What this device is called.
+    #[n(8)]
+    pub(super) device_name: String,
+    /// Whether this device may read the account's space from its beginning: only such a device
+    /// commits there, since the ticket that goes along must bring everything back.
+    #[n(9)]
+    pub(super) complete: bool,
+    /// What the recovery code opens, until the account's space is entered.
+    #[n(10)]
+    pub(super) recovering: Option<Blob>,
+    /// A certificate under way to the log.
+    #[n(11)]
+    pub(super) linking: Option<LinkRow>,
+}
+
+/// A device that is being linked: written before its certificate is sent. It is linked once the
+/// log shows the certificate, and is never sent again.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct LinkRow {
+    #[n(0)]
+    pub(super) device: DeviceId,
+    #[n(1)]
+    pub(super) entry: Blob,
+    /// The new device's key package.
+    #[n(2)]
+    pub(super) package: Blob,
+    #[n(3)]
+    pub(super) name: String,
+    #[n(4)]
+    pub(super) history: bool,
+}
+
+/// A device that asks to be linked, once it has told its keys: should it be interrupted, it finds
+/// out from the account's log whether it was.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct GuestRow {
+    #[n(0)]
+    pub(super) format: u32,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(super) signing: [u8; 32],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) hpke: [u8; 32],
+    #[n(3)]
+    pub(super) account: AccountId,
+    /// The head and length of the account's log before this device.
+    #[n(4)]
+    pub(super) head: sync_protocol::ids::LogHead,
+    #[n(5)]
+    pub(super) index: u64,
+    #[n(6)]
+    pub(super) name: String,
 }
 
 /// Where the session stands.
@@ -138,6 +192,12 @@ pub(super) struct SpaceRow {
     /// The incarnation whose numbers `cut` and `stored` are.
     #[n(24)]
     pub(super) cut_by: u64,
+    /// Epochs that the account's vault may not have yet.
+    #[n(25)]
+    pub(super) unvaulted: Vec<EpochId>,
+    /// Who invited this account, if somebody did.
+    #[n(26)]
+    pub(super) invited_by: Option<AccountId>,
 }
 
 /// The newest message, for the list.
@@ -180,6 +240,30 @@ pub(super) enum Intention {
     /// Somebody else's intent to leave is to be carried out.
     #[n(5)]
     LetGo(#[n(0)] AccountId),
+    /// A further device of this account comes in.
+    #[n(6)]
+    AddDevice {
+        #[n(0)]
+        device: DeviceId,
+        #[n(1)]
+        package: Blob,
+        #[n(2)]
+        history: bool,
+    },
+    /// A device that its account's log has ended goes out.
+    #[n(7)]
+    Evict {
+        #[n(0)]
+        account: AccountId,
+        #[n(1)]
+        device: DeviceId,
+    },
+    /// Documents begin anew: this device may not read the old ones.
+    #[n(8)]
+    NewEra,
+    /// Nothing but new keys, and a ticket for those who hold them.
+    #[n(9)]
+    Renew,
 }
 
 /// An epoch whose root is known.
@@ -228,6 +312,10 @@ pub(super) struct StateRow {
     /// reads on to the removal first.
     #[n(4)]
     pub(super) invited: Option<InvitedRow>,
+    /// Whoever entered by a ticket writes before having read all: under this epoch, as one who
+    /// has seen every handshake before this index.
+    #[n(5)]
+    pub(super) write_at: Option<(EpochId, u64)>,
 }
 
 /// An item of the inbox that waits.
@@ -281,6 +369,12 @@ pub(super) struct PendingRow {
     /// How many of the leading intentions it carries out.
     #[n(3)]
     pub(super) carries: u64,
+    /// The ticket to the epoch it would make.
+    #[n(4)]
+    pub(super) ticket: Option<Blob>,
+    /// By it this device enters from outside.
+    #[n(5)]
+    pub(super) enters: bool,
 }
 
 /// What lets a new member device in: in its inbox, signed by whoever adds it.
@@ -334,6 +428,63 @@ pub(super) struct Grant {
     /// Wishes to leave that stand in the log before `from` and are not carried out.
     #[n(7)]
     pub(super) leavers: Vec<(AccountId, Blob)>,
+    /// For a device of the own account that may not read the log before `from`: documents as they
+    /// were then.
+    #[n(8)]
+    pub(super) documents: Vec<(Name, Blob)>,
+}
+
+/// What lets a device of a member account in with nobody online: left with each commit, signed by
+/// its author.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct Ticket {
+    #[n(0)]
+    pub(super) version: u8,
+    #[n(1)]
+    pub(super) space: SpaceId,
+    /// The epoch it leads into.
+    #[n(2)]
+    pub(super) epoch: EpochId,
+    #[n(3)]
+    pub(super) account: AccountId,
+    #[n(4)]
+    pub(super) device: DeviceId,
+    /// The body's key, sealed to each recipient: a hint at the recipient's public key, the seal.
+    #[n(5)]
+    pub(super) keys: Vec<(Blob, Blob)>,
+    /// A [`TicketBody`], sealed.
+    #[n(6)]
+    pub(super) body: Blob,
+}
+
+/// What a ticket says to those who can open it.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct TicketBody {
+    #[n(0)]
+    pub(super) group_info: Blob,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(super) root: [u8; 32],
+    #[n(2)]
+    pub(super) number: u64,
+    /// As its author had read the log; whoever comes reads on from there.
+    #[n(3)]
+    pub(super) grant: Grant,
+    /// The members' device logs.
+    #[n(4)]
+    pub(super) logs: Vec<(AccountId, Vec<Blob>)>,
+}
+
+/// An epoch in the vault.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct VaultEpoch {
+    #[n(0)]
+    pub(super) epoch: EpochRow,
+    /// Writers that came or went with it, or all if it is the first that this account knows.
+    #[n(1)]
+    pub(super) writers: Vec<WriterRow>,
 }
 
 /// What one member calls another; the address can be checked in the relay's directory.

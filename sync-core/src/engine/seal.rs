@@ -84,6 +84,14 @@ pub(crate) fn hpke_pair(seed: &[u8; 32]) -> (Secret, [u8; 32]) {
     (bytes, public_bytes)
 }
 
+/// The public half of a private HPKE key; `None` if it is not one.
+pub(crate) fn hpke_public(secret: &[u8]) -> Option<[u8; 32]> {
+    let secret = <HpkeKem as Kem>::PrivateKey::from_bytes(secret).ok()?;
+    let mut public = [0; 32];
+    public.copy_from_slice(&HpkeKem::sk_to_pk(&secret).to_bytes());
+    Some(public)
+}
+
 /// Seals to somebody's HPKE key (RFC 9180, base mode).
 pub(crate) fn seal_to(
     key: &[u8; 32],

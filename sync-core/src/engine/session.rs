@@ -13,6 +13,7 @@ use sync_protocol::hash::{self, Domain};
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
 
 use crate::api::{CommandId, Event, NewAccount, Output, Problem, Response, Status};
+use crate::engine::devices::Wish;
 use crate::engine::rows::SessionRow;
 use crate::engine::{Engine, Task};
 
@@ -42,6 +43,8 @@ enum Phase {
     Connecting,
     /// The socket is open; the relay's challenge, or its welcome, is due by this time.
     Opening(u64),
+    /// The socket is open for a device without an account.
+    Visiting,
     /// The session is open.
     Open,
 }
@@ -55,6 +58,16 @@ pub(super) enum Asked {
     PutPackages,
     Fetch(SpaceId),
     AckInbox,
+    /// The account's log, for a device that is none of its devices yet.
+    GuestLog,
+    /// The certificate of a device that is being linked.
+    Certify,
+    /// An entry of the own log.
+    Append(Blob, Wish),
+    Log(AccountId),
+    Seen,
+    Spaces,
+    Ticket(SpaceId),
 }
 
 /// The session with the relay.
@@ -77,11 +90,18 @@ pub(super) struct Session {
     pub(super) address_taken: bool,
     pub(super) recovery_code: Option<String>,
     pub(super) sign_up: Option<(CommandId, u64, NewAccount)>,
+    /// An account brought back, until the relay has taken that in.
+    pub(super) recovered: Option<(CommandId, NewAccount)>,
 }
 
 impl Session {
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether the relay listens, with a session or without.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Visiting)
     }
 
     pub(super) fn caught_up(&self) -> bool {
@@ -101,7 +121,8 @@ impl Session {
 impl Engine {
     /// Connects, if there is an account and nobody wants to stay away.
     pub(super) fn start_session(&mut self) {
-        if self.me.is_none() || self.session.offline || self.session.phase != Phase::Away {
+        let wanted = self.me.is_some() || self.guest.is_some();
+        if !wanted || self.session.offline || self.session.phase != Phase::Away {
             return;
         }
         if self.session.row.next_fence == 0 {
@@ -121,6 +142,16 @@ impl Engine {
         self.session.phase = Phase::Away;
         self.finish_sign_up();
         self.report_status();
+    }
+
+    /// There is nothing to say to the relay any more.
+    pub(super) fn stop_session(&mut self) {
+        if !matches!(self.session.phase, Phase::Away | Phase::Waiting(_)) {
+            self.after_durable(Output::Disconnect);
+        }
+        self.close_session();
+        self.session.phase = Phase::Away;
+        self.session.problem = None;
     }
 
     /// Opens a new session in place of this one.
@@ -151,13 +182,24 @@ impl Engine {
         }
         self.close_session();
         self.finish_sign_up();
+        self.guest_disconnected();
         self.retry_later(0);
         self.report_status();
     }
 
     fn close_session(&mut self) {
+        let lost = std::mem::take(&mut self.session.requests);
+        self.hosting_disconnected();
+        for asked in lost.into_values() {
+            if let Asked::Append(_, wish) = asked {
+                self.append_lost(&wish);
+            }
+        }
+        if self.parked.contains_key(&super::Need::Seen) {
+            self.on_seen(Answer::Seen(Vec::new()));
+        }
+        self.asked_tickets.clear();
         let session = &mut self.session;
-        session.requests.clear();
         session.cursor = None;
         session.caught_up = false;
         session.taken_in = 0;
@@ -171,7 +213,7 @@ impl Engine {
             .keys()
             .filter_map(|need| match need {
                 super::Need::Lookup(address) => Some(address.clone()),
-                super::Need::Load(_) => None,
+                super::Need::Load(_) | super::Need::Seen => None,
             })
             .collect();
         for address in lookups {
@@ -248,6 +290,16 @@ impl Engine {
         match frame {
             RelayFrame::Challenge(challenge) => self.on_challenge(&challenge),
             RelayFrame::Goodbye { reason } => self.on_goodbye(reason),
+            RelayFrame::Met { rendezvous, event } if self.session.is_up() => {
+                if self.guest.is_some() {
+                    self.guest_met(&rendezvous, event);
+                } else {
+                    self.host_met(&rendezvous, event);
+                }
+            }
+            RelayFrame::Reply(reply) if self.session.phase == Phase::Visiting => {
+                self.on_reply(reply);
+            }
             RelayFrame::Welcome(welcome) if self.session.greeted => self.on_welcome(&welcome),
             frame if self.session.is_open() => self.on_open_frame(frame),
             _ => self.leave(Problem::NotARelay),
@@ -264,7 +316,10 @@ impl Engine {
                 self.on_signal(&space, &writer, envelope.as_slice());
             }
             RelayFrame::Notice(notice) => self.on_notice(&notice),
-            RelayFrame::Challenge(_) | RelayFrame::Welcome(_) | RelayFrame::Goodbye { .. } => {}
+            RelayFrame::Challenge(_)
+            | RelayFrame::Welcome(_)
+            | RelayFrame::Goodbye { .. }
+            | RelayFrame::Met { .. } => {}
         }
     }
 
@@ -276,7 +331,11 @@ impl Engine {
         if min > limits::VERSION || max < limits::MIN_VERSION {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
-        let Some(me) = &self.me else { return };
+        let Some(me) = &self.me else {
+            self.session.phase = Phase::Visiting;
+            self.session.attempts = 0;
+            return self.visit();
+        };
         let lagging: Vec<_> = self
             .spaces
             .iter()
@@ -294,9 +353,13 @@ impl Engine {
             cursor: self.session.row.cursor.clone(),
             lagging,
             digest: Blob(self.membership_digest().to_vec()),
-            log: if me.row.claimed { Vec::new() } else { self.log_blobs(&me.account()) },
+            log: match me.row.claimed && me.row.recovering.is_none() {
+                true => Vec::new(),
+                false => self.log_blobs(&me.account()),
+            },
             foreground: self.foreground,
             signature: Blob::default(),
+            fresh: !self.spaces.contains_key(&me.account().space()),
         };
         hello.signature =
             sign_session(&SessionProof { challenge, hello: &hello }, &me.identity.signing);
@@ -331,6 +394,7 @@ impl Engine {
             self.publish_key_packages(KEY_PACKAGES);
         }
         self.claim_address();
+        self.after_welcome(welcome);
         let lagging: Vec<_> = self
             .spaces
             .iter()
@@ -342,6 +406,26 @@ impl Engine {
             self.fetch(&space);
         }
         self.report_status();
+    }
+
+    /// What the welcome says of the account besides its logs.
+    fn after_welcome(&mut self, welcome: &Welcome) {
+        if let Some((id, account)) = self.session.recovered.take() {
+            self.respond(id, Ok(Response::Account(account)));
+        }
+        let Ok(account) = self.me().map(|me| me.account()) else { return };
+        let own = account.space();
+        if self.me.as_ref().is_some_and(|me| me.row.recovering.is_some()) {
+            self.strays.insert(own);
+        }
+        if self.people.log(&account).is_some_and(|log| log.len() < welcome.log_len) {
+            self.read_own_log();
+        } else {
+            self.settle_linking();
+        }
+        if welcome.spaces_differ {
+            self.ask(Op::Spaces, Asked::Spaces);
+        }
     }
 
     pub(super) fn claim_address(&mut self) {
@@ -392,6 +476,14 @@ impl Engine {
         if reason == Rejection::Fenced {
             self.new_incarnation();
         }
+        if matches!(reason, Rejection::Revoked | Rejection::Taken | Rejection::Invalid)
+            && self.session.recovered.is_some()
+        {
+            return self.recovery_refused(reason);
+        }
+        if reason == Rejection::Revoked {
+            self.on_revoked();
+        }
         self.leave(Problem::Session(reason));
     }
 
@@ -417,9 +509,12 @@ impl Engine {
             Delivery::Entries(entries) => {
                 let cursor = entries.cursor.clone();
                 let space = entries.space;
-                if let Some(state) = self.spaces.get_mut(&space) {
-                    state.deliveries.push_back(entries.into());
-                    self.tasks.push_back(Task::TakeIn(space));
+                match self.spaces.get_mut(&space) {
+                    Some(state) => {
+                        state.deliveries.push_back(entries.into());
+                        self.tasks.push_back(Task::TakeIn(space));
+                    }
+                    None => self.note_stray(&space),
                 }
                 self.session.cursor = cursor.or(self.session.cursor.take());
             }
@@ -455,6 +550,7 @@ impl Engine {
         let stale: Vec<_> =
             self.spaces.iter().filter(|(_, space)| space.row.stale).map(|(id, _)| *id).collect();
         self.tasks.extend(stale.into_iter().map(Task::Summarise));
+        self.seek();
         self.report_status();
     }
 
@@ -489,6 +585,13 @@ impl Engine {
             Asked::Claim => self.on_claimed(&reply.answer),
             Asked::Packages(space, account) => self.on_packages(&space, &account, reply.answer),
             Asked::Fetch(space) => self.on_fetched(&space, &reply.answer),
+            Asked::GuestLog => self.on_guest_log(reply.answer),
+            Asked::Certify => self.on_certified(&reply.answer),
+            Asked::Append(entry, wish) => self.on_appended(entry, &wish, reply.answer),
+            Asked::Log(account) => self.on_log(&account, reply.answer),
+            Asked::Seen => self.on_seen(reply.answer),
+            Asked::Spaces => self.on_spaces(reply.answer),
+            Asked::Ticket(space) => self.on_ticket(&space, reply.answer),
             Asked::PutPackages | Asked::AckInbox => {}
         }
     }
@@ -498,8 +601,13 @@ impl Engine {
             Notice::KeyPackagesLow { left } => {
                 self.publish_key_packages(KEY_PACKAGES.saturating_sub(*left));
             }
-            // Both are told by the log itself; the notice only says that there is something.
-            Notice::LogChanged { .. } | Notice::Removed { .. } => {}
+            Notice::LogChanged { account, len } => {
+                if self.people.log(account).is_some_and(|log| log.len() < *len) {
+                    self.read_log(*account);
+                }
+            }
+            // Told by the log itself; the notice only says that there is something.
+            Notice::Removed { .. } => {}
         }
     }
 
@@ -513,6 +621,8 @@ impl Engine {
     pub(super) fn is_up_to_date(&self) -> bool {
         self.session.caught_up()
             && self.parked.is_empty()
+            && self.strays.is_empty()
+            && self.me.as_ref().is_some_and(|me| self.spaces.contains_key(&me.account().space()))
             && self.spaces.values().all(|space| {
                 space.deliveries.is_empty() && (!space.row.lagging || !space.row.active)
             })

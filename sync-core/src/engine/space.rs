@@ -63,6 +63,10 @@ pub(super) struct SpaceState {
     pub(super) changed: std::collections::BTreeSet<OrderKey>,
     /// A segment was opened that may hold more than `changed` says.
     pub(super) rescan: bool,
+    /// This device's entrance by a ticket is not decided.
+    pub(super) entering: bool,
+    /// An invitation was answered by writing here.
+    pub(super) answered: bool,
     /// Edits applied since the last cut, in bytes.
     pub(super) uncut_bytes: usize,
     used: u64,
@@ -107,6 +111,8 @@ impl SpaceState {
             hold_until: 0,
             changed: std::collections::BTreeSet::new(),
             rescan: false,
+            entering: false,
+            answered: false,
             uncut_bytes: 0,
             used: 0,
         }

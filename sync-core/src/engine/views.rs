@@ -10,7 +10,8 @@ use crate::api::{
 };
 use crate::document::messages::Message;
 use crate::document::receipts::Mark;
-use crate::document::{Name, OrderKey, Placement, settings};
+use crate::document::{Name, OrderKey, Placement, contacts, settings};
+use crate::engine::commands::accepted_key;
 use crate::engine::rows::{Intention, LastRow};
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step};
@@ -37,20 +38,39 @@ impl Engine {
         for id in stale {
             self.summarise(&id)?;
         }
+        let contacts = contacts::all(self.document(&account, &Name::Contacts)?);
+        let known = self.acquaintances(&all, contacts.into_keys());
         let mut list: Vec<(u64, ConversationView)> = self
             .spaces
             .iter()
             .filter(|(_, space)| !space.row.own)
-            .map(|(_, space)| (space.row.activity_ms, self.conversation_view(space, &all)))
+            .map(|(_, space)| (space.row.activity_ms, self.conversation_view(space, &all, &known)))
             .collect();
         list.sort_by(|(a, x), (b, y)| b.cmp(a).then(x.conversation.cmp(&y.conversation)));
         Ok(Response::Conversations(list.into_iter().map(|(_, view)| view).collect()))
+    }
+
+    /// Whoever is no stranger: contacts, and members of conversations founded or accepted here.
+    fn acquaintances(
+        &self,
+        all: &BTreeMap<String, Value>,
+        contacts: impl Iterator<Item = AccountId>,
+    ) -> BTreeSet<AccountId> {
+        let accepted = |space: &&SpaceState| {
+            space.row.invited_by.is_none()
+                || all.get(&accepted_key(&space.id)) == Some(&Value::Bool(true))
+        };
+        let shared = self.spaces.values().filter(|space| space.row.active && !space.row.own);
+        let members =
+            shared.filter(accepted).flat_map(|space| space.row.context.roster.iter().map(|m| m.0));
+        members.chain(contacts).collect()
     }
 
     fn conversation_view(
         &self,
         space: &SpaceState,
         all: &BTreeMap<String, Value>,
+        known: &BTreeSet<AccountId>,
     ) -> ConversationView {
         let flag = |name: &str| {
             all.get(&format!("conversation/{}/{name}", space.id)) == Some(&Value::Bool(true))
@@ -84,7 +104,9 @@ impl Engine {
             muted: flag("muted"),
             archived: flag("archived"),
             pinned: flag("pinned"),
-            pending: false,
+            pending: row.active
+                && row.invited_by.is_some_and(|inviter| !known.contains(&inviter))
+                && !flag("accepted"),
             active: row.active,
             waiting: space.waiting(),
         }

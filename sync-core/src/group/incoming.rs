@@ -12,6 +12,7 @@ use openmls_traits::OpenMlsProvider as _;
 use sync_protocol::{DeviceId, limits};
 use zeroize::Zeroizing;
 
+use super::identity::capabilities;
 use super::outgoing::check_size;
 use super::state::{ROOT, ROOT_LEN, group_id, to_root};
 use super::{Context, Group, GroupError, Leaf, key_package};
@@ -19,8 +20,10 @@ use super::{Context, Group, GroupError, Leaf, key_package};
 /// Somebody else's commit, read but not applied. It is valid as far as MLS and the rules of this
 /// module go; whether its committer may do what it does is for the caller to judge.
 pub struct Incoming {
-    /// Who made it.
+    /// Who made it; the newcomer itself if it enters from outside.
     pub committer: Leaf,
+    /// Whether the committer enters by this very commit.
+    pub enters: bool,
     /// What it authenticates besides itself.
     pub aad: Vec<u8>,
     /// Devices it adds, sorted.
@@ -65,9 +68,13 @@ impl Group {
     pub fn read_commit(&mut self, message: &[u8]) -> Result<Incoming, GroupError> {
         self.require_active()?;
         let public = parse(message)?;
-        let sender = self.check_frame(&public)?;
-        let committer =
-            self.leaf_at(sender).ok_or(GroupError::Invalid("the committer is not in the group"))?;
+        let committer = match self.check_frame(&public)? {
+            Some(sender) => Some(
+                self.leaf_at(sender)
+                    .ok_or(GroupError::Invalid("the committer is not in the group"))?,
+            ),
+            None => None,
+        };
         let processed =
             self.mls.process_message(&self.overlay.provider(), public).map_err(verdict)?;
         let aad = processed.aad().to_vec();
@@ -104,9 +111,9 @@ impl Group {
         Ok(())
     }
 
-    /// Refuses what is not a member's commit to this epoch, before any cryptography. A commit from
-    /// outside (RFC 9420 section 12.4.3.2) is refused here too.
-    fn check_frame(&self, message: &PublicMessageIn) -> Result<LeafNodeIndex, GroupError> {
+    /// Refuses what is not a commit to this epoch, before any cryptography; gives the member who
+    /// made it, or `None` if somebody enters from outside (RFC 9420 section 12.4.3.2).
+    fn check_frame(&self, message: &PublicMessageIn) -> Result<Option<LeafNodeIndex>, GroupError> {
         if *message.group_id() != group_id(&self.space) {
             return Err(GroupError::Invalid("a message to another space"));
         }
@@ -118,24 +125,34 @@ impl Group {
             return Err(GroupError::Invalid("not a commit"));
         }
         match message.sender() {
-            Sender::Member(index) => Ok(*index),
+            Sender::Member(index) => Ok(Some(*index)),
+            Sender::NewMemberCommit => Ok(None),
             _ => Err(GroupError::Invalid("a commit from outside the group")),
         }
     }
 
     fn judge(
         &self,
-        committer: Leaf,
+        member: Option<Leaf>,
         aad: Vec<u8>,
         staged: Box<StagedCommit>,
     ) -> Result<Incoming, GroupError> {
         let path = staged
             .update_path_leaf_node()
             .ok_or(GroupError::Invalid("a commit that renews no keys"))?;
-        if Leaf::of(path)? != committer {
+        let committer = Leaf::of(path)?;
+        if member.is_some_and(|member| member != committer) {
             return Err(GroupError::Credential);
         }
-        let Effects { added, removed } = self.effects(&staged)?;
+        let Effects { added, removed } = match member {
+            Some(_) => self.effects(&staged)?,
+            None => {
+                if path.capabilities() != &capabilities() {
+                    return Err(GroupError::Invalid("a leaf of other capabilities"));
+                }
+                self.entrance(&staged, committer)?
+            }
+        };
         check_size(self.leaves.len(), added.len(), removed.len())?;
         let context = Context::read(staged.group_context().extensions())?;
         let removes_me = staged.self_removed();
@@ -143,6 +160,7 @@ impl Group {
         let parent = self.branch();
         Ok(Incoming {
             committer,
+            enters: member.is_none(),
             aad,
             added,
             removed,
@@ -182,6 +200,32 @@ impl Group {
         }
         effects.added.sort_unstable();
         effects.removed.sort_unstable();
+        Ok(effects)
+    }
+
+    /// Whoever enters from outside adds itself, and at most takes its own earlier leaf away.
+    fn entrance(&self, staged: &StagedCommit, newcomer: Leaf) -> Result<Effects, GroupError> {
+        let mut effects = Effects { added: vec![newcomer], removed: Vec::new() };
+        for queued in staged.queued_proposals() {
+            if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
+                return Err(GroupError::Invalid("a proposal by reference"));
+            }
+            match queued.proposal() {
+                Proposal::ExternalInit(_) => {}
+                Proposal::Remove(remove) => {
+                    let leaf = self.leaf_at(remove.removed());
+                    let leaf = leaf.ok_or(GroupError::Invalid("a removal of nobody"))?;
+                    if leaf != newcomer {
+                        return Err(GroupError::Invalid("an entrance that removes another"));
+                    }
+                    effects.removed.push(leaf.device);
+                }
+                _ => return Err(GroupError::Invalid("a proposal of another kind")),
+            }
+        }
+        if self.contains(&newcomer.device) && effects.removed.is_empty() {
+            return Err(GroupError::Invalid("a device added twice"));
+        }
         Ok(effects)
     }
 

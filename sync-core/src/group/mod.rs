@@ -8,7 +8,8 @@
 //!
 //! What this module sees to: one ciphersuite; every leaf's credential belongs to its signing key and
 //! never changes; a commit is by a member, renews its author's keys, and adds, removes or sets the
-//! [`Context`], nothing else; no verdict depends on a clock. What it leaves to its caller: whether the
+//! [`Context`], nothing else, or it is by a device that [enters](Group::enter) from outside and does
+//! only that; no verdict depends on a clock. What it leaves to its caller: whether the
 //! committer may do that, whether a device's account vouches for it, and which of two commits counts.
 //!
 //! An operation takes the only randomness it has as an argument, a seed that no other operation of any
@@ -31,6 +32,7 @@
 mod context;
 mod crypto;
 mod error;
+mod external;
 mod hpke_suite;
 mod identity;
 mod incoming;
@@ -42,6 +44,7 @@ mod storage;
 
 pub use context::Context;
 pub use error::GroupError;
+pub use external::Entered;
 pub use identity::{Identity, Leaf};
 pub use incoming::Incoming;
 pub use join::Joined;

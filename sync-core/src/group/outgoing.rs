@@ -30,6 +30,8 @@ pub struct Commit {
     pub welcome: Option<Vec<u8>>,
     /// The root of the epoch that the commit makes.
     pub child_root: Zeroizing<[u8; 32]>,
+    /// What lets a device in from outside during that epoch.
+    pub group_info: Vec<u8>,
 }
 
 impl fmt::Debug for Commit {
@@ -135,7 +137,6 @@ impl Group {
         seed: &[u8; 32],
     ) -> Result<CommitMessageBundle, GroupError> {
         let provider = self.overlay.seeded(seed);
-        let needs_group_info = !plan.add.is_empty();
         let mut builder = self
             .mls
             .commit_builder()
@@ -151,7 +152,7 @@ impl Group {
         builder
             .load_psks(provider.storage())
             .map_err(refused)?
-            .create_group_info(needs_group_info)
+            .create_group_info(true)
             .build(provider.rand(), provider.crypto(), identity, |_| true)
             .map_err(refused)?
             .stage_commit(&provider)
@@ -164,11 +165,13 @@ impl Group {
         let child_root = pending
             .export_secret(self.provider().crypto(), ROOT, self.space.as_bytes(), ROOT_LEN)
             .map_err(GroupError::local)?;
-        let (message, welcome, _) = bundle.into_messages();
+        let (message, welcome, info) = bundle.into_messages();
+        let info = info.ok_or_else(|| GroupError::local("no group info was made"))?;
+        let group_info = info.to_bytes().map_err(GroupError::local)?;
         let message = message.to_bytes().map_err(GroupError::local)?;
         let welcome =
             welcome.map(|welcome| welcome.to_bytes()).transpose().map_err(GroupError::local)?;
-        Ok(Commit { message, welcome, child_root: to_root(child_root)? })
+        Ok(Commit { message, welcome, child_root: to_root(child_root)?, group_info })
     }
 }
 

@@ -14,8 +14,8 @@ pub use device::{
     sign_session, verify_session,
 };
 pub use relay::{
-    Answer, Challenge, Delivery, Entries, Entry, InboxItem, MeetEvent, Notice, RelayFrame, Reply, Run, Stored,
-    Taken, Welcome,
+    Answer, Challenge, Delivery, Entries, Entry, InboxItem, MeetEvent, Notice, RelayFrame, Reply,
+    Run, Stored, Taken, Welcome,
 };
 
 use crate::codec;

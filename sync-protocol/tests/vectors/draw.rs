@@ -6,8 +6,8 @@ use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
     Answer, Challenge, ClientFrame, Delivery, Entries, Entry, Hello, InboxItem, InboxPut,
-    KeyPackages, MeetEvent, MeetStep, Notice, Op, Push, RelayFrame, Reply, Request, Run, Stored, Taken, Welcome,
-    WelcomeFor,
+    KeyPackages, MeetEvent, MeetStep, Notice, Op, Push, RelayFrame, Reply, Request, Run, Stored,
+    Taken, Welcome, WelcomeFor,
 };
 use sync_protocol::ids::{AccountId, DeviceId, RelayId, RendezvousId, SpaceId, WriterId};
 

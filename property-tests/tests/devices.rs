@@ -1,0 +1,316 @@
+//! A device's life: linked, used beside others, ended, brought back.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod town;
+
+use sync_core::Failure;
+use sync_core::api::{Command, DeviceView, Event, LinkEvent, Response, Space, Until};
+use sync_protocol::{DeviceId, SpaceId};
+use town::Town;
+
+fn offer(town: &mut Town, n: usize) -> String {
+    match town.run(n, Command::OfferDevice { name: format!("device {n}") }) {
+        Response::Offer(offer) => offer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(town: &Town, n: usize) -> String {
+    let codes = town.devices[n].events.iter().filter_map(|event| match event {
+        Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
+        _ => None,
+    });
+    codes.last().expect("a code is shown")
+}
+
+/// Links a new device to the account of `primary`; gives its number and id.
+fn link(town: &mut Town, primary: usize, history: bool) -> (usize, DeviceId) {
+    let n = town.arrive();
+    let offer = offer(town, n);
+    town.pass(1_000);
+    let name = town.tell(primary, Command::AcceptDevice { offer, history });
+    town.pass(1_000);
+    let name = town.devices[primary].answers.remove(&name).unwrap().unwrap();
+    assert_eq!(name, Response::DeviceName(format!("device {n}")));
+    let code = code(town, n);
+    assert_eq!(code.len(), 7);
+    let Response::Device(device) = town.run(primary, Command::ConfirmDevice { code }) else {
+        panic!("not linked");
+    };
+    town.settle();
+    let done = town.devices[n].events.iter().any(
+        |event| matches!(event, Event::Link(LinkEvent::Done { device: of, .. }) if *of == device),
+    );
+    assert!(done, "{:?}", town.devices[n].events);
+    (n, device)
+}
+
+fn devices(town: &mut Town, n: usize) -> Vec<DeviceView> {
+    match town.run(n, Command::ListDevices) {
+        Response::Devices(devices) => devices,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn account_digest(town: &mut Town, n: usize) -> sync_core::api::Digest {
+    match town.run(n, Command::Digest { space: Space::Account }) {
+        Response::Digest(digest) => digest,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Two people who have talked: Ada (0) and Bob (1).
+fn talking() -> (Town, SpaceId) {
+    let mut town = Town::new(2);
+    town.sign_up(0, "ada");
+    town.sign_up(1, "bob");
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    for n in 0..5 {
+        town.say(0, id, &format!("from ada {n}"));
+        town.say(1, id, &format!("from bob {n}"));
+        town.settle();
+    }
+    (town, id)
+}
+
+#[test]
+fn a_linked_device_reads_all_and_writes_at_once() {
+    let (mut town, id) = talking();
+    let before = town.texts(0, id);
+    assert_eq!(before.len(), 10);
+    let (laptop, device) = link(&mut town, 0, true);
+    assert_eq!(town.texts(laptop, id), before);
+    assert!(matches!(town.run(laptop, Command::Wait(Until::UpToDate)), Response::Done));
+    town.say(laptop, id, "from the laptop");
+    town.settle();
+    for n in [0, 1, laptop] {
+        assert_eq!(town.texts(n, id).last().unwrap(), "from the laptop", "{n}");
+    }
+    assert_eq!(town.digest(0, id), town.digest(laptop, id));
+    assert_eq!(town.digest(1, id), town.digest(laptop, id));
+    assert_eq!(account_digest(&mut town, 0), account_digest(&mut town, laptop));
+    let list = devices(&mut town, 0);
+    assert_eq!(list.len(), 2);
+    assert_eq!((list[0].role, list[1].role), ("primary", "companion"));
+    assert_eq!((list[1].device, list[1].name.as_str()), (device, "device 2"));
+    let told = |n: usize| {
+        town.devices[n]
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Devices { added, .. } if added.contains(&device)))
+    };
+    assert!(told(0) && told(1), "everybody concerned is told");
+}
+
+#[test]
+fn a_linked_device_writes_with_its_siblings_away() {
+    let (mut town, id) = talking();
+    let mut all = vec![id];
+    for n in 0..20 {
+        all.push(town.found(0, &format!("Talk {n}"), &["bob"]));
+    }
+    town.settle();
+    let (laptop, _) = {
+        let n = town.arrive();
+        let offer = offer(&mut town, n);
+        town.pass(1_000);
+        town.tell(0, Command::AcceptDevice { offer, history: true });
+        town.pass(1_000);
+        let code = code(&town, n);
+        town.run(0, Command::ConfirmDevice { code });
+        (n, ())
+    };
+    // The phone goes away once it has let the laptop into the account's own space.
+    town.pass(100);
+    town.run(0, Command::GoOffline);
+    town.settle();
+    for id in &all {
+        town.say(laptop, *id, "hello");
+    }
+    town.settle();
+    for id in &all {
+        assert_eq!(town.texts(1, *id).last().unwrap(), "hello");
+    }
+    town.run(0, Command::GoOnline);
+    town.settle();
+    for id in &all {
+        assert_eq!(town.digest(0, *id), town.digest(laptop, *id));
+    }
+}
+
+#[test]
+fn a_device_linked_without_history_sees_what_comes_from_then_on() {
+    let (mut town, id) = talking();
+    town.run(0, Command::SetSetting { key: "theme".into(), value: "dark".into() });
+    town.settle();
+    let (laptop, _) = link(&mut town, 0, false);
+    town.say(1, id, "new");
+    town.settle();
+    assert_eq!(town.texts(laptop, id), ["new"]);
+    town.say(laptop, id, "seen");
+    town.settle();
+    assert_eq!(town.texts(0, id).last().unwrap(), "seen");
+    let theme = town.run(laptop, Command::Setting { key: "theme".into() });
+    assert_eq!(theme, Response::Value("dark".into()));
+    let next = town.found(0, "Later", &["bob"]);
+    town.settle();
+    town.say(1, next, "hi");
+    town.settle();
+    assert_eq!(town.texts(laptop, next), ["hi"]);
+}
+
+#[test]
+fn settings_read_marks_and_own_messages_follow_on_all_devices() {
+    let (mut town, id) = talking();
+    let (laptop, _) = link(&mut town, 0, true);
+    town.run(laptop, Command::SetSetting { key: "theme".into(), value: "light".into() });
+    let last = town.say(1, id, "read me");
+    town.settle();
+    let unread = |town: &mut Town, n: usize| match town.run(n, Command::ListConversations) {
+        Response::Conversations(list) => list[0].unread,
+        other => panic!("{other:?}"),
+    };
+    assert!(unread(&mut town, 0) > 0 && unread(&mut town, laptop) > 0);
+    town.run(laptop, Command::MarkRead { conversation: id, message: last });
+    town.settle();
+    assert_eq!((unread(&mut town, 0), unread(&mut town, laptop)), (0, 0));
+    let theme = town.run(0, Command::Setting { key: "theme".into() });
+    assert_eq!(theme, Response::Value("light".into()));
+    let new = town.found(laptop, "From the laptop", &["bob"]);
+    town.settle();
+    town.say(0, new, "from the phone");
+    town.settle();
+    assert_eq!(town.texts(1, new), ["from the phone"]);
+    assert_eq!(town.digest(0, new), town.digest(laptop, new));
+}
+
+#[test]
+fn a_wrong_code_links_nothing() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = offer(&mut town, n);
+    town.pass(1_000);
+    town.tell(0, Command::AcceptDevice { offer: offer.clone(), history: true });
+    town.pass(1_000);
+    let wrong = if code(&town, n) == "0000000" { "1111111" } else { "0000000" };
+    let refused = town.try_run(0, Command::ConfirmDevice { code: wrong.into() });
+    assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
+    town.settle();
+    assert_eq!(devices(&mut town, 0).len(), 1);
+    let failed = town.devices[n].events.iter();
+    assert!(failed.clone().any(|e| matches!(e, Event::Link(LinkEvent::Failed(_)))));
+    // The same offer leads nowhere; a new one does.
+    let again = town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    assert!(town.devices[0].answers.remove(&again).is_some());
+    assert_eq!(devices(&mut town, 0).len(), 1);
+    assert!(town.devices[n].disk.is_empty(), "nothing is kept of a link that failed");
+}
+
+#[test]
+fn a_revoked_device_is_out_everywhere() {
+    let (mut town, id) = talking();
+    let (laptop, device) = link(&mut town, 0, true);
+    let (tablet, _) = link(&mut town, 0, true);
+    town.say(laptop, id, "before");
+    town.settle();
+    town.run(0, Command::RevokeDevice { device });
+    town.settle();
+    assert!(town.devices[laptop].events.iter().any(|e| matches!(e, Event::Revoked { .. })));
+    town.say(0, id, "after");
+    town.settle();
+    for n in [0, 1, tablet] {
+        let texts = town.texts(n, id);
+        assert_eq!(texts.last().unwrap(), "after", "{n}");
+        assert!(texts.contains(&"before".to_owned()), "what came before the cut stays");
+    }
+    assert!(!town.texts(laptop, id).contains(&"after".to_owned()));
+    assert_eq!(town.digest(0, id), town.digest(1, id));
+    assert_eq!(town.digest(0, id), town.digest(tablet, id));
+    let list = devices(&mut town, 0);
+    assert!(list.iter().find(|view| view.device == device).unwrap().revoked);
+}
+
+#[test]
+fn a_device_that_logs_out_leaves_an_empty_store() {
+    let (mut town, id) = talking();
+    let (laptop, device) = link(&mut town, 0, true);
+    town.run(laptop, Command::RevokeDevice { device });
+    town.settle();
+    assert!(town.devices[laptop].disk.is_empty());
+    town.say(0, id, "after");
+    town.settle();
+    assert_eq!(town.texts(1, id).last().unwrap(), "after");
+    assert!(devices(&mut town, 0).iter().any(|view| view.revoked));
+}
+
+#[test]
+fn the_recovery_code_brings_everything_back() {
+    let mut town = Town::new(2);
+    let create = Command::CreateAccount { address: "ada".parse().unwrap(), name: "Ada".into() };
+    let Response::Account(account) = town.run(0, create) else { panic!("no account") };
+    town.settle();
+    town.sign_up(1, "bob");
+    let id = town.found(0, "Tea", &["bob"]);
+    let other = town.found(1, "From bob", &["ada"]);
+    town.settle();
+    town.say(0, id, "one");
+    town.say(1, other, "two");
+    town.settle();
+    let (laptop, _) = link(&mut town, 0, true);
+    town.say(laptop, id, "three");
+    town.settle();
+    let expected = (town.texts(0, id), town.texts(0, other));
+    town.run(0, Command::GoOffline);
+    town.run(laptop, Command::GoOffline);
+    let new = town.arrive();
+    let wrong = Command::RecoverAccount {
+        address: "ada".parse().unwrap(),
+        code: "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+               abandon about"
+            .into(),
+        name: "New phone".into(),
+    };
+    let refused = town.try_run(new, wrong);
+    assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
+    let recover = Command::RecoverAccount {
+        address: "ada".parse().unwrap(),
+        code: account.recovery_code.to_uppercase(),
+        name: "New phone".into(),
+    };
+    let Response::Account(back) = town.run(new, recover) else { panic!("not recovered") };
+    assert_eq!(back.account, account.account);
+    assert_ne!(back.recovery_code, account.recovery_code);
+    town.settle();
+    assert_eq!((town.texts(new, id), town.texts(new, other)), expected);
+    town.say(new, id, "back");
+    town.settle();
+    assert_eq!(town.texts(1, id).last().unwrap(), "back");
+    assert_eq!(town.digest(1, id), town.digest(new, id));
+    assert_eq!(town.digest(1, other), town.digest(new, other));
+    for old in [0, laptop] {
+        town.run(old, Command::GoOnline);
+        town.pass(5_000);
+        assert!(!town.texts(old, id).contains(&"back".to_owned()));
+    }
+    let list = devices(&mut town, new);
+    assert_eq!(list.iter().filter(|view| !view.revoked).count(), 1);
+}
+
+#[test]
+fn another_device_becomes_the_primary() {
+    let (mut town, _) = talking();
+    let (laptop, device) = link(&mut town, 0, true);
+    let phone = devices(&mut town, 0)[0].device;
+    let refused = town.try_run(laptop, Command::RevokeDevice { device: phone });
+    assert!(matches!(refused, Err(Failure::Denied(_))));
+    town.run(0, Command::MakePrimary { device });
+    town.settle();
+    town.run(laptop, Command::RevokeDevice { device: phone });
+    town.settle();
+    assert!(town.devices[0].events.iter().any(|e| matches!(e, Event::Revoked { .. })));
+    let (third, _) = link(&mut town, laptop, true);
+    assert_eq!(devices(&mut town, third).iter().filter(|view| !view.revoked).count(), 2);
+}

@@ -1,0 +1,261 @@
+//! A town: real engines around the real relay rules, nothing delayed, nothing lost, time in the
+//! hands of the test.
+
+#![allow(dead_code, reason = "each test binary uses its part of the harness")]
+
+use std::collections::BTreeMap;
+
+use sync_core::api::{Command, Event, Input, Member, Output, Response, Space, Until};
+use sync_core::records::{Batch, Records, index_prefixes};
+use sync_core::{Engine, Failure};
+use sync_protocol::SpaceId;
+use sync_protocol::frames::ClientFrame;
+use sync_protocol::ids::RelayId;
+use sync_server::relay::{Identity, Output as RelayOutput, Relay, SessionId, Settings};
+use sync_server::store::MemoryStore;
+
+pub(crate) struct Device {
+    pub(crate) engine: Engine,
+    pub(crate) disk: Records,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) answers: BTreeMap<u64, Result<Response, Failure>>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) wake: Option<u64>,
+    pub(crate) frames_in: usize,
+    pub(crate) frames_out: usize,
+    pub(crate) bytes: usize,
+}
+
+pub(crate) struct Town {
+    pub(crate) now: u64,
+    pub(crate) relay: Relay<MemoryStore>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) sessions: u64,
+    pub(crate) commands: u64,
+}
+
+pub(crate) fn write(disk: &mut Records, batch: &Batch) {
+    for prefix in &batch.clears {
+        disk.retain(|key, _| !key.starts_with(prefix));
+    }
+    for (key, value) in &batch.writes {
+        match value {
+            Some(value) => disk.insert(key.clone(), value.clone()),
+            None => disk.remove(key),
+        };
+    }
+}
+
+pub(crate) fn read(disk: &Records, prefix: &[u8]) -> Records {
+    disk.iter()
+        .filter(|(key, _)| key.starts_with(prefix))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+pub(crate) fn index(disk: &Records) -> Records {
+    index_prefixes().iter().flat_map(|prefix| read(disk, prefix)).collect()
+}
+
+impl Town {
+    pub(crate) fn new(people: usize) -> Self {
+        let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
+        let relay = Relay::open(MemoryStore::new(), identity, Settings::default()).unwrap();
+        let mut town =
+            Self { now: 1_700_000_000_000, relay, devices: Vec::new(), sessions: 0, commands: 0 };
+        for _ in 0..people {
+            town.arrive();
+        }
+        town
+    }
+
+    pub(crate) fn feed(&mut self, n: usize, input: Input) {
+        let now = self.now;
+        self.devices[n].engine.handle(now, input);
+        while let Some(output) = self.devices[n].engine.poll_output() {
+            let device = &mut self.devices[n];
+            match output {
+                Output::Persist(batch) => {
+                    write(&mut device.disk, &batch);
+                    device.engine.handle(now, Input::Persisted(batch.number));
+                }
+                Output::Load(load) => {
+                    let records = read(&device.disk, &load.prefix());
+                    device.engine.handle(now, Input::Loaded(load, records));
+                }
+                Output::Connect => {
+                    self.sessions += 1;
+                    let session = SessionId(self.sessions);
+                    device.session = Some(session);
+                    self.relay.connect(session, [self.sessions as u8; 32], now);
+                    device.engine.handle(now, Input::Connected);
+                }
+                Output::Disconnect => {
+                    if let Some(session) = device.session.take() {
+                        self.relay.disconnect(session, now);
+                    }
+                }
+                Output::Send(bytes) => {
+                    device.frames_out += 1;
+                    device.bytes += bytes.len();
+                    if let Some(session) = device.session {
+                        self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), now);
+                    }
+                }
+                Output::Wake(at) => device.wake = Some(at),
+                Output::Respond(id, result) => {
+                    assert!(device.answers.insert(id, result).is_none(), "answered twice");
+                }
+                Output::Notify(event) => {
+                    if let Event::Evidence { what, .. } = &event {
+                        eprintln!("device {n}: EVIDENCE {what}");
+                    }
+                    device.events.push(event);
+                }
+            }
+        }
+    }
+
+    /// Runs until nothing moves any more, then lets time pass until nobody waits for it.
+    pub(crate) fn settle(&mut self) {
+        self.pass(u64::MAX);
+    }
+
+    /// Runs until nothing moves any more and nobody waits for a time within these milliseconds.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let until = self.now.saturating_add(ms);
+        for _ in 0..2_000 {
+            let outputs = self.relay.commit(self.now);
+            let quiet = outputs.is_empty();
+            for output in outputs {
+                match output {
+                    RelayOutput::Send { session, frame } => {
+                        let n = self.devices.iter().position(|d| d.session == Some(session));
+                        if let Some(n) = n {
+                            self.devices[n].frames_in += 1;
+                            self.devices[n].bytes += frame.len();
+                            self.feed(n, Input::Received(frame.to_vec()));
+                        }
+                    }
+                    RelayOutput::Close { session, reason } => {
+                        eprintln!("closed {session:?}: {reason}");
+                        if let Some(n) =
+                            self.devices.iter().position(|d| d.session == Some(session))
+                        {
+                            self.devices[n].session = None;
+                            self.feed(n, Input::Disconnected);
+                        }
+                    }
+                }
+            }
+            if quiet {
+                let due = self.devices.iter().filter_map(|device| device.wake).min();
+                let Some(due) = due.filter(|due| *due <= until) else { return };
+                self.now = self.now.max(due);
+                self.relay.tick(self.now);
+                for n in 0..self.devices.len() {
+                    if self.devices[n].wake.is_some_and(|at| at <= self.now) {
+                        self.devices[n].wake = None;
+                        self.feed(n, Input::Woken);
+                    }
+                }
+            }
+        }
+        panic!("the town does not come to rest");
+    }
+
+    /// One more device, with an empty store.
+    pub(crate) fn arrive(&mut self) -> usize {
+        let n = self.devices.len();
+        let engine = Engine::open([n as u8 + 1; 32], self.now, Records::new()).unwrap();
+        self.devices.push(Device {
+            engine,
+            disk: Records::new(),
+            session: None,
+            answers: BTreeMap::new(),
+            events: Vec::new(),
+            wake: None,
+            frames_in: 0,
+            frames_out: 0,
+            bytes: 0,
+        });
+        n
+    }
+
+    pub(crate) fn tell(&mut self, n: usize, command: Command) -> u64 {
+        self.commands += 1;
+        let id = self.commands;
+        self.feed(n, Input::Command(id, command));
+        id
+    }
+
+    pub(crate) fn run(&mut self, n: usize, command: Command) -> Response {
+        self.try_run(n, command).unwrap()
+    }
+
+    pub(crate) fn try_run(&mut self, n: usize, command: Command) -> Result<Response, Failure> {
+        let text = format!("{command:?}");
+        let id = self.tell(n, command);
+        if !self.devices[n].answers.contains_key(&id) {
+            self.settle();
+        }
+        self.devices[n].answers.remove(&id).unwrap_or_else(|| panic!("no answer to {text}"))
+    }
+
+    pub(crate) fn sign_up(&mut self, n: usize, address: &str) {
+        let create = Command::CreateAccount {
+            address: address.parse().unwrap(),
+            name: address.to_uppercase(),
+        };
+        assert!(matches!(self.run(n, create), Response::Account(_)));
+        self.settle();
+    }
+
+    pub(crate) fn say(
+        &mut self,
+        n: usize,
+        conversation: SpaceId,
+        text: &str,
+    ) -> sync_core::document::OrderKey {
+        let send = Command::SendMessage { conversation, text: text.to_owned(), reply_to: None };
+        match self.run(n, send) {
+            Response::Message(key) => key,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn texts(&mut self, n: usize, conversation: SpaceId) -> Vec<String> {
+        match self.run(n, Command::ListMessages { conversation, before: None, limit: 1000 }) {
+            Response::Messages(messages) => {
+                messages.into_iter().map(|message| message.text).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn found(&mut self, n: usize, title: &str, members: &[&str]) -> SpaceId {
+        let members = members.iter().map(|address| address.parse().unwrap()).collect();
+        match self.run(n, Command::CreateConversation { title: title.to_owned(), members }) {
+            Response::Conversation(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn digest(&mut self, n: usize, space: SpaceId) -> sync_core::api::Digest {
+        match self.run(n, Command::Digest { space: Space::Conversation(space) }) {
+            Response::Digest(digest) => digest,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn restart(&mut self, n: usize) {
+        if let Some(session) = self.devices[n].session.take() {
+            self.relay.disconnect(session, self.now);
+        }
+        let index = index(&self.devices[n].disk);
+        self.devices[n].engine =
+            Engine::open([self.commands as u8 ^ 0x80; 32], self.now, index).unwrap();
+        self.devices[n].wake = None;
+        self.feed(n, Input::Cancel(0));
+    }
+}

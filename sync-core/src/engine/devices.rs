@@ -1,0 +1,383 @@
+//! The account's devices: its log as it grows, who is ended, who is the primary.
+
+use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::{Action, DeviceLog, LogEntry, sign_entry};
+use sync_protocol::frames::{Answer, Op};
+use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
+
+use crate::api::{CommandId, DeviceView, Event, Failure, Response};
+use crate::document::{Edit, Name, settings};
+use crate::engine::rows::{Intention, PersonRow};
+use crate::engine::session::Asked;
+use crate::engine::{Engine, Need, Step, Task, seal};
+
+/// How long others wait for a primary to carry out what it wrote into the log.
+const EVICT_MS: u64 = 8_000;
+
+/// Settings under this prefix are the engine's own: what each device is called, and since when.
+pub(super) const RECORDS: &str = "devices/";
+
+/// What an entry of our own, on its way to the log, is for.
+#[derive(Clone, Debug)]
+pub(super) enum Wish {
+    /// A command that waits for it.
+    Command(CommandId),
+    /// This device ends itself.
+    LogOut(CommandId),
+    /// A new join key.
+    Rotate,
+}
+
+impl Engine {
+    pub(super) fn is_primary(&self) -> bool {
+        let Some(me) = &self.me else { return false };
+        self.people.log(&me.account()).is_some_and(|log| log.primary() == me.device())
+    }
+
+    /// Adds what came after the own log as it is known here.
+    pub(super) fn append_own_log(&mut self, entry: Blob) {
+        let Ok(account) = self.me().map(|me| me.account()) else { return };
+        let mut log = self.log_blobs(&account);
+        log.push(entry);
+        let person = PersonRow { log, address: None, name: String::new() };
+        if self.learn_person(&account, person).is_err() {
+            self.read_own_log();
+        }
+        self.settle_linking();
+    }
+
+    pub(super) fn read_own_log(&mut self) {
+        if let Ok(account) = self.me().map(|me| me.account()) {
+            self.read_log(account);
+        }
+    }
+
+    /// Asks for what somebody's log has beyond what is known here.
+    pub(super) fn read_log(&mut self, account: AccountId) {
+        let from = self.people.log(&account).map_or(0, DeviceLog::len);
+        if self.session.is_open() {
+            self.ask(Op::ReadLog { account, from }, Asked::Log(account));
+        }
+    }
+
+    pub(super) fn on_log(&mut self, account: &AccountId, answer: Answer) {
+        let Answer::Log { account: of, from, entries } = answer else { return };
+        let mut log = self.log_blobs(account);
+        if of != *account || from != log.len() as u64 {
+            return;
+        }
+        log.extend(entries);
+        let person = PersonRow { log, address: None, name: String::new() };
+        if self.learn_person(account, person).is_err() {
+            let space = account.space();
+            self.evidence(&space, "the relay shows a device log that does not follow");
+        }
+        if self.is_own_account(account) {
+            self.settle_linking();
+        }
+    }
+
+    /// Somebody's log has grown: everybody who knows them is told, and whoever ended goes.
+    pub(super) fn log_grew(&mut self, account: &AccountId, before: &DeviceLog) {
+        let Some(log) = self.people.log(account) else { return };
+        let added: Vec<DeviceId> =
+            log.devices().map(|(id, _)| *id).filter(|id| before.known(id).is_none()).collect();
+        let revoked: Vec<DeviceId> =
+            before.devices().map(|(id, _)| *id).filter(|id| log.active(id).is_none()).collect();
+        let rekeyed = log.join() != before.join();
+        if added.is_empty() && revoked.is_empty() && log.primary() == before.primary() && !rekeyed {
+            return;
+        }
+        let own = self.is_own_account(account);
+        if !revoked.is_empty() {
+            self.evict(account, &revoked);
+        }
+        if own && !revoked.is_empty() && !rekeyed && self.is_primary() {
+            // A device that ended itself left the key as it was.
+            self.rotate_join_key();
+        }
+        if own {
+            self.call_vault();
+        }
+        let account = *account;
+        self.notify(Event::Devices { account, added, revoked });
+    }
+
+    /// Wishes ended devices out of every space they may be in, newest first.
+    fn evict(&mut self, account: &AccountId, devices: &[DeviceId]) {
+        let Ok(me) = self.me().map(|me| me.account()) else { return };
+        let own = *account == me;
+        let mut concerned: Vec<(bool, u64, SpaceId)> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| space.row.active && space.role(account).is_some())
+            .filter(|(_, space)| own || space.role(&me) == Some(sync_protocol::roster::Role::Admin))
+            .map(|(id, space)| (space.row.own, space.row.activity_ms, *id))
+            .collect();
+        concerned.sort_by(|a, b| b.cmp(a));
+        let at_once = own && self.is_primary();
+        let jitter = u64::from(self.seed()[0]) * 16;
+        let retry_at = (!at_once).then_some(self.now + EVICT_MS + jitter);
+        for (_, _, id) in concerned {
+            self.intend_eviction(&id, account, devices, retry_at);
+        }
+    }
+
+    fn intend_eviction(
+        &mut self,
+        id: &SpaceId,
+        account: &AccountId,
+        devices: &[DeviceId],
+        retry_at: Option<u64>,
+    ) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let idle = space.row.intentions.is_empty();
+        for device in devices {
+            let wish = Intention::Evict { account: *account, device: *device };
+            if !space.intends(&wish) {
+                space.row.intentions.push(wish);
+            }
+        }
+        if let Some(at) = retry_at.filter(|_| idle) {
+            space.retry_at = Some(at);
+        }
+        self.save_space(id);
+        self.tasks.push_back(Task::Advance(*id));
+    }
+
+    /// In a space just entered: leaves of the own account that its log has ended.
+    pub(super) fn evict_ended(&mut self, id: &SpaceId) {
+        let Ok(me) = self.me().map(|me| me.account()) else { return };
+        let Some(log) = self.people.log(&me) else { return };
+        let group = self.spaces.get(id).and_then(|space| space.group.as_ref());
+        let leaves = group.map(crate::group::Group::leaves).unwrap_or_default();
+        let own = leaves.iter().filter(|leaf| leaf.account == me);
+        let ended: Vec<DeviceId> =
+            own.map(|leaf| leaf.device).filter(|id| log.active(id).is_none()).collect();
+        if !ended.is_empty() {
+            self.intend_eviction(id, &me, &ended, None);
+        }
+    }
+
+    pub(super) fn revoke_device(
+        &mut self,
+        id: CommandId,
+        device: &DeviceId,
+    ) -> Step<Option<Response>> {
+        let me = self.me()?;
+        let (account, own) = (me.account(), me.device());
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        if log.active(device).is_none() {
+            return Err(Failure::NotFound("device").into());
+        }
+        if *device == log.primary() {
+            let why = "the primary can't be ended: make another device the primary first";
+            return Err(Failure::Denied(why).into());
+        }
+        if *device != own && log.primary() != own {
+            return Err(Failure::Denied("only the primary ends other devices").into());
+        }
+        let leaves_itself = *device == own;
+        let join = if leaves_itself { *log.join() } else { self.draw_join_key()? };
+        let action = Action::Revoke { device: *device, join, cuts: Vec::new() };
+        let wish = if leaves_itself { Wish::LogOut(id) } else { Wish::Command(id) };
+        self.append(action, wish)?;
+        Ok(None)
+    }
+
+    pub(super) fn make_primary(
+        &mut self,
+        id: CommandId,
+        device: &DeviceId,
+    ) -> Step<Option<Response>> {
+        let account = self.me()?.account();
+        let settings = self.document(&account.space(), &Name::Settings)?;
+        let record = settings::value(settings, &record_key(device));
+        let without_history =
+            record.is_some_and(|record| record.get("history") == Some(&Value::Bool(false)));
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        if log.active(device).is_none() {
+            return Err(Failure::NotFound("device").into());
+        }
+        if !self.is_primary() {
+            return Err(Failure::Denied("only the primary passes its role on").into());
+        }
+        if without_history {
+            let why = "a device that was linked without history can't be the primary";
+            return Err(Failure::Denied(why).into());
+        }
+        self.append(Action::ChangePrimary { device: *device }, Wish::Command(id))?;
+        Ok(None)
+    }
+
+    fn rotate_join_key(&mut self) {
+        if let Ok(join) = self.draw_join_key() {
+            // Without a connection it is done by whoever reads the log next.
+            let _ = self.append(Action::RotateJoinKey { join }, Wish::Rotate);
+        }
+    }
+
+    /// A new join key: kept before anybody seals to it.
+    fn draw_join_key(&mut self) -> Result<[u8; 32], Failure> {
+        let (secret, public) = seal::hpke_pair(&self.seed());
+        let me = self.me.as_mut().ok_or(Failure::NoAccount)?;
+        me.row.joins.insert(0, Blob(secret.to_vec()));
+        self.unsaved.account = true;
+        Ok(public)
+    }
+
+    /// Signs an entry of the own log and sends it.
+    fn append(&mut self, action: Action, wish: Wish) -> Result<(), Failure> {
+        if !self.session.is_open() {
+            return Err(Failure::Offline);
+        }
+        let me = self.me()?;
+        let account = me.account();
+        let signing: SigningKey = me.identity.signing.clone();
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        let (index, previous) = (log.len(), log.head());
+        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = Blob(sign_entry(&account, &entry, &signing));
+        let mut next = log.clone();
+        next.append(entry.as_slice()).map_err(|error| Failure::Invalid(error.to_string()))?;
+        self.ask(Op::AppendLog { index, entry: entry.clone() }, Asked::Append(entry, wish));
+        Ok(())
+    }
+
+    pub(super) fn on_appended(&mut self, entry: Blob, wish: &Wish, answer: Answer) {
+        let result = match answer {
+            Answer::Done => Ok(Response::Done),
+            Answer::Refused(reason) => Err(Failure::Refused(reason)),
+            _ => Err(Failure::Refused(Rejection::Invalid)),
+        };
+        if result.is_ok() && !matches!(wish, Wish::LogOut(_)) {
+            self.append_own_log(entry);
+        } else if result.is_err() {
+            self.read_own_log();
+        }
+        match wish {
+            Wish::LogOut(id) => {
+                if result.is_ok() {
+                    self.wipe();
+                }
+                self.respond(*id, result);
+            }
+            Wish::Command(id) => self.respond(*id, result),
+            Wish::Rotate => {}
+        }
+    }
+
+    /// The connection went away while an entry was on its way: the log will tell.
+    pub(super) fn append_lost(&mut self, wish: &Wish) {
+        match wish {
+            Wish::LogOut(id) | Wish::Command(id) => self.respond(*id, Err(Failure::Offline)),
+            Wish::Rotate => {}
+        }
+    }
+
+    /// Writes down what a device is called, for the account's other devices.
+    pub(super) fn record_device(&mut self, device: &DeviceId, name: &str, history: bool) {
+        let record = json!({ "name": name, "linked_ms": self.wall, "history": history });
+        self.tasks.push_back(Task::Setting(record_key(device), record));
+    }
+
+    /// A setting that this engine keeps itself.
+    pub(super) fn keep_setting(&mut self, key: &str, value: &Value) -> Step<()> {
+        let space = self.me()?.account().space();
+        if !self.spaces.contains_key(&space) {
+            return Ok(());
+        }
+        let document = self.document(&space, &Name::Settings)?;
+        if settings::value(document, key).as_ref() != Some(value) {
+            let value = Some(Blob(value.to_string().into_bytes()));
+            self.edit(&space, &Name::Settings, Edit::Setting { key: key.to_owned(), value })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn list_devices(&mut self) -> Step<Option<Response>> {
+        let me = self.me()?;
+        let (account, own) = (me.account(), me.device());
+        let own_name = me.row.device_name.clone();
+        let space = account.space();
+        let records = match self.spaces.contains_key(&space) {
+            true => settings::all(self.document(&space, &Name::Settings)?, RECORDS),
+            false => std::collections::BTreeMap::new(),
+        };
+        if self.session.is_open() && self.seen.is_none() {
+            return Err(super::Stop::Need(Need::Seen));
+        }
+        let seen = self.seen.take().unwrap_or_default();
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        let mut devices: Vec<(u64, DeviceView)> = log
+            .all()
+            .map(|(id, device)| {
+                let record = records.get(&record_key(id));
+                let name = record.and_then(|record| record.get("name")).and_then(Value::as_str);
+                let name = name.map(str::to_owned);
+                let name = name.unwrap_or_else(|| match *id == own {
+                    true => own_name.clone(),
+                    false => String::new(),
+                });
+                let linked_ms = record.and_then(|record| record.get("linked_ms")?.as_u64());
+                let primary = *id == log.primary();
+                let view = DeviceView {
+                    device: *id,
+                    name,
+                    role: if primary { "primary" } else { "companion" },
+                    current: *id == own,
+                    linked_ms,
+                    last_seen_ms: seen.iter().find(|(of, _)| of == id).map(|(_, at)| *at),
+                    revoked: device.revoked.is_some(),
+                };
+                (if primary { 0 } else { device.added + 1 }, view)
+            })
+            .collect();
+        devices.sort_by_key(|(order, _)| *order);
+        let devices = devices.into_iter().map(|(_, view)| view).collect();
+        Ok(Some(Response::Devices(devices)))
+    }
+
+    pub(super) fn ask_seen(&mut self) {
+        if self.session.is_open() {
+            self.ask(Op::LastSeen, Asked::Seen);
+        } else {
+            self.on_seen(Answer::Seen(Vec::new()));
+        }
+    }
+
+    pub(super) fn on_seen(&mut self, answer: Answer) {
+        self.seen = Some(match answer {
+            Answer::Seen(seen) => seen,
+            _ => Vec::new(),
+        });
+        self.unpark(&Need::Seen);
+    }
+
+    /// The relay says that this device is none of the account's any more.
+    pub(super) fn on_revoked(&mut self) {
+        if !std::mem::replace(&mut self.told_revoked, true) {
+            let unsent = self.spaces.values().map(|space| space.waiting()).sum();
+            self.notify(Event::Revoked { unsent });
+        }
+    }
+}
+
+fn record_key(device: &DeviceId) -> String {
+    format!("{RECORDS}{device}")
+}
+
+/// Kept beside the code that writes it, so that both change together.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_devices_record_is_not_its_own_setting() {
+        let device = DeviceId::of_signing_key(&[1; 32]);
+        assert!(!record_key(&device).starts_with("device/"));
+        assert!(codec::encode(&record_key(&device)).len() < 128);
+    }
+}

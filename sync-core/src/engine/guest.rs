@@ -1,0 +1,455 @@
+//! A device without an account: it offers itself to be linked, or brings an account back with its
+//! recovery code.
+//!
+//! Nothing is kept until this device has told its keys. From then on the account's log alone says
+//! whether it was linked: after any interruption the device looks there, and either belongs to the
+//! account or is as empty as before.
+
+use ed25519_dalek::SigningKey;
+use rand_core::Rng;
+use sync_protocol::address::Address;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::device_log::{Action, DeviceKeys, DeviceLog, LogEntry, countersign, sign_entry};
+use sync_protocol::frames::{Answer, ClientFrame, MeetEvent, MeetStep, Op};
+use sync_protocol::ids::RendezvousId;
+use sync_protocol::{AccountId, Rejection, limits};
+
+use crate::api::{CommandId, Event, Failure, LinkEvent, NewAccount, Response};
+use crate::engine::account::{Me, RecoverySecrets};
+use crate::engine::link::{Channel, Invite, NAME, Offer, Onward, Reply, commitment};
+use crate::engine::rows::{AccountRow, FORMAT, GuestRow, PersonRow};
+use crate::engine::session::Asked;
+use crate::engine::{Engine, Step, seal};
+use crate::group::{Identity, new_key_package};
+use crate::records::key;
+
+/// How long a new device waits, beyond the rendezvous itself, before it gives up.
+const GRACE_MS: u64 = 5_000;
+
+/// What a device without an account is about.
+pub(super) enum Guest {
+    /// Waits at the rendezvous, or talks there.
+    Offering(Box<Offering>),
+    /// Told its keys, and looks whether the account's log has it.
+    Checking(Box<GuestRow>),
+    /// Brings an account back.
+    Recovering(Box<Recovering>),
+}
+
+/// A device that offers itself.
+pub(super) struct Offering {
+    offer: Offer,
+    signing: SigningKey,
+    hpke: seal::Secret,
+    /// When it gives up, by the engine's time.
+    until: u64,
+    talk: Option<(Channel, Invite)>,
+    coded: bool,
+}
+
+/// A device that brings an account back.
+pub(super) struct Recovering {
+    command: CommandId,
+    address: Address,
+    secrets: RecoverySecrets,
+    name: String,
+    until: u64,
+}
+
+impl Guest {
+    pub(super) fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Offering(offering) => Some(offering.until),
+            Self::Recovering(recovering) => Some(recovering.until),
+            Self::Checking(_) => None,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn offer_device(&mut self, name: &str) -> Step<Option<Response>> {
+        if self.me.is_some() {
+            return Err(Failure::HasAccount.into());
+        }
+        if name.len() > NAME {
+            return Err(Failure::TooLarge { what: "name", limit: NAME }.into());
+        }
+        self.forget_guest();
+        let mut rendezvous = [0; RendezvousId::LEN];
+        self.rng.fill_bytes(&mut rendezvous);
+        let signing = SigningKey::from_bytes(&self.seed());
+        let (hpke, public) = seal::hpke_pair(&self.seed());
+        let rendezvous = RendezvousId::from_bytes(rendezvous);
+        let offer = Offer::new(rendezvous, public, self.seed(), name);
+        let text = offer.to_text();
+        let until = self.now + limits::RENDEZVOUS_MS + GRACE_MS;
+        let offering = Offering { offer, signing, hpke, until, talk: None, coded: false };
+        self.guest = Some(Guest::Offering(Box::new(offering)));
+        self.start_session();
+        Ok(Some(Response::Offer(text)))
+    }
+
+    pub(super) fn cancel_link(&mut self) {
+        if let Some(Guest::Offering(offering)) = &self.guest {
+            let rendezvous = offering.offer.rendezvous;
+            self.meet(rendezvous, MeetStep::Leave);
+            self.forget_guest();
+        }
+        self.cancel_hosting();
+    }
+
+    /// An interrupted link of before.
+    pub(super) fn resume_guest(&mut self, row: GuestRow) {
+        self.guest = Some(Guest::Checking(Box::new(row)));
+    }
+
+    fn forget_guest(&mut self) {
+        if self.guest.take().is_some() {
+            self.batch.delete(key::meta("guest"));
+            self.stop_session();
+        }
+    }
+
+    pub(super) fn meet(&mut self, rendezvous: RendezvousId, step: MeetStep) {
+        if self.session.is_up() {
+            self.send(&ClientFrame::Meet { rendezvous, step });
+        }
+    }
+
+    /// The relay is there, and no session is wanted yet.
+    pub(super) fn visit(&mut self) {
+        match &self.guest {
+            Some(Guest::Offering(offering)) => {
+                let rendezvous = offering.offer.rendezvous;
+                self.meet(rendezvous, MeetStep::Open);
+            }
+            Some(Guest::Checking(row)) => {
+                let account = row.account;
+                self.ask(Op::ReadLog { account, from: 0 }, Asked::GuestLog);
+            }
+            Some(Guest::Recovering(recovering)) => {
+                let address = recovering.address.clone();
+                self.ask(Op::Lookup { address }, Asked::GuestLog);
+            }
+            None => {}
+        }
+    }
+
+    /// The socket went away. What was said at the rendezvous can't be taken up again.
+    pub(super) fn guest_disconnected(&mut self) {
+        if let Some(Guest::Offering(offering)) = &self.guest
+            && offering.talk.is_some()
+        {
+            self.look_in_log();
+        }
+    }
+
+    pub(super) fn guest_woken(&mut self) {
+        if self.guest.as_ref().and_then(Guest::deadline).is_none_or(|at| at > self.now) {
+            return;
+        }
+        match self.guest.take() {
+            Some(Guest::Recovering(recovering)) => {
+                self.respond(recovering.command, Err(Failure::Offline));
+                self.stop_session();
+            }
+            Some(Guest::Offering(offering)) => {
+                let told = offering.talk.is_some();
+                self.guest = Some(Guest::Offering(offering));
+                if told { self.look_in_log() } else { self.link_failed(Failure::Offline) }
+            }
+            guest => self.guest = guest,
+        }
+    }
+
+    pub(super) fn guest_met(&mut self, rendezvous: &RendezvousId, event: MeetEvent) {
+        let Some(Guest::Offering(offering)) = &mut self.guest else { return };
+        if offering.offer.rendezvous != *rendezvous {
+            return;
+        }
+        match event {
+            MeetEvent::Opened | MeetEvent::Joined => {}
+            MeetEvent::Said(message) => {
+                let heard = match &offering.talk {
+                    None => self.hear_invite(message.as_slice()),
+                    Some(_) => self.hear_onward(message.as_slice()),
+                };
+                if heard.is_none() {
+                    self.meet(*rendezvous, MeetStep::Leave);
+                    let wrong = Failure::Denied("what scanned the code is not to be trusted");
+                    self.link_failed(wrong);
+                }
+            }
+            MeetEvent::Ended(reason) => {
+                if offering.talk.is_some() {
+                    self.look_in_log();
+                } else {
+                    self.link_failed(Failure::Refused(reason));
+                }
+            }
+        }
+    }
+
+    fn hear_invite(&mut self, message: &[u8]) -> Option<()> {
+        let Some(Guest::Offering(offering)) = &self.guest else { return None };
+        let (invite, mut channel) =
+            Channel::guest(&offering.offer, &offering.hpke, message).ok()?;
+        let signing = offering.signing.clone();
+        let device =
+            DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: offering.offer.hpke };
+        let (rendezvous, name) = (offering.offer.rendezvous, offering.offer.name.clone());
+        let row = GuestRow {
+            format: FORMAT,
+            signing: signing.to_bytes(),
+            hpke: *offering.hpke,
+            account: invite.account,
+            head: invite.head,
+            index: invite.index,
+            name,
+        };
+        let countersignature =
+            countersign(&invite.account, invite.index, &invite.head, &device, &signing);
+        let identity = Identity::new(invite.account, signing);
+        let package = new_key_package(&identity, self.seed(), false).ok()?;
+        self.fresh_key_packages.extend(package.records.puts.iter().cloned());
+        self.batch.absorb(key::KEY_PACKAGES, package.records);
+        let reply = Reply {
+            nonce: self.seed(),
+            device,
+            countersignature: Blob(countersignature.to_vec()),
+            package: Blob(package.bytes),
+        };
+        let said = channel.say(&reply, &mut self.rng);
+        // Kept before it is told: from here on the log decides.
+        self.batch.put(key::meta("guest"), codec::encode(&row));
+        self.meet(rendezvous, MeetStep::Say(Blob(said)));
+        let Some(Guest::Offering(offering)) = &mut self.guest else { return None };
+        offering.talk = Some((channel, invite));
+        Some(())
+    }
+
+    fn hear_onward(&mut self, message: &[u8]) -> Option<()> {
+        let Some(Guest::Offering(offering)) = &mut self.guest else { return None };
+        let (channel, invite) = offering.talk.as_mut()?;
+        match channel.hear(message).ok()? {
+            Onward::Reveal(nonce) if !offering.coded => {
+                if commitment(&nonce) != invite.commitment {
+                    return None;
+                }
+                offering.coded = true;
+                let code = channel.code();
+                self.notify(Event::Link(LinkEvent::Code(code)));
+            }
+            Onward::Reveal(_) => return None,
+            Onward::Linked => self.look_in_log(),
+        }
+        Some(())
+    }
+
+    /// The log of the account decides.
+    fn look_in_log(&mut self) {
+        let Some(Guest::Offering(offering)) = self.guest.take() else { return };
+        let Some((_, invite)) = offering.talk else { return };
+        let row = GuestRow {
+            format: FORMAT,
+            signing: offering.signing.to_bytes(),
+            hpke: *offering.hpke,
+            account: invite.account,
+            head: invite.head,
+            index: invite.index,
+            name: offering.offer.name,
+        };
+        self.guest = Some(Guest::Checking(Box::new(row)));
+        if self.session.is_up() {
+            self.visit();
+        }
+    }
+
+    fn link_failed(&mut self, failure: Failure) {
+        self.forget_guest();
+        self.notify(Event::Link(LinkEvent::Failed(failure)));
+    }
+
+    pub(super) fn on_guest_log(&mut self, answer: Answer) {
+        match self.guest.take() {
+            Some(Guest::Checking(row)) => self.on_checked(&row, answer),
+            Some(Guest::Recovering(recovering)) => self.on_recoverable(*recovering, answer),
+            guest => self.guest = guest,
+        }
+    }
+
+    fn on_checked(&mut self, row: &GuestRow, answer: Answer) {
+        let signing = SigningKey::from_bytes(&row.signing);
+        let identity = Identity::new(row.account, signing);
+        let log = match &answer {
+            Answer::Log { account, from: 0, entries } if *account == row.account => {
+                let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+                DeviceLog::verify(account, &entries).ok()
+            }
+            Answer::Refused(rejection) if rejection.passes() => {
+                self.guest = Some(Guest::Checking(Box::new(row.clone())));
+                return self.reconnect();
+            }
+            _ => None,
+        };
+        // A log that does not hold what the primary said there was is not the account's.
+        let log = log.filter(|log| log.head_at(row.index) == Some(row.head));
+        match log {
+            Some(log) if log.active(&identity.device).is_some() => self.become_device(row, &log),
+            _ => self.link_failed(Failure::Denied("the link was not confirmed")),
+        }
+    }
+
+    /// The account's log has this device: from here on it is one of the account's.
+    fn become_device(&mut self, row: &GuestRow, log: &DeviceLog) {
+        let account = AccountRow {
+            format: FORMAT,
+            account: row.account,
+            signing: row.signing,
+            hpke: row.hpke,
+            joins: Vec::new(),
+            address: String::new(),
+            name: String::new(),
+            claimed: true,
+            device_name: row.name.clone(),
+            complete: false,
+            recovering: None,
+            linking: None,
+        };
+        self.begin_as(account, log, None);
+        self.batch.delete(key::meta("guest"));
+        if let Some(me) = &self.me {
+            let (account, device) = (me.account(), me.device());
+            self.notify(Event::Link(LinkEvent::Done { account, device }));
+        }
+        self.reconnect();
+    }
+
+    /// Takes up an account on this device.
+    fn begin_as(&mut self, row: AccountRow, log: &DeviceLog, address: Option<String>) {
+        let account = row.account;
+        self.session.row.incarnation = self.nonzero();
+        self.me = Some(Me::new(row, self.session.row.incarnation));
+        self.unsaved.account = true;
+        self.unsaved.session = true;
+        let entries = log.entries().iter().map(|entry| Blob(entry.clone())).collect();
+        let person = PersonRow { log: entries, address, name: String::new() };
+        let learned = self.learn_person(&account, person);
+        debug_assert!(learned.is_ok(), "a verified log verifies again");
+    }
+
+    pub(super) fn recover_account(
+        &mut self,
+        id: CommandId,
+        address: &Address,
+        code: &str,
+        name: &str,
+    ) -> Step<Option<Response>> {
+        if self.me.is_some() {
+            return Err(Failure::HasAccount.into());
+        }
+        let secrets = RecoverySecrets::parse(code)
+            .ok_or_else(|| Failure::Invalid("not a recovery code".to_owned()))?;
+        self.forget_guest();
+        self.guest = Some(Guest::Recovering(Box::new(Recovering {
+            command: id,
+            address: address.clone(),
+            secrets,
+            name: name.to_owned(),
+            until: self.now + limits::RENDEZVOUS_MS,
+        })));
+        self.start_session();
+        Ok(None)
+    }
+
+    fn on_recoverable(&mut self, recovering: Recovering, answer: Answer) {
+        let command = recovering.command;
+        match self.take_back(recovering, answer) {
+            Ok(account) => {
+                self.session.recovered = Some((command, account));
+                self.reconnect();
+            }
+            Err(failure) => {
+                self.stop_session();
+                self.respond(command, Err(failure));
+            }
+        }
+    }
+
+    /// Signs the entry that ends all other devices and begins anew with this one. It is sent with
+    /// the hello, after it was kept.
+    fn take_back(&mut self, recovering: Recovering, answer: Answer) -> Result<NewAccount, Failure> {
+        let (account, entries) = match answer {
+            Answer::Log { account, from: 0, entries } => (account, entries),
+            Answer::Refused(Rejection::NotFound) => return Err(Failure::NotFound("address")),
+            Answer::Refused(rejection) => return Err(rejection.into()),
+            _ => return Err(Rejection::Invalid.into()),
+        };
+        let bytes: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+        let mut log = DeviceLog::verify(&account, &bytes)
+            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        if *log.recovery() != recovering.secrets.public() {
+            return Err(Failure::Denied("this is not the account's recovery code"));
+        }
+        let signing = SigningKey::from_bytes(&self.seed());
+        let (hpke, hpke_public) = seal::hpke_pair(&self.seed());
+        let (join, join_public) = seal::hpke_pair(&self.seed());
+        let (code, next) = RecoverySecrets::draw(&self.seed());
+        let device = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: hpke_public };
+        let (index, previous) = (log.len(), log.head());
+        let countersignature = countersign(&account, index, &previous, &device, &signing).to_vec();
+        let recovery = next.public();
+        let action = Action::Recover { device, join: join_public, recovery, countersignature };
+        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = sign_entry(&account, &entry, recovering.secrets.signing());
+        log.append(&entry).map_err(|error| Failure::Invalid(error.to_string()))?;
+        let address = recovering.address.to_string();
+        let row = AccountRow {
+            format: FORMAT,
+            account,
+            signing: signing.to_bytes(),
+            hpke: *hpke,
+            joins: vec![Blob(join.to_vec())],
+            address: address.clone(),
+            name: String::new(),
+            claimed: true,
+            device_name: recovering.name.clone(),
+            complete: true,
+            recovering: Some(Blob(recovering.secrets.hpke().to_vec())),
+            linking: None,
+        };
+        self.begin_as(row, &log, Some(address));
+        let device = self.me()?.device();
+        Ok(NewAccount { account, device, recovery_code: code })
+    }
+
+    /// The relay did not take the recovery: somebody was quicker, or the log had grown. The device
+    /// is as empty as before.
+    pub(super) fn recovery_refused(&mut self, reason: Rejection) {
+        let Some((command, _)) = self.session.recovered.take() else { return };
+        self.wipe();
+        self.respond(command, Err(reason.into()));
+    }
+
+    /// Everything goes: this device has no account any more.
+    pub(super) fn wipe(&mut self) {
+        self.stop_session();
+        self.me = None;
+        self.spaces.clear();
+        self.people = super::People::default();
+        self.documents = super::Documents::default();
+        self.key_packages = None;
+        self.fresh_key_packages.clear();
+        self.parked.clear();
+        self.strays.clear();
+        self.asked_tickets.clear();
+        self.unsaved = super::Unsaved::default();
+        self.session.row = super::rows::SessionRow::default();
+        self.batch = crate::records::Batch::default();
+        self.batch.clears.push(Vec::new());
+    }
+
+    pub(super) fn is_own_account(&self, account: &AccountId) -> bool {
+        self.me.as_ref().is_some_and(|me| me.account() == *account)
+    }
+}

@@ -1,0 +1,266 @@
+//! Linking from the primary's side: what a new device offers is taken up, compared, certified.
+//!
+//! The certificate is written down before it is sent, and is sent once. Whether the device is
+//! linked is what the account's log says: after any interruption this device reads it there.
+
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::{Action, LogEntry, sign_entry};
+use sync_protocol::frames::{Answer, MeetEvent, MeetStep, Op};
+use sync_protocol::ids::{LogHead, RendezvousId};
+use sync_protocol::{DeviceId, Rejection, limits};
+
+use crate::api::{CommandId, Event, Failure, LinkEvent, Response};
+use crate::engine::link::{Channel, Invite, Offer, Onward, Reply, commitment, same_code};
+use crate::engine::rows::{Intention, LinkRow};
+use crate::engine::session::Asked;
+use crate::engine::{Engine, Step};
+use crate::group::read_key_package;
+
+/// A device that is being linked to this account.
+pub(super) struct Hosting {
+    offer: Offer,
+    history: bool,
+    until: u64,
+    stage: Stage,
+    /// A code that was typed before it could be compared.
+    typed: Option<(CommandId, String)>,
+}
+
+/// How far it came.
+enum Stage {
+    /// Waiting for the relay to bring the two together.
+    Joining,
+    /// Waiting for the new device's keys.
+    Asking { channel: Channel, nonce: [u8; 32], index: u64, head: LogHead },
+    /// Waiting for the person to type the code.
+    Comparing { channel: Channel, reply: Reply, index: u64, head: LogHead },
+    /// The certificate is on its way to the log.
+    Certifying { channel: Channel, command: CommandId },
+}
+
+impl Hosting {
+    pub(super) fn deadline(&self) -> u64 {
+        self.until
+    }
+
+    fn rendezvous(&self) -> RendezvousId {
+        self.offer.rendezvous
+    }
+}
+
+impl Engine {
+    pub(super) fn accept_device(&mut self, offer: &str, history: bool) -> Step<Option<Response>> {
+        if !self.is_primary() {
+            return Err(Failure::Denied("only the primary device links others").into());
+        }
+        let offer = Offer::parse(offer).map_err(|error| Failure::Invalid(error.to_string()))?;
+        let log = self.people.log(&self.me()?.account()).ok_or(Failure::NotFound("account"))?;
+        if log.devices().count() >= limits::DEVICES {
+            return Err(Failure::TooLarge { what: "devices", limit: limits::DEVICES }.into());
+        }
+        if !self.session.is_open() {
+            return Err(Failure::Offline.into());
+        }
+        self.cancel_hosting();
+        let (rendezvous, name) = (offer.rendezvous, offer.name.clone());
+        self.hosting = Some(Box::new(Hosting {
+            offer,
+            history,
+            until: self.now + limits::RENDEZVOUS_MS,
+            stage: Stage::Joining,
+            typed: None,
+        }));
+        self.meet(rendezvous, MeetStep::Join);
+        Ok(Some(Response::DeviceName(name)))
+    }
+
+    pub(super) fn confirm_device(&mut self, id: CommandId, code: &str) -> Step<Option<Response>> {
+        let Some(hosting) = &mut self.hosting else {
+            return Err(Failure::NotFound("link").into());
+        };
+        if matches!(hosting.stage, Stage::Certifying { .. }) || hosting.typed.is_some() {
+            return Err(Failure::Invalid("the code was typed already".to_owned()).into());
+        }
+        hosting.typed = Some((id, code.to_owned()));
+        self.compare();
+        Ok(None)
+    }
+
+    /// Ends what is under way; a certificate that was sent stays sent.
+    pub(super) fn cancel_hosting(&mut self) {
+        let Some(hosting) = self.hosting.take() else { return };
+        self.meet(hosting.rendezvous(), MeetStep::Leave);
+        if let Some((id, _)) = hosting.typed {
+            self.respond(id, Err(Failure::Invalid("the link was given up".to_owned())));
+        }
+    }
+
+    fn hosting_failed(&mut self, failure: Failure) {
+        let Some(hosting) = self.hosting.take() else { return };
+        self.meet(hosting.rendezvous(), MeetStep::Leave);
+        let waiting = match hosting.stage {
+            Stage::Certifying { command, .. } => Some(command),
+            _ => hosting.typed.map(|(id, _)| id),
+        };
+        if let Some(id) = waiting {
+            self.respond(id, Err(failure.clone()));
+        }
+        self.notify(Event::Link(LinkEvent::Failed(failure)));
+    }
+
+    pub(super) fn hosting_woken(&mut self) {
+        if self.hosting.as_ref().is_some_and(|hosting| hosting.until <= self.now) {
+            self.hosting_failed(Failure::Refused(Rejection::NotFound));
+        }
+    }
+
+    pub(super) fn hosting_disconnected(&mut self) {
+        self.hosting_failed(Failure::Offline);
+    }
+
+    pub(super) fn host_met(&mut self, rendezvous: &RendezvousId, event: MeetEvent) {
+        let Some(hosting) = &self.hosting else { return };
+        if hosting.rendezvous() != *rendezvous {
+            return;
+        }
+        match event {
+            MeetEvent::Opened => {}
+            MeetEvent::Joined => self.invite(),
+            MeetEvent::Said(message) => {
+                if self.hear_reply(message.as_slice()).is_none() {
+                    self.hosting_failed(Failure::Denied("the device does not fit its offer"));
+                }
+            }
+            MeetEvent::Ended(_) if matches!(hosting.stage, Stage::Certifying { .. }) => {}
+            MeetEvent::Ended(reason) => self.hosting_failed(Failure::Refused(reason)),
+        }
+    }
+
+    fn invite(&mut self) {
+        let nonce = self.seed();
+        let Some(account) = self.me.as_ref().map(|me| me.account()) else { return };
+        let Some(log) = self.people.log(&account) else { return };
+        let (index, head) = (log.len(), log.head());
+        let Some(hosting) = self.hosting.as_mut() else { return };
+        if !matches!(hosting.stage, Stage::Joining) {
+            return;
+        }
+        let invite = Invite { account, index, head, commitment: commitment(&nonce) };
+        let rendezvous = hosting.rendezvous();
+        match Channel::host(&hosting.offer, &invite, &mut self.rng) {
+            Ok((message, channel)) => {
+                hosting.stage = Stage::Asking { channel, nonce, index, head };
+                self.meet(rendezvous, MeetStep::Say(Blob(message)));
+            }
+            Err(_) => self.hosting_failed(Failure::Invalid("not a usable offer".to_owned())),
+        }
+    }
+
+    fn hear_reply(&mut self, message: &[u8]) -> Option<()> {
+        let hosting = self.hosting.as_mut()?;
+        let rendezvous = hosting.rendezvous();
+        let stage = std::mem::replace(&mut hosting.stage, Stage::Joining);
+        let Stage::Asking { mut channel, nonce, index, head } = stage else { return None };
+        let reply: Reply = channel.hear(message).ok()?;
+        let fits = reply.device.hpke == hosting.offer.hpke
+            && read_key_package(reply.package.as_slice())
+                .is_ok_and(|leaf| leaf.device == reply.device.id());
+        if !fits {
+            return None;
+        }
+        let said = channel.say(&Onward::Reveal(nonce), &mut self.rng);
+        hosting.stage = Stage::Comparing { channel, reply, index, head };
+        self.meet(rendezvous, MeetStep::Say(Blob(said)));
+        self.compare();
+        Some(())
+    }
+
+    /// Compares what the person typed with the code of all that was said.
+    fn compare(&mut self) {
+        let Some(hosting) = &mut self.hosting else { return };
+        let Stage::Comparing { channel, .. } = &hosting.stage else { return };
+        let Some((id, typed)) = hosting.typed.take() else { return };
+        if same_code(&typed, &channel.code()) {
+            return self.certify(id);
+        }
+        // One attempt: a second would let somebody in between guess.
+        let wrong = Failure::Denied("the codes differ");
+        self.respond(id, Err(wrong.clone()));
+        self.hosting_failed(wrong);
+    }
+
+    fn certify(&mut self, command: CommandId) {
+        let Some(mut hosting) = self.hosting.take() else { return };
+        let stage = std::mem::replace(&mut hosting.stage, Stage::Joining);
+        let Stage::Comparing { channel, reply, index, head } = stage else { return };
+        let Some(me) = &mut self.me else { return };
+        let account = me.account();
+        let action = Action::AddDevice {
+            device: reply.device,
+            countersignature: reply.countersignature.0.clone(),
+        };
+        let entry = LogEntry { version: 1, index, previous: head, action };
+        let entry = Blob(sign_entry(&account, &entry, &me.identity.signing));
+        me.row.linking = Some(LinkRow {
+            device: reply.device.id(),
+            entry: entry.clone(),
+            package: reply.package.clone(),
+            name: hosting.offer.name.clone(),
+            history: hosting.history,
+        });
+        self.unsaved.account = true;
+        hosting.stage = Stage::Certifying { channel, command };
+        self.hosting = Some(hosting);
+        self.ask(Op::AppendLog { index, entry }, Asked::Certify);
+    }
+
+    pub(super) fn on_certified(&mut self, answer: &Answer) {
+        let linking = self.me.as_ref().and_then(|me| me.row.linking.clone());
+        let Some(linking) = linking else { return };
+        match answer {
+            Answer::Done => self.append_own_log(linking.entry),
+            Answer::Refused(reason) => {
+                self.drop_linking();
+                self.hosting_failed(Failure::Refused(reason.clone()));
+                self.read_own_log();
+            }
+            _ => self.read_own_log(),
+        }
+    }
+
+    pub(super) fn drop_linking(&mut self) {
+        if let Some(me) = &mut self.me
+            && me.row.linking.take().is_some()
+        {
+            self.unsaved.account = true;
+        }
+    }
+
+    /// The log was read: a certificate under way is in it or never will be.
+    pub(super) fn settle_linking(&mut self) {
+        let Some(me) = &self.me else { return };
+        let Some(linking) = me.row.linking.clone() else { return };
+        let account = me.account();
+        let linked =
+            self.people.log(&account).is_some_and(|log| log.active(&linking.device).is_some());
+        self.drop_linking();
+        if !linked {
+            return self.hosting_failed(Failure::Refused(Rejection::Taken));
+        }
+        let LinkRow { device, package, name, history, .. } = linking;
+        self.intend(&account.space(), Intention::AddDevice { device, package, history });
+        self.record_device(&device, &name, history);
+        self.tell_linked(device);
+    }
+
+    fn tell_linked(&mut self, device: DeviceId) {
+        let Some(mut hosting) = self.hosting.take() else { return };
+        let rendezvous = hosting.rendezvous();
+        if let Stage::Certifying { channel, command } = &mut hosting.stage {
+            let said = channel.say(&Onward::Linked, &mut self.rng);
+            let command = *command;
+            self.meet(rendezvous, MeetStep::Say(Blob(said)));
+            self.respond(command, Ok(Response::Device(device)));
+        }
+    }
+}

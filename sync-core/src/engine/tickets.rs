@@ -1,0 +1,454 @@
+//! Tickets: what each commit leaves at the relay, so that a device of a member account can come in
+//! with nobody online (`docs/protocol.md`, "Tickets").
+//!
+//! A conversation's ticket opens with a member account's join key, the account space's with a
+//! device's own key or with the recovery code.
+
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::envelope::{CommitHeader, Envelope, Kind, aad, epoch_id};
+use sync_protocol::frames::{Answer, Op};
+use sync_protocol::hash;
+use sync_protocol::roster::{Roster, RosterChange};
+use sync_protocol::signing::Signed;
+use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
+
+use crate::api::{ConversationChange, Event, Failure};
+use crate::engine::account::encoded;
+use crate::engine::inbox::Arrival;
+use crate::engine::membership::header;
+use crate::engine::rows::{
+    EpochRow, Grant, Intention, PendingRow, PersonRow, SealedCommit, Ticket, TicketBody,
+};
+use crate::engine::session::Asked;
+use crate::engine::vault::Vaulted;
+use crate::engine::{Engine, Step, Stop, Task, seal};
+use crate::group::{Entered, Group};
+use crate::records::Load;
+
+const VERSION: u8 = 1;
+/// Bytes of a recipient's public key that a ticket names, so that nobody tries every seal.
+const HINT: usize = 8;
+/// How long an unknown space waits for an invitation before its ticket is asked for.
+const STRAY_MS: u64 = 3_000;
+/// How long to wait before asking again for a ticket that led nowhere.
+const ASK_AGAIN_MS: u64 = 5_000;
+/// Tickets asked for at once.
+const ASKED: usize = 16;
+
+/// The epoch that a ticket leads into.
+pub(super) struct Leads<'a> {
+    pub(super) epoch: EpochId,
+    pub(super) number: u64,
+    pub(super) root: &'a [u8; 32],
+    pub(super) group_info: Vec<u8>,
+    pub(super) roster: &'a Roster,
+}
+
+impl Engine {
+    /// A ticket into the epoch that a commit of this device makes. `None` where this device must
+    /// not leave one: one that may not read all of the account's space can't bring it back.
+    pub(super) fn ticket(&mut self, id: &SpaceId, leads: &Leads<'_>) -> Step<Option<Blob>> {
+        let me = self.me()?;
+        let (account, device) = (me.account(), me.device());
+        let (signing, complete) = (me.identity.signing.clone(), me.row.complete);
+        let own = account.space() == *id;
+        if own && !complete {
+            return Ok(None);
+        }
+        let body = TicketBody {
+            group_info: Blob(leads.group_info.clone()),
+            root: *leads.root,
+            number: leads.number,
+            grant: self.ticket_grant(id, own)?,
+            logs: leads.roster.iter().map(|(one, _)| (one, self.log_blobs(&one))).collect(),
+        };
+        let key = self.seed();
+        let context = ticket_context(id, &leads.epoch);
+        let recipients = self.recipients(own, leads.roster);
+        let mut keys = Vec::with_capacity(recipients.len());
+        for public in recipients {
+            let sealed = seal::seal_to(&public, &context, &key, &mut self.rng);
+            // A member whose key nobody can seal to has only itself to blame.
+            keys.extend(sealed.ok().map(|sealed| (hint(&public), Blob(sealed))));
+        }
+        let body = seal::seal(&key, &context, &codec::encode(&body), &mut self.rng);
+        let ticket = Ticket {
+            version: VERSION,
+            space: *id,
+            epoch: leads.epoch,
+            account,
+            device,
+            keys,
+            body: Blob(body),
+        };
+        let signed = encoded(&Signed::seal(&ticket, &signing, hash::TICKET, &[id.as_bytes()]));
+        Ok((signed.0.len() <= limits::TICKET).then_some(signed))
+    }
+
+    fn ticket_grant(&self, id: &SpaceId, own: bool) -> Step<Grant> {
+        let me = self.me()?.account();
+        let mut grant = self.grant(id, &me, false)?;
+        if own && let Some(core) = &self.space(id)?.core {
+            grant.epochs = core.epochs.iter().map(|(epoch, row)| (*epoch, row.clone())).collect();
+            grant.writers.clone_from(&core.state.writers);
+        }
+        Ok(grant)
+    }
+
+    fn recipients(&self, own: bool, roster: &Roster) -> Vec<[u8; 32]> {
+        let logs = roster.iter().filter_map(|(account, _)| self.people.log(&account));
+        if !own {
+            return logs.map(|log| *log.join()).collect();
+        }
+        let of_account = |log: &DeviceLog| {
+            let mut keys: Vec<_> = log.devices().map(|(_, device)| device.keys.hpke).collect();
+            keys.push(log.recovery().hpke);
+            keys
+        };
+        logs.flat_map(of_account).collect()
+    }
+
+    /// A space that this account is in and this device is not. An invitation may be on its way.
+    pub(super) fn note_stray(&mut self, id: &SpaceId) {
+        if self.strays.insert(*id) && self.strays_at.is_none() {
+            self.strays_at = Some(self.now + STRAY_MS);
+        }
+    }
+
+    /// The relay says which spaces this account is in.
+    pub(super) fn on_spaces(&mut self, answer: Answer) {
+        let Answer::Spaces(spaces) = answer else { return };
+        for id in spaces {
+            if !self.spaces.contains_key(&id) {
+                self.strays.insert(id);
+            }
+        }
+        self.seek();
+    }
+
+    /// Asks for the tickets of spaces to be entered, once the account's own space is read: it has
+    /// the keys that open them.
+    pub(super) fn seek(&mut self) {
+        let Ok(account) = self.me().map(|me| me.account().space()) else { return };
+        if !self.session.caught_up() {
+            return;
+        }
+        let spaces = &self.spaces;
+        let is_in =
+            |id: &SpaceId| spaces.get(id).is_some_and(|space| space.row.active && !space.entering);
+        self.strays.retain(|id| !is_in(id));
+        let settled =
+            self.spaces.get(&account).is_some_and(|own| own.row.active && !own.row.lagging);
+        let ready: Vec<SpaceId> = self
+            .strays
+            .iter()
+            .filter(|id| !self.asked_tickets.contains(id))
+            .filter(|id| if **id == account { self.recovers() } else { settled })
+            .take(ASKED.saturating_sub(self.asked_tickets.len()))
+            .copied()
+            .collect();
+        for id in ready {
+            self.asked_tickets.insert(id);
+            self.ask(Op::ReadTicket { space: id }, Asked::Ticket(id));
+        }
+    }
+
+    fn recovers(&self) -> bool {
+        self.me.as_ref().is_some_and(|me| me.row.recovering.is_some())
+    }
+
+    pub(super) fn on_ticket(&mut self, id: &SpaceId, answer: Answer) {
+        match answer {
+            Answer::Ticket { ticket, index } => {
+                self.tasks.push_back(Task::Enter(*id, ticket, index));
+            }
+            Answer::Refused(Rejection::Denied | Rejection::NotFound) => {
+                if self.spaces.get(id).is_some_and(|space| space.entering) {
+                    self.left(id);
+                }
+                self.give_up_on(id);
+            }
+            _ => self.ask_again(),
+        }
+    }
+
+    fn give_up_on(&mut self, id: &SpaceId) {
+        self.asked_tickets.remove(id);
+        self.strays.remove(id);
+        self.seek();
+    }
+
+    fn ask_again(&mut self) {
+        self.strays_at = Some(self.now + ASK_AGAIN_MS);
+    }
+
+    pub(super) fn strays_woken(&mut self) {
+        self.strays_at = None;
+        self.asked_tickets.clear();
+        self.seek();
+    }
+
+    /// Enters a space by its ticket. The commit that does it is sent like any other; until the log
+    /// shows it, the space is provisional.
+    pub(super) fn enter_by_ticket(&mut self, id: &SpaceId, ticket: &Blob, index: u64) -> Step<()> {
+        if let Some(space) = self.spaces.get(id)
+            && space.row.active
+            && !self.is_entering(id)?
+        {
+            self.give_up_on(id);
+            return Ok(());
+        }
+        match self.try_enter(id, ticket, index) {
+            Ok(()) => self.give_up_on(id),
+            Err(Stop::Need(need)) => return Err(Stop::Need(need)),
+            Err(Stop::Fail(failure)) => {
+                self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
+                self.asked_tickets.remove(id);
+                self.ask_again();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this device's own entrance into the space is not decided yet.
+    pub(super) fn is_entering(&mut self, id: &SpaceId) -> Step<bool> {
+        let core = &self.core_space(id)?.core;
+        let pending = core.as_ref().and_then(|core| core.pending.as_ref());
+        Ok(pending.is_some_and(|pending| pending.enters))
+    }
+
+    fn try_enter(&mut self, id: &SpaceId, ticket: &Blob, index: u64) -> Step<()> {
+        let own = self.me()?.account().space() == *id;
+        let (ticket, body) = self.open_ticket(id, ticket, own)?;
+        let complete = own || self.me()?.row.complete;
+        let vaulted = if own { Vaulted::default() } else { self.vaulted(id)? };
+        if self.spaces.contains_key(id) {
+            self.core_space(id)?;
+        }
+        let (entered, header_bytes, commit) = self.make_entrance(id, &ticket, &body)?;
+        self.check_entered(id, &entered, &body)?;
+        for (account, log) in &body.logs {
+            let person = PersonRow { log: log.clone(), address: None, name: String::new() };
+            self.learn_person(account, person)?;
+        }
+        for hint in body.grant.people.iter().take(limits::LEAVES) {
+            self.learn_hint(hint);
+        }
+        let Entered { group, message, group_info } = entered;
+        let root = *group.root();
+        let child = epoch_id(id, &ticket.epoch, &header_bytes, &seal::key_commitment(&root));
+        let number = group.epoch();
+        let roster = group.context().roster.clone();
+        let history = complete || vaulted.epochs.iter().any(|(_, row)| row.number == 0);
+        let parent_row = EpochRow { number: body.number, index, root: body.root };
+        let mut grant = body.grant;
+        if history {
+            grant.from = 0;
+            grant.frontier.clear();
+            grant.log_hash = [0; 32];
+            grant.leavers.clear();
+            grant.epochs.extend(vaulted.epochs);
+            grant.writers.extend(vaulted.writers);
+            grant.epochs.retain(|(epoch, _)| *epoch != ticket.epoch);
+            grant.epochs.push((ticket.epoch, parent_row));
+        }
+        let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by: None };
+        self.settle_in(arrival);
+        let leads = Leads { epoch: child, number, root: &root, group_info, roster: &roster };
+        let onward = self.ticket(id, &leads)?;
+        let pending =
+            self.seal_entrance(id, (&ticket.epoch, &body.root), index, child, (commit, message))?;
+        self.set_pending(id, PendingRow { ticket: onward, ..pending });
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.entering = true;
+        }
+        if !history {
+            // What was written before can't be read here: documents begin anew.
+            self.intend(id, Intention::NewEra);
+        }
+        let change = ConversationChange::Joined;
+        self.notify(Event::Conversation { conversation: *id, change });
+        self.tasks.push_back(Task::Advance(*id));
+        Ok(())
+    }
+
+    fn open_ticket(&mut self, id: &SpaceId, bytes: &Blob, own: bool) -> Step<(Ticket, TicketBody)> {
+        let signed: Signed<Ticket> =
+            codec::decode("ticket", bytes.as_slice()).map_err(|_| invalid("ticket"))?;
+        let claimed = signed.peek("ticket").map_err(|_| invalid("ticket"))?;
+        if claimed.version != VERSION || claimed.space != *id {
+            return Err(invalid("another space's ticket"));
+        }
+        let secrets = if own { self.own_secrets()? } else { self.join_secrets()? };
+        let context = ticket_context(id, &claimed.epoch);
+        let open = |secret: &Blob| {
+            let mine = hint(&seal::hpke_public(secret.as_slice())?);
+            let (_, sealed) = claimed.keys.iter().find(|(hint, _)| *hint == mine)?;
+            let secret = secret.as_slice().try_into().ok()?;
+            let key = seal::open_from(secret, &context, sealed.as_slice()).ok()?;
+            let key: [u8; 32] = key.try_into().ok()?;
+            seal::open(&key, &context, claimed.body.as_slice()).ok()
+        };
+        let body = secrets.iter().find_map(open).ok_or_else(|| invalid("not for this device"))?;
+        let body: TicketBody = codec::decode("ticket", &body).map_err(|_| invalid("ticket"))?;
+        let log = log_of(&body.logs, &claimed.account).ok_or_else(|| invalid("device log"))?;
+        let author = log.known(&claimed.device).ok_or_else(|| invalid("author"))?;
+        let ticket = signed
+            .verify("ticket", &author.keys.signing, hash::TICKET, &[id.as_bytes()])
+            .map_err(|_| invalid("signature"))?
+            .into_inner();
+        Ok((ticket, body))
+    }
+
+    fn own_secrets(&self) -> Result<Vec<Blob>, Failure> {
+        let me = self.me()?;
+        let recovering = me.row.recovering.iter().cloned();
+        Ok(recovering.chain(std::iter::once(Blob(me.row.hpke.to_vec()))).collect())
+    }
+
+    /// Builds the commit from outside: the group it leads to, and its public header.
+    fn make_entrance(
+        &mut self,
+        id: &SpaceId,
+        ticket: &Ticket,
+        body: &TicketBody,
+    ) -> Step<(Entered, Vec<u8>, CommitHeader)> {
+        let seed = self.seed();
+        let me = self.me()?;
+        let (account, device) = (me.account(), me.device());
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        let inside = Group::info_names(body.group_info.as_slice(), &device);
+        let devices = vec![device];
+        let mut roster = Vec::new();
+        if inside {
+            roster.push(RosterChange::RemoveDevices { account, devices: devices.clone() });
+        }
+        roster.push(RosterChange::AddDevices { account, devices });
+        let commit = CommitHeader {
+            parent: ticket.epoch,
+            number: body.number + 1,
+            min_version: limits::MIN_VERSION,
+            roster,
+            logs: vec![(account, log.len(), log.head())],
+            cuts: Vec::new(),
+            intents: Vec::new(),
+            ticket: None,
+        };
+        let bytes = codec::encode(&commit);
+        let info = body.group_info.as_slice();
+        let entered =
+            Group::enter(&self.me()?.identity, *id, info, &CommitHeader::hash(&bytes), seed)
+                .map_err(|error| Failure::Invalid(error.to_string()))?;
+        Ok((entered, bytes, commit))
+    }
+
+    fn check_entered(&self, id: &SpaceId, entered: &Entered, body: &TicketBody) -> Step<()> {
+        let me = self.me()?;
+        let context = entered.group.context();
+        let own = me.account().space() == *id;
+        if context.roster.role(&me.account()).is_none() || (own && context.roster.len() != 1) {
+            return Err(invalid("a space without us"));
+        }
+        let own_device = me.device();
+        for leaf in entered.group.leaves() {
+            if leaf.device == own_device {
+                continue;
+            }
+            let log = log_of(&body.logs, &leaf.account).ok_or_else(|| invalid("device log"))?;
+            let certified = log
+                .known(&leaf.device)
+                .is_some_and(|device| device.keys.signing == leaf.signing_key);
+            if !certified || context.roster.role(&leaf.account).is_none() {
+                return Err(invalid("a member nobody certified"));
+            }
+        }
+        Ok(())
+    }
+
+    fn seal_entrance(
+        &mut self,
+        id: &SpaceId,
+        (parent, root): (&EpochId, &[u8; 32]),
+        index: u64,
+        child: EpochId,
+        (commit, message): (CommitHeader, Vec<u8>),
+    ) -> Step<PendingRow> {
+        let me = self.me()?;
+        let (account, writer, signing) = (me.account(), me.writer, me.identity.signing.clone());
+        let logs = vec![(account, self.log_blobs(&account))];
+        let people = self.hints(std::iter::once(account));
+        let sealed = codec::encode(&SealedCommit { message: Blob(message), logs, people });
+        let mut header = header(Kind::Handshake, *parent, index + 1);
+        header.commit = Some(Blob(codec::encode(&commit)));
+        header.child = Some(child);
+        let aad = aad(id, &writer, &codec::encode(&header));
+        let payload = seal::seal(&seal::handshake_key(root), &aad, &sealed, &mut self.rng);
+        let envelope = Envelope::sign(id, &writer, header, payload, &signing);
+        Ok(PendingRow {
+            child: Some(child),
+            envelope: Blob(envelope.to_bytes()),
+            welcomes: Vec::new(),
+            carries: 0,
+            ticket: None,
+            enters: true,
+        })
+    }
+
+    /// The relay has our entrance in the log: from here on this device writes, and reads what came
+    /// before.
+    pub(super) fn entered(&mut self, id: &SpaceId, index: u64) -> Step<()> {
+        if self.group_space(id)?.core.is_none() {
+            return Err(Load::Space(*id).into());
+        }
+        let Some(child) = self.own_entrance_stored(id, index) else { return Ok(()) };
+        self.owe_vault(id, child);
+        self.mark_lagging(id);
+        self.evict_ended(id);
+        if let Some(me) = &mut self.me
+            && me.account().space() == *id
+            && me.row.recovering.take().is_some()
+        {
+            self.unsaved.account = true;
+            let (device, name) = (me.device(), me.row.device_name.clone());
+            self.record_device(&device, &name, true);
+        }
+        self.tasks.push_back(Task::Advance(*id));
+        Ok(())
+    }
+
+    /// The relay did not take our entrance: another commit came first, or the ticket is old.
+    pub(super) fn entrance_refused(&mut self, id: &SpaceId) {
+        self.strays.insert(*id);
+        self.asked_tickets.remove(id);
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.entering = true;
+            space.deciding_sent = true;
+        }
+        self.ask_for_ticket(id);
+    }
+
+    fn ask_for_ticket(&mut self, id: &SpaceId) {
+        if self.session.is_open() && self.asked_tickets.insert(*id) {
+            self.ask(Op::ReadTicket { space: *id }, Asked::Ticket(*id));
+        }
+    }
+}
+
+fn invalid(what: &str) -> Stop {
+    Stop::Fail(Failure::Invalid(what.to_owned()))
+}
+
+fn log_of(logs: &[(AccountId, Vec<Blob>)], account: &AccountId) -> Option<DeviceLog> {
+    let (_, entries) = logs.iter().find(|(known, _)| known == account)?;
+    let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+    DeviceLog::verify(account, &entries).ok()
+}
+
+fn ticket_context(id: &SpaceId, epoch: &EpochId) -> Vec<u8> {
+    [b"ticket".as_slice(), id.as_bytes(), epoch.as_bytes()].concat()
+}
+
+fn hint(public: &[u8; 32]) -> Blob {
+    Blob(public.iter().take(HINT).copied().collect())
+}

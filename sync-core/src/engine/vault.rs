@@ -1,0 +1,184 @@
+//! The vault: what the devices of an account keep for one another in the account's space, so that
+//! any one of them, or the recovery code, is enough to read everything again.
+//!
+//! It holds the epochs of every conversation with their writers, and the private join keys that
+//! tickets are sealed to. A device linked without history begins a new vault: the account space's
+//! era numbers them.
+
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::{EpochId, SpaceId};
+
+use crate::document::{Edit, Name};
+use crate::engine::rows::{EpochRow, VaultEpoch, WriterRow};
+use crate::engine::{Engine, Step, Task, seal};
+
+/// How long a companion waits for the primary to write down an epoch that all have seen.
+const COMPANION_MS: u64 = 3_000;
+/// Spaces whose epochs are written down in one go.
+const SPACES: usize = 32;
+
+/// What the vault has of a space.
+#[derive(Default)]
+pub(super) struct Vaulted {
+    pub(super) epochs: Vec<(EpochId, EpochRow)>,
+    pub(super) writers: Vec<WriterRow>,
+}
+
+impl Engine {
+    /// An epoch of a conversation has come: the account's other devices must be able to read it.
+    pub(super) fn owe_vault(&mut self, id: &SpaceId, epoch: EpochId) {
+        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.row.own) else { return };
+        if !space.row.unvaulted.contains(&epoch) {
+            space.row.unvaulted.push(epoch);
+        }
+        self.save_space(id);
+        self.call_vault();
+    }
+
+    /// Sees to it that the vault is brought up to date, by the primary at once.
+    pub(super) fn call_vault(&mut self) {
+        let wait = if self.is_primary() { 0 } else { COMPANION_MS };
+        let at = self.now + wait;
+        self.vault_at = Some(self.vault_at.map_or(at, |due| due.min(at)));
+        if wait == 0 {
+            self.tasks.push_back(Task::Vault);
+        }
+    }
+
+    pub(super) fn call_vault_if_owed(&mut self) {
+        if self.spaces.values().any(|space| !space.row.unvaulted.is_empty()) {
+            self.call_vault();
+        }
+    }
+
+    /// Writes what the vault does not have.
+    pub(super) fn write_vault(&mut self) -> Step<()> {
+        let account = self.me()?.account().space();
+        let Some(space) = self.spaces.get(&account) else { return Ok(()) };
+        if !space.row.active || space.row.lagging {
+            // Called again once the account's space was read.
+            return Ok(());
+        }
+        let name = Name::Vault(space.row.context.era);
+        self.document(&account, &name)?;
+        let owing: Vec<SpaceId> = self
+            .spaces
+            .iter()
+            .filter(|(_, space)| !space.row.unvaulted.is_empty())
+            .map(|(id, _)| *id)
+            .take(SPACES + 1)
+            .collect();
+        for id in owing.iter().take(SPACES) {
+            self.core_space(id)?;
+        }
+        self.vault_at = None;
+        for id in owing.iter().take(SPACES) {
+            self.write_epochs(&account, &name, id)?;
+        }
+        self.write_join_key(&account, &name)?;
+        if owing.len() > SPACES {
+            self.tasks.push_back(Task::Vault);
+        }
+        Ok(())
+    }
+
+    fn write_epochs(&mut self, account: &SpaceId, name: &Name, id: &SpaceId) -> Step<()> {
+        let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
+        let owed = std::mem::take(&mut space.row.unvaulted);
+        let Some(core) = &space.core else { return Ok(()) };
+        let first = core.epochs.values().map(|row| row.index).min();
+        let entries: Vec<(String, Blob)> = owed
+            .iter()
+            .filter_map(|epoch| {
+                let row = core.epochs.get(epoch)?.clone();
+                let index = row.index;
+                let news = |row: &&WriterRow| {
+                    let before = first == Some(index) && row.from <= index;
+                    before || row.from == index || row.to == Some(index)
+                };
+                let writers = core.state.writers.iter().filter(news).cloned().collect();
+                let value = codec::encode(&VaultEpoch { epoch: row, writers });
+                Some((epoch_key(id, epoch), Blob(value)))
+            })
+            .collect();
+        self.save_space(id);
+        for (key, value) in entries {
+            self.write_new(account, name, key, value)?;
+        }
+        Ok(())
+    }
+
+    /// The private half of the newest join key, if this device has it and the vault has not.
+    fn write_join_key(&mut self, account: &SpaceId, name: &Name) -> Step<()> {
+        let me = self.me()?;
+        let public = self.people.log(&me.account()).map(|log| *log.join());
+        let found = me.row.joins.iter().find(|secret| {
+            seal::hpke_public(secret.as_slice()).is_some_and(|key| Some(key) == public)
+        });
+        let (Some(secret), Some(public)) = (found.cloned(), public) else { return Ok(()) };
+        let key = format!("join/{}", data_encoding::HEXLOWER.encode(&public));
+        self.write_new(account, name, key, secret)
+    }
+
+    fn write_new(&mut self, account: &SpaceId, name: &Name, key: String, value: Blob) -> Step<()> {
+        if self.document(account, name)?.entry(&key).is_none() {
+            self.edit(account, name, Edit::Vault { key, value })?;
+        }
+        Ok(())
+    }
+
+    /// The values under a prefix, of all vaults that this device may read.
+    fn vaulted_under(&mut self, prefix: &str) -> Step<Vec<(String, Vec<u8>)>> {
+        let account = self.me()?.account().space();
+        let Some(space) = self.spaces.get(&account) else { return Ok(Vec::new()) };
+        let documents = space.row.documents.iter();
+        let names: Vec<Name> =
+            documents.filter(|name| matches!(name, Name::Vault(_))).cloned().collect();
+        let mut found = Vec::new();
+        for name in names {
+            let document = self.document(&account, &name)?;
+            let entries = document.entries().into_iter();
+            let under = entries.filter(|(key, _)| key.starts_with(prefix));
+            found.extend(under.map(|(key, entry)| (key, entry.bytes)));
+        }
+        Ok(found)
+    }
+
+    /// What the vault has of a space.
+    pub(super) fn vaulted(&mut self, id: &SpaceId) -> Step<Vaulted> {
+        let prefix = format!("epoch/{id}/");
+        let mut vaulted = Vaulted::default();
+        for (key, value) in self.vaulted_under(&prefix)? {
+            let epoch = key.strip_prefix(&prefix).and_then(|epoch| epoch.parse().ok());
+            let row = codec::decode::<VaultEpoch>("vault epoch", &value).ok();
+            let (Some(epoch), Some(row)) = (epoch, row) else { continue };
+            vaulted.epochs.push((epoch, row.epoch));
+            for writer in row.writers {
+                merge_writer(&mut vaulted.writers, writer);
+            }
+        }
+        Ok(vaulted)
+    }
+
+    /// All private join keys that this device has or finds in the vault.
+    pub(super) fn join_secrets(&mut self) -> Step<Vec<Blob>> {
+        let mut secrets: Vec<Blob> = self.me()?.row.joins.clone();
+        let vaulted = self.vaulted_under("join/")?.into_iter();
+        secrets.extend(vaulted.map(|(_, secret)| Blob(secret)));
+        secrets.sort();
+        secrets.dedup();
+        Ok(secrets)
+    }
+}
+
+/// Several devices may have written about one writer; who saw it end knows more.
+pub(super) fn merge_writer(writers: &mut Vec<WriterRow>, row: WriterRow) {
+    match writers.iter_mut().find(|known| known.device == row.device && known.from == row.from) {
+        Some(known) => known.to = known.to.or(row.to),
+        None => writers.push(row),
+    }
+}
+
+fn epoch_key(id: &SpaceId, epoch: &EpochId) -> String {
+    format!("epoch/{id}/{epoch}")
+}
