@@ -53,6 +53,7 @@ impl<S: Store> Town<S> {
         let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
         let settings = Settings { takes_per_s: 0, foundings_per_s: 0, ..Settings::default() };
         let settings = Settings { inbox_puts_per_s: 0, requests_per_s: 0, ..settings };
+        let settings = Settings { invitations_per_hour: 0, ..settings };
         let relay = Relay::open(store, identity, settings)?;
         let now_ms = 1_700_000_000_000;
         let mut town = Self { now_ms, relay, devices: Vec::new(), sessions: 0, commands: 0 };

@@ -46,7 +46,7 @@ impl RelayHost {
     /// `Robust` if it can't read its own store.
     pub fn start(&mut self) -> Result<(), Violation> {
         let Some(store) = self.store.take() else { return Ok(()) };
-        let settings = Settings::default();
+        let settings = Settings { invitations_per_hour: 0, ..Settings::default() };
         let relay = Relay::open(store, self.identity, settings).map_err(|error| {
             Violation::new(Invariant::Robust, format!("the relay does not open: {error}"))
         })?;

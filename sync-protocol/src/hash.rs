@@ -51,6 +51,8 @@ pub const INBOX: Domain = Domain("rejoinder inbox v1");
 pub const TICKET: Domain = Domain("rejoinder ticket v1");
 /// A writer's short tag.
 pub const WRITER_TAG: Domain = Domain("rejoinder writer tag v1");
+/// The spaces that an account is in.
+pub const MEMBERSHIP: Domain = Domain("rejoinder membership digest v1");
 /// The hash that names an intent.
 pub const INTENT: Domain = Domain("rejoinder intent v1");
 

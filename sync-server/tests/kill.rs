@@ -75,6 +75,8 @@ async fn load(address: SocketAddr, device: &mut Device, space: SpaceId, told: &m
                     confirmed = confirmed.max(run.seq);
                 }
             }
+            // The founding was stored before the kill, and nothing after it.
+            Some(RelayFrame::Refused { seq: 0, reason: Rejection::Taken, .. }) => {}
             Some(RelayFrame::Refused { reason, .. }) => panic!("{reason}"),
             Some(_) => {}
             None => return,

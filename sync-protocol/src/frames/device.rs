@@ -148,6 +148,13 @@ pub fn verify_session(session: &Session<'_>, key: &PublicKey) -> Result<(), Prot
     signing::verify("session", key, hash::SESSION, &[&signed], signature)
 }
 
+/// The digest in a hello: of the spaces that a device believes its account is in, sorted by id.
+#[must_use]
+pub fn membership_digest<'a>(spaces: impl IntoIterator<Item = &'a SpaceId>) -> [u8; 32] {
+    let ids: Vec<&[u8]> = spaces.into_iter().map(|space| space.as_bytes().as_slice()).collect();
+    hash::hash(hash::MEMBERSHIP, &ids)
+}
+
 fn session_bytes(session: &Session<'_>) -> Vec<u8> {
     let bare = Hello { signature: Blob::default(), ..session.hello.clone() };
     [crate::codec::encode(session.challenge), crate::codec::encode(&bare)].concat()

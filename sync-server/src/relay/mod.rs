@@ -10,10 +10,12 @@
 //! of credit is catching up again, so nothing ever waits in memory for a slow reader.
 
 mod delivery;
+mod frontier;
 mod opening;
 mod output;
 mod push;
 mod rate;
+mod rendezvous;
 mod requests;
 mod session;
 mod settings;
@@ -30,7 +32,8 @@ use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
 use crate::relay::rate::{AccountRates, Bucket};
-use crate::relay::session::{Open, Session, position_in};
+use crate::relay::rendezvous::Meetings;
+use crate::relay::session::{Early, Open, Session};
 use crate::rules::{self, Action, Command, Effect, Fault, State};
 use crate::store::{Store, StoreError};
 
@@ -40,6 +43,8 @@ pub const TICK_MS: u64 = 1000;
 const FLUSH_MS: u64 = 5_000;
 /// What a session that was turned away is told to wait, in ms.
 const BUSY_MS: u64 = 2_000;
+/// Frames, beside the hello, that a session may send before it is authenticated.
+const EARLY_FRAMES: u32 = 64;
 /// A device is told when it has fewer key packages than this.
 const KEY_PACKAGES_LOW: u64 = 10;
 
@@ -52,6 +57,7 @@ pub struct Relay<S> {
     accounts: BTreeMap<AccountId, BTreeSet<SessionId>>,
     devices: BTreeMap<DeviceId, BTreeSet<SessionId>>,
     unauthenticated: u64,
+    meetings: Meetings,
     /// What may be sent once the batch is durable.
     held: Vec<Output>,
     appended: BTreeMap<SpaceId, Vec<Piece>>,
@@ -61,9 +67,12 @@ pub struct Relay<S> {
     owed: BTreeSet<SessionId>,
     /// Sessions whose acknowledged cursor is not written down yet.
     acked: BTreeSet<SessionId>,
+    /// The time that the host passed in last.
+    now_ms: u64,
     flushed_ms: u64,
     rates: AccountRates,
     sign_ups: Bucket,
+    early_requests: Bucket,
     failure: Option<StoreError>,
     draining: Option<u64>,
     counts: Counts,
@@ -90,14 +99,17 @@ impl<S: Store> Relay<S> {
             accounts: BTreeMap::new(),
             devices: BTreeMap::new(),
             unauthenticated: 0,
+            meetings: Meetings::default(),
             held: Vec::new(),
             appended: BTreeMap::new(),
             ready: BTreeSet::new(),
             owed: BTreeSet::new(),
             acked: BTreeSet::new(),
+            now_ms: 0,
             flushed_ms: 0,
             rates: AccountRates::default(),
             sign_ups: Bucket::default(),
+            early_requests: Bucket::default(),
             failure: None,
             draining: None,
             counts: Counts::default(),
@@ -110,6 +122,7 @@ impl<S: Store> Relay<S> {
     /// A socket opened. `nonce` must be fresh and random; the challenge goes out at the next
     /// commit. Session ids are the host's and are never used again.
     pub fn connect(&mut self, session: SessionId, nonce: [u8; 32], now_ms: u64) {
+        self.now_ms = now_ms;
         let challenge = Challenge {
             nonce,
             relay: self.state.identity().relay,
@@ -119,10 +132,13 @@ impl<S: Store> Relay<S> {
         };
         let full = self.unauthenticated >= self.settings.unauthenticated_sessions;
         self.unauthenticated += 1;
-        self.sessions.insert(
-            session,
-            Session { challenge: challenge.clone(), opened_ms: now_ms, open: None },
-        );
+        let known = Session {
+            challenge: challenge.clone(),
+            silent_from_ms: now_ms,
+            early: Early::default(),
+            open: None,
+        };
+        self.sessions.insert(session, known);
         if let Some(retry_ms) = self.unavailable() {
             self.close(session, Rejection::Unavailable { retry_ms });
         } else if full {
@@ -135,15 +151,22 @@ impl<S: Store> Relay<S> {
     /// A frame arrived. What it changes becomes durable, and what it causes is sent, at the next
     /// commit.
     pub fn receive(&mut self, session: SessionId, frame: ClientFrame, now_ms: u64) {
-        let Some(known) = self.sessions.get(&session) else { return };
+        self.now_ms = now_ms;
+        let Some(known) = self.sessions.get_mut(&session) else { return };
         if self.failure.is_some() {
             return;
         }
         let is_open = known.open.is_some();
+        known.early.frames += u32::from(!is_open);
         let done = match frame {
+            _ if !is_open && known.early.frames > EARLY_FRAMES => Err(Rejection::Quota.into()),
             ClientFrame::Hello(hello) if !is_open => self.hello(session, &hello, now_ms),
             ClientFrame::Push(push) if is_open => self.push(session, push, now_ms),
-            ClientFrame::Request(request) if is_open => self.request(session, request, now_ms),
+            ClientFrame::Request(request) => self.request(session, request, now_ms),
+            ClientFrame::Meet { rendezvous, step } => {
+                self.meet(session, rendezvous, step, now_ms);
+                Ok(())
+            }
             ClientFrame::Signal { space, envelope } if is_open => {
                 self.signal(session, space, envelope, now_ms)
             }
@@ -171,25 +194,33 @@ impl<S: Store> Relay<S> {
 
     /// A socket closed, for whatever reason.
     pub fn disconnect(&mut self, session: SessionId, now_ms: u64) {
-        let _ = now_ms;
+        self.now_ms = now_ms;
         self.forget(session);
     }
 
     /// Time passed: deadlines, cursors, frontiers.
     pub fn tick(&mut self, now_ms: u64) {
-        let timeout_ms = self.settings.hello_timeout_ms;
-        let late = self.sessions.iter().filter(|(_, session)| {
-            session.open.is_none() && now_ms.saturating_sub(session.opened_ms) >= timeout_ms
-        });
-        let late: Vec<_> = late.map(|(id, _)| *id).collect();
-        for session in late {
-            self.close(session, Rejection::Invalid);
-        }
+        self.now_ms = now_ms;
+        self.end_late_meetings(now_ms);
+        self.close_silent(now_ms);
         self.ready.extend(&self.owed);
         if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
             self.flushed_ms = now_ms;
             self.flush();
             self.rates.sweep(&self.settings, now_ms);
+        }
+    }
+
+    /// Closes sessions that neither said hello in time nor are at a rendezvous.
+    fn close_silent(&mut self, now_ms: u64) {
+        let timeout_ms = self.settings.hello_timeout_ms;
+        let late = self.sessions.iter().filter(|(id, session)| {
+            let silent_ms = now_ms.saturating_sub(session.silent_from_ms);
+            session.open.is_none() && silent_ms >= timeout_ms && !self.meetings.has(**id)
+        });
+        let late: Vec<_> = late.map(|(id, _)| *id).collect();
+        for session in late {
+            self.close(session, Rejection::Invalid);
         }
     }
 
@@ -221,7 +252,7 @@ impl<S: Store> Relay<S> {
     /// Says goodbye to every session (`Unavailable`) and takes no new ones; the next commit flushes
     /// what is known of them.
     pub fn drain(&mut self, retry_ms: u64, now_ms: u64) {
-        let _ = now_ms;
+        self.now_ms = now_ms;
         self.draining = Some(retry_ms);
         self.close_all(&Rejection::Unavailable { retry_ms });
     }
@@ -308,6 +339,7 @@ impl<S: Store> Relay<S> {
 
     fn forget(&mut self, session: SessionId) {
         self.flush_one(session);
+        self.leave_rendezvous(session);
         self.acked.remove(&session);
         self.owed.remove(&session);
         self.ready.remove(&session);
@@ -416,39 +448,10 @@ impl<S: Store> Relay<S> {
         Ok(())
     }
 
-    fn acknowledge(&mut self, session: SessionId, cursor: &sync_protocol::codec::Blob) {
-        let generation = self.state.identity().generation;
-        let newest = self.state.newest_position();
-        let Some(position) = position_in(cursor, generation, newest) else { return };
-        if let Some(open) = self.open_session_mut(session)
-            && position > open.acked
-        {
-            open.acked = position;
-            self.acked.insert(session);
-        }
-    }
-
     fn credit(&mut self, session: SessionId, bytes: u64) {
         if let Some(open) = self.open_session_mut(session) {
             open.add_credit(bytes);
             self.ready.insert(session);
-        }
-    }
-
-    fn flush(&mut self) {
-        for session in std::mem::take(&mut self.acked) {
-            self.flush_one(session);
-        }
-    }
-
-    fn flush_one(&mut self, session: SessionId) {
-        if self.failure.is_some() {
-            return;
-        }
-        let Some(open) = self.open_session(session) else { return };
-        let (device, acked) = (open.writer.device, open.acked);
-        if acked > 0 {
-            self.state.put_frontier(&device, acked);
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Hello, RelayFrame, Session as SessionBytes, Welcome, verify_session};
-use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::frames::{
+    Hello, RelayFrame, Session as SessionBytes, Welcome, membership_digest, verify_session,
+};
+use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
 
+use crate::relay::rate::Rate;
 use crate::relay::session::{Open, position_in};
 use crate::relay::{Relay, SessionId};
 use crate::rules::{Action, Fault};
@@ -20,8 +23,8 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<(), Fault> {
         check_shape(hello)?;
-        self.learn_log(hello, now_ms)?;
-        self.authenticate(session, hello)?;
+        let follows = self.learn_log(hello, now_ms)?;
+        self.authenticate(session, hello, follows)?;
         let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
         let (device, incarnation) = (hello.device, hello.incarnation);
         let (fence, next_fence) = (hello.fence, hello.next_fence);
@@ -32,28 +35,37 @@ impl<S: Store> Relay<S> {
     }
 
     /// Takes in the device log that a hello carries: it founds the account, or extends what is
-    /// known. What does not follow from a known log is ignored here.
-    fn learn_log(&mut self, hello: &Hello, now_ms: u64) -> Result<(), Fault> {
+    /// known. Says whether it is part of what is known now: what does not follow changes nothing.
+    fn learn_log(&mut self, hello: &Hello, now_ms: u64) -> Result<bool, Fault> {
         if hello.log.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let is_new = self.state.log(&hello.account)?.is_none();
         if is_new {
-            let rate = self.settings.sign_ups_per_s;
+            let rate = Rate::per_s(self.settings.sign_ups_per_s);
             let taken = self.sign_ups.take(rate, 1, now_ms);
             taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
         }
         let entries = hello.log.clone();
         let action = Action::AppendLog { account: hello.account, index: 0, entries };
         match self.run(action, now_ms) {
-            Err(Fault::Rejected(_)) if !is_new => Ok(()),
-            done => done.map(drop),
+            Err(Fault::Rejected(_)) if !is_new => Ok(false),
+            done => done.map(|_| true),
         }
     }
 
-    fn authenticate(&mut self, session: SessionId, hello: &Hello) -> Result<(), Fault> {
+    /// A device that no log knows, with a log that does not follow, lost a race for its entry: it
+    /// reads the log again. `Revoked` would end it.
+    fn authenticate(
+        &mut self,
+        session: SessionId,
+        hello: &Hello,
+        follows: bool,
+    ) -> Result<(), Fault> {
         let log = self.state.log(&hello.account)?.ok_or(Rejection::NotFound)?;
-        let device = log.active(&hello.device).ok_or(Rejection::Revoked)?;
+        let lost = !follows && log.known(&hello.device).is_none();
+        let absent = if lost { Rejection::Taken } else { Rejection::Revoked };
+        let device = log.active(&hello.device).ok_or(absent)?;
         let known = self.sessions.get(&session).ok_or(Rejection::Invalid)?;
         let signed = SessionBytes { challenge: &known.challenge, hello };
         verify_session(&signed, &device.keys.signing).map_err(|_| Rejection::Denied)?;
@@ -76,20 +88,21 @@ impl<S: Store> Relay<S> {
         writer: WriterId,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        let generation = self.state.identity().generation;
-        let newest = self.state.newest_position();
-        let known = hello.cursor.as_ref().map(|cursor| position_in(cursor, generation, newest));
-        let from_start = known == Some(None);
-        let position = known.flatten().unwrap_or(0);
+        let (position, from_start) = self.starting_point(hello);
         let mut open = Box::new(Open::new(hello.account, writer, hello.foreground));
         open.cursor = position;
-        self.plan(&mut open, hello, position, from_start)?;
+        open.acked_before = self.state.frontier(&hello.device)?;
+        if !hello.fresh {
+            self.plan(&mut open, hello, position, from_start)?;
+        }
+        let spaces = self.present_spaces(&hello.account)?;
         let welcome = Welcome {
             time_ms: now_ms,
             changed: open.behind.len() as u64,
             from_start,
             log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
             key_packages: self.state.package_count(&hello.device)?,
+            spaces_differ: hello.digest.as_slice() != membership_digest(&spaces),
         };
         self.accounts.entry(hello.account).or_default().insert(session);
         self.devices.entry(hello.device).or_default().insert(session);
@@ -100,6 +113,25 @@ impl<S: Store> Relay<S> {
         self.send(session, &RelayFrame::Welcome(welcome));
         self.ready.insert(session);
         Ok(())
+    }
+
+    /// The position that deliveries start from, and whether the device is told that they start
+    /// from the beginning.
+    fn starting_point(&self, hello: &Hello) -> (u64, bool) {
+        let generation = self.state.identity().generation;
+        let newest = self.state.newest_position();
+        if hello.fresh {
+            return (newest, false);
+        }
+        let known = hello.cursor.as_ref().map(|cursor| position_in(cursor, generation, newest));
+        (known.flatten().unwrap_or(0), known == Some(None))
+    }
+
+    /// The spaces that an account is in, sorted by id.
+    pub(super) fn present_spaces(&self, account: &AccountId) -> Result<Vec<SpaceId>, StoreError> {
+        let all = self.state.memberships(account)?;
+        let present = all.into_iter().filter(|(_, membership)| membership.until.is_none());
+        Ok(present.map(|(space, _)| space).collect())
     }
 
     /// Finds what the device has not seen: in each of its spaces the entries after its cursor, or

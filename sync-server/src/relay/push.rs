@@ -11,7 +11,7 @@ use sync_protocol::ids::{AccountId, EpochId, SpaceId};
 use sync_protocol::limits;
 use sync_protocol::roster::RosterChange;
 
-use crate::relay::rate::Limited;
+use crate::relay::rate::{Limited, Rate};
 use crate::relay::{Piece, Relay, SessionId};
 use crate::rules::{Action, Effect, Fault, Pushed, Sealed};
 use crate::store::{Store, StoreError};
@@ -33,13 +33,14 @@ impl<S: Store> Relay<S> {
         let bytes: usize = push.envelopes.iter().map(|envelope| envelope.0.len()).sum();
         let (envelopes, mut refused) = self.parse(account, push.envelopes, now_ms)?;
         let welcomes = self.deliverable(push.welcomes)?;
-        let ticket = push.ticket.filter(|ticket| ticket.0.len() <= limits::INBOX_ITEM);
+        let ticket = push.ticket;
         if !envelopes.is_empty() {
             let action = Action::Push { space, account, writer, envelopes, welcomes, ticket };
             if let Effect::Pushed(mut pushed) = self.run(action, now_ms)? {
                 refused = pushed.refused.take().or(refused);
                 self.counts.appended += pushed.end - pushed.first;
                 self.counts.appended_bytes += bytes as u64;
+                self.count_invitations(account, pushed.added.len(), now_ms);
                 self.pushed(session, space, pushed)?;
             }
         }
@@ -62,7 +63,9 @@ impl<S: Store> Relay<S> {
         if push.welcomes.len() > limits::LEAVES {
             return Err(Rejection::Invalid);
         }
-        let (count, size) = (self.settings.push_envelopes_per_s, self.settings.push_bytes_per_s);
+        check_extras(push)?;
+        let count = Rate::per_s(self.settings.push_envelopes_per_s);
+        let size = Rate::per_s(self.settings.push_bytes_per_s);
         let Some(open) = self.open_session_mut(session) else { return Err(Rejection::Invalid) };
         let bytes = push.envelopes.iter().map(|envelope| envelope.0.len()).sum::<usize>();
         let envelopes = push.envelopes.len() as u64;
@@ -80,6 +83,7 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<(Vec<Sealed>, Option<(u64, Rejection)>), StoreError> {
         let mut parsed = Vec::with_capacity(envelopes.len());
+        let mut invited = 0;
         for bytes in envelopes {
             let sealed = match Sealed::parse(bytes) {
                 Ok(sealed) => sealed,
@@ -91,7 +95,8 @@ impl<S: Store> Relay<S> {
                 return Ok((parsed, Some((seq, Rejection::Invalid))));
             }
             if header.kind == Kind::Handshake
-                && let Some(reason) = self.over_quota(account, sealed.envelope(), now_ms)?
+                && let Some(reason) =
+                    self.over_quota(account, sealed.envelope(), &mut invited, now_ms)?
             {
                 return Ok((parsed, Some((seq, reason))));
             }
@@ -100,31 +105,45 @@ impl<S: Store> Relay<S> {
         Ok((parsed, None))
     }
 
-    /// Quotas that cross partitions: those of the accounts that a handshake adds.
+    /// Quotas that cross partitions: those of the accounts that a handshake adds, and how many the
+    /// author may add. `invited` counts them over the whole push.
     fn over_quota(
         &mut self,
         account: AccountId,
         envelope: &Envelope,
+        invited: &mut u64,
         now_ms: u64,
     ) -> Result<Option<Rejection>, StoreError> {
         let Ok(commit) = envelope.commit() else { return Ok(Some(Rejection::Invalid)) };
         if commit.parent == EpochId::NONE {
             let limited = Limited::Founding;
-            let taken = self.rates.take(&self.settings, account, limited, now_ms);
+            let taken = self.rates.take(&self.settings, account, limited, 1, now_ms);
             if let Err(retry_ms) = taken {
                 return Ok(Some(Rejection::Rate { retry_ms }));
             }
         }
         for change in &commit.roster {
-            let RosterChange::Add { account, .. } = change else { continue };
-            if self.state.log(account)?.is_none() {
+            let RosterChange::Add { account: added, .. } = change else { continue };
+            if self.state.log(added)?.is_none() {
                 return Ok(Some(Rejection::NotFound));
             }
-            if self.state.holdings(account)?.0 >= self.settings.spaces_per_account {
+            if self.state.holdings(added)?.0 >= self.settings.spaces_per_account {
                 return Ok(Some(Rejection::Quota));
             }
+            *invited += u64::from(*added != account);
         }
-        Ok(None)
+        let limited = Limited::Invitation;
+        let has = self.rates.has(&self.settings, account, limited, *invited, now_ms);
+        Ok(has.err().map(|retry_ms| Rejection::Rate { retry_ms }))
+    }
+
+    /// Counts who was added, once that is certain: what is refused costs nothing.
+    fn count_invitations(&mut self, account: AccountId, added: usize, now_ms: u64) {
+        let (limited, added) = (Limited::Invitation, added as u64);
+        if added > 0 {
+            let taken = self.rates.take(&self.settings, account, limited, added, now_ms);
+            debug_assert!(taken.is_ok(), "the whole push was found to fit");
+        }
     }
 
     /// Welcomes for devices that exist.
@@ -196,7 +215,7 @@ impl<S: Store> Relay<S> {
         envelope: Blob,
         now_ms: u64,
     ) -> Result<(), Fault> {
-        let rate = self.settings.signals_per_s;
+        let rate = Rate::per_s(self.settings.signals_per_s);
         let Some(open) = self.open_session_mut(session) else { return Ok(()) };
         let (account, writer) = (open.account, open.writer);
         let is_signal = Envelope::parse(envelope.as_slice())
@@ -221,11 +240,25 @@ impl<S: Store> Relay<S> {
     }
 
     fn has_room_for_signal(&mut self, session: SessionId, now_ms: u64) -> bool {
-        let rate = self.settings.signals_per_s;
+        let rate = Rate::per_s(self.settings.signals_per_s);
         self.open_session_mut(session).is_some_and(|open| {
             open.credit > 0 && open.rates.signals_received.take(rate, 1, now_ms).is_ok()
         })
     }
+}
+
+/// Ways in and a ticket belong to one handshake.
+fn check_extras(push: &Push) -> Result<(), Rejection> {
+    if push.welcomes.is_empty() && push.ticket.is_none() {
+        return Ok(());
+    }
+    let limit = limits::TICKET;
+    if push.ticket.as_ref().is_some_and(|ticket| ticket.0.len() > limit) {
+        return Err(Rejection::TooLarge { limit: limit as u64 });
+    }
+    let parsed = push.envelopes.iter().filter_map(|bytes| Envelope::parse(bytes.as_slice()).ok());
+    let handshakes = parsed.filter(|envelope| envelope.header.kind == Kind::Handshake).count();
+    if handshakes == 1 { Ok(()) } else { Err(Rejection::Invalid) }
 }
 
 fn first_seq(push: &Push) -> u64 {

@@ -6,38 +6,61 @@ use sync_protocol::ids::AccountId;
 
 use crate::relay::settings::Settings;
 
-/// Thousandths of a token, so that slow rates fill evenly.
-const TOKEN: u64 = 1_000;
+/// How fast a bucket fills, and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// Tokens that come back in each period; 0: no limit.
+    tokens: u64,
+    period_ms: u64,
+    burst: u64,
+}
+
+impl Rate {
+    pub(super) fn per_s(tokens: u64) -> Self {
+        Self { tokens, period_ms: 1_000, burst: tokens.saturating_mul(Settings::BURST_S) }
+    }
+
+    pub(super) fn per_hour(tokens: u64) -> Self {
+        Self { tokens, period_ms: 3_600_000, burst: tokens }
+    }
+}
 
 /// A bucket that fills with time. New ones are full.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bucket {
-    /// What was taken and has not come back yet, in thousandths of a token.
+    /// What was taken and has not come back yet, in tokens times the rate's period, so that slow
+    /// rates fill evenly.
     spent: u64,
     at_ms: u64,
 }
 
 impl Bucket {
-    /// Takes `count` tokens at a rate per second (0: no limit), or says in how many ms to try again.
-    pub(super) fn take(&mut self, rate: u64, count: u64, now_ms: u64) -> Result<(), u64> {
-        if rate == 0 {
-            return Ok(());
+    /// Takes `count` tokens, or says in how many ms to try again.
+    pub(super) fn take(&mut self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
+        if rate.tokens > 0 {
+            self.spent = self.after(rate, count, now_ms)?;
+            self.at_ms = self.at_ms.max(now_ms);
         }
-        let back = now_ms.saturating_sub(self.at_ms).saturating_mul(rate);
-        self.spent = self.spent.saturating_sub(back);
-        self.at_ms = self.at_ms.max(now_ms);
-        let room = rate.saturating_mul(Settings::BURST_S).max(count).saturating_mul(TOKEN);
-        let wanted = self.spent.saturating_add(count.saturating_mul(TOKEN));
-        if wanted > room {
-            return Err(((wanted - room) / rate).max(1));
-        }
-        self.spent = wanted;
         Ok(())
     }
 
+    /// Whether `count` tokens could be taken, or in how many ms.
+    pub(super) fn has(&self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
+        if rate.tokens == 0 { Ok(()) } else { self.after(rate, count, now_ms).map(drop) }
+    }
+
+    /// What is spent once `count` tokens are taken.
+    fn after(&self, rate: Rate, count: u64, now_ms: u64) -> Result<u64, u64> {
+        let back = now_ms.saturating_sub(self.at_ms).saturating_mul(rate.tokens);
+        let room = rate.burst.max(count).saturating_mul(rate.period_ms);
+        let wanted = count.saturating_mul(rate.period_ms);
+        let wanted = self.spent.saturating_sub(back).saturating_add(wanted);
+        if wanted > room { Err((wanted - room).div_ceil(rate.tokens)) } else { Ok(wanted) }
+    }
+
     /// Whether the bucket has filled again: forgetting it changes nothing.
-    fn is_full(&self, rate: u64, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.at_ms).saturating_mul(rate) >= self.spent
+    fn is_full(&self, rate: Rate, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.at_ms).saturating_mul(rate.tokens) >= self.spent
     }
 }
 
@@ -48,15 +71,19 @@ pub(super) enum Limited {
     Take,
     InboxPut,
     Founding,
+    Rendezvous,
+    Invitation,
 }
 
 impl Limited {
-    fn rate(self, settings: &Settings) -> u64 {
+    fn rate(self, settings: &Settings) -> Rate {
         match self {
-            Self::Lookup => settings.lookups_per_s,
-            Self::Take => settings.takes_per_s,
-            Self::InboxPut => settings.inbox_puts_per_s,
-            Self::Founding => settings.foundings_per_s,
+            Self::Lookup => Rate::per_s(settings.lookups_per_s),
+            Self::Take => Rate::per_s(settings.takes_per_s),
+            Self::InboxPut => Rate::per_s(settings.inbox_puts_per_s),
+            Self::Founding => Rate::per_s(settings.foundings_per_s),
+            Self::Rendezvous => Rate::per_s(settings.rendezvous_per_s),
+            Self::Invitation => Rate::per_hour(settings.invitations_per_hour),
         }
     }
 }
@@ -73,10 +100,23 @@ impl AccountRates {
         settings: &Settings,
         account: AccountId,
         limited: Limited,
+        count: u64,
         now_ms: u64,
     ) -> Result<(), u64> {
         let bucket = self.buckets.entry((account, limited)).or_default();
-        bucket.take(limited.rate(settings), 1, now_ms)
+        bucket.take(limited.rate(settings), count, now_ms)
+    }
+
+    pub(super) fn has(
+        &self,
+        settings: &Settings,
+        account: AccountId,
+        limited: Limited,
+        count: u64,
+        now_ms: u64,
+    ) -> Result<(), u64> {
+        let bucket = self.buckets.get(&(account, limited)).copied().unwrap_or_default();
+        bucket.has(limited.rate(settings), count, now_ms)
     }
 
     /// Forgets buckets that are full again.
@@ -91,27 +131,41 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let rate = Rate::per_s(5);
         let mut bucket = Bucket::default();
-        let taken = (0..1000).filter(|_| bucket.take(5, 1, 1_000).is_ok()).count();
+        let taken = (0..1000).filter(|_| bucket.take(rate, 1, 1_000).is_ok()).count();
         assert_eq!(taken as u64, 5 * Settings::BURST_S);
-        let retry_ms = bucket.take(5, 1, 1_000).unwrap_err();
-        assert_eq!(bucket.take(5, 1, 1_000 + retry_ms), Ok(()));
-        let taken = (0..1000).filter(|_| bucket.take(5, 1, 3_200).is_ok()).count();
+        let retry_ms = bucket.take(rate, 1, 1_000).unwrap_err();
+        assert_eq!(bucket.has(rate, 1, 1_000 + retry_ms - 1), Err(1));
+        assert_eq!(bucket.take(rate, 1, 1_000 + retry_ms), Ok(()));
+        let taken = (0..1000).filter(|_| bucket.take(rate, 1, 3_200).is_ok()).count();
         assert_eq!(taken, 10);
     }
 
     #[test]
-    fn a_clock_that_goes_back_gives_nothing_away() {
+    fn an_hourly_bucket_gives_its_hour_at_once_and_then_evenly() {
+        let rate = Rate::per_hour(200);
         let mut bucket = Bucket::default();
-        while bucket.take(1, 1, 50_000).is_ok() {}
-        assert!(bucket.take(1, 1, 0).is_err());
-        assert!(bucket.take(1, 1, 50_000).is_err());
+        assert_eq!(bucket.take(rate, 200, 7), Ok(()));
+        assert_eq!(bucket.take(rate, 1, 7), Err(18_000));
+        assert_eq!(bucket.take(rate, 1, 18_007), Ok(()));
+        assert_eq!(bucket.take(rate, 1, 18_007), Err(18_000));
+        assert!(!bucket.is_full(rate, 3_600_000) && bucket.is_full(rate, 3_618_007));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing_away() {
+        let rate = Rate::per_s(1);
+        let mut bucket = Bucket::default();
+        while bucket.take(rate, 1, 50_000).is_ok() {}
+        assert!(bucket.take(rate, 1, 0).is_err());
+        assert!(bucket.take(rate, 1, 50_000).is_err());
     }
 
     #[test]
     fn what_is_larger_than_the_bucket_passes_when_it_is_full() {
         let mut bucket = Bucket::default();
-        assert_eq!(bucket.take(1, 1_000, 0), Ok(()));
-        assert!(bucket.take(1, 1, 0).is_err());
+        assert_eq!(bucket.take(Rate::per_s(1), 1_000, 0), Ok(()));
+        assert!(bucket.take(Rate::per_s(1), 1, 0).is_err());
     }
 }

@@ -12,7 +12,7 @@ use sync_protocol::frames::{
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
-use crate::relay::rate::Limited;
+use crate::relay::rate::{Limited, Rate};
 use crate::relay::session::Fetch;
 use crate::relay::{KEY_PACKAGES_LOW, Relay, SessionId};
 use crate::rules::{Action, Effect, Fault, InboxFrom};
@@ -22,6 +22,8 @@ use crate::store::Store;
 const FETCHES: usize = 16;
 /// Bytes of device log entries in one answer; the device asks again for the rest.
 const LOG_ANSWER: usize = 256 * 1024;
+/// Requests of a session that is not authenticated.
+const EARLY_REQUESTS: u32 = 8;
 
 impl<S: Store> Relay<S> {
     pub(super) fn request(
@@ -31,7 +33,11 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<(), Fault> {
         let Request { id, op } = request;
-        let answer = match self.answer(session, id, op, now_ms) {
+        let answer = match self.open_session(session).is_some() {
+            true => self.answer(session, id, op, now_ms),
+            false => self.early_answer(session, op, now_ms),
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(Fault::Rejected(reason)) => {
                 self.counts.refused += 1;
@@ -45,6 +51,28 @@ impl<S: Store> Relay<S> {
         Ok(())
     }
 
+    /// What somebody may ask who has no device yet: how to recover an account.
+    fn early_answer(
+        &mut self,
+        session: SessionId,
+        op: Op,
+        now_ms: u64,
+    ) -> Result<Option<Answer>, Fault> {
+        let known = self.sessions.get_mut(&session).ok_or(Rejection::Denied)?;
+        known.early.requests += 1;
+        if known.early.requests > EARLY_REQUESTS {
+            return Err(Rejection::Quota.into());
+        }
+        let rate = Rate::per_s(self.settings.early_requests_per_s);
+        let taken = self.early_requests.take(rate, 1, now_ms);
+        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
+        match op {
+            Op::Lookup { address } => self.look_up(&address),
+            Op::ReadLog { account, from } => self.read_log(&account, from),
+            _ => Err(Rejection::Denied.into()),
+        }
+    }
+
     /// The answer; `None` if it comes later, after entries.
     fn answer(
         &mut self,
@@ -53,26 +81,31 @@ impl<S: Store> Relay<S> {
         op: Op,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
-        let rate = self.settings.requests_per_s;
+        let rate = Rate::per_s(self.settings.requests_per_s);
         let Some(open) = self.open_session_mut(session) else { return Ok(None) };
         let taken = open.rates.requests.take(rate, 1, now_ms);
         taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
         let (account, device) = (open.account, open.writer.device);
         match op {
             Op::AppendLog { index, entry } => self.append_log(account, index, entry, now_ms),
-            Op::ReadLog { account, from } => {
-                let log = self.state.log(&account)?.ok_or(Rejection::NotFound)?;
-                Ok(Some(log_answer(&log, from)))
-            }
+            Op::ReadLog { account, from } => self.read_log(&account, from),
             Op::ClaimAddress { address } => self.claim(account, address, now_ms),
-            Op::Lookup { address } => self.look_up(account, &address, now_ms),
+            Op::Lookup { address } => {
+                self.limit(account, Limited::Lookup, now_ms)?;
+                self.look_up(&address)
+            }
             Op::PutKeyPackages(packages) => self.put_key_packages(device, packages, now_ms),
-            Op::TakeKeyPackages { account: of } => self.take_packages(account, &of, now_ms),
+            Op::TakeKeyPackages { account: of } => {
+                self.limit(account, Limited::Take, now_ms)?;
+                self.take_packages(&device, &of, now_ms)
+            }
             Op::Fetch { space, from, to } => self.fetch(session, id, space, from, to),
             Op::AckInbox { number } => self.done(Action::AckInbox { device, number }, now_ms),
             Op::PutInbox(put) => self.put_inbox(account, device, put, now_ms),
             Op::ReadTicket { space } => self.read_ticket(&account, &space),
             Op::CountKeyPackages => Ok(Some(Answer::Count(self.state.package_count(&device)?))),
+            Op::Spaces => Ok(Some(Answer::Spaces(self.present_spaces(&account)?))),
+            Op::LastSeen => self.last_seen(&account, now_ms),
         }
     }
 
@@ -81,13 +114,13 @@ impl<S: Store> Relay<S> {
         Ok(Some(Answer::Done))
     }
 
-    fn limit(
+    pub(super) fn limit(
         &mut self,
         account: AccountId,
         limited: Limited,
         now_ms: u64,
     ) -> Result<(), Rejection> {
-        let taken = self.rates.take(&self.settings, account, limited, now_ms);
+        let taken = self.rates.take(&self.settings, account, limited, 1, now_ms);
         taken.map_err(|retry_ms| Rejection::Rate { retry_ms })
     }
 
@@ -120,13 +153,12 @@ impl<S: Store> Relay<S> {
         self.done(Action::ClaimAddress { address, account }, now_ms)
     }
 
-    fn look_up(
-        &mut self,
-        asker: AccountId,
-        address: &Address,
-        now_ms: u64,
-    ) -> Result<Option<Answer>, Fault> {
-        self.limit(asker, Limited::Lookup, now_ms)?;
+    fn read_log(&mut self, account: &AccountId, from: u64) -> Result<Option<Answer>, Fault> {
+        let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
+        Ok(Some(log_answer(&log, from)))
+    }
+
+    fn look_up(&mut self, address: &Address) -> Result<Option<Answer>, Fault> {
         let account = self.state.address(address)?.ok_or(Rejection::NotFound)?;
         let log = self.state.log(&account)?.ok_or(Rejection::NotFound)?;
         Ok(Some(log_answer(&log, 0)))
@@ -149,16 +181,16 @@ impl<S: Store> Relay<S> {
         self.done(Action::PutKeyPackages { device, once, last_resort }, now_ms)
     }
 
+    /// One key package of each active device but the asker's.
     fn take_packages(
         &mut self,
-        asker: AccountId,
+        asker: &DeviceId,
         account: &AccountId,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
-        self.limit(asker, Limited::Take, now_ms)?;
         let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
         let mut taken = Vec::new();
-        for device in log.devices().map(|(id, _)| *id) {
+        for device in log.devices().map(|(id, _)| *id).filter(|device| device != asker) {
             let effect = self.run(Action::TakeKeyPackage { device }, now_ms)?;
             let Effect::Package { package, left } = effect else { continue };
             taken.extend(package.map(|package| Taken { device, package }));
@@ -204,8 +236,8 @@ impl<S: Store> Relay<S> {
         if !found.has(account) {
             return Err(Rejection::Denied.into());
         }
-        let ticket = self.state.ticket(space)?.ok_or(Rejection::NotFound)?;
-        Ok(Some(Answer::Ticket(ticket)))
+        let (ticket, index) = self.state.ticket(space)?.ok_or(Rejection::NotFound)?;
+        Ok(Some(Answer::Ticket { ticket, index }))
     }
 
     fn fetch(

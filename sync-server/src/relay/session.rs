@@ -15,8 +15,18 @@ use crate::relay::rate::Bucket;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) challenge: Challenge,
-    pub(super) opened_ms: u64,
+    /// Since when the relay waits for its hello: since it connected, or left a rendezvous.
+    pub(super) silent_from_ms: u64,
+    pub(super) early: Early,
     pub(super) open: Option<Box<Open>>,
+}
+
+/// What a session did before it was authenticated: bounded, as nobody answers for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Early {
+    pub(super) frames: u32,
+    pub(super) requests: u32,
+    pub(super) openings: u32,
 }
 
 /// An authenticated session.
@@ -36,7 +46,10 @@ pub(super) struct Open {
     pub(super) is_told: bool,
     /// The newest cursor sent.
     pub(super) cursor: u64,
+    /// The newest cursor that the device acknowledged in this session.
     pub(super) acked: u64,
+    /// What is written down from earlier sessions.
+    pub(super) acked_before: u64,
     pub(super) rates: SessionRates,
 }
 
@@ -71,6 +84,7 @@ impl Open {
             is_told: false,
             cursor: 0,
             acked: 0,
+            acked_before: 0,
             rates: SessionRates::default(),
         }
     }

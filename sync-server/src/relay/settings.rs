@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What sessions and accounts may use. Rates are per second, with a burst of [`Settings::BURST_S`]
-/// seconds' worth; 0 means no limit.
+/// seconds' worth, unless the name says otherwise; a rate of 0 means no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -29,6 +29,14 @@ pub struct Settings {
     pub foundings_per_s: u64,
     /// Addresses an account may claim.
     pub addresses_per_account: u64,
+    /// Accounts that an account may add to spaces in one hour, with as much as a burst.
+    pub invitations_per_hour: u64,
+    /// Rendezvous open at once, over all; ids used in the last two minutes count.
+    pub rendezvous: u64,
+    /// Rendezvous that an account may come to.
+    pub rendezvous_per_s: u64,
+    /// Requests from sessions that are not authenticated, over all.
+    pub early_requests_per_s: u64,
     /// Sessions that are not authenticated yet.
     pub unauthenticated_sessions: u64,
     /// Milliseconds until such a session is closed.
@@ -54,6 +62,10 @@ impl Default for Settings {
             spaces_per_account: 20_000,
             foundings_per_s: 1_000,
             addresses_per_account: 8,
+            invitations_per_hour: 200,
+            rendezvous: 1_024,
+            rendezvous_per_s: 1,
+            early_requests_per_s: 100,
             unauthenticated_sessions: 4_096,
             hello_timeout_ms: 10_000,
         }

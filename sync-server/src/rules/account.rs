@@ -60,6 +60,9 @@ fn append_log<S: Store>(
     let fresh = skip_known(known.as_deref(), index, entries)?;
     let log = extend(known.as_deref(), &account, fresh)?;
     let ended = ended(known.as_deref(), &log);
+    for device in &ended {
+        state.put_fact(&Command::new(time_ms, Action::EndDevice { device: *device }));
+    }
     for (entry, at) in fresh.iter().zip(before..) {
         let key = key2(account.as_bytes(), &at.to_be_bytes());
         state.store_mut().put(Table::Logs, &key, entry.0.clone());

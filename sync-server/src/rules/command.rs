@@ -180,6 +180,13 @@ pub enum Action {
         #[n(1)]
         account: AccountId,
     },
+    /// A device ended: what is kept for it goes, and nothing is kept for it any more.
+    #[n(11)]
+    EndDevice {
+        /// Which.
+        #[n(0)]
+        device: DeviceId,
+    },
 }
 
 /// Where an inbox item comes from.
@@ -265,7 +272,8 @@ impl Command {
             | Action::PutKeyPackages { device, .. }
             | Action::TakeKeyPackage { device }
             | Action::PutInbox { device, .. }
-            | Action::AckInbox { device, .. } => Partition::Device(*device),
+            | Action::AckInbox { device, .. }
+            | Action::EndDevice { device } => Partition::Device(*device),
         }
     }
 }

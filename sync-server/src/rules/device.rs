@@ -7,7 +7,7 @@ use sync_protocol::ids::DeviceId;
 use sync_protocol::limits;
 
 use crate::rules::command::{Action, Command, InboxFrom};
-use crate::rules::rows::{self, DeviceRow, key2};
+use crate::rules::rows::{self, DeviceRow, FrontierRow, key2};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
@@ -34,6 +34,10 @@ pub(super) fn apply_device<S: Store>(
             ack_inbox(state, &device, number)?;
             Ok(Effect::Done)
         }
+        Action::EndDevice { device } => {
+            end(state, &device)?;
+            Ok(Effect::Done)
+        }
         _ => Err(Rejection::Invalid.into()),
     }
 }
@@ -46,6 +50,7 @@ fn hold_fence<S: Store>(
     fence: u64,
     next_fence: u64,
 ) -> Result<(), Fault> {
+    present(state, device)?;
     let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
     if let Some(row) = state.store().row(Table::Fences, &key)? {
         let held: u64 = rows::decode("fence", &row)?;
@@ -63,7 +68,7 @@ fn put_packages<S: Store>(
     once: Vec<Blob>,
     last_resort: Option<Blob>,
 ) -> Result<Effect, Fault> {
-    let mut row = state.device(device)?;
+    let mut row = present(state, device)?;
     if row.packages + once.len() as u64 > limits::KEY_PACKAGES as u64 {
         return Err(Rejection::Quota.into());
     }
@@ -108,7 +113,7 @@ fn put_inbox<S: Store>(
     item: Blob,
     time_ms: u64,
 ) -> Result<Effect, Fault> {
-    let mut row = state.device(device)?;
+    let mut row = present(state, device)?;
     if row.inbox_last - row.inbox_acked >= limits::INBOX_ITEMS as u64 {
         return Err(Rejection::Quota.into());
     }
@@ -137,6 +142,32 @@ fn ack_inbox<S: Store>(
         row.inbox_acked = upto;
         put_device(state, device, row);
     }
+    Ok(())
+}
+
+/// The row of a device that did not end.
+fn present<S: Store>(state: &State<S>, device: &DeviceId) -> Result<DeviceRow, Fault> {
+    let row = state.device(device)?;
+    if row.has_ended { Err(Rejection::Revoked.into()) } else { Ok(row) }
+}
+
+/// Drops all that is kept for a device. What is on its way to it still is refused.
+fn end<S: Store>(state: &mut State<S>, device: &DeviceId) -> Result<(), StoreError> {
+    ack_inbox(state, device, u64::MAX)?;
+    let from = key2(device.as_bytes(), &[]);
+    let to = key2(device.as_bytes(), &[0xff; 9]);
+    for table in [Table::KeyPackages, Table::Fences] {
+        let mut keys = Vec::new();
+        state.store().scan(table, &from, &to, &mut |key, _| {
+            keys.push(key.to_vec());
+            true
+        })?;
+        for key in keys {
+            state.store_mut().delete(table, &key);
+        }
+    }
+    state.store_mut().delete(Table::Frontiers, device.as_bytes());
+    put_device(state, device, DeviceRow { has_ended: true, ..DeviceRow::default() });
     Ok(())
 }
 
@@ -196,13 +227,26 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn frontier(&self, device: &DeviceId) -> Result<u64, StoreError> {
-        let row = self.store().row(Table::Frontiers, device.as_bytes())?;
-        row.map_or(Ok(0), |row| rows::decode("frontier", &row))
+        Ok(self.frontier_row(device)?.map_or(0, |row| row.position))
     }
 
-    /// Records what a device acknowledged. Not a command: losing it means delivering again, nothing
-    /// more.
-    pub fn put_frontier(&mut self, device: &DeviceId, position: u64) {
-        self.store_mut().put(Table::Frontiers, device.as_bytes(), rows::encode(&position));
+    /// When a device's session was last known to be open here, Unix milliseconds.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn last_seen(&self, device: &DeviceId) -> Result<Option<u64>, StoreError> {
+        Ok(self.frontier_row(device)?.map(|row| row.seen_ms))
+    }
+
+    fn frontier_row(&self, device: &DeviceId) -> Result<Option<FrontierRow>, StoreError> {
+        let row = self.store().row(Table::Frontiers, device.as_bytes())?;
+        row.map(|row| rows::decode("frontier", &row)).transpose()
+    }
+
+    /// Records what a device acknowledged, and that it is here. Not a command: losing it means
+    /// delivering again, nothing more.
+    pub fn put_frontier(&mut self, device: &DeviceId, position: u64, seen_ms: u64) {
+        let row = rows::encode(&FrontierRow { position, seen_ms });
+        self.store_mut().put(Table::Frontiers, device.as_bytes(), row);
     }
 }

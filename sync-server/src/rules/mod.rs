@@ -12,6 +12,7 @@
 mod account;
 mod cache;
 mod command;
+mod cuts;
 mod device;
 mod log;
 mod rows;

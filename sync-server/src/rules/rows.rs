@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use sync_protocol::codec;
+use sync_protocol::codec::{self, Blob};
 use sync_protocol::frontier::Tip;
 use sync_protocol::ids::{AccountId, SpaceId};
 use sync_protocol::roster::Roster;
@@ -111,6 +111,30 @@ pub(crate) struct DeviceRow {
     /// Single-use key packages left.
     #[n(3)]
     pub(crate) packages: u64,
+    /// Whether it was taken out of its account: it never comes back under its key.
+    #[n(4)]
+    pub(crate) has_ended: bool,
+}
+
+/// How far a device is, and when it was here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct FrontierRow {
+    /// The global position up to which it acknowledged everything.
+    #[n(0)]
+    pub(crate) position: u64,
+    /// Unix milliseconds.
+    #[n(1)]
+    pub(crate) seen_ms: u64,
+}
+
+/// A space's ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct TicketRow {
+    /// The index of the handshake it came with.
+    #[n(0)]
+    pub(crate) index: u64,
+    #[n(1)]
+    pub(crate) ticket: Blob,
 }
 
 /// Encodes a row.

@@ -15,7 +15,8 @@ use sync_protocol::limits;
 use sync_protocol::roster::{Role, Roster, RosterChange};
 
 use crate::rules::command::{Action, Command, InboxFrom, Sealed};
-use crate::rules::rows::{self, RosterRow, SpaceRow, TipRow, key2, numbered};
+use crate::rules::cuts;
+use crate::rules::rows::{self, RosterRow, SpaceRow, TicketRow, TipRow, key2, numbered};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
@@ -94,7 +95,8 @@ struct Pusher<'a, S> {
     number: u32,
     time_ms: u64,
     done: Pushed,
-    handshakes: u64,
+    /// What the push's handshake leaves behind beside its entry.
+    extras: Option<(Vec<WelcomeFor>, Option<Blob>)>,
 }
 
 pub(super) fn apply_space<S: Store>(
@@ -106,12 +108,10 @@ pub(super) fn apply_space<S: Store>(
         Action::Push { space, account, writer, envelopes, welcomes, ticket } => {
             let number = state.number(&writer)?;
             let done = Pushed::default();
+            let extras = Some((welcomes, ticket));
             let mut push =
-                Pusher { state, id: space, account, writer, number, time_ms, done, handshakes: 0 };
+                Pusher { state, id: space, account, writer, number, time_ms, done, extras };
             push.run(&envelopes)?;
-            if push.handshakes > 0 && push.done.refused.is_none() {
-                push.leave(welcomes, ticket);
-            }
             Ok(Effect::Pushed(push.done))
         }
         Action::Reserve { space, account } => {
@@ -126,12 +126,14 @@ pub(super) fn apply_space<S: Store>(
 }
 
 impl<S: Store> State<S> {
-    /// The newest ticket left with a handshake.
+    /// The newest ticket left with a handshake, and that handshake's index.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn ticket(&self, space: &SpaceId) -> Result<Option<Blob>, StoreError> {
-        Ok(self.store().row(Table::Tickets, space.as_bytes())?.map(Blob))
+    pub fn ticket(&self, space: &SpaceId) -> Result<Option<(Blob, u64)>, StoreError> {
+        let row = self.store().row(Table::Tickets, space.as_bytes())?;
+        let row = row.map(|row| rows::decode::<TicketRow>("ticket", &row)).transpose()?;
+        Ok(row.map(|row| (row.ticket, row.index)))
     }
 }
 
@@ -262,6 +264,7 @@ impl<S: Store> Pusher<'_, S> {
         let before = &space.members;
         let roster = before.roster.after(&self.account, &commit.roster, &before.leavers);
         let roster = roster.map_err(|_| Rejection::Denied)?;
+        cuts::judge(self.state, space, commit, sealed.envelope().header.cursor)?;
         if roster.len() > limits::LEAVES {
             return Err(Rejection::Quota.into());
         }
@@ -285,11 +288,14 @@ impl<S: Store> Pusher<'_, S> {
         Ok(())
     }
 
-    /// Appends a handshake.
+    /// Appends a handshake, and leaves the ways in and the ticket that came with it.
     fn decide(&mut self, space: &mut Space, sealed: &Sealed) {
+        let index = space.row.head;
         self.append(space, sealed, 0);
         space.row.handshakes = space.row.head;
-        self.handshakes += 1;
+        if let Some((welcomes, ticket)) = self.extras.take() {
+            self.leave(index, welcomes, ticket);
+        }
     }
 
     fn content(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
@@ -365,8 +371,7 @@ impl<S: Store> Pusher<'_, S> {
         self.state.put_fact(&Command::new(self.time_ms, action));
     }
 
-    /// What a handshake leaves behind beside its entry.
-    fn leave(&mut self, welcomes: Vec<WelcomeFor>, ticket: Option<Blob>) {
+    fn leave(&mut self, index: u64, welcomes: Vec<WelcomeFor>, ticket: Option<Blob>) {
         let from =
             InboxFrom { account: self.account, device: self.writer.device, space: Some(self.id) };
         for WelcomeFor { device, item, .. } in welcomes {
@@ -374,7 +379,8 @@ impl<S: Store> Pusher<'_, S> {
             self.state.put_fact(&Command::new(self.time_ms, action));
         }
         if let Some(ticket) = ticket {
-            self.state.store_mut().put(Table::Tickets, self.id.as_bytes(), ticket.0);
+            let row = rows::encode(&TicketRow { index, ticket });
+            self.state.store_mut().put(Table::Tickets, self.id.as_bytes(), row);
         }
     }
 }

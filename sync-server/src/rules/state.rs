@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sync_protocol::device_log::DeviceLog;
-use sync_protocol::ids::{AccountId, RelayId, SpaceId, WriterId};
+use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
 
 use crate::relay::Identity;
 use crate::rules::cache::Cache;
@@ -193,22 +193,41 @@ impl<S: Store> State<S> {
 
     /// A writer's number, assigned if it has none.
     pub(super) fn number(&mut self, writer: &WriterId) -> Result<u32, StoreError> {
-        if let Some(number) = self.numbers.get(writer) {
-            return Ok(*number);
+        if let Some(number) = self.known_number(writer)? {
+            return Ok(number);
         }
-        let key = writer.to_bytes();
-        let number = match self.store.row(Table::Writers, &key)? {
-            Some(row) => rows::decode("writer", &row)?,
-            None => {
-                self.counters.writer += 1;
-                let number = self.counters.writer;
-                self.store.put(Table::Writers, &key, rows::encode(&number));
-                self.store.put(Table::WriterIds, &number.to_be_bytes(), rows::encode(writer));
-                number
-            }
-        };
+        self.counters.writer += 1;
+        let number = self.counters.writer;
+        self.store.put(Table::Writers, &writer.to_bytes(), rows::encode(&number));
+        self.store.put(Table::WriterIds, &number.to_be_bytes(), rows::encode(writer));
         self.numbers.insert(*writer, number);
         Ok(number)
+    }
+
+    /// A writer's number, if it ever pushed.
+    pub(super) fn known_number(&mut self, writer: &WriterId) -> Result<Option<u32>, StoreError> {
+        if let Some(number) = self.numbers.get(writer) {
+            return Ok(Some(*number));
+        }
+        let row = self.store.row(Table::Writers, &writer.to_bytes())?;
+        let number = row.map(|row| rows::decode("writer", &row)).transpose()?;
+        if let Some(number) = number {
+            self.numbers.insert(*writer, number);
+        }
+        Ok(number)
+    }
+
+    /// All writers of a device that ever pushed anywhere, sorted.
+    pub(super) fn writers_of(&self, device: &DeviceId) -> Result<Vec<WriterId>, StoreError> {
+        let to = key2(device.as_bytes(), &[0xff; 9]);
+        let mut found = Vec::new();
+        self.store.scan(Table::Writers, device.as_bytes(), &to, &mut |key, _| {
+            let incarnation = key.get(DeviceId::LEN..).and_then(|rest| rest.try_into().ok());
+            let incarnation = incarnation.map(u64::from_be_bytes);
+            found.extend(incarnation.map(|incarnation| WriterId { device: *device, incarnation }));
+            true
+        })?;
+        Ok(found)
     }
 
     /// The writer that has a number.

@@ -50,11 +50,11 @@ pub enum Table {
     Inboxes = 14,
     /// (Device id, number) to a key package.
     KeyPackages = 15,
-    /// Space id to its newest ticket.
+    /// Space id to its newest ticket, and the index of the handshake it came with.
     Tickets = 16,
     /// (Space number, writer number, key) to the index of the newest register.
     Registers = 17,
-    /// Device id to the cursor it acknowledged.
+    /// Device id to the cursor it acknowledged, and when it was here.
     Frontiers = 18,
     /// Number to a command that another partition still has to apply.
     Outbox = 19,

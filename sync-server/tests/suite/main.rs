@@ -5,9 +5,12 @@
 mod support;
 
 mod conformance;
+mod cuts;
 mod delivery;
+mod devices;
 mod partitions;
 mod pushes;
+mod rendezvous;
 mod requests;
 mod sessions;
 mod world;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sync_protocol::codec::Blob;
+use sync_protocol::frames::WelcomeFor;
 use sync_protocol::ids::{RelayId, SpaceId};
 use sync_server::relay::Identity;
 use sync_server::rules::{Action, Command, Effect, Fault, InboxFrom, Logged, Sealed, State, apply};
 use sync_server::store::{MemoryStore, Table};
 
-use crate::support::{Device, add, remove, space};
+use crate::support::{Device, add, join, remove, space};
 
 const IDENTITY: Identity = Identity { relay: RelayId::from_bytes([1; 32]), generation: 5 };
 
@@ -59,6 +60,70 @@ fn device_story(seed: u64) -> Vec<Command> {
         Action::AckInbox { device, number: 1 },
     ];
     actions.into_iter().zip(20..).map(|(action, at)| Command::new(at, action)).collect()
+}
+
+/// A second device that comes, writes, and is removed: with a cut that comes short, one that is
+/// not its own, and the right one, which brings a ticket and a way in.
+fn cut_story(id: SpaceId, seed: u64) -> Vec<Command> {
+    let mut ada = Device::new(seed);
+    let (mut phone, _) = ada.link(seed + 50);
+    let found = ada.found(id);
+    let comes = ada.handshake(id, 1, vec![join(&phone)]);
+    let first = phone.content(id, 2);
+    let short = phone.cut(id);
+    let second = phone.content(id, 2);
+    let cut = phone.cut(id);
+    let wrong = (cut.0, cut.1 + 1, cut.2);
+    let [short, wrong, right] = [(2, short), (4, wrong), (4, cut)]
+        .map(|(cursor, cut)| ada.remove_devices(id, cursor, &[&phone], vec![cut]));
+    let mut right = push(&ada, id, vec![right, first.clone()], 16);
+    let way_in = WelcomeFor { account: ada.account, device: ada.id, item: Blob(vec![3]) };
+    if let Action::Push { welcomes, ticket, .. } = &mut right.action {
+        (*welcomes, *ticket) = (vec![way_in], Some(Blob(vec![4])));
+    }
+    vec![
+        push(&ada, id, vec![found, comes], 10),
+        push(&phone, id, vec![first, second], 12),
+        push(&ada, id, vec![short], 14),
+        push(&ada, id, vec![wrong], 15),
+        right,
+    ]
+}
+
+/// A device that is given things, ends, and is given more.
+fn ending_story(seed: u64) -> Vec<Command> {
+    let ada = Device::new(seed);
+    let from = InboxFrom { account: ada.account, device: ada.id, space: None };
+    let device = ada.id;
+    let fence = || Action::Fence { device, incarnation: 1, fence: 0, next_fence: 5 };
+    let put = || Action::PutInbox { device, from, item: Blob(vec![9]) };
+    let once = vec![Blob(vec![1])];
+    let actions = vec![
+        fence(),
+        Action::PutKeyPackages { device, once, last_resort: Some(Blob(vec![3])) },
+        put(),
+        Action::EndDevice { device },
+        put(),
+        fence(),
+        Action::TakeKeyPackage { device },
+    ];
+    actions.into_iter().zip(20..).map(|(action, at)| Command::new(at, action)).collect()
+}
+
+/// A device that comes and is revoked, told twice.
+fn revoking_story(seed: u64) -> Vec<Command> {
+    let mut ada = Device::new(seed);
+    let (phone, entry) = ada.link(seed + 50);
+    let account = ada.account;
+    ada.log.push(entry);
+    let with_phone = ada.log.clone();
+    let end = ada.revoke(phone.id);
+    let actions = vec![
+        Action::AppendLog { account, index: 0, entries: with_phone },
+        Action::AppendLog { account, index: 2, entries: vec![end.clone()] },
+        Action::AppendLog { account, index: 2, entries: vec![end] },
+    ];
+    actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()
 }
 
 fn account_story(seed: u64) -> Vec<Command> {
@@ -183,16 +248,40 @@ fn accounts_and_devices_commute_in_every_interleaving() {
     commute(&device_story(1), &device_story(2));
 }
 
+#[test]
+fn cuts_and_endings_commute_in_every_interleaving() {
+    commute(&cut_story(space(1), 1), &cut_story(space(2), 1));
+    commute(&cut_story(space(1), 1), &space_story(space(2), 1));
+    commute(&cut_story(space(1), 1), &ending_story(1));
+    commute(&revoking_story(1), &ending_story(1));
+    commute(&revoking_story(1), &cut_story(space(1), 1));
+}
+
+#[test]
+fn every_story_says_what_it_was_written_for() {
+    let said = |story: Vec<Command>| run(&story, &[], (1 << story.len()) - 1).0;
+    let cuts = said(cut_story(space(1), 1));
+    assert!(cuts[2].contains("Behind { index: 3 }"), "{}", cuts[2]);
+    assert!(cuts[3].contains("Invalid"), "{}", cuts[3]);
+    assert!(cuts[4].contains("refused: Some((1, Equivocation)"), "{}", cuts[4]);
+    let ending = said(ending_story(1));
+    assert_eq!((ending[4].as_str(), ending[5].as_str()), ("Revoked", "Revoked"));
+    assert!(ending[6].contains("package: None"), "{}", ending[6]);
+    assert!(!said(revoking_story(1))[1].contains("ended: []"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Whatever order and repetition commands come in, replaying the same sequence gives the same
     /// outcomes and state, and each writer's entries lie in the log once and in order.
     #[test]
     fn any_sequence_replays_alike_and_keeps_every_chain(
-        picks in prop::collection::vec(0..13usize, 0..40),
+        picks in prop::collection::vec(0..25usize, 0..60),
     ) {
         let mut all = space_story(space(1), 1);
         all.extend(device_story(1));
+        all.extend(cut_story(space(1), 1));
+        all.extend(ending_story(1));
         let go = || {
             let mut state = State::open(MemoryStore::new(), IDENTITY).unwrap();
             let said: Vec<_> =

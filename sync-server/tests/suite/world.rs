@@ -6,7 +6,7 @@ use sync_protocol::error::Rejection;
 use sync_protocol::frames::{
     Answer, ClientFrame, Delivery, Op, RelayFrame, Request, Run, Stored, Welcome,
 };
-use sync_protocol::ids::{RelayId, SpaceId};
+use sync_protocol::ids::{DeviceId, RelayId, SpaceId};
 use sync_server::relay::{Identity, Output, Relay, SessionId, Settings};
 use sync_server::store::{MemoryStore, Store};
 
@@ -96,6 +96,29 @@ impl<S: Store> World<S> {
 
     pub fn send(&mut self, session: SessionId, frame: ClientFrame) {
         self.relay.receive(session, frame, self.now);
+    }
+
+    /// A device of an account that has one here, through this session.
+    pub fn link(&mut self, by: SessionId, primary: &mut Device, seed: u64) -> Device {
+        let (device, entry) = primary.link(seed);
+        let index = primary.log.len() as u64;
+        primary.log.push(entry.clone());
+        assert_eq!(self.ask(by, Op::AppendLog { index, entry }), Answer::Done);
+        device
+    }
+
+    /// Ends a device, through this session.
+    pub fn revoke(&mut self, by: SessionId, primary: &mut Device, device: DeviceId) {
+        let entry = primary.revoke(device);
+        let index = primary.log.len() as u64;
+        primary.log.push(entry.clone());
+        assert_eq!(self.ask(by, Op::AppendLog { index, entry }), Answer::Done);
+    }
+
+    pub fn tick(&mut self, now: u64) {
+        self.now = now;
+        self.relay.tick(now);
+        self.commit();
     }
 
     pub fn ask(&mut self, session: SessionId, op: Op) -> Answer {

@@ -108,6 +108,22 @@ impl Device {
         Blob(sign_entry(&self.account, &entry, &self.key))
     }
 
+    /// A new device after all others are lost, with the log that ends them. `founder` is the seed
+    /// of the device that founded the account.
+    pub fn recover(&self, founder: u64, seed: u64) -> Self {
+        let signing = key(seed, 5);
+        let (index, previous) = self.head();
+        let device = keys(&signing);
+        let countersignature =
+            countersign(&self.account, index, &previous, &device, &signing).to_vec();
+        let recovery = recovery(seed);
+        let action = Action::Recover { device, join: [5; 32], recovery, countersignature };
+        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = Blob(sign_entry(&self.account, &entry, &key(founder, 3)));
+        let log = self.log.iter().cloned().chain([entry]).collect();
+        Self::with(self.account, signing, log, seed)
+    }
+
     fn head(&self) -> (u64, LogHead) {
         let entries: Vec<_> = self.log.iter().map(Blob::as_slice).collect();
         let log = DeviceLog::verify(&self.account, &entries).unwrap();
@@ -132,6 +148,7 @@ impl Device {
             log: self.log.clone(),
             foreground: None,
             signature: Blob::default(),
+            fresh: false,
         };
         self.sign(challenge, &mut hello);
         hello
@@ -185,26 +202,9 @@ impl Device {
         self.chains.get(&space).map_or(0, |(seq, _)| *seq)
     }
 
-    fn commit(
-        &mut self,
-        space: SpaceId,
-        parent: EpochId,
-        number: u64,
-        cursor: u64,
-        roster: Vec<RosterChange>,
-    ) -> Blob {
-        let commit = CommitHeader {
-            parent,
-            number,
-            min_version: 1,
-            roster,
-            logs: Vec::new(),
-            cuts: Vec::new(),
-            intents: Vec::new(),
-            ticket: None,
-        };
+    fn commit(&mut self, space: SpaceId, cursor: u64, commit: &CommitHeader) -> Blob {
         let header = Header {
-            commit: Some(Blob(codec::encode(&commit))),
+            commit: Some(Blob(codec::encode(commit))),
             child: Some(EpochId::from_bytes([6; 32])),
             ..Self::header(Kind::Handshake, cursor)
         };
@@ -214,11 +214,32 @@ impl Device {
     pub fn found(&mut self, space: SpaceId) -> Blob {
         let own =
             RosterChange::Add { account: self.account, role: Role::Admin, devices: vec![self.id] };
-        self.commit(space, EpochId::NONE, 0, 0, vec![own])
+        let commit = CommitHeader { parent: EpochId::NONE, number: 0, ..commit(vec![own]) };
+        self.commit(space, 0, &commit)
     }
 
     pub fn handshake(&mut self, space: SpaceId, cursor: u64, roster: Vec<RosterChange>) -> Blob {
-        self.commit(space, EpochId::from_bytes([5; 32]), 1, cursor, roster)
+        self.commit(space, cursor, &commit(roster))
+    }
+
+    /// Removes devices of an account that stays.
+    pub fn remove_devices(
+        &mut self,
+        space: SpaceId,
+        cursor: u64,
+        removed: &[&Self],
+        cuts: Vec<Cut>,
+    ) -> Blob {
+        let account = removed[0].account;
+        let devices = removed.iter().map(|device| device.id).collect();
+        let roster = vec![RosterChange::RemoveDevices { account, devices }];
+        self.commit(space, cursor, &CommitHeader { cuts, ..commit(roster) })
+    }
+
+    /// Where this device's writer stands in a space.
+    pub fn cut(&self, space: SpaceId) -> Cut {
+        let (seq, link) = self.chains.get(&space).copied().unwrap_or((0, Link::START));
+        (self.writer(), seq, link)
     }
 
     pub fn leave(&mut self, space: SpaceId, cursor: u64) -> Blob {
@@ -236,12 +257,32 @@ impl Device {
     }
 }
 
+/// A writer, and its last number and link.
+pub type Cut = (WriterId, u64, Link);
+
+fn commit(roster: Vec<RosterChange>) -> CommitHeader {
+    CommitHeader {
+        parent: EpochId::from_bytes([5; 32]),
+        number: 1,
+        min_version: 1,
+        roster,
+        logs: Vec::new(),
+        cuts: Vec::new(),
+        intents: Vec::new(),
+        ticket: None,
+    }
+}
+
 pub fn add(device: &Device) -> RosterChange {
     RosterChange::Add { account: device.account, role: Role::Member, devices: vec![device.id] }
 }
 
 pub fn remove(device: &Device) -> RosterChange {
     RosterChange::Remove { account: device.account }
+}
+
+pub fn join(device: &Device) -> RosterChange {
+    RosterChange::AddDevices { account: device.account, devices: vec![device.id] }
 }
 
 pub fn space(n: u8) -> SpaceId {

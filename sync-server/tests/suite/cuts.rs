@@ -1,0 +1,136 @@
+//! Where a removed device's writing ends.
+
+use sync_protocol::error::Rejection;
+use sync_protocol::ids::{Link, WriterId};
+use sync_server::relay::SessionId;
+
+use crate::support::{Cut, Device, add, join, push, space};
+use crate::world::{World, refusals, stored};
+
+/// Ada with a second device, a phone, in space 1: three entries, the last two the phone's.
+struct Scene {
+    world: World,
+    ada: Device,
+    phone: Device,
+    at_ada: SessionId,
+    at_phone: SessionId,
+}
+
+fn scene() -> Scene {
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    let at_ada = world.connect(&mut ada);
+    let mut phone = world.link(at_ada, &mut ada, 2);
+    let at_phone = world.connect(&mut phone);
+    let start = vec![ada.found(space(1)), ada.handshake(space(1), 1, vec![join(&phone)])];
+    world.send(at_ada, push(space(1), start));
+    let words = (0..2).map(|_| phone.content(space(1), 2)).collect();
+    world.send(at_phone, push(space(1), words));
+    world.commit();
+    world.inboxes.clear();
+    Scene { world, ada, phone, at_ada, at_phone }
+}
+
+impl Scene {
+    /// Ada removes the phone; what the relay says to it.
+    fn remove(&mut self, cursor: u64, cuts: Vec<Cut>) -> Vec<Rejection> {
+        let out = self.ada.remove_devices(space(1), cursor, &[&self.phone], cuts);
+        self.world.take(self.at_ada);
+        self.world.send(self.at_ada, push(space(1), vec![out]));
+        self.world.commit();
+        let frames = self.world.take(self.at_ada);
+        let reasons = refusals(&frames);
+        assert_eq!(stored(&frames).len() + reasons.len(), 1);
+        reasons
+    }
+}
+
+#[test]
+fn a_cut_where_the_writer_stands_is_taken() {
+    let mut scene = scene();
+    let cut = scene.phone.cut(space(1));
+    assert_eq!(cut.1, 2);
+    assert!(scene.remove(2, vec![cut]).is_empty());
+}
+
+#[test]
+fn who_cuts_what_it_has_not_seen_is_behind_and_reads_on() {
+    let mut scene = scene();
+    let first = scene.phone.cut(space(1));
+    let late = scene.phone.content(space(1), 2);
+    scene.world.send(scene.at_phone, push(space(1), vec![late]));
+    scene.world.commit();
+    assert_eq!(scene.remove(4, vec![first]), [Rejection::Behind { index: 4 }]);
+    assert_eq!(scene.remove(4, Vec::new()), [Rejection::Behind { index: 4 }]);
+    let cut = scene.phone.cut(space(1));
+    assert!(scene.remove(5, vec![cut]).is_empty());
+}
+
+#[test]
+fn every_writer_of_the_device_is_named() {
+    let mut scene = scene();
+    let first = scene.phone.cut(space(1));
+    scene.phone.incarnation += 1;
+    scene.phone.rewind(space(1));
+    (scene.phone.fence, scene.phone.next_fence) = (0, 900);
+    let again = scene.world.connect(&mut scene.phone);
+    let word = scene.phone.content(space(1), 2);
+    scene.world.send(again, push(space(1), vec![word]));
+    scene.world.commit();
+    assert_eq!(scene.remove(3, vec![first]), [Rejection::Behind { index: 4 }]);
+    let second = scene.phone.cut(space(1));
+    assert!(scene.remove(3, vec![first, second]).is_empty());
+}
+
+#[test]
+fn a_cut_beyond_the_writer_or_of_another_chain_is_invalid() {
+    let mut scene = scene();
+    let (writer, seq, link) = scene.phone.cut(space(1));
+    let other = Link::from_bytes([9; 32]);
+    let never = WriterId { incarnation: 77, ..writer };
+    for wrong in [(writer, seq + 1, link), (writer, seq, other), (never, 1, link)] {
+        let cuts = vec![(writer, seq, link), wrong];
+        assert_eq!(scene.remove(4, cuts), [Rejection::Invalid]);
+    }
+    let nothing = (never, 0, Link::START);
+    assert!(scene.remove(4, vec![(writer, seq, link), nothing]).is_empty());
+}
+
+/// The relay takes in what only devices can find to be worthless: it must not keep a device in.
+#[test]
+fn a_device_can_not_ward_off_its_removal_with_what_nobody_counts() {
+    let mut scene = scene();
+    let counted = scene.phone.cut(space(1));
+    let garbage = scene.phone.content(space(1), 2);
+    scene.world.send(scene.at_phone, push(space(1), vec![garbage]));
+    scene.world.commit();
+    assert_eq!(scene.remove(4, vec![counted]), [Rejection::Behind { index: 4 }]);
+    assert!(scene.remove(5, vec![counted]).is_empty());
+}
+
+#[test]
+fn the_cuts_of_whole_accounts_are_the_logs_to_decide() {
+    let mut world = World::new();
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
+    let start = vec![ada.found(space(1)), ada.handshake(space(1), 1, vec![add(&bob)])];
+    world.send(a, push(space(1), start));
+    let word = bob.content(space(1), 2);
+    world.send(b, push(space(1), vec![word]));
+    let out = ada.handshake(space(1), 2, vec![crate::support::remove(&bob)]);
+    world.take(a);
+    world.send(a, push(space(1), vec![out]));
+    world.commit();
+    assert_eq!(refusals(&world.take(a)), []);
+}
+
+#[test]
+fn the_cut_of_a_device_elsewhere_does_not_matter() {
+    let mut scene = scene();
+    let founding = scene.phone.found(space(2));
+    let word = scene.phone.content(space(2), 1);
+    scene.world.send(scene.at_phone, push(space(2), vec![founding, word]));
+    scene.world.commit();
+    let cut = scene.phone.cut(space(1));
+    assert!(scene.remove(2, vec![cut]).is_empty());
+}
