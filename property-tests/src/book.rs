@@ -29,21 +29,29 @@ pub struct Person {
 pub struct Outcome<T> {
     last: T,
     maybe: Vec<T>,
+    before: Vec<T>,
 }
 
 impl<T: PartialEq> Outcome<T> {
     /// A value that was acknowledged.
     pub fn of(value: T) -> Self {
-        Self { last: value, maybe: Vec::new() }
+        Self { last: value, maybe: Vec::new(), before: Vec::new() }
     }
 
     fn settle(&mut self, value: T) {
-        *self = Self::of(value);
+        self.before.append(&mut self.maybe);
+        self.before.push(std::mem::replace(&mut self.last, value));
     }
 
     /// Whether this is a value it may have.
     pub fn allows(&self, value: &T) -> bool {
         self.last == *value || self.maybe.contains(value)
+    }
+
+    /// Whether it may ever have had this value: whoever is removed doesn't get through with what
+    /// was not sent yet.
+    pub fn allowed(&self, value: &T) -> bool {
+        self.allows(value) || self.before.contains(value)
     }
 }
 
@@ -79,6 +87,22 @@ pub struct Company {
     pub removed: BTreeSet<AccountId>,
     /// How often somebody tried to add each.
     pub adds: BTreeMap<AccountId, u32>,
+    /// How many messages were acknowledged in this world when each was let in last.
+    pub joined: BTreeMap<AccountId, u64>,
+}
+
+impl Company {
+    /// The number of the first message of which somebody has heard every change since: who was
+    /// removed and put back has older ones as they were, and can't read what was said about them
+    /// meanwhile.
+    #[must_use]
+    pub fn informed_from(&self, account: &AccountId) -> u64 {
+        match self.joined.get(account) {
+            _ if !self.removed.contains(account) => 0,
+            Some(number) => *number,
+            None => u64::MAX,
+        }
+    }
 }
 
 /// A counter that many people count up.
@@ -149,6 +173,13 @@ impl Book {
             }
             _ => {}
         }
+    }
+
+    /// Takes note of somebody being let into a conversation.
+    pub fn joined(&mut self, person: usize, space: SpaceId) {
+        let Some(account) = self.account_of(person) else { return };
+        let number = self.written.len() as u64;
+        self.companies.entry(space).or_default().joined.insert(account, number);
     }
 
     /// Takes note of an answer.

@@ -9,11 +9,6 @@ use crate::world::{Report, World};
 /// Seeds that showed a bug once: they are run for ever.
 pub const FORMER_BUGS: &str = include_str!("../seeds.txt");
 
-/// Seeds of bugs that are known and not mended yet. They are left out of the rounds of
-/// [`hold`]'s callers, and a test says that each still fails: one that no longer does must leave
-/// the list.
-pub const OPEN_BUGS: &str = include_str!("../open.txt");
-
 /// Runs the world of one seed. A panic of anything in it is a violation like any other.
 ///
 /// # Errors
@@ -69,16 +64,6 @@ fn fail(seed: u64, violation: &Violation) -> ! {
 /// The seeds of bugs found before.
 #[must_use]
 pub fn former_bugs() -> Vec<u64> {
-    numbers(FORMER_BUGS)
-}
-
-/// The seeds of bugs known and not mended.
-#[must_use]
-pub fn open_bugs() -> Vec<u64> {
-    numbers(OPEN_BUGS)
-}
-
-fn numbers(list: &str) -> Vec<u64> {
-    let lines = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let lines = FORMER_BUGS.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines.filter_map(|line| line.parse().ok()).collect()
 }

@@ -10,8 +10,10 @@ use sync_protocol::{DeviceId, SpaceId};
 use town::Town;
 
 fn offer(town: &mut Town, n: usize) -> String {
-    match town.run(n, Command::OfferDevice { name: format!("device {n}") }) {
-        Response::Offer(offer) => offer,
+    let id = town.tell(n, Command::OfferDevice { name: format!("device {n}") });
+    town.pass(1_000);
+    match town.devices[n].answers.remove(&id) {
+        Some(Ok(Response::Offer(offer))) => offer,
         other => panic!("{other:?}"),
     }
 }
@@ -28,7 +30,6 @@ fn code(town: &Town, n: usize) -> String {
 fn link(town: &mut Town, primary: usize, history: bool) -> (usize, DeviceId) {
     let n = town.arrive();
     let offer = offer(town, n);
-    town.pass(1_000);
     let name = town.tell(primary, Command::AcceptDevice { offer, history });
     town.pass(1_000);
     let name = town.devices[primary].answers.remove(&name).unwrap().unwrap();
@@ -115,7 +116,6 @@ fn a_linked_device_writes_with_its_siblings_away() {
     let (laptop, _) = {
         let n = town.arrive();
         let offer = offer(&mut town, n);
-        town.pass(1_000);
         town.tell(0, Command::AcceptDevice { offer, history: true });
         town.pass(1_000);
         let code = code(&town, n);
@@ -191,7 +191,6 @@ fn a_wrong_code_links_nothing() {
     let (mut town, _) = talking();
     let n = town.arrive();
     let offer = offer(&mut town, n);
-    town.pass(1_000);
     town.tell(0, Command::AcceptDevice { offer: offer.clone(), history: true });
     town.pass(1_000);
     let wrong = if code(&town, n) == "0000000" { "1111111" } else { "0000000" };

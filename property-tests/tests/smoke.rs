@@ -6,9 +6,10 @@
 mod town;
 
 use sync_core::Failure;
-use sync_core::api::{Command, Event, Input, Member, Response, Space, Until};
+use sync_core::api::{Command, Input, Member, Response, Until};
 use sync_protocol::SpaceId;
-use town::{Town, index};
+use sync_protocol::roster::Role;
+use town::Town;
 
 #[test]
 fn two_people_talk() {
@@ -104,6 +105,78 @@ fn members_come_with_and_without_history_and_go() {
     assert_eq!(town.texts(3, id), ["hello all", "after bob", "after cyd"]);
 }
 
+fn add(conversation: SpaceId, address: &str, share_history: bool) -> Command {
+    Command::AddMember { conversation, address: address.parse().unwrap(), share_history }
+}
+
+fn member(address: &str) -> Member {
+    Member::Address(address.parse().unwrap())
+}
+
+#[test]
+fn an_admin_who_was_let_in_can_share_all_history() {
+    let mut town = Town::new(3);
+    for (n, name) in ["ada", "bob", "cyd"].iter().enumerate() {
+        town.sign_up(n, name);
+    }
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.say(0, id, "before");
+    town.run(0, Command::SetRole { conversation: id, member: member("bob"), role: Role::Admin });
+    town.settle();
+    town.run(1, add(id, "cyd", true));
+    town.settle();
+    assert_eq!(town.texts(2, id), ["before"]);
+    assert_eq!(town.digest(2, id), town.digest(0, id));
+}
+
+#[test]
+fn whoever_comes_back_still_knows_who_wrote_what() {
+    let mut town = Town::new(3);
+    for (n, name) in ["ada", "bob", "cyd"].iter().enumerate() {
+        town.sign_up(n, name);
+    }
+    let id = town.found(0, "Tea", &["bob", "cyd"]);
+    town.settle();
+    town.say(1, id, "by bob");
+    town.settle();
+    let authors = |town: &mut Town| {
+        let list = Command::ListMessages { conversation: id, before: None, limit: 10 };
+        let Response::Messages(page) = town.run(2, list) else { panic!() };
+        page.into_iter().map(|view| (view.author, view.delivered)).collect::<Vec<_>>()
+    };
+    let before = authors(&mut town);
+    town.run(0, Command::RemoveMember { conversation: id, member: member("cyd") });
+    town.run(1, Command::Leave { conversation: id });
+    town.settle();
+    town.run(0, add(id, "cyd", false));
+    town.settle();
+    assert_eq!(authors(&mut town), before);
+}
+
+#[test]
+fn what_is_written_after_a_restart_stands_behind_what_was_seen_before_it() {
+    let mut town = Town::new(3);
+    for (n, name) in ["ada", "bob", "cyd"].iter().enumerate() {
+        town.sign_up(n, name);
+    }
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.now += 240_000;
+    town.say(0, id, "four minutes ahead");
+    town.settle();
+    assert_eq!(town.texts(1, id).len(), 1);
+    // From here on another segment is the newest.
+    town.run(0, add(id, "cyd", false));
+    town.settle();
+    town.now -= 240_000;
+    town.restart(1);
+    town.settle();
+    town.say(1, id, "an answer");
+    town.settle();
+    assert_eq!(town.texts(0, id), ["four minutes ahead", "an answer"]);
+}
+
 #[test]
 fn a_thousand_conversations_reconnect_in_one_round_trip() {
     let mut town = Town::new(2);
@@ -139,7 +212,9 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
         let outputs = town.relay.commit(town.now);
         assert!(!outputs.is_empty(), "the relay has nothing more to say");
         for output in outputs {
-            let RelayOutput::Send { session, frame } = output else { panic!("closed") };
+            let sync_server::relay::Output::Send { session, frame } = output else {
+                panic!("closed")
+            };
             if town.devices[1].session == Some(session) {
                 town.devices[1].frames_in += 1;
                 town.devices[1].bytes += frame.len();

@@ -104,6 +104,8 @@ pub enum Command {
         /// Which.
         device: DeviceId,
     },
+    /// On the primary: draw a new recovery code; the one before counts no more.
+    NewRecoveryCode,
     /// Bring an account back with its recovery code, on this device, which has none. Ends all its
     /// other devices. Needs a connection.
     RecoverAccount {
@@ -367,6 +369,8 @@ pub enum Response {
     Offer(String),
     /// What a new device is to be called.
     DeviceName(String),
+    /// A recovery code, to be written down.
+    RecoveryCode(String),
     /// A device was linked.
     Device(DeviceId),
     /// All devices, the primary first, then in the order they were linked.

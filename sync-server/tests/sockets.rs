@@ -6,8 +6,10 @@ mod support;
 use std::time::Duration;
 
 use futures_util::SinkExt as _;
+use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{ClientFrame, RelayFrame};
+use sync_protocol::frames::{ClientFrame, MeetEvent, MeetStep, RelayFrame};
+use sync_protocol::ids::RendezvousId;
 use sync_protocol::limits;
 use sync_server::config::Config;
 use sync_server::relay::Settings;
@@ -181,6 +183,37 @@ async fn sockets_without_a_hello_are_limited_and_closed() {
     };
     drop(open);
     running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_device_meets_its_primary_before_it_says_hello() {
+    let running = start(|config| config.limits.hello_timeout_ms = 1_500).await;
+    let address = running.server.address();
+    let rendezvous = RendezvousId::from_bytes([3; 16]);
+    let step = |step| ClientFrame::Meet { rendezvous, step };
+    let mut new = Socket::dial(address).await.unwrap();
+    new.challenge().await.unwrap();
+    new.send(&step(MeetStep::Open)).await.unwrap();
+    assert_eq!(met(&mut new).await, MeetEvent::Opened);
+    tokio::time::sleep(Duration::from_millis(3_000)).await;
+    let mut primary = Socket::open(address, &mut Device::new(1)).await.unwrap();
+    primary.send(&step(MeetStep::Join)).await.unwrap();
+    assert_eq!(met(&mut new).await, MeetEvent::Joined);
+    assert_eq!(met(&mut primary).await, MeetEvent::Joined);
+    let largest = Blob(vec![9; limits::RENDEZVOUS_MESSAGE]);
+    new.send(&step(MeetStep::Say(largest.clone()))).await.unwrap();
+    assert_eq!(met(&mut primary).await, MeetEvent::Said(largest));
+    drop(new);
+    assert_eq!(met(&mut primary).await, MeetEvent::Ended(Rejection::Denied));
+    running.server.stop().await.unwrap();
+}
+
+async fn met(socket: &mut Socket) -> MeetEvent {
+    loop {
+        if let RelayFrame::Met { event, .. } = socket.next().await.unwrap() {
+            return event;
+        }
+    }
 }
 
 #[tokio::test]

@@ -19,12 +19,12 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
         let (whole, partial): (Vec<&Seen>, Vec<&Seen>) =
             group.iter().partition(|seen| reads_all(book, seen, space));
         for pair in whole.windows(2) {
-            same_whole(pair[0], pair[1], space)?;
+            same_whole(book, (pair[0], pair[1]), space)?;
         }
         let reference = whole.first().or(partial.first());
         for other in &partial {
             if let Some(reference) = reference {
-                same_in_common(reference, other, space)?;
+                same_in_common(book, (reference, other), space)?;
             }
         }
     }
@@ -68,7 +68,7 @@ fn same_company(group: &[&Seen], seen: &[Seen], space: SpaceId) -> Result<(), Vi
 }
 
 /// Those who may read everything show exactly the same.
-fn same_whole(one: &Seen, other: &Seen, space: SpaceId) -> Result<(), Violation> {
+fn same_whole(book: &Book, (one, other): (&Seen, &Seen), space: SpaceId) -> Result<(), Violation> {
     let (first, second) = (&one.messages[&space], &other.messages[&space]);
     let keys = |page: &[MessageView]| page.iter().map(|view| view.message).collect::<Vec<_>>();
     if keys(first) != keys(second) {
@@ -77,7 +77,7 @@ fn same_whole(one: &Seen, other: &Seen, space: SpaceId) -> Result<(), Violation>
         let only: Vec<_> = a.symmetric_difference(&b).collect();
         return Err(differ(one, other, space, &format!("messages or their order, {only:?}")));
     }
-    same_in_common(one, other, space)?;
+    same_in_common(book, (one, other), space)?;
     let (first, second) = (one.digests.get(&space), other.digests.get(&space));
     if first == second { Ok(()) } else { Err(differ(one, other, space, &apart(first, second))) }
 }
@@ -100,7 +100,18 @@ fn apart(one: Option<&Digest>, other: Option<&Digest>) -> String {
 }
 
 /// What both may read, both show alike and in one order.
-fn same_in_common(one: &Seen, other: &Seen, space: SpaceId) -> Result<(), Violation> {
+fn same_in_common(
+    book: &Book,
+    (one, other): (&Seen, &Seen),
+    space: SpaceId,
+) -> Result<(), Violation> {
+    let informed_from = book.companies.get(&space).map_or(0, |company| {
+        company.informed_from(&one.account).max(company.informed_from(&other.account))
+    });
+    let informed = |key| match book.written.get(&(space, key)) {
+        Some(written) => written.number >= informed_from,
+        None => informed_from == 0,
+    };
     let (first, second) = (&one.messages[&space], &other.messages[&space]);
     let here = places(second);
     let mut last = None;
@@ -110,9 +121,9 @@ fn same_in_common(one: &Seen, other: &Seen, space: SpaceId) -> Result<(), Violat
             return Err(differ(one, other, space, "the order of messages"));
         }
         last = Some(place);
-        if face(view) != face(&second[place]) {
-            let what = format!("{:?} and {:?}", face(view), face(&second[place]));
-            return Err(differ(one, other, space, &what));
+        let (here, there) = (face(view), face(&second[place]));
+        if origin(view) != origin(&second[place]) || (informed(view.message) && here != there) {
+            return Err(differ(one, other, space, &format!("{here:?} and {there:?}")));
         }
     }
     Ok(())
@@ -127,6 +138,11 @@ type Face<'a> = (
     (bool, bool),
     &'a BTreeMap<AccountId, String>,
 );
+
+/// What no amendment changes of a message.
+fn origin(view: &MessageView) -> (AccountId, DeviceId, u64) {
+    (view.author, view.device, view.at_ms)
+}
 
 /// What a message shows to everybody alike: all but its receipts.
 fn face(view: &MessageView) -> Face<'_> {

@@ -33,7 +33,8 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A message is where it must be, and says what its author wrote.
+/// A message is where it must be, and says what its author wrote: the last of it, unless the author
+/// was removed and may not have got through with that.
 fn message(
     book: &Book,
     seen: &[Seen],
@@ -50,7 +51,7 @@ fn message(
         let view = one.messages.get(&space).and_then(|page| view_of(page, key));
         if let Some(view) = view {
             if follows(book, one, space) {
-                says(one, space, view, written)?;
+                says(one, space, view, (written, left))?;
             }
             continue;
         }
@@ -89,14 +90,14 @@ fn says(
     one: &Seen,
     space: SpaceId,
     view: &MessageView,
-    written: &Written,
+    (written, left): (&Written, bool),
 ) -> Result<(), Violation> {
+    let deleted = written.deleted.allows(&view.deleted) || (left && !view.deleted);
+    let text = written.text.allows(&view.text) || (left && written.text.allowed(&view.text));
     let fits = if view.deleted {
-        written.deleted.allows(&true) && view.text.is_empty()
+        deleted && view.text.is_empty()
     } else {
-        written.deleted.allows(&false)
-            && written.text.allows(&view.text)
-            && view.reply_to == written.reply_to
+        deleted && text && view.reply_to == written.reply_to
     };
     if fits {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The engine's host in a world: inputs in, outputs carried out.
 
-use sync_core::api::{Response, Space, Status};
+use sync_core::api::{ConversationChange, Response, Space, Status};
 use sync_core::records::{Batch, Load, Records};
 use sync_core::{Command, CommandId, Engine, Event as Told, Failure, Input, Output};
 
@@ -248,7 +248,10 @@ impl World {
         self.trace.aside(|| format!("{device} is told {told:?}"));
         match told {
             Told::Status(status) => self.claims(device, &status),
-            Told::Conversation { .. } => {
+            Told::Conversation { conversation, change } => {
+                if change == ConversationChange::Joined {
+                    self.book.joined(self.devices[device].person, conversation);
+                }
                 let life = self.devices[device].life;
                 self.agenda.after(0, Event::Refresh { device, life });
                 Ok(())

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_core::api::{Command, Event, Input, Member, Output, Response, Space, Until};
+use sync_core::api::{Command, Event, Input, Output, Response, Space};
 use sync_core::records::{Batch, Records, index_prefixes};
 use sync_core::{Engine, Failure};
 use sync_protocol::SpaceId;

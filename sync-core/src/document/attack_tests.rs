@@ -633,6 +633,26 @@ fn a_wild_clock_misplaces_only_its_own_messages() {
 }
 
 #[test]
+fn an_answer_follows_even_where_both_clocks_run_ahead_and_the_relays_stands_still() {
+    let mut wild = Author::new(6, Name::Messages(0));
+    let mut other = Author::new(1, Name::Messages(0));
+    let mut view = MessageView::default();
+    let mut rows = wild.write(&wild.message(2 * limits::CLOCK_AHEAD_MS, "from the future"));
+    rows.extend(other.write(&other.message(limits::CLOCK_AHEAD_MS + 1, "an answer")));
+    for (index, row) in (0..).zip(&mut rows) {
+        row.placement = Some(Placement { index, time_ms: RELAY_MS, ordinal: 0 });
+    }
+    let received = other.document.receive(rows);
+    view.update(&other.document, &received.touched);
+    let page = view.page(None, 10, &|a, b| a == b);
+    let shown: Vec<_> = page.iter().map(|message| message.text.as_str()).collect();
+    assert_eq!(shown, ["from the future", "an answer"]);
+    assert_eq!(page[0].effective, page[1].effective);
+    let before = view.page(Some(&page[1].key), 10, &|a, b| a == b);
+    assert_eq!(before[..], page[..1]);
+}
+
+#[test]
 fn kinds_and_fields_of_a_newer_version_are_kept_and_shown_as_such() {
     let mut newer = Cheat::new(Name::Messages(0));
     let key = newer.author.key(5);

@@ -156,6 +156,11 @@ struct Parts {
     amendments: BTreeMap<(u32, String), Amendment>,
 }
 
+/// Where a message stands in the view: by effective stamp, and by key within one. Of messages that
+/// claim a time beyond the relay's, many may end up on one stamp: the log's order tells them apart,
+/// so that what was written in another's knowledge follows it.
+type Rank = (Stamp, (u64, u32), OrderKey);
+
 /// Says whether two writers are the same person.
 pub type SameAccount<'a> = &'a dyn Fn(&WriterId, &WriterId) -> bool;
 
@@ -164,7 +169,7 @@ pub type SameAccount<'a> = &'a dyn Fn(&WriterId, &WriterId) -> bool;
 #[derive(Clone, Debug, Default)]
 pub struct MessageView {
     parts: BTreeMap<OrderKey, Parts>,
-    order: BTreeMap<(Stamp, OrderKey), OrderKey>,
+    order: BTreeMap<Rank, OrderKey>,
     counts: BTreeMap<u32, usize>,
 }
 
@@ -186,7 +191,7 @@ impl MessageView {
     pub fn close(&mut self, segment: u32) {
         let keys: Vec<OrderKey> = self.parts.keys().copied().collect();
         for key in keys {
-            let before = self.place(&key);
+            let before = self.rank(&key);
             if let Some(parts) = self.parts.get_mut(&key) {
                 parts.posted.remove(&segment);
                 parts.amendments.retain(|(of, _), _| *of != segment);
@@ -235,9 +240,9 @@ impl MessageView {
     ) -> Vec<Message> {
         let keys: Vec<&OrderKey> = match before {
             None => self.order.values().rev().take(limit).collect(),
-            Some(key) => match self.place(key) {
-                Some(place) => {
-                    self.order.range(..place).rev().map(|(_, key)| key).take(limit).collect()
+            Some(key) => match self.rank(key) {
+                Some(rank) => {
+                    self.order.range(..rank).rev().map(|(_, key)| key).take(limit).collect()
                 }
                 None => Vec::new(),
             },
@@ -278,7 +283,7 @@ impl MessageView {
     fn take(&mut self, segment: u32, key: String, entry: Entry) -> Option<OrderKey> {
         let parsed = EntryKey::parse(&key)?;
         let writer = entry.writer?;
-        let before = self.place(&parsed.message);
+        let before = self.rank(&parsed.message);
         let parts = self.parts.entry(parsed.message).or_default();
         if parsed.kind.is_none() {
             let read = lenient::<Body>(&entry.bytes, Body::FIELDS);
@@ -297,12 +302,15 @@ impl MessageView {
         Some(parsed.message)
     }
 
-    fn place(&self, key: &OrderKey) -> Option<(Stamp, OrderKey)> {
-        self.posted(key).map(|(_, effective, _)| (effective, *key))
+    fn rank(&self, key: &OrderKey) -> Option<Rank> {
+        let (_, effective, placement) = self.posted(key)?;
+        let capped = placement.filter(|_| effective != key.stamp);
+        let entry = capped.map_or((0, 0), |place| (place.index, place.ordinal));
+        Some((effective, entry, *key))
     }
 
-    fn reorder(&mut self, key: &OrderKey, before: Option<(Stamp, OrderKey)>) {
-        let after = self.place(key);
+    fn reorder(&mut self, key: &OrderKey, before: Option<Rank>) {
+        let after = self.rank(key);
         if before != after {
             if let Some(before) = before {
                 self.order.remove(&before);

@@ -39,7 +39,7 @@ impl Engine {
         }
         match command {
             Command::Status => return Ok(Some(Response::Status(self.status()))),
-            Command::OfferDevice { name } => return self.offer_device(name),
+            Command::OfferDevice { name } => return self.offer_device(id, name),
             Command::CancelLink => {
                 self.cancel_link();
                 return done();
@@ -54,6 +54,7 @@ impl Engine {
         match command {
             Command::AcceptDevice { offer, history } => self.accept_device(offer, *history),
             Command::ConfirmDevice { code } => self.confirm_device(id, code),
+            Command::NewRecoveryCode => self.new_recovery_code(id),
             Command::ListDevices => self.list_devices(),
             Command::RevokeDevice { device } => self.revoke_device(id, device),
             Command::MakePrimary { device } => self.make_primary(id, device),
@@ -301,10 +302,6 @@ impl Engine {
         let author = self.me()?.account();
         let now = self.wall;
         let space = self.core_space(id)?;
-        let newest = space.view.keys().next_back().and_then(|key| space.view.posted(key));
-        if let Some((_, effective, _)) = newest {
-            space.row.clock.observe(effective);
-        }
         let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
         let last =
             LastRow { key, author, text: text.chars().take(120).collect(), at_ms: key.stamp.ms };

@@ -21,6 +21,8 @@ use crate::engine::{Engine, Step, Task, seal};
 const LOG: Domain = Domain::new("rejoinder log hash v1");
 /// Log hashes kept to compare with what other authors say they had seen.
 const RECENT: usize = 1024;
+/// Copies of an entry that must be wrong before it is passed over.
+const COPIES: u32 = 3;
 /// How long a space whose delivery made no sense waits before it asks again.
 const ASK_AGAIN_MS: u64 = 5_000;
 
@@ -175,7 +177,13 @@ impl Engine {
             return Ok(Ok(item));
         }
         if !self.is_authentic(id, arrived) {
-            return Ok(Err("an entry's signature is wrong"));
+            if !self.is_set_aside(id, arrived.index) {
+                return Ok(Err("an entry's signature is wrong"));
+            }
+            // Every copy is the same: its author wrote nonsense, and nobody waits for it.
+            self.evidence(id, "an entry whose author did not sign it is passed over");
+            self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
+            return Ok(Ok(item));
         }
         self.compare_seen_from(id, arrived);
         match self.open_content(id, arrived) {
@@ -198,6 +206,15 @@ impl Engine {
             core.tips.advance(writer, tip);
             self.unsaved.writers.insert((*id, writer));
         }
+    }
+
+    /// Whether an entry that nobody signed came often enough to be passed over: another copy, or a
+    /// later entry of the same chain, might have proven it.
+    fn is_set_aside(&mut self, id: &SpaceId, index: u64) -> bool {
+        let Some(space) = self.spaces.get_mut(id) else { return false };
+        let (known, count) = space.unproven;
+        space.unproven = (index, if known == index { count + 1 } else { 1 });
+        space.unproven.1 >= COPIES
     }
 
     /// Whether the entry's writer wrote it, by its own signature or a later one of its chain.

@@ -7,8 +7,9 @@ use sync_protocol::device_log::{Action, DeviceLog, LogEntry, sign_entry};
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
-use crate::api::{CommandId, DeviceView, Event, Failure, Response};
+use crate::api::{CommandId, DeviceView, Event, Failure, Problem, Response};
 use crate::document::{Edit, Name, settings};
+use crate::engine::account::RecoverySecrets;
 use crate::engine::rows::{Intention, PersonRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Need, Step, Task, seal};
@@ -28,6 +29,8 @@ pub(super) enum Wish {
     LogOut(CommandId),
     /// A new join key.
     Rotate,
+    /// A new recovery code, told once it counts.
+    Recovery(CommandId, String),
 }
 
 impl Engine {
@@ -87,10 +90,12 @@ impl Engine {
         let revoked: Vec<DeviceId> =
             before.devices().map(|(id, _)| *id).filter(|id| log.active(id).is_none()).collect();
         let rekeyed = log.join() != before.join();
-        if added.is_empty() && revoked.is_empty() && log.primary() == before.primary() && !rekeyed {
-            return;
-        }
         let own = self.is_own_account(account);
+        let recoverable = log.recovery() != before.recovery();
+        if own && recoverable && revoked.is_empty() && self.is_primary() {
+            // The ticket must open with the new code from here on.
+            self.intend(&account.space(), Intention::Renew);
+        }
         if !revoked.is_empty() {
             self.evict(account, &revoked);
         }
@@ -102,7 +107,9 @@ impl Engine {
             self.call_vault();
         }
         let account = *account;
-        self.notify(Event::Devices { account, added, revoked });
+        if !(added.is_empty() && revoked.is_empty()) {
+            self.notify(Event::Devices { account, added, revoked });
+        }
     }
 
     /// Wishes ended devices out of every space they may be in, newest first.
@@ -265,14 +272,31 @@ impl Engine {
                 self.respond(*id, result);
             }
             Wish::Command(id) => self.respond(*id, result),
+            Wish::Recovery(id, code) => {
+                let told = result.map(|_| Response::RecoveryCode(code.clone()));
+                self.respond(*id, told);
+            }
             Wish::Rotate => {}
         }
+    }
+
+    /// Another recovery code in place of the one before, which counts no more.
+    pub(super) fn new_recovery_code(&mut self, id: CommandId) -> Step<Option<Response>> {
+        if !self.is_primary() {
+            return Err(Failure::Denied("only the primary changes the recovery code").into());
+        }
+        let (code, secrets) = RecoverySecrets::draw(&self.seed());
+        let action = Action::SetRecovery { recovery: secrets.public() };
+        self.append(action, Wish::Recovery(id, code))?;
+        Ok(None)
     }
 
     /// The connection went away while an entry was on its way: the log will tell.
     pub(super) fn append_lost(&mut self, wish: &Wish) {
         match wish {
-            Wish::LogOut(id) | Wish::Command(id) => self.respond(*id, Err(Failure::Offline)),
+            Wish::LogOut(id) | Wish::Command(id) | Wish::Recovery(id, _) => {
+                self.respond(*id, Err(Failure::Offline));
+            }
             Wish::Rotate => {}
         }
     }
@@ -362,6 +386,7 @@ impl Engine {
             let unsent = self.spaces.values().map(|space| space.waiting()).sum();
             self.notify(Event::Revoked { unsent });
         }
+        self.stay_away(Problem::Session(Rejection::Revoked));
     }
 }
 

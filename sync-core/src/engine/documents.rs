@@ -262,6 +262,9 @@ impl Engine {
         match name {
             Name::Messages(_) => {
                 let changed = space.view.update(document, touched);
+                if space.observe(&changed) {
+                    self.unsaved.spaces.insert(*id);
+                }
                 space.rescan |= opening;
                 if !opening && !changed.is_empty() && !space.row.own {
                     space.changed.extend(&changed);

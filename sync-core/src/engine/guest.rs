@@ -23,6 +23,8 @@ use crate::engine::{Engine, Step, seal};
 use crate::group::{Identity, new_key_package};
 use crate::records::key;
 
+/// How long an offer may take to be known at the relay.
+const OPENING_MS: u64 = 10_000;
 /// How long a new device waits, beyond the rendezvous itself, before it gives up.
 const GRACE_MS: u64 = 5_000;
 
@@ -41,6 +43,8 @@ pub(super) struct Offering {
     offer: Offer,
     signing: SigningKey,
     hpke: seal::Secret,
+    /// Answered once the offer can be taken.
+    command: Option<CommandId>,
     /// When it gives up, by the engine's time.
     until: u64,
     talk: Option<(Channel, Invite)>,
@@ -67,7 +71,7 @@ impl Guest {
 }
 
 impl Engine {
-    pub(super) fn offer_device(&mut self, name: &str) -> Step<Option<Response>> {
+    pub(super) fn offer_device(&mut self, id: CommandId, name: &str) -> Step<Option<Response>> {
         if self.me.is_some() {
             return Err(Failure::HasAccount.into());
         }
@@ -81,12 +85,11 @@ impl Engine {
         let (hpke, public) = seal::hpke_pair(&self.seed());
         let rendezvous = RendezvousId::from_bytes(rendezvous);
         let offer = Offer::new(rendezvous, public, self.seed(), name);
-        let text = offer.to_text();
-        let until = self.now + limits::RENDEZVOUS_MS + GRACE_MS;
-        let offering = Offering { offer, signing, hpke, until, talk: None, coded: false };
+        let (command, until) = (Some(id), self.now + OPENING_MS);
+        let offering = Offering { offer, signing, hpke, command, until, talk: None, coded: false };
         self.guest = Some(Guest::Offering(Box::new(offering)));
-        self.start_session();
-        Ok(Some(Response::Offer(text)))
+        self.go_online();
+        Ok(None)
     }
 
     pub(super) fn cancel_link(&mut self) {
@@ -103,11 +106,18 @@ impl Engine {
         self.guest = Some(Guest::Checking(Box::new(row)));
     }
 
+    /// Nothing of what this device was about is kept.
     fn forget_guest(&mut self) {
-        if self.guest.take().is_some() {
-            self.batch.delete(key::meta("guest"));
-            self.stop_session();
+        let Some(guest) = self.guest.take() else { return };
+        if let Guest::Offering(offering) = guest
+            && let Some(id) = offering.command
+        {
+            self.respond(id, Err(Failure::Offline));
         }
+        self.stop_session();
+        self.fresh_key_packages.clear();
+        self.batch = crate::records::Batch::default();
+        self.batch.clears.push(Vec::new());
     }
 
     pub(super) fn meet(&mut self, rendezvous: RendezvousId, step: MeetStep) {
@@ -168,7 +178,14 @@ impl Engine {
             return;
         }
         match event {
-            MeetEvent::Opened | MeetEvent::Joined => {}
+            MeetEvent::Opened => {
+                offering.until = self.now + limits::RENDEZVOUS_MS + GRACE_MS;
+                let text = offering.offer.to_text();
+                if let Some(id) = offering.command.take() {
+                    self.respond(id, Ok(Response::Offer(text)));
+                }
+            }
+            MeetEvent::Joined => {}
             MeetEvent::Said(message) => {
                 let heard = match &offering.talk {
                     None => self.hear_invite(message.as_slice()),
@@ -296,7 +313,10 @@ impl Engine {
         let log = log.filter(|log| log.head_at(row.index) == Some(row.head));
         match log {
             Some(log) if log.active(&identity.device).is_some() => self.become_device(row, &log),
-            _ => self.link_failed(Failure::Denied("the link was not confirmed")),
+            _ => {
+                self.guest = Some(Guest::Checking(Box::new(row.clone())));
+                self.link_failed(Failure::Denied("the link was not confirmed"));
+            }
         }
     }
 
@@ -358,7 +378,7 @@ impl Engine {
             name: name.to_owned(),
             until: self.now + limits::RENDEZVOUS_MS,
         })));
-        self.start_session();
+        self.go_online();
         Ok(None)
     }
 

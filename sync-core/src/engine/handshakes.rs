@@ -60,6 +60,7 @@ impl Engine {
             core.state.joining = None;
             core.state.history.clear();
             core.state.write_at = None;
+            // Known only now; whoever is let in from here with all history needs it.
             if let Some(row) = core.epochs.get_mut(&child) {
                 row.index = arrived.index;
                 self.batch.put(key::epoch(id, &child), codec::encode(row));

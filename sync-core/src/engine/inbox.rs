@@ -132,19 +132,26 @@ impl Engine {
         Ok(documents)
     }
 
-    /// Takes in one item of the inbox, whatever it is, and says so to the relay.
-    pub(super) fn take_invitation(&mut self, item: &InboxItem) -> Step<()> {
-        if item.number > self.session.row.inbox {
-            match self.join(item) {
-                Err(Stop::Need(need)) => return Err(Stop::Need(need)),
-                // Somebody's item that makes no sense is dropped: it is theirs to send a good one.
-                Err(Stop::Fail(_)) | Ok(()) => {}
+    /// Takes in the inbox item by item, whatever they are, and says so to the relay. One that
+    /// waits for a record keeps those behind it waiting: a number taken in stands for all below.
+    pub(super) fn take_invitations(&mut self) -> Step<()> {
+        while let Some(item) = self.session.inbox.pop_front() {
+            if item.number > self.session.row.inbox {
+                match self.join(&item) {
+                    Err(Stop::Need(need)) => {
+                        self.session.inbox.push_front(item);
+                        return Err(Stop::Need(need));
+                    }
+                    // Somebody's item that makes no sense is dropped: it is theirs to send a good
+                    // one.
+                    Err(Stop::Fail(_)) | Ok(()) => {}
+                }
+                self.session.row.inbox = item.number;
+                self.unsaved.session = true;
             }
-            self.session.row.inbox = item.number;
-            self.unsaved.session = true;
-        }
-        if self.session.is_open() {
-            self.ask(Op::AckInbox { number: item.number }, Asked::AckInbox);
+            if self.session.is_open() {
+                self.ask(Op::AckInbox { number: item.number }, Asked::AckInbox);
+            }
         }
         self.keep_cursor();
         Ok(())
@@ -325,7 +332,8 @@ impl Engine {
         let mut core = space.core.take().unwrap_or_default();
         let root = *group.root();
         self.learn_epochs(&id, &mut core, (epoch, group.epoch(), root), &grant);
-        core.state = arriving(&group, epoch, &grant);
+        let before = std::mem::take(&mut core.state.writers);
+        core.state = arriving(&group, epoch, &grant, before);
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });
             self.unsaved.writers.insert((id, writer));
@@ -429,7 +437,7 @@ impl Engine {
 }
 
 /// The state of whoever comes into a group, until the log is read up to where it came in.
-fn arriving(group: &Group, epoch: EpochId, grant: &Grant) -> StateRow {
+fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
     let mut history: Vec<_> = grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
     history.sort_unstable();
     let mut writers = grant.writers.clone();
@@ -442,6 +450,12 @@ fn arriving(group: &Group, epoch: EpochId, grant: &Grant) -> StateRow {
                 from: grant.from,
                 to: None,
             });
+        }
+    }
+    // Whoever comes back still knows who wrote what it read before.
+    for row in before {
+        if !writers.iter().any(|known| known.device == row.device) {
+            writers.push(WriterRow { to: row.to.or(Some(grant.from)), ..row });
         }
     }
     StateRow {

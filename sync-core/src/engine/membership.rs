@@ -173,6 +173,13 @@ impl Engine {
         if space.behind.is_some() || !space.deliveries.is_empty() || space.hold_until > now {
             return Ok(());
         }
+        if space.row.deciding && space.rebuild {
+            if space.retry_at.is_some_and(|at| at > now) {
+                return Ok(());
+            }
+            self.drop_refused(id)?;
+        }
+        let space = self.core_space(id)?;
         if space.row.deciding {
             self.push_pending(id);
             return Ok(());
@@ -195,6 +202,29 @@ impl Engine {
         let leaving = space.row.intentions.first() == Some(&Intention::Leave);
         // Whoever leaves is heard out first: the relay takes nothing from a leaver.
         if leaving && !space.unsent() { self.push_leave(id) } else { Ok(()) }
+    }
+
+    /// Lets go of a commit that the relay refused; what it was to do is committed anew.
+    fn drop_refused(&mut self, id: &SpaceId) -> Step<()> {
+        self.core_space(id)?.rebuild = false;
+        let space = self.core_space(id)?;
+        let child = space.core.as_ref().and_then(|core| core.pending.as_ref()?.child);
+        // A founding is what the space begins with: there is nothing to build anew.
+        if child.is_none_or(|child| child == space.row.epoch) {
+            return Ok(());
+        }
+        let space = self.group_space(id)?;
+        let Some(group) = &mut space.group else { return Ok(()) };
+        group.drop_pending().map_err(local)?;
+        let diff = group.diff();
+        space.row.deciding = false;
+        if let Some(core) = &mut space.core {
+            core.pending = None;
+        }
+        self.batch.absorb(&key::group(id), diff);
+        self.batch.delete(key::pending_commit(id));
+        self.save_space(id);
+        Ok(())
     }
 
     fn push_pending(&mut self, id: &SpaceId) {

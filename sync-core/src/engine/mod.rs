@@ -39,7 +39,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
-use sync_protocol::frames::InboxItem;
 use sync_protocol::{DeviceId, SpaceId, WriterId, codec};
 
 use crate::api::{Command, CommandId, Event, Failure, Input, Output, Response, Until};
@@ -147,7 +146,8 @@ enum Task {
     Command(CommandId, Command),
     /// Take in what was delivered for a space, in order.
     TakeIn(SpaceId),
-    Invitation(InboxItem),
+    /// Take in what came into the inbox, in order.
+    Invitations,
     /// Take up an invitation that came before the removal it undoes.
     Rejoin(SpaceId),
     /// Send what waits in a space, or move its membership forward.
@@ -328,7 +328,7 @@ impl Engine {
                 Err(stop) => return Err(stop),
             },
             Task::TakeIn(space) => self.take_in(space)?,
-            Task::Invitation(item) => self.take_invitation(item)?,
+            Task::Invitations => self.take_invitations()?,
             Task::Rejoin(space) => self.rejoin(space)?,
             Task::Advance(space) => self.advance(space)?,
             Task::Summarise(space) => self.summarise(space)?,

@@ -345,7 +345,12 @@ impl Engine {
         if seq > 0 {
             space.pushed = space.pushed.min(seq - 1);
         }
+        // Once the log was read up to there without it, a refused commit never comes.
+        space.rebuild |= seq == 0 && !passes;
         match reason {
+            Rejection::Invalid | Rejection::Denied if seq == 0 && space.row.deciding => {
+                space.retry_at = Some(now + 2_000);
+            }
             Rejection::Behind { index } if space.row.next > index => {
                 self.tasks.push_back(Task::Advance(*id));
             }

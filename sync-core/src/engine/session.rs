@@ -1,23 +1,20 @@
 //! The session with the relay: connecting, proving who this is, and sorting what comes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand_core::Rng;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
-    Answer, Challenge, ClientFrame, Delivery, Hello, KeyPackages, Notice, Op, RelayFrame, Reply,
-    Request, Session as SessionProof, Welcome, sign_session,
+    Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, KeyPackages, Notice, Op,
+    RelayFrame, Reply, Request, Session as SessionProof, Welcome, membership_digest, sign_session,
 };
-use sync_protocol::hash::{self, Domain};
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
 
 use crate::api::{CommandId, Event, NewAccount, Output, Problem, Response, Status};
 use crate::engine::devices::Wish;
 use crate::engine::rows::SessionRow;
 use crate::engine::{Engine, Task};
-
-const MEMBERSHIP: Domain = Domain::new("rejoinder membership digest v1");
 
 const BACKOFF_FIRST_MS: u64 = 250;
 const BACKOFF_LAST_MS: u64 = 30_000;
@@ -82,6 +79,8 @@ pub(super) struct Session {
     taken_in: u64,
     /// The newest cursor received, to be kept once all before it is taken in.
     cursor: Option<Blob>,
+    /// Items of the inbox not yet taken in.
+    pub(super) inbox: VecDeque<InboxItem>,
     caught_up: bool,
     unacked: bool,
     ack_at: Option<u64>,
@@ -125,7 +124,7 @@ impl Engine {
         if !wanted || self.session.offline || self.session.phase != Phase::Away {
             return;
         }
-        if self.session.row.next_fence == 0 {
+        if self.me.is_some() && self.session.row.next_fence == 0 {
             self.session.row.next_fence = self.nonzero();
             self.unsaved.session = true;
         }
@@ -141,6 +140,13 @@ impl Engine {
         self.close_session();
         self.session.phase = Phase::Away;
         self.finish_sign_up();
+        self.report_status();
+    }
+
+    /// Stays away until the app wants to connect again: the relay will not say anything else.
+    pub(super) fn stay_away(&mut self, problem: Problem) {
+        self.stop_session();
+        self.session.problem = Some(problem);
         self.report_status();
     }
 
@@ -201,6 +207,7 @@ impl Engine {
         self.asked_tickets.clear();
         let session = &mut self.session;
         session.cursor = None;
+        session.inbox.clear();
         session.caught_up = false;
         session.taken_in = 0;
         session.ack_at = None;
@@ -369,8 +376,7 @@ impl Engine {
 
     fn membership_digest(&self) -> [u8; 32] {
         let active = self.spaces.iter().filter(|(_, space)| space.row.active);
-        let ids: Vec<&[u8]> = active.map(|(id, _)| id.as_bytes().as_slice()).collect();
-        hash::hash(MEMBERSHIP, &ids)
+        membership_digest(active.map(|(id, _)| id))
     }
 
     fn on_welcome(&mut self, welcome: &Welcome) {
@@ -482,7 +488,7 @@ impl Engine {
             return self.recovery_refused(reason);
         }
         if reason == Rejection::Revoked {
-            self.on_revoked();
+            return self.on_revoked();
         }
         self.leave(Problem::Session(reason));
     }
@@ -518,7 +524,10 @@ impl Engine {
                 }
                 self.session.cursor = cursor.or(self.session.cursor.take());
             }
-            Delivery::Inbox(items) => self.tasks.extend(items.into_iter().map(Task::Invitation)),
+            Delivery::Inbox(items) => {
+                self.session.inbox.extend(items);
+                self.tasks.push_back(Task::Invitations);
+            }
             Delivery::UpToDate { cursor, .. } => {
                 self.session.cursor = Some(cursor);
                 self.session.caught_up = true;
@@ -557,8 +566,7 @@ impl Engine {
     /// Keeps the newest cursor, once nothing delivered before it waits for anything.
     pub(super) fn keep_cursor(&mut self) {
         let waiting = self.spaces.values().any(|space| !space.deliveries.is_empty());
-        let inviting =
-            self.parked.values().flatten().any(|task| matches!(task, Task::Invitation(_)));
+        let inviting = !self.session.inbox.is_empty();
         if waiting || inviting || self.session.cursor.is_none() {
             return;
         }

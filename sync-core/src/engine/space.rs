@@ -1,6 +1,6 @@
 //! One space in memory: its index row always, the rest when it is needed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sync_protocol::frames::{Run, Taken};
 use sync_protocol::frontier::{Frontier, Tip};
@@ -60,9 +60,13 @@ pub(super) struct SpaceState {
     /// The relay asked for a pause until then.
     pub(super) hold_until: u64,
     /// Messages that changed since the list's row was written.
-    pub(super) changed: std::collections::BTreeSet<OrderKey>,
+    pub(super) changed: BTreeSet<OrderKey>,
     /// A segment was opened that may hold more than `changed` says.
     pub(super) rescan: bool,
+    /// The relay refused a commit of ours that the log does not have: it is to be built anew.
+    pub(super) rebuild: bool,
+    /// An entry whose signature is wrong, and how often it came.
+    pub(super) unproven: (u64, u32),
     /// This device's entrance by a ticket is not decided.
     pub(super) entering: bool,
     /// An invitation was answered by writing here.
@@ -109,8 +113,10 @@ impl SpaceState {
             receipts_written_ms: 0,
             retry_at: None,
             hold_until: 0,
-            changed: std::collections::BTreeSet::new(),
+            changed: BTreeSet::new(),
             rescan: false,
+            rebuild: false,
+            unproven: (0, 0),
             entering: false,
             answered: false,
             uncut_bytes: 0,
@@ -138,12 +144,26 @@ impl SpaceState {
         cuts + self.row.journal + deciding + self.row.intentions.len() as u64
     }
 
+    /// Sets the clock after these messages, so that what is written from here on stands behind
+    /// them, whichever segments are open by then. Gives whether it moved. What has no place yet is
+    /// this device's own, and issued by this clock.
+    pub(super) fn observe(&mut self, messages: &BTreeSet<OrderKey>) -> bool {
+        let before = self.row.clock;
+        for key in messages {
+            if let Some((_, effective, Some(_))) = self.view.posted(key) {
+                self.row.clock.observe(effective);
+            }
+        }
+        self.row.clock != before
+    }
+
     pub(super) fn on_disconnected(&mut self) {
         self.deliveries.clear();
         self.own_runs.clear();
         self.pushed = 0;
         self.deciding_sent = false;
         self.behind = None;
+        self.rebuild = false;
         self.problem = None;
         self.packages_asked.clear();
         self.fetching = false;

@@ -20,7 +20,7 @@ const IDS: &str = include_str!("../../../docs/vectors/ids.json");
 const LINKS: &str = include_str!("../../../docs/vectors/links.json");
 const DEVICE_LOG: &str = include_str!("../../../docs/vectors/device_log.json");
 
-const DOMAINS: [Domain; 15] = [
+const DOMAINS: [Domain; 16] = [
     hash::ACCOUNT_ID,
     hash::DEVICE_ID,
     hash::ACCOUNT_SPACE,
@@ -35,6 +35,7 @@ const DOMAINS: [Domain; 15] = [
     hash::SESSION,
     hash::INBOX,
     hash::WRITER_TAG,
+    hash::MEMBERSHIP,
     hash::INTENT,
 ];
 

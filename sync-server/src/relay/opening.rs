@@ -26,6 +26,7 @@ impl<S: Store> Relay<S> {
         let follows = self.learn_log(hello, now_ms)?;
         self.authenticate(session, hello, follows)?;
         let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
+        self.must_be_newest(session, writer)?;
         let (device, incarnation) = (hello.device, hello.incarnation);
         let (fence, next_fence) = (hello.fence, hello.next_fence);
         self.run(Action::Fence { device, incarnation, fence, next_fence }, now_ms)?;
@@ -70,6 +71,15 @@ impl<S: Store> Relay<S> {
         let signed = SessionBytes { challenge: &known.challenge, hello };
         verify_session(&signed, &device.keys.signing).map_err(|_| Rejection::Denied)?;
         Ok(())
+    }
+
+    /// A hello may be long on its way, and the store that sent it has connected anew since: it must
+    /// not end the session that came after it.
+    fn must_be_newest(&self, session: SessionId, writer: WriterId) -> Result<(), Rejection> {
+        let newer = self.sessions_of_device(&writer.device).into_iter().any(|other| {
+            other > session && self.open_session(other).is_some_and(|open| open.writer == writer)
+        });
+        if newer { Err(Rejection::Unavailable { retry_ms: 0 }) } else { Ok(()) }
     }
 
     /// One live session for each store of a device.

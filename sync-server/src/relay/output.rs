@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sync_protocol::error::Rejection;
 use sync_protocol::ids::RelayId;
 
-/// One socket, as the host numbers it.
+/// One socket, as the host numbers it: in the order in which they opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 

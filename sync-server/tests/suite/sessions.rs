@@ -63,6 +63,19 @@ fn a_copied_store_is_fenced_off_and_a_lost_welcome_is_not() {
 }
 
 #[test]
+fn a_hello_that_was_overtaken_ends_no_session() {
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    let (stalled, challenge) = world.dial();
+    let late = ada.hello(&challenge);
+    let live = world.connect(&mut ada);
+    world.send(stalled, ClientFrame::Hello(late));
+    world.commit();
+    assert_eq!(world.closed[&stalled], Rejection::Unavailable { retry_ms: 0 });
+    assert!(world.relay.is_open(live));
+}
+
+#[test]
 fn a_revoked_device_is_out_at_once() {
     let mut world = World::new();
     let mut ada = Device::new(1);
