@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[allow(dead_code, reason = "each test file uses its part")]
 mod support;
 
 use serde_json::{Value, json};
@@ -152,7 +153,8 @@ fn lines_that_are_no_requests_are_answered_and_harm_nobody() {
     let world = World::start();
     let mut ada = world.open("ada");
     assert_eq!(ada.fail("message.list", json!({}))["code"], -32602);
-    assert_eq!(ada.fail("device.list", json!({}))["data"]["kind"], "unsupported");
+    assert_eq!(ada.fail("device.shake", json!({}))["data"]["kind"], "unsupported");
+    assert_eq!(ada.fail("device.list", json!({}))["data"]["kind"], "no_account");
     assert_eq!(ada.fail("conversation.list", json!({}))["data"]["kind"], "no_account");
     assert_eq!(ada.call("account.status", json!({}))["account"], Value::Null);
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sync_core::api::{
-    ContactCard, ConversationView, Digest, Member, MessageView, NewAccount, Space, Status,
+    ContactCard, ConversationView, DeviceView, Digest, Member, MessageView, NewAccount, Space,
+    Status,
 };
 use sync_core::document::{AppOp, OrderKey, Step};
 use sync_core::{Command, Failure, Response};
-use sync_protocol::SpaceId;
 use sync_protocol::address::Address;
 use sync_protocol::roster::Role;
+use sync_protocol::{DeviceId, SpaceId};
 
 use super::Client;
 
@@ -46,6 +47,17 @@ impl Client {
         ask!(self, Command::CreateAccount { address, name }, Response::Account)
     }
 
+    /// Brings an account back with its recovery code, on this device, which has none; all its other
+    /// devices end. Gives the code that takes the used one's place. Needs a connection.
+    pub async fn recover_account(
+        &self,
+        address: Address,
+        code: String,
+        name: String,
+    ) -> Result<NewAccount, Failure> {
+        ask!(self, Command::RecoverAccount { address, code, name }, Response::Account)
+    }
+
     /// The account, the device and how the sync stands.
     pub async fn status(&self) -> Result<Status, Failure> {
         ask!(self, Command::Status, Response::Status)
@@ -54,6 +66,11 @@ impl Client {
     /// Who is behind an address. Needs a connection, if it is not known here.
     pub async fn lookup_contact(&self, address: Address) -> Result<ContactCard, Failure> {
         ask!(self, Command::LookupContact { address }, Response::Contact)
+    }
+
+    /// Shows nothing more of an account, or shows it again.
+    pub async fn set_blocked(&self, member: Member, blocked: bool) -> Result<(), Failure> {
+        ask!(self, Command::SetBlocked { member, blocked })
     }
 
     /// One setting; `Null` if there is none.
@@ -82,6 +99,49 @@ impl Client {
     }
 }
 
+/// The devices of an account. Linking takes a device on either side: the new one calls
+/// [`offer_device`](Client::offer_device), the primary [`accept_device`](Client::accept_device) and,
+/// with the code that the new one was told by [`LinkEvent::Code`](sync_core::api::LinkEvent),
+/// [`confirm_device`](Client::confirm_device). Until then nothing is changed on either.
+#[allow(clippy::missing_errors_doc)]
+impl Client {
+    /// Offers this device, which has no account, to be linked; gives what the primary scans.
+    pub async fn offer_device(&self, name: String) -> Result<String, Failure> {
+        ask!(self, Command::OfferDevice { name }, Response::Offer)
+    }
+
+    /// Takes an offer, a link under way or a link to be confirmed back.
+    pub async fn cancel_link(&self) -> Result<(), Failure> {
+        ask!(self, Command::CancelLink)
+    }
+
+    /// Takes what a new device offers, with what was written before or without; gives the name
+    /// that it asks for. On the primary.
+    pub async fn accept_device(&self, offer: String, history: bool) -> Result<String, Failure> {
+        ask!(self, Command::AcceptDevice { offer, history }, Response::DeviceName)
+    }
+
+    /// Links the new device that shows this code; a wrong one ends the link. On the primary.
+    pub async fn confirm_device(&self, code: String) -> Result<DeviceId, Failure> {
+        ask!(self, Command::ConfirmDevice { code }, Response::Device)
+    }
+
+    /// All devices of the account, also those that ended: the primary first.
+    pub async fn devices(&self) -> Result<Vec<DeviceView>, Failure> {
+        ask!(self, Command::ListDevices, Response::Devices)
+    }
+
+    /// Ends a device: the primary any but itself, every device itself, which empties its store.
+    pub async fn revoke_device(&self, device: DeviceId) -> Result<(), Failure> {
+        ask!(self, Command::RevokeDevice { device })
+    }
+
+    /// Makes another device the primary. On the primary.
+    pub async fn make_primary(&self, device: DeviceId) -> Result<(), Failure> {
+        ask!(self, Command::MakePrimary { device })
+    }
+}
+
 /// Conversations and their members.
 #[allow(clippy::missing_errors_doc)]
 impl Client {
@@ -97,6 +157,20 @@ impl Client {
     /// All conversations, newest activity first.
     pub async fn conversations(&self) -> Result<Vec<ConversationView>, Failure> {
         ask!(self, Command::ListConversations, Response::Conversations)
+    }
+
+    /// Accepts a stranger's invitation.
+    pub async fn accept_conversation(&self, conversation: SpaceId) -> Result<(), Failure> {
+        ask!(self, Command::AcceptConversation { conversation })
+    }
+
+    /// Declines a stranger's invitation, and blocks whoever invited if `block` says so.
+    pub async fn decline_conversation(
+        &self,
+        conversation: SpaceId,
+        block: bool,
+    ) -> Result<(), Failure> {
+        ask!(self, Command::DeclineConversation { conversation, block })
     }
 
     /// Adds somebody, with what was written before or without.

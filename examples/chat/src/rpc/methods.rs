@@ -47,6 +47,7 @@ pub(crate) fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, Rp
         "account" => account(verb, params)?,
         "contact" => contact(verb, params)?,
         "conversation" => conversation(verb, params)?,
+        "device" => device(verb, params)?,
         "message" => message(verb, params)?,
         "settings" => settings(verb, params)?,
         "document" => document(verb, params)?,
@@ -74,6 +75,11 @@ fn account(verb: &str, params: Params<'_>) -> Found {
             address: params.address()?,
             name: params.optional_text("name")?.unwrap_or_default(),
         },
+        "recover" => Command::RecoverAccount {
+            address: params.address()?,
+            code: params.text("recovery_code")?,
+            name: params.optional_text("name")?.unwrap_or_default(),
+        },
         "status" => Command::Status,
         _ => return Ok(None),
     }))
@@ -82,8 +88,36 @@ fn account(verb: &str, params: Params<'_>) -> Found {
 fn contact(verb: &str, params: Params<'_>) -> Found {
     Ok(match verb {
         "lookup" => Some(Command::LookupContact { address: params.address()? }),
+        "block" => {
+            // Left out, it is more likely a mistake than a wish to see somebody again.
+            params.required("blocked")?;
+            let blocked = params.flag("blocked")?;
+            Some(Command::SetBlocked { member: params.member()?, blocked })
+        }
         _ => None,
     })
+}
+
+fn device(verb: &str, params: Params<'_>) -> Found {
+    Ok(Some(match verb {
+        "offer" => Command::OfferDevice { name: params.optional_text("name")?.unwrap_or_default() },
+        "cancel" => Command::CancelLink,
+        "accept" => Command::AcceptDevice { offer: params.text("qr")?, history: history(params)? },
+        "confirm" => Command::ConfirmDevice { code: params.text("code")? },
+        "list" => Command::ListDevices,
+        "revoke" => Command::RevokeDevice { device: params.device()? },
+        "primary" => Command::MakePrimary { device: params.device()? },
+        _ => return Ok(None),
+    }))
+}
+
+/// What was written before is given away only where the request says so.
+fn history(params: Params<'_>) -> Result<bool, RpcError> {
+    match params.optional_text("history")?.as_deref() {
+        Some("all") => Ok(true),
+        None | Some("none") => Ok(false),
+        Some(_) => Err(RpcError::params("history is all or none")),
+    }
 }
 
 fn conversation(verb: &str, params: Params<'_>) -> Found {
@@ -101,10 +135,8 @@ fn conversation(verb: &str, params: Params<'_>) -> Found {
     }
     let conversation = params.conversation()?;
     Ok(Some(match verb {
-        "accept" => Command::SetSetting {
-            key: format!("conversation/{conversation}/accepted"),
-            value: true.into(),
-        },
+        "accept" => Command::AcceptConversation { conversation },
+        "decline" => Command::DeclineConversation { conversation, block: params.flag("block")? },
         "add" => Command::AddMember {
             conversation,
             address: params.address()?,
@@ -252,7 +284,7 @@ mod tests {
     use serde_json::json;
     use sync_core::api::{Member, Space};
     use sync_core::document::{OrderKey, Stamp, Step};
-    use sync_protocol::SpaceId;
+    use sync_protocol::{DeviceId, SpaceId};
 
     fn command(method: &str, params: &Value) -> Command {
         plan(method, params.as_object().unwrap()).unwrap().command
@@ -266,6 +298,10 @@ mod tests {
         SpaceId::from_bytes([7; 32])
     }
 
+    fn device() -> DeviceId {
+        DeviceId::of_signing_key(&[3; 32])
+    }
+
     fn key() -> OrderKey {
         OrderKey { stamp: Stamp { ms: 5, counter: 1 }, tag: [9; 6] }
     }
@@ -276,9 +312,12 @@ mod tests {
             "address": "ada", "name": "Ada", "title": "t", "members": ["bob"], "text": "hi",
             "conversation": space().to_string(), "message": key().to_string(), "emoji": null,
             "key": "k", "value": 1, "space": "account", "ops": [], "until": "stored",
+            "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
+            "device": device().to_string(), "blocked": true,
         });
-        let methods = "account.create account.status contact.lookup conversation.create \
-            conversation.list conversation.accept conversation.decline conversation.add \
+        let methods = "account.create account.recover account.status device.offer device.accept \
+            device.confirm device.cancel device.list device.revoke device.primary \
+            contact.lookup contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \
             message.delete message.react message.list settings.get settings.set settings.all \
             document.get document.change document.export sync.wait sync.digest network.offline \
@@ -290,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_says_so() {
-        for method in ["device.offer", "device.list", "account.recover", "message", "x.y", ""] {
+        for method in ["device.x", "account.delete", "message", "x.y", ""] {
             let error = error(method, &json!({}));
             assert_eq!(
                 (&error["code"], &error["data"]["kind"]),
@@ -317,6 +356,17 @@ mod tests {
     }
 
     #[test]
+    fn history_is_given_only_to_a_device_it_is_granted() {
+        for (history, granted) in
+            [(json!("all"), true), (json!("none"), false), (json!(null), false)]
+        {
+            let params = json!({ "qr": "X", "history": history });
+            let expected = Command::AcceptDevice { offer: "X".into(), history: granted };
+            assert_eq!(command("device.accept", &params), expected);
+        }
+    }
+
+    #[test]
     fn bad_parameters_are_named() {
         for (method, params, word) in [
             ("account.create", json!({ "name": "x" }), "address"),
@@ -329,6 +379,10 @@ mod tests {
             ("document.change", json!({ "space": "account", "name": "n", "ops": [1] }), "op"),
             ("document.get", json!({ "space": "account", "name": "n", "path": [-1] }), "path"),
             ("settings.set", json!({ "key": "k" }), "value"),
+            ("device.accept", json!({ "qr": "X", "history": "some" }), "history"),
+            ("device.revoke", json!({ "device": "x" }), "device"),
+            ("contact.block", json!({ "address": "bob" }), "blocked"),
+            ("account.recover", json!({ "address": "ada" }), "recovery_code"),
         ] {
             let error = error(method, &params);
             assert_eq!(error["code"], -32602, "{method} {params}");

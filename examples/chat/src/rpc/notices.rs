@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sync_client::{Events, Notice};
 use sync_core::Event;
+use sync_core::api::LinkEvent;
 use sync_core::document::OrderKey;
-use sync_protocol::SpaceId;
+use sync_protocol::{DeviceId, SpaceId};
 use tokio::sync::mpsc::Sender;
 
 use super::people::People;
@@ -126,6 +127,38 @@ fn of_event(event: &Event) -> Value {
         Event::Evidence { space, what } => {
             wrap("evidence", json!({ "space": space.to_string(), "what": what }))
         }
+        Event::Link(link) => of_link(link),
+        Event::Devices { account, added, revoked } => {
+            let ids = |ids: &[DeviceId]| ids.iter().map(ToString::to_string).collect::<Value>();
+            let params = json!({
+                "change": "changed",
+                "account": account.to_string(),
+                "added": ids(added),
+                "revoked": ids(revoked),
+            });
+            wrap("device", params)
+        }
+        Event::Revoked { unsent } => {
+            wrap("device", json!({ "change": "revoked", "unsent": unsent }))
+        }
+        Event::History { conversation, read, total } => {
+            let conversation = conversation.to_string();
+            wrap("history", json!({ "conversation": conversation, "read": read, "total": total }))
+        }
+    }
+}
+
+fn of_link(link: &LinkEvent) -> Value {
+    match link {
+        LinkEvent::Code(code) => wrap("link.code", json!({ "code": code })),
+        LinkEvent::Done { account, device } => {
+            let params = json!({ "account": account.to_string(), "device": device.to_string() });
+            wrap("link.done", params)
+        }
+        LinkEvent::Failed(failure) => {
+            let message = failure.to_string();
+            wrap("link.failed", json!({ "kind": failure.kind(), "message": message }))
+        }
     }
 }
 
@@ -136,8 +169,9 @@ fn wrap(method: &str, params: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sync_core::Failure;
     use sync_core::api::ConversationChange;
-    use sync_protocol::Rejection;
+    use sync_protocol::{AccountId, Rejection};
 
     #[test]
     fn a_notification_says_what_changed_and_has_no_id() {
@@ -152,5 +186,42 @@ mod tests {
             "address": "bob", "kind": "not_found",
         });
         assert_eq!(json["params"], expected);
+    }
+    #[test]
+    fn a_link_tells_its_code_and_how_it_ended() {
+        let of = |link| of_event(&Event::Link(link));
+        let code = of(LinkEvent::Code("1234567".into()));
+        assert_eq!(
+            (&code["method"], &code["params"]["code"]),
+            (&json!("link.code"), &json!("1234567"))
+        );
+        let (account, device) =
+            (AccountId::of_root_key(&[1; 32]), DeviceId::of_signing_key(&[1; 32]));
+        let done = of(LinkEvent::Done { account, device });
+        assert_eq!(done["method"], "link.done");
+        assert_eq!(
+            done["params"],
+            json!({ "account": account.to_string(), "device": device.to_string() })
+        );
+        let failed = of(LinkEvent::Failed(Failure::Refused(Rejection::Taken)));
+        assert_eq!(
+            (&failed["method"], &failed["params"]["kind"]),
+            (&json!("link.failed"), &json!("taken"))
+        );
+    }
+
+    #[test]
+    fn changed_devices_and_the_own_end_are_told_apart() {
+        let (account, device) =
+            (AccountId::of_root_key(&[1; 32]), DeviceId::of_signing_key(&[1; 32]));
+        let json = of_event(&Event::Devices { account, added: vec![device], revoked: Vec::new() });
+        assert_eq!(json["method"], "device");
+        let expected = json!({
+            "change": "changed", "account": account.to_string(),
+            "added": [device.to_string()], "revoked": [],
+        });
+        assert_eq!(json["params"], expected);
+        let json = of_event(&Event::Revoked { unsent: 2 });
+        assert_eq!(json["params"], json!({ "change": "revoked", "unsent": 2 }));
     }
 }

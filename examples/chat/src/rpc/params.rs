@@ -6,8 +6,8 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use sync_core::api::{Member, Space};
 use sync_core::document::{OrderKey, Step};
-use sync_protocol::SpaceId;
 use sync_protocol::address::Address;
+use sync_protocol::{DeviceId, SpaceId};
 
 use super::error::RpcError;
 
@@ -58,6 +58,11 @@ impl<'a> Params<'a> {
     pub(crate) fn optional_conversation(self) -> Result<Option<SpaceId>, RpcError> {
         let text = self.optional_text("conversation")?;
         text.map(|text| parsed("conversation", &text)).transpose()
+    }
+
+    /// A device's id.
+    pub(crate) fn device(self) -> Result<DeviceId, RpcError> {
+        parsed("device", &self.text("device")?)
     }
 
     /// A conversation's id, or `"account"`.

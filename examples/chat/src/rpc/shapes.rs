@@ -6,8 +6,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 use sync_core::Response;
 use sync_core::api::{
-    ConversationChange, ConversationView, Digest, MemberView, MessageView, Problem, Progress,
-    Status,
+    ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView, Problem,
+    Progress, Status,
 };
 use sync_core::document::OrderKey;
 use sync_protocol::AccountId;
@@ -41,6 +41,10 @@ pub(crate) fn response(response: Response) -> Value {
         Response::Heads(heads) => json!({ "heads": hashes(&heads) }),
         Response::Bytes(bytes) => BASE64.encode(&bytes).into(),
         Response::Digest(digest) => self::digest(&digest),
+        Response::Offer(offer) => json!({ "qr": offer }),
+        Response::DeviceName(name) => json!({ "name": name }),
+        Response::Device(device) => json!({ "device": device.to_string() }),
+        Response::Devices(list) => list.iter().map(device).collect(),
     }
 }
 
@@ -75,6 +79,18 @@ fn problem(problem: &Problem) -> Value {
         }
     };
     json!({ "kind": kind, "message": message, "space": space })
+}
+
+fn device(view: &DeviceView) -> Value {
+    json!({
+        "device": view.device.to_string(),
+        "name": view.name,
+        "role": view.role,
+        "current": view.current,
+        "linked_ms": view.linked_ms,
+        "last_seen_ms": view.last_seen_ms,
+        "revoked": view.revoked,
+    })
 }
 
 fn conversation(view: &ConversationView) -> Value {
@@ -232,6 +248,26 @@ mod tests {
         assert_eq!(json["delivered"], json!([account(2).to_string()]));
         assert_eq!(json["status"], "delivered");
         assert_eq!((&json["author_name"], &json["author_address"]), (&json!("Ada"), &json!("ada")));
+    }
+
+    #[test]
+    fn a_device_has_every_field_of_the_contract() {
+        let view = DeviceView {
+            device: DeviceId::of_signing_key(&[1; 32]),
+            name: "phone".into(),
+            role: "primary",
+            current: true,
+            linked_ms: Some(5),
+            last_seen_ms: None,
+            revoked: false,
+        };
+        let json = response(Response::Devices(vec![view]));
+        let expected = json!([{
+            "device": DeviceId::of_signing_key(&[1; 32]).to_string(), "name": "phone",
+            "role": "primary", "current": true, "linked_ms": 5, "last_seen_ms": null,
+            "revoked": false,
+        }]);
+        assert_eq!(json, expected);
     }
 
     #[test]

@@ -4,11 +4,12 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 use sync_core::Command;
 use sync_core::api::Member;
-use sync_protocol::address::Address;
 use sync_protocol::roster::Role;
 
 use super::field::Field;
+use super::forms::new_conversation;
 use super::model::{Composing, Dialog, Effect, Focus, Form, Model, Purpose, Side};
+use super::pages::{Page, devices};
 
 /// How often others are told that this person types.
 const TELL_TYPING_MS: u64 = 3_000;
@@ -29,6 +30,9 @@ impl Model {
         if self.dialog.is_some() {
             return self.press_dialog(key);
         }
+        if let Some(page) = self.page.clone() {
+            return self.press_page(page, key);
+        }
         if let Some(effects) = self.press_anywhere(key) {
             return effects;
         }
@@ -48,7 +52,7 @@ impl Model {
             if let Some((_, field)) = form.fields.get_mut(form.at) {
                 field.insert(line.trim());
             }
-        } else if self.focus == Focus::Compose {
+        } else if self.focus == Focus::Compose && !self.is_pending() && !self.is_ended {
             self.compose.insert(&text);
         }
         Vec::new()
@@ -59,12 +63,16 @@ impl Model {
         match key.code {
             KeyCode::F(1) => self.dialog = Some(Dialog::Help),
             KeyCode::Char('n') if control => self.dialog = Some(new_conversation()),
-            KeyCode::Char('a') if control && self.open.is_some() => {
+            KeyCode::Char('a') if control && self.open.is_some() && !self.is_pending() => {
                 self.dialog = Some(Dialog::AddMember(Form::new(&["Address"]), false));
             }
             KeyCode::Char('t') if control && self.open.is_some() => self.toggle(Side::Members),
             KeyCode::Char('s') if control => self.toggle(Side::Settings),
             KeyCode::Char('o') if control => return Some(self.toggle_network()),
+            KeyCode::Char('d') if control => {
+                self.page = Some(Page::Devices(0));
+                return Some(vec![devices()]);
+            }
             KeyCode::Tab => self.next_focus(),
             KeyCode::BackTab => self.focus = Focus::List,
             _ => return None,
@@ -181,7 +189,43 @@ impl Model {
             Some(Dialog::Confirm("Delete this message for everyone?".to_owned(), command));
     }
 
+    /// Before the answer to a stranger's invitation there is nothing to write.
+    fn press_invitation(&mut self, key: KeyEvent) -> Effects {
+        let Some(view) = self.conversation() else { return Vec::new() };
+        let conversation = view.conversation;
+        let decline = |block| Command::DeclineConversation { conversation, block };
+        match key.code {
+            KeyCode::Char('a') => {
+                return vec![Effect(Purpose::Do, Command::AcceptConversation { conversation })];
+            }
+            KeyCode::Char('d') => {
+                let question = "Decline this invitation, and leave?".to_owned();
+                self.dialog = Some(Dialog::Confirm(question, decline(false)));
+            }
+            KeyCode::Char('b') => {
+                let question = "Decline, and block whoever invited you?".to_owned();
+                self.dialog = Some(Dialog::Confirm(question, decline(true)));
+            }
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Up | KeyCode::PageUp => {
+                self.selected = None;
+                return self.move_selection(0);
+            }
+            KeyCode::Esc => self.focus = Focus::List,
+            _ => {}
+        }
+        Vec::new()
+    }
+
     fn press_compose(&mut self, key: KeyEvent) -> Effects {
+        if self.is_pending() {
+            return self.press_invitation(key);
+        }
+        if self.is_ended {
+            // Nothing more is written here.
+            self.focus = Focus::List;
+            return Vec::new();
+        }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Enter if key.modifiers.contains(KeyModifiers::ALT) => {
@@ -255,6 +299,9 @@ impl Model {
             (KeyCode::Down | KeyCode::Char('j'), Some(Side::Members)) => {
                 self.side_at = (self.side_at + 1).min(members.saturating_sub(1));
             }
+            (KeyCode::Char('i') | KeyCode::Enter, Some(Side::Members)) => {
+                return self.ask_contact();
+            }
             (KeyCode::Char('x'), Some(Side::Members)) => self.ask_remove(),
             (KeyCode::Char('o'), Some(Side::Members)) => return self.turn_role(),
             (KeyCode::Char('t'), Some(Side::Members)) => {
@@ -271,6 +318,25 @@ impl Model {
             _ => {}
         }
         Vec::new()
+    }
+
+    fn ask_contact(&mut self) -> Effects {
+        let Some(view) = self.conversation() else { return Vec::new() };
+        let Some(member) = view.members.get(self.side_at) else { return Vec::new() };
+        let (is_me, address) = (self.is_me(&member.account), member.address.clone());
+        if is_me {
+            self.page = Some(Page::Devices(0));
+            return vec![devices()];
+        }
+        match address.map(|address| address.parse()) {
+            Some(Ok(address)) => {
+                vec![Effect(Purpose::Contact, Command::LookupContact { address })]
+            }
+            _ => {
+                self.notice = Some("the address isn't known here".to_owned());
+                Vec::new()
+            }
+        }
     }
 
     fn ask_remove(&mut self) {
@@ -299,110 +365,4 @@ impl Model {
         let (conversation, member) = (view.conversation, Member::Account(member.account));
         vec![Effect(Purpose::Do, Command::SetRole { conversation, member, role })]
     }
-
-    fn press_dialog(&mut self, key: KeyEvent) -> Effects {
-        match (&mut self.dialog, key.code) {
-            // There is nothing behind the sign-up to go back to.
-            (Some(Dialog::SignUp(_)), KeyCode::Esc) => {}
-            (Some(Dialog::RecoveryCode(_)), KeyCode::Enter) => {
-                self.dialog = None;
-                return self.ask_everything();
-            }
-            (Some(Dialog::RecoveryCode(_)), _) => {}
-            (Some(Dialog::Confirm(_, command)), KeyCode::Char('y') | KeyCode::Enter) => {
-                let command = command.clone();
-                self.dialog = None;
-                return vec![Effect(Purpose::Do, command)];
-            }
-            (Some(Dialog::AddMember(form, history)), KeyCode::Char(' ')) if !form.busy => {
-                *history = !*history;
-            }
-            (Some(Dialog::Help | Dialog::Confirm(..)), _) | (_, KeyCode::Esc) => self.dialog = None,
-            (_, KeyCode::Enter) => return self.submit(),
-            _ => self.fill_in(key),
-        }
-        Vec::new()
-    }
-
-    fn fill_in(&mut self, key: KeyEvent) {
-        let Some(form) = self.form_mut().filter(|form| !form.busy) else { return };
-        let last = form.fields.len().saturating_sub(1);
-        match key.code {
-            KeyCode::Tab | KeyCode::Down => form.at = if form.at == last { 0 } else { form.at + 1 },
-            KeyCode::BackTab | KeyCode::Up => form.at = form.at.checked_sub(1).unwrap_or(last),
-            _ => {
-                if let Some((_, field)) = form.fields.get_mut(form.at) {
-                    field.press(key);
-                }
-            }
-        }
-    }
-
-    fn submit(&mut self) -> Effects {
-        let command = match (&self.dialog, self.open) {
-            (Some(Dialog::SignUp(form)), _) => sign_up(form),
-            (Some(Dialog::NewConversation(form)), _) => found(form),
-            (Some(Dialog::AddMember(form, history)), Some(conversation)) => {
-                let share_history = *history;
-                address(form.text(0)).map(|address| Command::AddMember {
-                    conversation,
-                    address,
-                    share_history,
-                })
-            }
-            (Some(Dialog::Title(form)), Some(conversation)) => {
-                Ok(Command::SetTitle { conversation, title: form.text(0).to_owned() })
-            }
-            (Some(Dialog::React(key, form)), Some(conversation)) => {
-                let emoji = Some(form.text(0).to_owned()).filter(|text| !text.is_empty());
-                Ok(Command::React { conversation, message: *key, emoji })
-            }
-            _ => return Vec::new(),
-        };
-        let Some(form) = self.form_mut().filter(|form| !form.busy) else { return Vec::new() };
-        match command {
-            // In a form of several fields, Enter goes on until the last is filled in.
-            Err(_) if form.at + 1 < form.fields.len() && !form.text(form.at).is_empty() => {
-                form.at += 1;
-                Vec::new()
-            }
-            Err(error) => {
-                form.error = Some(error);
-                Vec::new()
-            }
-            Ok(_) if form.at + 1 < form.fields.len() => {
-                form.at += 1;
-                Vec::new()
-            }
-            Ok(command) => {
-                (form.busy, form.error) = (true, None);
-                vec![Effect(Purpose::Dialog, command)]
-            }
-        }
-    }
-}
-
-fn new_conversation() -> Dialog {
-    Dialog::NewConversation(Form::new(&["Title", "Members (addresses, separated by blanks)"]))
-}
-
-fn sign_up(form: &Form) -> Result<Command, String> {
-    let address = address(form.text(0))?;
-    let name = form.text(1).to_owned();
-    if name.is_empty() {
-        return Err("a name is what others see: it can't be empty".to_owned());
-    }
-    Ok(Command::CreateAccount { address, name })
-}
-
-fn found(form: &Form) -> Result<Command, String> {
-    let typed = form.text(1).split([' ', ',', ';']).filter(|text| !text.is_empty());
-    let members = typed.map(address).collect::<Result<Vec<_>, _>>()?;
-    Ok(Command::CreateConversation { title: form.text(0).to_owned(), members })
-}
-
-fn address(text: &str) -> Result<Address, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is no address: a number like +4915112345678, or 3 letters and more")
-    })
 }

@@ -5,8 +5,10 @@
 
 mod draw;
 mod field;
+mod forms;
 mod keys;
 mod model;
+mod pages;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -38,7 +40,8 @@ const FRAME: Duration = Duration::from_millis(30);
 pub(crate) async fn run(client: Client, relay: &str) -> io::Result<()> {
     let terminal = ratatui::try_init()?;
     let _ = execute!(io::stdout(), EnableBracketedPaste);
-    let (model, effects) = Model::start(relay, now_ms());
+    let (mut model, effects) = Model::start(relay, now_ms());
+    model.device_name = device_name();
     let (answers, answered) = channel(ANSWERS);
     let waiting = effects;
     let asker = Asker { client: client.clone(), answers, waiting, asked: Vec::new() };
@@ -150,6 +153,13 @@ impl Asker {
             let _ = answers.send((purpose, submitted.answer().await)).await;
         });
     }
+}
+
+/// What the system calls this machine, where it says so.
+fn device_name() -> String {
+    let told = ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let name = told.or_else(|| std::fs::read_to_string("/etc/hostname").ok()).unwrap_or_default();
+    name.trim().chars().take(40).collect()
 }
 
 fn now_ms() -> u64 {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use sync_core::api::{ConversationView, MemberView, MessageView, Status};
+use sync_core::api::{
+    ContactCard, ConversationView, DeviceView, MemberView, MessageView, Problem, Status,
+};
 use sync_core::document::OrderKey;
 use sync_core::{Command, Failure, Response};
-use sync_protocol::{AccountId, SpaceId};
+use sync_protocol::{AccountId, Rejection, SpaceId};
 
 use super::field::Field;
+use super::pages::Page;
 
 /// Messages asked for at once.
 pub(crate) const PAGE: usize = 60;
@@ -54,8 +57,25 @@ pub(crate) enum Composing {
 pub(crate) enum Dialog {
     /// Address and name of a new account.
     SignUp(Form),
+    /// What this device is to be called in the account that will link it.
+    Offer(Form),
+    /// Address, recovery code and the name of this device.
+    Recover(Form),
     /// The recovery code, to be written down.
-    RecoveryCode(String),
+    RecoveryCode {
+        /// The words.
+        code: String,
+        /// Whether an earlier one was used up.
+        replaces: bool,
+    },
+    /// What a new device shows, to link it.
+    LinkOffer(Form),
+    /// Whether that device may read what was written before.
+    LinkHistory(String),
+    /// What the new device is to be called, and the code that it shows.
+    LinkCode(String, Form),
+    /// Who somebody is, to be compared.
+    Contact(ContactCard),
     /// Title and members of a new conversation.
     NewConversation(Form),
     /// The address of somebody to add, without their past or (second) with it.
@@ -107,6 +127,12 @@ pub(crate) enum Purpose {
     Page(SpaceId, Option<OrderKey>),
     /// To know the settings.
     Settings,
+    /// To know the devices.
+    Devices,
+    /// To show who somebody is.
+    Contact,
+    /// To have this device linked.
+    Offer,
     /// For the dialog that is open.
     Dialog,
     /// For its effect; a failure is shown.
@@ -118,7 +144,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     /// Whether it only wants to know: asking twice is asking once.
     pub(crate) fn is_question(&self) -> bool {
-        matches!(self, Self::Status | Self::List | Self::Page(..) | Self::Settings)
+        matches!(self, Self::Status | Self::List | Self::Page(..) | Self::Settings | Self::Devices)
     }
 }
 
@@ -164,6 +190,18 @@ pub(crate) struct Model {
     pub(crate) drafts: BTreeMap<SpaceId, Field>,
     /// In front of everything else.
     pub(crate) dialog: Option<Dialog>,
+    /// Instead of conversations and messages.
+    pub(crate) page: Option<Page>,
+    /// What this device is called, unless its user says otherwise.
+    pub(crate) device_name: String,
+    /// The account's devices.
+    pub(crate) devices: Vec<DeviceView>,
+    /// Whose devices changed, and when, until the safety number is compared.
+    pub(crate) changed: BTreeMap<AccountId, u64>,
+    /// Earlier messages that are arriving: entries read, and entries there are.
+    pub(crate) history: BTreeMap<SpaceId, (u64, u64)>,
+    /// This device was removed from its account.
+    pub(crate) is_ended: bool,
     /// At the side.
     pub(crate) side: Option<Side>,
     /// Which line at the side is chosen.
@@ -208,6 +246,16 @@ impl Model {
         let everybody = self.conversations.iter().flat_map(|view| &view.members);
         let known = everybody.filter(|member| member.account == *account);
         known.map(name).next().unwrap_or_else(|| short_id(account))
+    }
+
+    /// Whether the open conversation is a stranger's invitation without an answer.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.conversation().is_some_and(|view| view.pending)
+    }
+
+    /// Whether the relay says that this device was removed.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.status.problem == Some(Problem::Session(Rejection::Revoked))
     }
 
     /// Who types in the open conversation.

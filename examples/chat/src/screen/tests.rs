@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod devices;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -126,6 +128,7 @@ fn an_empty_store_asks_who_one_is_and_shows_the_recovery_code() {
     assert_eq!(effects, [Effect(Purpose::Status, Command::Status)]);
     model.answer(Purpose::Status, Ok(Response::Status(Status::default())));
     assert!(text_of(&model, 80, 24).contains("Welcome to Rejoinder"));
+    press(&mut model, KeyCode::Enter);
     type_in(&mut model, "ada");
     assert_eq!(press(&mut model, KeyCode::Enter), []);
     type_in(&mut model, "Ada L");
@@ -150,6 +153,7 @@ fn an_empty_store_asks_who_one_is_and_shows_the_recovery_code() {
 fn a_bad_address_is_explained_and_what_was_typed_stays() {
     let (mut model, _) = Model::start("ws://relay:1", NOW_MS);
     model.answer(Purpose::Status, Ok(Response::Status(Status::default())));
+    press(&mut model, KeyCode::Enter);
     type_in(&mut model, "7");
     press(&mut model, KeyCode::Tab);
     type_in(&mut model, "Ada");

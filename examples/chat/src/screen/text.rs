@@ -63,20 +63,6 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     kept
 }
 
-/// The end of a text that fits into `width` columns: what is being typed stays in view.
-pub(crate) fn tail(text: &str, width: usize) -> &str {
-    let mut start = text.len();
-    let mut used = 0;
-    for letter in text.graphemes(true).rev() {
-        used += letter.width();
-        if used > width {
-            break;
-        }
-        start -= letter.len();
-    }
-    text.get(start..).unwrap_or_default()
-}
-
 /// A time of day, or the date if it was another day.
 pub(crate) fn when(at_ms: u64, now_ms: u64) -> String {
     let (at, now) = (local(at_ms), local(now_ms));
@@ -128,6 +114,5 @@ mod tests {
         assert_eq!(cut("hello", 5), "hello");
         assert_eq!(cut("hello", 4), "hel…");
         assert_eq!(cut("你好世界", 5), "你好…");
-        assert_eq!(tail("你好世界", 5), "世界");
     }
 }

@@ -1,14 +1,18 @@
 //! How news from the client changes what the screen shows, and what to ask next.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 use sync_client::Notice;
-use sync_core::api::MessageView;
+use sync_core::api::{ConversationChange, ConversationView, MessageView, Status};
 use sync_core::{Command, Event, Response};
-use sync_protocol::SpaceId;
+use sync_protocol::{AccountId, SpaceId};
 
 use super::field::Field;
 use super::model::{
     Answer, Composing, Dialog, Effect, Focus, Form, Model, PAGE, Purpose, TYPING_MS,
 };
+use super::pages::{Page, devices};
 
 impl Model {
     /// A screen that knows nothing yet, and what to ask first.
@@ -46,19 +50,13 @@ impl Model {
                 self.ask_page(conversation)
             }
             Event::Conversation { conversation, change } => {
-                if let sync_core::api::ConversationChange::NotAdded { address, reason } = change {
+                if let ConversationChange::NotAdded { address, reason } = change {
                     self.notice = Some(format!("{address} could not be added: {reason}"));
                 }
                 self.ask_about(conversation)
             }
             Event::Settings { .. } => vec![list(), settings()],
-            Event::Status(status) => {
-                if status.connected {
-                    self.problem = None;
-                }
-                self.status = *status;
-                self.open.map_or_else(Vec::new, |open| self.ask_page(open))
-            }
+            Event::Status(status) => self.take_status(*status),
             Event::Typing { conversation, account } => {
                 self.typing.insert((conversation, account), self.now_ms + TYPING_MS);
                 Vec::new()
@@ -67,13 +65,37 @@ impl Model {
                 self.notice = Some(format!("the relay shows different histories: {what}"));
                 Vec::new()
             }
+            Event::Link(event) => self.take_link(event),
+            Event::Devices { account, .. } => self.devices_changed(account),
+            Event::Revoked { unsent } => {
+                self.end(unsent);
+                Vec::new()
+            }
+            Event::History { conversation, read, total } => {
+                self.history.insert(conversation, (read, total));
+                Vec::new()
+            }
             Event::Receipts { .. } | Event::Document { .. } => Vec::new(),
         }
+    }
+
+    fn take_status(&mut self, status: Status) -> Vec<Effect> {
+        if status.connected {
+            self.problem = None;
+        }
+        self.status = status;
+        if self.is_refused() {
+            self.end(self.status.waiting);
+        }
+        self.open.map_or_else(Vec::new, |open| self.ask_page(open))
     }
 
     /// Everything may look different.
     pub(crate) fn ask_everything(&mut self) -> Vec<Effect> {
         let mut effects = vec![Effect(Purpose::Status, Command::Status), list(), settings()];
+        if matches!(self.page, Some(Page::Devices(_))) {
+            effects.push(devices());
+        }
         effects.extend(self.open.into_iter().flat_map(|open| self.ask_page(open)));
         effects
     }
@@ -138,10 +160,20 @@ impl Model {
                 }
             }
             (Purpose::Settings, Ok(Response::Settings(all))) => {
+                self.changed = changed(&all);
                 self.settings = all;
                 Vec::new()
             }
-            (Purpose::Do, Err(failure)) => {
+            (Purpose::Devices, Ok(Response::Devices(all))) => {
+                self.take_devices(all);
+                Vec::new()
+            }
+            (Purpose::Contact, Ok(Response::Contact(card))) => {
+                self.dialog = Some(Dialog::Contact(card));
+                Vec::new()
+            }
+            (Purpose::Offer, answer) => self.take_offer(answer),
+            (Purpose::Do | Purpose::Contact, Err(failure)) => {
                 self.notice = Some(failure.to_string());
                 Vec::new()
             }
@@ -154,18 +186,29 @@ impl Model {
         }
     }
 
-    fn first_status(&mut self, status: sync_core::api::Status) -> Vec<Effect> {
-        self.status = status;
+    fn first_status(&mut self, status: Status) -> Vec<Effect> {
+        let had_account = self.status.account.is_some();
+        self.take_status(status);
         if self.status.account.is_some() {
             return vec![list(), settings()];
         }
-        if self.dialog.is_none() {
-            self.dialog = Some(Dialog::SignUp(Form::new(&["Address", "Name"])));
+        if had_account {
+            self.forget();
+        }
+        if self.page.is_none() {
+            self.page = Some(Page::Start(0));
         }
         Vec::new()
     }
 
-    fn take_list(&mut self, mut all: Vec<sync_core::api::ConversationView>) -> Vec<Effect> {
+    /// The store was emptied: nothing of what it held is shown any more.
+    fn forget(&mut self) {
+        let relay = std::mem::take(&mut self.relay);
+        let device_name = std::mem::take(&mut self.device_name);
+        *self = Self { relay, device_name, now_ms: self.now_ms, ..Self::default() };
+    }
+
+    fn take_list(&mut self, mut all: Vec<ConversationView>) -> Vec<Effect> {
         let chosen = self.conversations.get(self.chosen).map(|view| view.conversation);
         // Stable: within each kind, the newest activity stays first.
         all.sort_by_key(|view| (view.archived, !view.pinned));
@@ -174,7 +217,7 @@ impl Model {
             .and_then(|id| self.conversations.iter().position(|view| view.conversation == id));
         self.chosen = place.unwrap_or(0);
         match (self.open, self.conversations.get(self.chosen)) {
-            (None, Some(view)) if self.dialog.is_none() => {
+            (None, Some(view)) if self.dialog.is_none() && self.page.is_none() => {
                 let conversation = view.conversation;
                 self.open(conversation)
             }
@@ -215,9 +258,11 @@ impl Model {
 
     /// What is on the screen is read.
     fn mark_read(&mut self) -> Vec<Effect> {
-        let unread = self.conversation().is_some_and(|view| view.unread > 0);
+        let unread = self.conversation().is_some_and(|view| view.unread > 0 && !view.pending);
+        let is_seen = self.page.is_none();
         let newest = self.messages.iter().rev().find(|view| !self.is_me(&view.author));
-        let (Some(conversation), Some(newest), true) = (self.open, newest, unread) else {
+        let (Some(conversation), Some(newest), true) = (self.open, newest, unread && is_seen)
+        else {
             return Vec::new();
         };
         let message = newest.message;
@@ -232,8 +277,27 @@ impl Model {
     fn answer_dialog(&mut self, answer: Answer) -> Vec<Effect> {
         match answer {
             Ok(Response::Account(new)) => {
-                self.dialog = Some(Dialog::RecoveryCode(new.recovery_code));
+                let replaces = matches!(self.dialog, Some(Dialog::Recover(_)));
+                self.dialog = Some(Dialog::RecoveryCode { code: new.recovery_code, replaces });
+                self.page = None;
                 self.ask_everything()
+            }
+            Ok(Response::DeviceName(name)) => {
+                if !matches!(self.dialog, Some(Dialog::LinkOffer(_))) {
+                    // Closed meanwhile.
+                    return vec![Effect(Purpose::Quiet, Command::CancelLink)];
+                }
+                let form = Form::new(&["The code that it shows"]);
+                self.dialog = Some(Dialog::LinkCode(name, form));
+                Vec::new()
+            }
+            Ok(Response::Device(_)) => {
+                let name = match self.dialog.take() {
+                    Some(Dialog::LinkCode(name, _)) => name,
+                    _ => "the device".to_owned(),
+                };
+                self.notice = Some(format!("{name} is linked"));
+                vec![devices()]
             }
             Ok(Response::Conversation(conversation)) => {
                 self.dialog = None;
@@ -244,6 +308,10 @@ impl Model {
             Ok(_) => {
                 self.dialog = None;
                 self.ask_everything()
+            }
+            Err(failure) if matches!(self.dialog, Some(Dialog::LinkCode(..))) => {
+                self.fail_link(&failure);
+                Vec::new()
             }
             Err(failure) => {
                 match self.form_mut() {
@@ -262,6 +330,10 @@ impl Model {
         match &mut self.dialog {
             Some(
                 Dialog::SignUp(form)
+                | Dialog::Offer(form)
+                | Dialog::Recover(form)
+                | Dialog::LinkOffer(form)
+                | Dialog::LinkCode(_, form)
                 | Dialog::NewConversation(form)
                 | Dialog::AddMember(form, _)
                 | Dialog::Title(form)
@@ -296,6 +368,15 @@ impl Model {
 
 fn list() -> Effect {
     Effect(Purpose::List, Command::ListConversations)
+}
+
+/// Whose devices changed since the safety number was compared, as the own devices agreed.
+fn changed(settings: &BTreeMap<String, Value>) -> BTreeMap<AccountId, u64> {
+    let marks = settings.iter().filter_map(|(key, value)| {
+        let account = key.strip_prefix("contact/")?.strip_suffix("/devices_changed")?;
+        Some((account.parse().ok()?, value.as_u64()?))
+    });
+    marks.collect()
 }
 
 fn settings() -> Effect {

@@ -1,12 +1,14 @@
 //! A relay in this process, and clients driven as any program would drive them.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+pub(crate) mod linking;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -89,25 +91,84 @@ impl Person {
 
     /// Sends a request; its answer is waited for elsewhere.
     pub(crate) fn ask(&mut self, method: &str, params: Value) -> u64 {
+        self.try_ask(method, params).expect("the process goes on")
+    }
+
+    /// Sends a request; `None` if the process ended before.
+    pub(crate) fn try_ask(&mut self, method: &str, params: Value) -> Option<u64> {
         self.next += 1;
         let request =
             json!({ "jsonrpc": "2.0", "id": self.next, "method": method, "params": params });
-        writeln!(self.requests.as_mut().unwrap(), "{request}").unwrap();
-        self.next
+        writeln!(self.requests.as_mut().unwrap(), "{request}").ok()?;
+        Some(self.next)
     }
 
     /// The whole answer to a request.
     pub(crate) fn answer(&mut self, id: u64) -> Value {
+        self.try_answer(id).expect("the process goes on")
+    }
+
+    /// The first notification that is as it should be, of those not asked for yet; `None` if the
+    /// process ended without it.
+    pub(crate) fn hear(&mut self, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(answer) = self.answers.remove(&id) {
-                return answer;
+            if let Some(at) = self.notices.iter().position(&is_it) {
+                return Some(self.notices.remove(at));
             }
-            let line = self.lines.recv_timeout(PATIENCE).expect("an answer comes in time");
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("not heard: {:#?}", self.notices),
+            };
             match line["id"].as_u64() {
                 Some(id) => drop(self.answers.insert(id, line)),
                 None => self.notices.push(line),
             }
         }
+    }
+
+    /// The parameters of the first notification of a kind, of those not asked for yet.
+    pub(crate) fn heard(&mut self, method: &str) -> Value {
+        let notice = self.hear(|notice| notice["method"] == method);
+        notice.expect("the process goes on")["params"].take()
+    }
+
+    /// The result or the error of a request; `None` if the process ended before.
+    pub(crate) fn attempt(&mut self, method: &str, params: Value) -> Option<Result<Value, Value>> {
+        let id = self.try_ask(method, params)?;
+        let mut answer = self.try_answer(id)?;
+        let error = answer["error"].take();
+        Some(if error.is_null() { Ok(answer["result"].take()) } else { Err(error) })
+    }
+
+    /// The whole answer to a request; `None` if the process ended before.
+    pub(crate) fn try_answer(&mut self, id: u64) -> Option<Value> {
+        loop {
+            if let Some(answer) = self.answers.remove(&id) {
+                return Some(answer);
+            }
+            let line = match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("an answer comes in time"),
+            };
+            match line["id"].as_u64() {
+                Some(id) => drop(self.answers.insert(id, line)),
+                None => self.notices.push(line),
+            }
+        }
+    }
+
+    /// Kills the process from elsewhere, some time from now.
+    pub(crate) fn kill_in(&self, delay: Duration) -> std::thread::JoinHandle<()> {
+        let process = self.process.id().to_string();
+        std::thread::spawn(move || {
+            std::thread::sleep(delay);
+            // Not reaped before this thread is joined: the number is still that process's.
+            let _ = Command::new("kill").args(["-9", &process]).stderr(Stdio::null()).status();
+        })
     }
 
     /// The result of a request.

@@ -3,29 +3,33 @@
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
+use sync_core::api::ContactCard;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{ACCENT, FAINT, STRONG, window};
 use crate::screen::model::{Dialog, Form, Model};
 use crate::screen::text;
 
+/// Columns of a form.
+const FORM: u16 = 66;
 /// Keys, by where they work.
-const HELP: [(&str, &str); 18] = [
+const HELP: [(&str, &str); 19] = [
     ("Tab, Shift-Tab", "go to the next pane, to the list"),
-    ("Ctrl-N", "new conversation"),
-    ("Ctrl-A", "add a member"),
-    ("Ctrl-T", "members"),
-    ("Ctrl-S", "settings"),
-    ("Ctrl-O", "go offline, come back"),
-    ("Ctrl-Q", "quit"),
+    ("Ctrl-N, Ctrl-A", "new conversation, add a member"),
+    ("Ctrl-T, Ctrl-S", "members, settings"),
+    ("Ctrl-D", "your devices: link, remove, make primary"),
+    ("Ctrl-O, Ctrl-Q", "go offline and come back, quit"),
     ("", ""),
     ("List", "Enter open, p pin, m mute, a archive"),
     ("Writing", "Enter send, Alt-Enter new line, ↑ messages"),
     ("Messages", "r reply, e edit, d delete, + react"),
     ("", "PgUp, Home go back in time"),
     ("Members", "+ add, x remove or leave, o role, t title"),
+    ("", "i safety number, block"),
+    ("Invitations", "a accept, d decline, b decline and block"),
+    ("Devices", "l link, x remove or log out, p make primary"),
     ("", ""),
     ("◷", "only on this device yet"),
     ("✓", "stored by the relay"),
@@ -35,87 +39,181 @@ const HELP: [(&str, &str); 18] = [
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, dialog: &Dialog) {
     match dialog {
-        Dialog::SignUp(form) => {
-            let hint =
-                "How others find you: a phone number (+49…) or a name of 3 letters and more.";
-            draw_form(frame, "Welcome to Rejoinder", hint, form, "Enter goes on   Ctrl-Q quits");
-        }
-        Dialog::RecoveryCode(code) => draw_code(frame, code),
-        Dialog::NewConversation(form) => {
-            let hint = "Members may be added later, too.";
-            draw_form(frame, "New conversation", hint, form, "Enter goes on   Esc closes");
-        }
-        Dialog::AddMember(form, history) => {
-            let mark = if *history { "[x]" } else { "[ ]" };
-            let hint = format!("{mark} may read what was written before (Space changes it)");
-            draw_form(frame, "Add a member", &hint, form, "Enter adds   Esc closes");
-        }
-        Dialog::Title(form) => draw_form(frame, "Title", "", form, "Enter changes   Esc closes"),
-        Dialog::React(_, form) => {
-            draw_form(frame, "React", "", form, "Enter reacts   Esc closes");
-        }
+        Dialog::RecoveryCode { code, replaces } => draw_code(frame, code, *replaces),
+        Dialog::LinkHistory(_) => draw_history(frame),
+        Dialog::Contact(card) => draw_contact(frame, card),
         Dialog::Confirm(question, _) => {
-            let area = window(frame, "Sure?", 50, 5);
+            let area = window(frame, "Sure?", 60, 5);
             let lines = vec![
-                Line::raw(format!(" {}", text::cut(question, 46))),
+                Line::raw(format!(" {}", text::cut(question, 56))),
                 Line::default(),
                 Line::styled(" y yes   any other key no", FAINT),
             ];
             frame.render_widget(Paragraph::new(lines), area);
         }
         Dialog::Help => draw_help(frame, model),
+        form => draw_known_form(frame, form),
     }
 }
 
+/// Forms differ in what stands above and below their fields.
+fn draw_known_form(frame: &mut Frame<'_>, dialog: &Dialog) {
+    let (heading, hint, form, keys) = match dialog {
+        Dialog::SignUp(form) => (
+            "Create an account",
+            "How others find you: a phone number (+49…) or a name of 3 letters and more."
+                .to_owned(),
+            form,
+            "Enter goes on   Esc goes back",
+        ),
+        Dialog::Offer(form) => (
+            "Link this device",
+            "What your other devices will call this one.".to_owned(),
+            form,
+            "Enter goes on   Esc goes back",
+        ),
+        Dialog::Recover(form) => (
+            "Recover with your code",
+            "All your other devices are removed. Conversations come back.".to_owned(),
+            form,
+            "Enter goes on   Esc goes back",
+        ),
+        Dialog::LinkOffer(form) => (
+            "Link a device",
+            "Start Rejoinder on the new device, choose “Link this device”, and paste here."
+                .to_owned(),
+            form,
+            "Enter goes on   Esc closes",
+        ),
+        Dialog::LinkCode(name, form) => (
+            "Link a device",
+            format!("{name} shows a code of 7 digits. A wrong one ends the link."),
+            form,
+            "Enter links it   Esc cancels",
+        ),
+        Dialog::NewConversation(form) => (
+            "New conversation",
+            "Members may be added later, too.".to_owned(),
+            form,
+            "Enter goes on   Esc closes",
+        ),
+        Dialog::AddMember(form, history) => {
+            let mark = if *history { "[x]" } else { "[ ]" };
+            let hint = format!("{mark} may read what was written before (Space changes it)");
+            ("Add a member", hint, form, "Enter adds   Esc closes")
+        }
+        Dialog::Title(form) => ("Title", String::new(), form, "Enter changes   Esc closes"),
+        Dialog::React(_, form) => ("React", String::new(), form, "Enter reacts   Esc closes"),
+        _ => return,
+    };
+    draw_form(frame, heading, &hint, form, keys);
+}
+
+/// A field that is being filled in may take so many rows.
+const FIELD_ROWS: usize = 3;
+
 fn draw_form(frame: &mut Frame<'_>, heading: &str, hint: &str, form: &Form, keys: &str) {
-    let height = 6 + 2 * u16::try_from(form.fields.len()).unwrap_or(2);
-    let area = window(frame, heading, 62, height);
-    let width = usize::from(area.width.saturating_sub(4));
-    let mut lines: Vec<Line<'_>> = text::wrap(hint, width)
-        .into_iter()
-        .map(|line| Line::styled(format!(" {line}"), FAINT))
-        .collect();
+    let width = usize::from(frame.area().width.min(FORM)).saturating_sub(4).max(1);
+    let faint = |line: String| Line::styled(format!(" {line}"), FAINT);
+    let mut lines: Vec<Line<'_>> = text::wrap(hint, width).into_iter().map(faint).collect();
+    let mut cursor = None;
     for (at, (label, field)) in form.fields.iter().enumerate() {
         let is_here = at == form.at;
         let style = if is_here { STRONG.fg(ACCENT) } else { FAINT };
         lines.push(Line::styled(format!(" {label}"), style));
-        let before = text::tail(field.before(), width);
+        let before = text::wrap(field.before(), width);
+        let all = text::wrap(field.text(), width);
+        // What is being typed stays in view.
+        let skipped = if is_here { before.len().saturating_sub(FIELD_ROWS) } else { 0 };
         if is_here && !form.busy {
-            let x = area.x + 2 + u16::try_from(before.width()).unwrap_or(0);
-            let y = area.y + u16::try_from(lines.len()).unwrap_or(0);
-            frame.set_cursor_position(Position::new(x, y));
+            let column = before.last().map_or(0, |line| line.width());
+            cursor = Some((column, lines.len() + before.len() - 1 - skipped));
         }
-        let shown =
-            if is_here { before.to_owned() + after(field) } else { field.text().to_owned() };
-        lines.push(Line::raw(format!("  {}", text::cut(&shown, width))));
+        let shown = all.into_iter().skip(skipped).take(FIELD_ROWS);
+        lines.extend(shown.map(|line| Line::raw(format!("  {line}"))));
     }
     let (last, style) = match (&form.error, form.busy) {
         (_, true) => ("one moment…", FAINT),
         (Some(error), _) => (error.as_str(), Style::new().fg(Color::Red)),
         _ => (keys, FAINT),
     };
+    lines.push(Line::default());
     lines.extend(
         text::wrap(last, width).into_iter().map(|line| Line::styled(format!(" {line}"), style)),
     );
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let area = window(frame, heading, FORM, rows);
     frame.render_widget(Paragraph::new(lines), area);
+    if let Some((column, row)) = cursor {
+        let x = area.x + 2 + u16::try_from(column).unwrap_or(0);
+        let y = area.y + u16::try_from(row).unwrap_or(0);
+        frame.set_cursor_position(Position::new(x, y));
+    }
 }
 
-fn after(field: &crate::screen::field::Field) -> &str {
-    field.text().get(field.before().len()..).unwrap_or_default()
-}
-
-fn draw_code(frame: &mut Frame<'_>, code: &str) {
-    let area = window(frame, "Your recovery code", 62, 12);
+fn draw_code(frame: &mut Frame<'_>, code: &str, replaces: bool) {
+    let why = if replaces {
+        ["Your account is back. The code you typed is used up: write", "down this new one."]
+    } else {
+        [
+            "Write this down and keep it safe. It brings your account",
+            "back when all your devices are lost.",
+        ]
+    };
+    let area = window(frame, "Your recovery code", FORM, 12);
     let width = usize::from(area.width.saturating_sub(4));
-    let mut lines = vec![
-        Line::raw(" Write this down and keep it safe. It brings your account"),
-        Line::raw(" back when all your devices are lost. It isn't shown again."),
-        Line::default(),
-    ];
+    let mut lines: Vec<_> = why.iter().map(|line| Line::raw(format!(" {line}"))).collect();
+    lines.push(Line::raw(" It isn't shown again."));
+    lines.push(Line::default());
     lines.extend(
         text::wrap(code, width).into_iter().map(|line| Line::styled(format!("  {line}"), STRONG)),
     );
     lines.extend([Line::default(), Line::styled(" Enter: I have written it down", FAINT)]);
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn draw_history(frame: &mut Frame<'_>) {
+    let area = window(frame, "Link a device", FORM, 8);
+    let lines = vec![
+        Line::raw(" May it read what was written before?"),
+        Line::default(),
+        Line::from(vec![
+            Span::styled(" y", STRONG.fg(ACCENT)),
+            Span::raw("  everything you can read"),
+        ]),
+        Line::from(vec![
+            Span::styled(" n", STRONG.fg(ACCENT)),
+            Span::raw("  only what comes from now on"),
+        ]),
+        Line::default(),
+        Line::styled(" Esc cancels", FAINT),
+    ];
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn draw_contact(frame: &mut Frame<'_>, card: &ContactCard) {
+    let width = usize::from(FORM) - 6;
+    let who = if card.name.trim().is_empty() { "Contact" } else { card.name.trim() };
+    let mut lines = Vec::new();
+    let mut fact = |label: &str, value: &str, style: Style| {
+        lines.push(Line::styled(format!(" {label}"), FAINT));
+        for line in text::wrap(value, width) {
+            lines.push(Line::styled(format!("  {line}"), style));
+        }
+    };
+    fact("address", card.address.as_deref().unwrap_or("not known"), Style::new());
+    fact("account", &card.account.to_string(), Style::new());
+    fact("safety number", &card.safety_number, STRONG);
+    lines.push(Line::default());
+    let how = format!("Compare it with {who} aloud. If both show the same, nobody stands between.");
+    lines.extend(text::wrap(&how, width).into_iter().map(|line| Line::raw(format!(" {line}"))));
+    lines.push(Line::default());
+    lines.push(Line::styled(
+        " v it is the same   b block   u unblock   any other key closes",
+        FAINT,
+    ));
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let area = window(frame, &text::cut(who, 40), FORM + 4, rows);
     frame.render_widget(Paragraph::new(lines), area);
 }
 

@@ -66,6 +66,9 @@ fn preview(model: &Model, view: &ConversationView) -> String {
     if !view.active {
         return "left".to_owned();
     }
+    if view.pending {
+        return "invitation: accept or decline".to_owned();
+    }
     if view.archived {
         return "archived".to_owned();
     }

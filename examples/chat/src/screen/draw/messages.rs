@@ -11,7 +11,7 @@ use sync_core::api::{MessageView, Progress};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{ACCENT, FAINT, STRONG};
-use crate::screen::model::Model;
+use crate::screen::model::{Model, name};
 use crate::screen::text;
 
 /// Names are coloured, the same person always alike.
@@ -44,7 +44,11 @@ fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize,
     }];
     let mut chosen = None;
     let mut before: Option<&MessageView> = None;
+    let mut changes = changes(model).into_iter().peekable();
     for view in &model.messages {
+        while let Some((_, line)) = changes.next_if(|(at_ms, _)| *at_ms < view.at_ms) {
+            lines.push(line);
+        }
         let day = text::day(view.at_ms);
         let is_new_day = before.is_none_or(|before| text::day(before.at_ms) != day);
         if is_new_day {
@@ -65,7 +69,22 @@ fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize,
         }
         before = Some(view);
     }
+    lines.extend(changes.map(|(_, line)| line));
     (lines, chosen)
+}
+
+/// Whose devices changed in this conversation, when, and what to do about it.
+fn changes(model: &Model) -> Vec<(u64, Line<'static>)> {
+    let Some(conversation) = model.conversation() else { return Vec::new() };
+    let here = conversation.members.iter().filter_map(|member| {
+        let at_ms = *model.changed.get(&member.account)?;
+        let name = text::cut(&name(member), 24);
+        let line = format!("{name}'s devices changed; compare the safety number (^T, i)");
+        Some((at_ms, Line::styled(line, Style::new().fg(Color::Yellow)).centered()))
+    });
+    let mut here: Vec<_> = here.collect();
+    here.sort_by_key(|(at_ms, _)| *at_ms);
+    here
 }
 
 fn message_lines(

@@ -3,6 +3,8 @@
 mod dialog;
 mod list;
 mod messages;
+mod pages;
+mod picture;
 mod side;
 
 use ratatui::Frame;
@@ -10,9 +12,11 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph};
+use sync_core::api::{ConversationView, Problem};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::model::{Composing, Focus, Model, title};
+use super::model::{Composing, Focus, Model, name, title};
+use super::pages::{Linking, Page};
 use super::text;
 
 /// Below this width the pane at the side takes the place of the list.
@@ -31,6 +35,12 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
         frame.render_widget(Paragraph::new("too small"), area);
         return;
     }
+    if let (Some(page @ Page::Linking(Linking::Offered { .. })), None) =
+        (&model.page, &model.dialog)
+    {
+        // Its picture needs every row of a small terminal.
+        return pages::draw(frame, model, page, area);
+    }
     let banner = banner(model);
     let rows = [
         Constraint::Length(1),
@@ -45,7 +55,10 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
         let line = text::cut(&banner, usize::from(warning.width));
         frame.render_widget(Paragraph::new(line).style(style), warning);
     }
-    draw_body(frame, model, body);
+    match &model.page {
+        Some(page) => pages::draw(frame, model, page, body),
+        None => draw_body(frame, model, body),
+    }
     match &model.dialog {
         Some(open) => dialog::draw(frame, model, open),
         None => frame.render_widget(Paragraph::new(hints(model, bottom.width)), bottom),
@@ -73,10 +86,9 @@ fn draw_body(frame: &mut Frame<'_>, model: &Model, body: Rect) {
 fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let Some(view) = model.conversation() else {
         let block = Block::new().borders(Borders::ALL).border_style(FAINT);
-        let hint = if model.status.account.is_some() {
-            "No conversation yet. Ctrl-N starts one."
-        } else {
-            ""
+        let hint = match model.status.account {
+            Some(_) => " No conversation yet. Ctrl-N starts one.",
+            None => "",
         };
         frame.render_widget(Paragraph::new(hint).block(block), area);
         return;
@@ -84,11 +96,14 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let width = usize::from(area.width.saturating_sub(4)).max(1);
     let written = compose_lines(model, width);
     let rows = u16::try_from(written.len().clamp(1, COMPOSE_ROWS)).unwrap_or(1);
-    let is_member = view.active;
+    let below = below(model, view);
     let parts = [
         Constraint::Min(3),
         Constraint::Length(1),
-        Constraint::Length(if is_member { rows + 2 } else { 1 }),
+        Constraint::Length(match &below {
+            None => rows + 2,
+            Some(lines) => u16::try_from(lines.len()).unwrap_or(1),
+        }),
     ];
     let [pane, typing, compose] = Layout::vertical(parts).areas(area);
     let heading = text::cut(&title(view, model.status.account), width);
@@ -100,12 +115,44 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     frame.render_widget(block, pane);
     messages::draw(frame, model, inner);
     frame.render_widget(typing_line(model), typing);
-    if is_member {
-        draw_compose(frame, model, compose, &written);
-    } else {
-        let line = "You are no longer in this conversation; what you read stays here.";
-        frame.render_widget(Paragraph::new(line).style(FAINT), compose);
+    match below {
+        None => draw_compose(frame, model, compose, &written),
+        Some(lines) => frame.render_widget(Paragraph::new(lines), compose),
     }
+}
+
+/// What stands in the place of the line being written, where nothing can be written.
+fn below(model: &Model, view: &ConversationView) -> Option<Vec<Line<'static>>> {
+    if model.is_ended {
+        let line = " This device was removed from your account; what you read stays here.";
+        return Some(vec![Line::styled(line, FAINT)]);
+    }
+    if !view.active {
+        let line = " You are no longer in this conversation; what you read stays here.";
+        return Some(vec![Line::styled(line, FAINT)]);
+    }
+    if !view.pending {
+        return None;
+    }
+    let others = view.members.iter().filter(|member| !model.is_me(&member.account));
+    let names: Vec<_> = others
+        .map(|member| match &member.address {
+            Some(address) => format!("{} ({address})", text::harmless(&name(member))),
+            None => text::harmless(&name(member)),
+        })
+        .collect();
+    Some(vec![
+        Line::styled(format!(" An invitation. In it: {}", names.join(", ")), STRONG),
+        Line::raw(" They don't see that you read this until you accept."),
+        Line::from(vec![
+            Span::styled(" a", STRONG.fg(ACCENT)),
+            Span::raw(" accept   "),
+            Span::styled("d", STRONG.fg(ACCENT)),
+            Span::raw(" decline   "),
+            Span::styled("b", STRONG.fg(ACCENT)),
+            Span::raw(" decline and block"),
+        ]),
+    ])
 }
 
 /// What is being written, as it is shown.
@@ -184,9 +231,11 @@ fn header(model: &Model) -> Paragraph<'static> {
 
 /// What an honest client says when not everything is as it looks.
 fn banner(model: &Model) -> Option<String> {
-    use sync_core::api::Problem;
     let status = &model.status;
     status.account?;
+    if model.is_ended {
+        return Some(" This device was removed: nothing new comes, and nothing is sent".to_owned());
+    }
     let problem = match &status.problem {
         Some(Problem::AddressTaken) => {
             Some("your address belongs to another account: choose another".to_owned())
@@ -197,8 +246,12 @@ fn banner(model: &Model) -> Option<String> {
         Some(Problem::Space(_, reason)) => Some(format!("the relay refuses a change: {reason}")),
         None => None,
     };
+    let arrival = model.arrival().map(|(read, total)| {
+        let percent = read.saturating_mul(100) / total.max(1);
+        format!("earlier messages arrive: {percent} %")
+    });
     if status.connected {
-        return problem.map(|problem| format!(" {problem}"));
+        return problem.or(arrival).map(|line| format!(" {line}"));
     }
     let mut parts = vec![if model.is_away { "Offline by choice" } else { "Offline" }.to_owned()];
     parts.push(match status.waiting {
@@ -216,10 +269,16 @@ fn banner(model: &Model) -> Option<String> {
 
 fn hints(model: &Model, width: u16) -> Line<'static> {
     let keys = match model.focus {
+        _ if model.page.is_some() => {
+            model.page.as_ref().map_or("", |page| pages::hints(model, page))
+        }
+        Focus::Compose if model.is_pending() => "a accept  d decline  b block  Esc list  ? help",
         Focus::List => "↑↓ choose  Enter open  n new  p pin  m mute  a archive  ? help  q quit",
         Focus::Messages => "↑↓ choose  r reply  e edit  d delete  + react  Esc back  ? help",
-        Focus::Compose => "Enter send  ↑ messages  Esc list  ^N new  ^A add  ^T members  F1 help",
-        Focus::Side => "↑↓ choose  + add  x remove  o role  t title  Esc close  ? help",
+        Focus::Compose => {
+            "Enter send  ↑ messages  Esc list  ^N new  ^T members  ^D devices  F1 help"
+        }
+        Focus::Side => "↑↓ choose  i safety number  + add  x remove  o role  t title  Esc close",
     };
     Line::styled(format!(" {}", text::cut(keys, usize::from(width).saturating_sub(1))), FAINT)
 }

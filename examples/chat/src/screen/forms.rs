@@ -1,0 +1,222 @@
+//! Forms and questions: what keys do in them, and what they come to.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use serde_json::Value;
+use sync_core::Command;
+use sync_core::api::Member;
+use sync_protocol::address::Address;
+
+use super::field::Field;
+use super::model::{Dialog, Effect, Form, Model, Purpose};
+use super::pages::{changed_key, link_form};
+
+/// Words of a recovery code (BIP-39, 128 bits).
+const RECOVERY_WORDS: usize = 12;
+/// Digits that a new device shows.
+const CODE_DIGITS: usize = 7;
+
+type Effects = Vec<Effect>;
+
+impl Model {
+    /// A key while a form or a question is open.
+    pub(super) fn press_dialog(&mut self, key: KeyEvent) -> Effects {
+        match (&mut self.dialog, key.code) {
+            (Some(Dialog::RecoveryCode { .. }), KeyCode::Enter) => {
+                self.dialog = None;
+                return self.ask_everything();
+            }
+            (Some(Dialog::RecoveryCode { .. }), _) => {}
+            (Some(Dialog::Confirm(_, command)), KeyCode::Char('y') | KeyCode::Enter) => {
+                let command = command.clone();
+                self.dialog = None;
+                return vec![Effect(Purpose::Do, command)];
+            }
+            (Some(Dialog::AddMember(form, history)), KeyCode::Char(' ')) if !form.busy => {
+                *history = !*history;
+            }
+            (Some(Dialog::LinkHistory(_) | Dialog::Contact(_)), _) => {
+                return self.press_question(key.code);
+            }
+            (Some(Dialog::LinkOffer(_) | Dialog::LinkCode(..)), KeyCode::Esc) => {
+                self.dialog = None;
+                return vec![Effect(Purpose::Quiet, Command::CancelLink)];
+            }
+            (Some(Dialog::Help | Dialog::Confirm(..)), _) | (_, KeyCode::Esc) => self.dialog = None,
+            (_, KeyCode::Enter) => return self.submit(),
+            _ => self.fill_in(key),
+        }
+        Vec::new()
+    }
+
+    /// A dialog that single keys answer.
+    fn press_question(&mut self, key: KeyCode) -> Effects {
+        match (self.dialog.take(), key) {
+            (Some(Dialog::LinkHistory(offer)), KeyCode::Char('y' | 'n')) => {
+                let mut form = link_form();
+                form.busy = true;
+                if let Some((_, field)) = form.fields.first_mut() {
+                    *field = Field::holding(&offer);
+                }
+                self.dialog = Some(Dialog::LinkOffer(form));
+                let history = key == KeyCode::Char('y');
+                return vec![Effect(Purpose::Dialog, Command::AcceptDevice { offer, history })];
+            }
+            (Some(Dialog::LinkHistory(_)), KeyCode::Esc) => {}
+            (Some(Dialog::LinkHistory(offer)), _) => self.dialog = Some(Dialog::LinkHistory(offer)),
+            (Some(Dialog::Contact(card)), KeyCode::Char('v')) => {
+                self.changed.remove(&card.account);
+                let key = changed_key(&card.account);
+                return vec![Effect(Purpose::Do, Command::SetSetting { key, value: Value::Null })];
+            }
+            (Some(Dialog::Contact(card)), KeyCode::Char('b')) => {
+                let question = format!("Block {}? You see nothing more of them.", card.name);
+                let member = Member::Account(card.account);
+                let command = Command::SetBlocked { member, blocked: true };
+                self.dialog = Some(Dialog::Confirm(question, command));
+            }
+            (Some(Dialog::Contact(card)), KeyCode::Char('u')) => {
+                let member = Member::Account(card.account);
+                let command = Command::SetBlocked { member, blocked: false };
+                return vec![Effect(Purpose::Do, command)];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn fill_in(&mut self, key: KeyEvent) {
+        let Some(form) = self.form_mut().filter(|form| !form.busy) else { return };
+        let last = form.fields.len().saturating_sub(1);
+        match key.code {
+            KeyCode::Tab | KeyCode::Down => form.at = if form.at == last { 0 } else { form.at + 1 },
+            KeyCode::BackTab | KeyCode::Up => form.at = form.at.checked_sub(1).unwrap_or(last),
+            _ => {
+                if let Some((_, field)) = form.fields.get_mut(form.at) {
+                    field.press(key);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self) -> Effects {
+        let command = match (&self.dialog, self.open) {
+            (Some(Dialog::SignUp(form)), _) => sign_up(form),
+            (Some(Dialog::Recover(form)), _) => recover(form),
+            (Some(Dialog::LinkCode(_, form)), _) => confirm(form),
+            (Some(Dialog::Offer(_) | Dialog::LinkOffer(_)), _) => return self.submit_link(),
+            (Some(Dialog::NewConversation(form)), _) => found(form),
+            (Some(Dialog::AddMember(form, history)), Some(conversation)) => {
+                let share_history = *history;
+                address(form.text(0)).map(|address| Command::AddMember {
+                    conversation,
+                    address,
+                    share_history,
+                })
+            }
+            (Some(Dialog::Title(form)), Some(conversation)) => {
+                Ok(Command::SetTitle { conversation, title: form.text(0).to_owned() })
+            }
+            (Some(Dialog::React(key, form)), Some(conversation)) => {
+                let emoji = Some(form.text(0).to_owned()).filter(|text| !text.is_empty());
+                Ok(Command::React { conversation, message: *key, emoji })
+            }
+            _ => return Vec::new(),
+        };
+        let Some(form) = self.form_mut().filter(|form| !form.busy) else { return Vec::new() };
+        match command {
+            // In a form of several fields, Enter goes on until the last is filled in.
+            Err(_) if form.at + 1 < form.fields.len() && !form.text(form.at).is_empty() => {
+                form.at += 1;
+                Vec::new()
+            }
+            Err(error) => {
+                form.error = Some(error);
+                Vec::new()
+            }
+            Ok(_) if form.at + 1 < form.fields.len() => {
+                form.at += 1;
+                Vec::new()
+            }
+            Ok(command) => {
+                (form.busy, form.error) = (true, None);
+                vec![Effect(Purpose::Dialog, command)]
+            }
+        }
+    }
+
+    fn submit_link(&mut self) -> Effects {
+        match self.dialog.take() {
+            Some(Dialog::Offer(form)) if !form.text(0).is_empty() => {
+                return self.offer(form.text(0).to_owned());
+            }
+            Some(Dialog::LinkOffer(form)) if !form.busy && !form.text(0).is_empty() => {
+                // Text that was wrapped on the other screen comes with breaks.
+                let offer: String = form.text(0).split_whitespace().collect();
+                self.dialog = Some(Dialog::LinkHistory(offer));
+            }
+            other => self.dialog = other,
+        }
+        Vec::new()
+    }
+}
+
+/// The form for a new conversation.
+pub(super) fn new_conversation() -> Dialog {
+    Dialog::NewConversation(Form::new(&["Title", "Members (addresses, separated by blanks)"]))
+}
+
+fn sign_up(form: &Form) -> Result<Command, String> {
+    let address = address(form.text(0))?;
+    let name = form.text(1).to_owned();
+    if name.is_empty() {
+        return Err("a name is what others see: it can't be empty".to_owned());
+    }
+    Ok(Command::CreateAccount { address, name })
+}
+
+fn recover(form: &Form) -> Result<Command, String> {
+    let (address, code) = (address(form.text(0))?, recovery_words(form.text(1))?);
+    let name = form.text(2).to_owned();
+    if name.is_empty() {
+        return Err("your other devices know this one by its name".to_owned());
+    }
+    Ok(Command::RecoverAccount { address, code, name })
+}
+
+/// A recovery code as it was written down: in any case, with any blanks. What can't be one is told
+/// before it costs an attempt.
+fn recovery_words(typed: &str) -> Result<String, String> {
+    let words: Vec<_> = typed.split_whitespace().map(str::to_lowercase).collect();
+    let code = words.join(" ");
+    match bip39::Mnemonic::parse_normalized(&code) {
+        _ if words.len() != RECOVERY_WORDS => {
+            Err(format!("a recovery code has {RECOVERY_WORDS} words, these are {}", words.len()))
+        }
+        Err(bip39::Error::UnknownWord(at)) => {
+            let word = words.get(at).map_or("", String::as_str);
+            Err(format!("word {}, {word:?}, is in no recovery code", at + 1))
+        }
+        Err(_) => Err("one of the words is wrong, or they are in another order".to_owned()),
+        Ok(_) => Ok(code),
+    }
+}
+
+fn confirm(form: &Form) -> Result<Command, String> {
+    let code: String = form.text(0).chars().filter(char::is_ascii_digit).collect();
+    match code.len() {
+        CODE_DIGITS => Ok(Command::ConfirmDevice { code }),
+        _ => Err(format!("the code has {CODE_DIGITS} digits")),
+    }
+}
+
+fn found(form: &Form) -> Result<Command, String> {
+    let typed = form.text(1).split([' ', ',', ';']).filter(|text| !text.is_empty());
+    let members = typed.map(address).collect::<Result<Vec<_>, _>>()?;
+    Ok(Command::CreateConversation { title: form.text(0).to_owned(), members })
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no address: a number like +4915112345678, or 3 letters and more")
+    })
+}
