@@ -76,6 +76,7 @@ impl Author {
             log: vec![self.log.clone()],
             foreground: None,
             signature: Blob::default(),
+            fresh: false,
         };
         hello.signature = sign_session(&Session { challenge, hello: &hello }, &self.key);
         self.fence = next_fence;
