@@ -5,75 +5,15 @@
 mod town;
 
 use sync_core::Failure;
-use sync_core::api::{Command, DeviceView, Event, LinkEvent, Response, Space, Until};
-use sync_protocol::{DeviceId, SpaceId};
+use sync_core::api::{Command, Event, LinkEvent, Response, Space, Until};
 use town::Town;
-
-fn offer(town: &mut Town, n: usize) -> String {
-    let id = town.tell(n, Command::OfferDevice { name: format!("device {n}") });
-    town.pass(1_000);
-    match town.devices[n].answers.remove(&id) {
-        Some(Ok(Response::Offer(offer))) => offer,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn code(town: &Town, n: usize) -> String {
-    let codes = town.devices[n].events.iter().filter_map(|event| match event {
-        Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
-        _ => None,
-    });
-    codes.last().expect("a code is shown")
-}
-
-/// Links a new device to the account of `primary`; gives its number and id.
-fn link(town: &mut Town, primary: usize, history: bool) -> (usize, DeviceId) {
-    let n = town.arrive();
-    let offer = offer(town, n);
-    let name = town.tell(primary, Command::AcceptDevice { offer, history });
-    town.pass(1_000);
-    let name = town.devices[primary].answers.remove(&name).unwrap().unwrap();
-    assert_eq!(name, Response::DeviceName(format!("device {n}")));
-    let code = code(town, n);
-    assert_eq!(code.len(), 7);
-    let Response::Device(device) = town.run(primary, Command::ConfirmDevice { code }) else {
-        panic!("not linked");
-    };
-    town.settle();
-    let done = town.devices[n].events.iter().any(
-        |event| matches!(event, Event::Link(LinkEvent::Done { device: of, .. }) if *of == device),
-    );
-    assert!(done, "{:?}", town.devices[n].events);
-    (n, device)
-}
-
-fn devices(town: &mut Town, n: usize) -> Vec<DeviceView> {
-    match town.run(n, Command::ListDevices) {
-        Response::Devices(devices) => devices,
-        other => panic!("{other:?}"),
-    }
-}
+use town::links::{code, devices, link, offer, talking};
 
 fn account_digest(town: &mut Town, n: usize) -> sync_core::api::Digest {
     match town.run(n, Command::Digest { space: Space::Account }) {
         Response::Digest(digest) => digest,
         other => panic!("{other:?}"),
     }
-}
-
-/// Two people who have talked: Ada (0) and Bob (1).
-fn talking() -> (Town, SpaceId) {
-    let mut town = Town::new(2);
-    town.sign_up(0, "ada");
-    town.sign_up(1, "bob");
-    let id = town.found(0, "Tea", &["bob"]);
-    town.settle();
-    for n in 0..5 {
-        town.say(0, id, &format!("from ada {n}"));
-        town.say(1, id, &format!("from bob {n}"));
-        town.settle();
-    }
-    (town, id)
 }
 
 #[test]
@@ -312,4 +252,77 @@ fn another_device_becomes_the_primary() {
     assert!(town.devices[0].events.iter().any(|e| matches!(e, Event::Revoked { .. })));
     let (third, _) = link(&mut town, laptop, true);
     assert_eq!(devices(&mut town, third).iter().filter(|view| !view.revoked).count(), 2);
+}
+
+#[test]
+fn a_recovery_that_dies_at_any_step_is_done_or_can_be_done_again() {
+    for after in 0..10 {
+        let mut town = Town::new(2);
+        let create = Command::CreateAccount { address: "ada".parse().unwrap(), name: "Ada".into() };
+        let Response::Account(account) = town.run(0, create) else { panic!("no account") };
+        town.settle();
+        town.sign_up(1, "bob");
+        let id = town.found(0, "Tea", &["bob"]);
+        town.settle();
+        town.say(0, id, "one");
+        town.settle();
+        town.run(0, Command::GoOffline);
+        let new = town.arrive();
+        let recover = || Command::RecoverAccount {
+            address: "ada".parse().unwrap(),
+            code: account.recovery_code.clone(),
+            name: "New phone".into(),
+        };
+        town.tell(new, recover());
+        for _ in 0..after {
+            town.exchange();
+            if let Some(at) = town.devices[new].wake.filter(|at| *at < town.now + 1_000) {
+                town.now = town.now.max(at);
+                town.devices[new].wake = None;
+                town.feed(new, sync_core::Input::Woken);
+            }
+        }
+        town.restart(new);
+        town.settle();
+        let Response::Status(status) = town.run(new, Command::Status) else { panic!("no status") };
+        if status.account.is_none() {
+            assert!(matches!(town.run(new, recover()), Response::Account(_)), "after {after}");
+            town.settle();
+        }
+        assert_eq!(town.texts(new, id), ["one"], "after {after}");
+        // Whoever never saw the new code draws another.
+        assert!(matches!(town.run(new, Command::NewRecoveryCode), Response::RecoveryCode(_)));
+        town.say(1, id, "two");
+        town.settle();
+        assert_eq!(town.digest(new, id), town.digest(1, id));
+    }
+}
+
+#[test]
+fn a_strangers_invitation_waits_and_a_block_ends_it() {
+    let (mut town, _) = talking();
+    let carol = town.arrive();
+    town.sign_up(carol, "carol");
+    let id = town.found(carol, "Hello", &["ada"]);
+    town.settle();
+    let pending = |town: &mut Town, id| match town.run(0, Command::ListConversations) {
+        Response::Conversations(list) => {
+            let view = list.into_iter().find(|view| view.conversation == id).unwrap();
+            (view.pending, view.active)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(pending(&mut town, id), (true, true));
+    town.run(0, Command::AcceptConversation { conversation: id });
+    assert_eq!(pending(&mut town, id), (false, true));
+    // Whoever is known from one conversation is no stranger in the next.
+    let next = town.found(carol, "Again", &["ada"]);
+    town.settle();
+    assert_eq!(pending(&mut town, next), (false, true));
+    town.run(0, Command::DeclineConversation { conversation: next, block: true });
+    town.settle();
+    assert_eq!(pending(&mut town, next).1, false);
+    let last = town.found(carol, "Once more", &["ada"]);
+    town.settle();
+    assert_eq!(pending(&mut town, last).1, false, "the blocked are not heard");
 }

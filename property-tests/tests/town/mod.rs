@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
+pub(crate) mod links;
+
 use std::collections::BTreeMap;
 
 use sync_core::api::{Command, Event, Input, Output, Response, Space};
@@ -24,6 +26,8 @@ pub(crate) struct Device {
     pub(crate) frames_in: usize,
     pub(crate) frames_out: usize,
     pub(crate) bytes: usize,
+    /// Every message received.
+    pub(crate) heard: Vec<Vec<u8>>,
 }
 
 pub(crate) struct Town {
@@ -116,6 +120,33 @@ impl Town {
         }
     }
 
+    /// One commit of the relay, and what everybody makes of it; whether anything moved.
+    pub(crate) fn exchange(&mut self) -> bool {
+        let outputs = self.relay.commit(self.now);
+        let moved = !outputs.is_empty();
+        for output in outputs {
+            match output {
+                RelayOutput::Send { session, frame } => {
+                    let n = self.devices.iter().position(|d| d.session == Some(session));
+                    if let Some(n) = n {
+                        self.devices[n].frames_in += 1;
+                        self.devices[n].bytes += frame.len();
+                        self.devices[n].heard.push(frame.to_vec());
+                        self.feed(n, Input::Received(frame.to_vec()));
+                    }
+                }
+                RelayOutput::Close { session, reason } => {
+                    eprintln!("closed {session:?}: {reason}");
+                    if let Some(n) = self.devices.iter().position(|d| d.session == Some(session)) {
+                        self.devices[n].session = None;
+                        self.feed(n, Input::Disconnected);
+                    }
+                }
+            }
+        }
+        moved
+    }
+
     /// Runs until nothing moves any more, then lets time pass until nobody waits for it.
     pub(crate) fn settle(&mut self) {
         self.pass(u64::MAX);
@@ -125,29 +156,7 @@ impl Town {
     pub(crate) fn pass(&mut self, ms: u64) {
         let until = self.now.saturating_add(ms);
         for _ in 0..2_000 {
-            let outputs = self.relay.commit(self.now);
-            let quiet = outputs.is_empty();
-            for output in outputs {
-                match output {
-                    RelayOutput::Send { session, frame } => {
-                        let n = self.devices.iter().position(|d| d.session == Some(session));
-                        if let Some(n) = n {
-                            self.devices[n].frames_in += 1;
-                            self.devices[n].bytes += frame.len();
-                            self.feed(n, Input::Received(frame.to_vec()));
-                        }
-                    }
-                    RelayOutput::Close { session, reason } => {
-                        eprintln!("closed {session:?}: {reason}");
-                        if let Some(n) =
-                            self.devices.iter().position(|d| d.session == Some(session))
-                        {
-                            self.devices[n].session = None;
-                            self.feed(n, Input::Disconnected);
-                        }
-                    }
-                }
-            }
+            let quiet = !self.exchange();
             if quiet {
                 let due = self.devices.iter().filter_map(|device| device.wake).min();
                 let Some(due) = due.filter(|due| *due <= until) else { return };
@@ -178,6 +187,7 @@ impl Town {
             frames_in: 0,
             frames_out: 0,
             bytes: 0,
+            heard: Vec::new(),
         });
         n
     }

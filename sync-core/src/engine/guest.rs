@@ -446,9 +446,12 @@ impl Engine {
     /// The relay did not take the recovery: somebody was quicker, or the log had grown. The device
     /// is as empty as before.
     pub(super) fn recovery_refused(&mut self, reason: Rejection) {
-        let Some((command, _)) = self.session.recovered.take() else { return };
+        let waiting = self.session.recovered.take();
         self.wipe();
-        self.respond(command, Err(reason.into()));
+        match waiting {
+            Some((command, _)) => self.respond(command, Err(reason.into())),
+            None => self.notify(Event::Link(LinkEvent::Failed(reason.into()))),
+        }
     }
 
     /// Everything goes: this device has no account any more.

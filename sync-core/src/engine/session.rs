@@ -487,8 +487,9 @@ impl Engine {
         if reason == Rejection::Fenced {
             self.new_incarnation();
         }
+        let recovering = self.me.as_ref().is_some_and(|me| me.row.recovering.is_some());
         if matches!(reason, Rejection::Revoked | Rejection::Taken | Rejection::Invalid)
-            && self.session.recovered.is_some()
+            && recovering
         {
             return self.recovery_refused(reason);
         }

@@ -1,0 +1,166 @@
+//! What is tried against linking, and what comes of interruptions.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod town;
+
+use sync_core::api::{Command, Event, LinkEvent, Response, Status};
+use town::Town;
+use town::links::{code, devices, link, offer, talking};
+
+fn status(town: &mut Town, n: usize) -> Status {
+    match town.run(n, Command::Status) {
+        Response::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failed(town: &Town, n: usize) -> bool {
+    town.devices[n].events.iter().any(|e| matches!(e, Event::Link(LinkEvent::Failed(_))))
+}
+
+fn active(town: &mut Town, n: usize) -> usize {
+    devices(town, n).iter().filter(|view| !view.revoked).count()
+}
+
+#[test]
+fn an_offer_that_expired_links_nothing() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = offer(&mut town, n);
+    town.now += 121_000;
+    town.relay.tick(town.now);
+    town.pass(1_000);
+    assert!(failed(&town, n));
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    assert!(failed(&town, 0));
+    assert_eq!(active(&mut town, 0), 1);
+    assert_eq!(status(&mut town, n).account, None);
+}
+
+#[test]
+fn an_offer_works_once_and_who_photographed_it_can_not_confirm() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = offer(&mut town, n);
+    // Bob photographed the screen and is quicker than Ada.
+    town.tell(1, Command::AcceptDevice { offer: offer.clone(), history: true });
+    town.pass(1_000);
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    assert!(failed(&town, 0), "the offer was taken already");
+    // The code is on Ada's laptop: Bob does not see it.
+    let shown = code(&town, n);
+    let guess = if shown == "1234567" { "7654321" } else { "1234567" };
+    assert!(town.try_run(1, Command::ConfirmDevice { code: guess.into() }).is_err());
+    town.settle();
+    assert_eq!((active(&mut town, 0), active(&mut town, 1)), (1, 1));
+    assert_eq!(status(&mut town, n).account, None);
+    assert!(failed(&town, n));
+}
+
+#[test]
+fn a_link_that_nobody_confirms_leaves_nothing_behind() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = offer(&mut town, n);
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    town.now += 130_000;
+    town.relay.tick(town.now);
+    town.settle();
+    assert!(failed(&town, n) && failed(&town, 0));
+    assert_eq!(active(&mut town, 0), 1);
+    assert!(town.devices[n].disk.is_empty());
+    link(&mut town, 0, true);
+}
+
+/// Restarts one side after so many exchanges of a link; whoever says so is linked, and nobody else.
+fn interrupted(victim: usize, after: usize) {
+    let (mut town, id) = talking();
+    let new = town.arrive();
+    let victim = if victim == 0 { 0 } else { new };
+    let mut left = after;
+    let mut step = |town: &mut Town| {
+        for _ in 0..6 {
+            if left == 0 {
+                left = usize::MAX;
+                town.restart(victim);
+            }
+            left -= 1;
+            town.exchange();
+        }
+    };
+    let offered = town.tell(new, Command::OfferDevice { name: "device".into() });
+    step(&mut town);
+    if let Some(Ok(Response::Offer(offer))) = town.devices[new].answers.remove(&offered) {
+        town.tell(0, Command::AcceptDevice { offer, history: true });
+        step(&mut town);
+        let shown = town.devices[new].events.iter().find_map(|event| match event {
+            Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
+            _ => None,
+        });
+        if let Some(code) = shown {
+            town.tell(0, Command::ConfirmDevice { code });
+            step(&mut town);
+        }
+    }
+    town.now += 130_000;
+    town.relay.tick(town.now);
+    town.settle();
+    town.settle();
+    let belongs = status(&mut town, new).account.is_some();
+    assert_eq!(active(&mut town, 0), if belongs { 2 } else { 1 }, "victim {victim} after {after}");
+    if belongs {
+        assert_eq!(town.texts(new, id).len(), 10, "victim {victim} after {after}");
+        town.say(new, id, "here");
+    } else {
+        assert!(town.devices[new].disk.is_empty(), "victim {victim} after {after}");
+        link(&mut town, 0, true);
+    }
+    town.settle();
+    town.say(0, id, "there");
+    town.settle();
+    assert_eq!(town.texts(1, id).last().unwrap(), "there");
+}
+
+#[test]
+fn a_new_device_that_dies_at_any_step_is_linked_or_empty() {
+    for after in 0..18 {
+        interrupted(1, after);
+    }
+}
+
+#[test]
+fn a_primary_that_dies_at_any_step_has_linked_it_or_not() {
+    for after in 0..18 {
+        interrupted(0, after);
+    }
+}
+
+#[test]
+fn a_new_device_reads_all_generations_it_is_entitled_to() {
+    let (mut town, id) = talking();
+    let carol = town.arrive();
+    town.sign_up(carol, "carol");
+    for n in 0..5 {
+        let address = "carol".parse().unwrap();
+        let add = Command::AddMember { conversation: id, address, share_history: n % 2 == 0 };
+        town.run(0, add);
+        town.settle();
+        town.say(1, id, &format!("with carol {n}"));
+        town.settle();
+        let member = sync_core::api::Member::Address("carol".parse().unwrap());
+        town.run(0, Command::RemoveMember { conversation: id, member });
+        town.settle();
+        town.say(0, id, &format!("without carol {n}"));
+        town.settle();
+    }
+    let (laptop, _) = link(&mut town, 0, true);
+    assert_eq!(town.texts(laptop, id), town.texts(0, id));
+    assert_eq!(town.digest(laptop, id), town.digest(1, id));
+    // Bob's own new device sees the same, and Carol's nothing of what came after her.
+    let (bobs, _) = link(&mut town, 1, true);
+    assert_eq!(town.digest(bobs, id), town.digest(1, id));
+}
