@@ -58,6 +58,11 @@ impl Client {
         ask!(self, Command::RecoverAccount { address, code, name }, Response::Account)
     }
 
+    /// Draws a new recovery code; the one before counts no more. On the primary.
+    pub async fn new_recovery_code(&self) -> Result<String, Failure> {
+        ask!(self, Command::NewRecoveryCode, Response::RecoveryCode)
+    }
+
     /// The account, the device and how the sync stands.
     pub async fn status(&self) -> Result<Status, Failure> {
         ask!(self, Command::Status, Response::Status)

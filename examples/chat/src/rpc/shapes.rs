@@ -42,6 +42,7 @@ pub(crate) fn response(response: Response) -> Value {
         Response::Bytes(bytes) => BASE64.encode(&bytes).into(),
         Response::Digest(digest) => self::digest(&digest),
         Response::Offer(offer) => json!({ "qr": offer }),
+        Response::RecoveryCode(code) => json!({ "recovery_code": code }),
         Response::DeviceName(name) => json!({ "name": name }),
         Response::Device(device) => json!({ "device": device.to_string() }),
         Response::Devices(list) => list.iter().map(device).collect(),

@@ -206,7 +206,11 @@ impl Model {
             KeyCode::Char('l' | '+') if self.is_primary() => {
                 self.dialog = Some(Dialog::LinkOffer(link_form()));
             }
-            KeyCode::Char('l' | '+') => self.notice = Some(ONLY_PRIMARY.to_owned()),
+            KeyCode::Char('c') if self.is_primary() => {
+                let question = "Draw a new recovery code? The old one counts no more.".to_owned();
+                self.dialog = Some(Dialog::Confirm(question, Command::NewRecoveryCode));
+            }
+            KeyCode::Char('l' | '+' | 'c') => self.notice = Some(ONLY_PRIMARY.to_owned()),
             KeyCode::Char('x') | KeyCode::Delete => self.ask_revoke(at),
             KeyCode::Char('p') => self.ask_primary(at),
             KeyCode::Esc | KeyCode::Char('q') => return self.leave_page(),

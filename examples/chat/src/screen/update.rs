@@ -177,6 +177,10 @@ impl Model {
                 self.notice = Some(failure.to_string());
                 Vec::new()
             }
+            (Purpose::Do, Ok(Response::RecoveryCode(code))) => {
+                self.dialog = Some(Dialog::RecoveryCode { code, replaces: true });
+                Vec::new()
+            }
             (Purpose::Do, Ok(_)) => {
                 let effects = self.ask_everything();
                 self.notice = None;

@@ -29,7 +29,7 @@ const HELP: [(&str, &str); 19] = [
     ("Members", "+ add, x remove or leave, o role, t title"),
     ("", "i safety number, block"),
     ("Invitations", "a accept, d decline, b decline and block"),
-    ("Devices", "l link, x remove or log out, p make primary"),
+    ("Devices", "l link, x remove or log out, p make primary, c code"),
     ("", ""),
     ("◷", "only on this device yet"),
     ("✓", "stored by the relay"),
@@ -153,7 +153,7 @@ fn draw_form(frame: &mut Frame<'_>, heading: &str, hint: &str, form: &Form, keys
 
 fn draw_code(frame: &mut Frame<'_>, code: &str, replaces: bool) {
     let why = if replaces {
-        ["Your account is back. The code you typed is used up: write", "down this new one."]
+        ["The code that you had counts no more. Write this one down", "and keep it safe."]
     } else {
         [
             "Write this down and keep it safe. It brings your account",

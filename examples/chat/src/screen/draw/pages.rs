@@ -38,7 +38,7 @@ pub(super) fn hints(model: &Model, page: &Page) -> &'static str {
         Page::Linking(Linking::Linked) => "Enter begin  ^Q quit",
         Page::Linking(Linking::Failed(_)) => "Enter try again  Esc back  ^Q quit",
         Page::Devices(_) if model.is_primary() => {
-            "↑↓ choose  l link a device  x remove  p make primary  Esc back  ? help"
+            "↑↓ choose  l link a device  x remove  p make primary  c new code  Esc back"
         }
         Page::Devices(_) => "↑↓ choose  x log out here  Esc back  ? help",
         Page::Ended(_) => "Enter look at what is here  q quit",

@@ -161,7 +161,7 @@ fn recovery_forgives_how_the_words_are_typed_and_finds_wrong_ones() {
     };
     model.answer(Purpose::Dialog, Ok(Response::Account(new)));
     let shown = text_of(&model, 80, 24);
-    assert!(shown.contains("some other words") && shown.contains("used up"), "{shown}");
+    assert!(shown.contains("some other words") && shown.contains("counts no more"), "{shown}");
 }
 
 #[test]
@@ -236,12 +236,25 @@ fn removing_a_device_is_asked_twice_and_not_offered_where_it_fails() {
 }
 
 #[test]
+fn a_new_recovery_code_takes_the_place_of_the_old_one() {
+    let mut model = on_devices();
+    press(&mut model, KeyCode::Char('c'));
+    let effects = press(&mut model, KeyCode::Char('y'));
+    assert_eq!(effects, [Effect(Purpose::Do, Command::NewRecoveryCode)]);
+    let code = "some other words".to_owned();
+    model.answer(Purpose::Do, Ok(Response::RecoveryCode(code)));
+    assert!(text_of(&model, 80, 24).contains("some other words"));
+    press(&mut model, KeyCode::Enter);
+    assert!(text_of(&model, 80, 24).contains("Devices"));
+}
+
+#[test]
 fn a_companion_may_only_log_itself_out_and_then_begins_anew() {
     let mut model = on_devices();
     let status = Status { role: "companion", ..online() };
     model.notice(Notice::Event(Event::Status(Box::new(status))));
     press(&mut model, KeyCode::Down);
-    for key in ['l', 'p', 'x'] {
+    for key in ['l', 'p', 'x', 'c'] {
         model.notice = None;
         assert_eq!(press(&mut model, KeyCode::Char(key)), []);
         assert!(text_of(&model, 80, 24).contains("only the primary device does that"), "{key}");
