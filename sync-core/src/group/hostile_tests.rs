@@ -124,27 +124,33 @@ fn a_commit_that_takes_another_name_is_refused() {
 }
 
 #[test]
-fn a_commit_from_outside_is_refused() {
-    let (founder, mut member) = pair();
-    let provider = founder.overlay.provider();
-    let info = founder.mls.export_group_info(provider.crypto(), &identity(1), true).unwrap();
-    let info = MlsMessageIn::tls_deserialize_exact_bytes(&info.to_bytes().unwrap()).unwrap();
-    let MlsMessageBodyIn::GroupInfo(info) = info.extract() else { unreachable!() };
-    let overlay = Overlay::empty();
-    let provider = overlay.seeded(&[7; 32]);
-    let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
-    let (_, bundle) = openmls::prelude::ExternalCommitBuilder::new()
-        .build_group(&provider, info, identity(5).credential())
-        .unwrap()
-        .leaf_node_parameters(leaf)
-        .load_psks(provider.storage())
-        .unwrap()
-        .build(provider.rand(), provider.crypto(), &identity(5), |_| true)
-        .unwrap()
-        .finalize(&provider)
-        .unwrap();
-    let why = GroupError::Invalid("a commit from outside the group");
-    refused(&mut member, bundle.commit(), &why);
+fn whoever_enters_from_outside_adds_itself_and_nobody_else() {
+    let (mut founder, mut member) = pair();
+    let info = founder.group_info(&identity(1)).unwrap();
+    let space = founder.space;
+    let entered = Group::enter(&identity(5), space, &info, b"aad", [7; 32]).unwrap();
+    for group in [&mut founder, &mut member] {
+        let incoming = group.read_commit(&entered.message).unwrap();
+        assert!(incoming.enters && incoming.removed.is_empty());
+        assert_eq!((incoming.aad.as_slice(), incoming.added.len()), (b"aad".as_slice(), 1));
+        assert_eq!(incoming.committer.device, identity(5).device);
+        group.apply(incoming).unwrap();
+        assert_eq!(*group.root(), *entered.group.root());
+    }
+    // The same device again takes its own leaf's place.
+    let info = founder.group_info(&identity(1)).unwrap();
+    assert!(Group::info_names(&info, &identity(5).device));
+    let again = Group::enter(&identity(5), space, &info, b"", [8; 32]).unwrap();
+    let incoming = member.read_commit(&again.message).unwrap();
+    assert_eq!(incoming.removed, [identity(5).device]);
+    // A group info of another space, cut short, or altered lets nobody in.
+    let elsewhere = sync_protocol::SpaceId::from_bytes([0x44; 32]);
+    assert!(Group::enter(&identity(6), elsewhere, &info, b"", [9; 32]).is_err());
+    assert!(Group::enter(&identity(6), space, &info[..info.len() - 1], b"", [9; 32]).is_err());
+    let mut altered = info.clone();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    assert!(Group::enter(&identity(6), space, &altered, b"", [9; 32]).is_err());
 }
 
 #[test]
