@@ -1,5 +1,7 @@
 //! What an app asks for, carried out.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode};
 use serde_json::Value;
 use sync_protocol::address::Address;
@@ -169,7 +171,10 @@ impl Engine {
     }
 
     fn execute_document(&mut self, command: &Command) -> Step<Response> {
+        let just_linked = !self.spaces.contains_key(&self.me()?.account().space());
         match command {
+            Command::Setting { .. } if just_linked => Ok(Response::Value(Value::Null)),
+            Command::Settings if just_linked => Ok(Response::Settings(BTreeMap::new())),
             Command::Setting { key } => {
                 let space = self.space_id(Space::Account)?;
                 let value = settings::value(self.document(&space, &Name::Settings)?, key);

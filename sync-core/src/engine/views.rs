@@ -28,6 +28,10 @@ const PREVIEW_CHARS: usize = 120;
 impl Engine {
     pub(super) fn list_conversations(&mut self) -> Step<Response> {
         let account = self.me()?.account().space();
+        if !self.spaces.contains_key(&account) {
+            // Just linked: nothing is here yet.
+            return Ok(Response::Conversations(Vec::new()));
+        }
         let all = settings::all(self.document(&account, &Name::Settings)?, "conversation/");
         let stale: Vec<SpaceId> = self
             .spaces
