@@ -3,12 +3,19 @@
 //! No cryptographic word appears here: an app speaks of accounts, conversations, messages,
 //! documents and settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod views;
+
+pub use views::{
+    ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage, MemberView,
+    MessageView, NewAccount, Problem, Progress, Status,
+};
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sync_protocol::address::Address;
 use sync_protocol::roster::Role;
-use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
+use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
 use crate::document::{AppOp, OrderKey, Step};
 use crate::records::{Batch, Load, Records};
@@ -375,208 +382,6 @@ pub enum Response {
     Device(DeviceId),
     /// All devices, the primary first, then in the order they were linked.
     Devices(Vec<DeviceView>),
-}
-
-/// A device of the own account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceView {
-    /// Which.
-    pub device: DeviceId,
-    /// What it is called.
-    pub name: String,
-    /// `primary` or `companion`.
-    pub role: &'static str,
-    /// Whether it is this one.
-    pub current: bool,
-    /// When it was linked, Unix milliseconds, where known.
-    pub linked_ms: Option<u64>,
-    /// When the relay last saw it, Unix milliseconds; `None` while offline.
-    pub last_seen_ms: Option<u64>,
-    /// Whether it ended.
-    pub revoked: bool,
-}
-
-/// A fresh account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewAccount {
-    /// The account.
-    pub account: AccountId,
-    /// Its first device.
-    pub device: DeviceId,
-    /// To be written down: brings the account back when all devices are lost.
-    pub recovery_code: String,
-}
-
-/// How things stand.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Status {
-    /// The account, once there is one.
-    pub account: Option<AccountId>,
-    /// This device.
-    pub device: Option<DeviceId>,
-    /// Its address.
-    pub address: Option<String>,
-    /// The person's name.
-    pub name: String,
-    /// `primary` or `companion`.
-    pub role: &'static str,
-    /// Whether a session with the relay is open.
-    pub connected: bool,
-    /// Whether everything the relay had is here.
-    pub up_to_date: bool,
-    /// When that was last confirmed by the relay, Unix milliseconds by this device's clock.
-    pub last_confirmed_ms: Option<u64>,
-    /// Changes not yet durable at the relay.
-    pub waiting: u64,
-    /// Spaces, the account's own included.
-    pub spaces: u64,
-    /// What keeps the device from the relay, or the address from the account; shown as it is.
-    pub problem: Option<Problem>,
-}
-
-/// What an app should tell its user about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The relay refused the session for this reason.
-    Session(Rejection),
-    /// The address belongs to another account: choose another.
-    AddressTaken,
-    /// What answers is not a relay, or not one this version understands.
-    NotARelay,
-    /// The relay refused what was written in a space for this reason; it is kept here.
-    Space(SpaceId, Rejection),
-}
-
-/// A person, as an address leads to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContactCard {
-    /// The account.
-    pub account: AccountId,
-    /// The address.
-    pub address: Option<String>,
-    /// The name, where known.
-    pub name: String,
-    /// Equal on both sides when nobody stands between: to be compared aloud.
-    pub safety_number: String,
-}
-
-/// A conversation in the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConversationView {
-    /// Which.
-    pub conversation: SpaceId,
-    /// Its title.
-    pub title: String,
-    /// Its members, this account included.
-    pub members: Vec<MemberView>,
-    /// Addresses whose addition is still under way.
-    pub adding: Vec<String>,
-    /// Messages of others not read yet.
-    pub unread: u64,
-    /// The newest message.
-    pub last: Option<LastMessage>,
-    /// Muted in the settings.
-    pub muted: bool,
-    /// Archived in the settings.
-    pub archived: bool,
-    /// Pinned in the settings.
-    pub pinned: bool,
-    /// A stranger's invitation that waits for an answer.
-    pub pending: bool,
-    /// Whether this account is still a member.
-    pub active: bool,
-    /// Changes not yet durable at the relay.
-    pub waiting: u64,
-}
-
-/// A member in a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberView {
-    /// Who.
-    pub account: AccountId,
-    /// The address, where known.
-    pub address: Option<String>,
-    /// The name, where known.
-    pub name: String,
-    /// The role.
-    pub role: Role,
-}
-
-/// The newest message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastMessage {
-    /// Which.
-    pub message: OrderKey,
-    /// Who wrote it.
-    pub author: AccountId,
-    /// Its text; empty when deleted.
-    pub text: String,
-    /// When, Unix milliseconds.
-    pub at_ms: u64,
-}
-
-/// How far a message has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Progress {
-    /// Here.
-    Local,
-    /// Durable at the relay.
-    Stored,
-    /// On a device of another member.
-    Delivered,
-    /// Read by another member.
-    Read,
-}
-
-/// A message in a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageView {
-    /// Its id.
-    pub message: OrderKey,
-    /// Who wrote it.
-    pub author: AccountId,
-    /// On which device.
-    pub device: DeviceId,
-    /// Its text, edits folded in; empty when deleted.
-    pub text: String,
-    /// When, Unix milliseconds: the author's claim, held to the relay's time.
-    pub at_ms: u64,
-    /// The message it answers.
-    pub reply_to: Option<OrderKey>,
-    /// Whether it was edited.
-    pub edited: bool,
-    /// Whether it was deleted for everyone.
-    pub deleted: bool,
-    /// Emoji by account.
-    pub reactions: BTreeMap<AccountId, String>,
-    /// How far it has come.
-    pub status: Progress,
-    /// Accounts it was delivered to.
-    pub delivered: BTreeSet<AccountId>,
-    /// Accounts that read it.
-    pub read: BTreeSet<AccountId>,
-    /// Something in it is newer than this version.
-    pub needs_update: bool,
-}
-
-/// A fingerprint of a space's state: equal on any two devices that have the same entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Digest {
-    /// Writer by writer, the last number stored and its link.
-    pub frontier: BTreeMap<WriterId, (u64, [u8; 32])>,
-    /// By document name.
-    pub documents: BTreeMap<String, DocumentDigest>,
-    /// SHA-256 of what a message list shows, receipts left out.
-    pub view: [u8; 32],
-}
-
-/// A document's fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentDigest {
-    /// Its heads.
-    pub heads: Vec<[u8; 32]>,
-    /// SHA-256 of its canonical JSON.
-    pub content: [u8; 32],
 }
 
 /// What an app may want to show.

@@ -15,8 +15,8 @@ use crate::api::{
     Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
 };
 use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts, settings};
+use crate::engine::commits::header;
 use crate::engine::documents::SEGMENT;
-use crate::engine::membership::header;
 use crate::engine::rows::{Intention, LastRow};
 use crate::engine::{Engine, Need, Step, Stop, Task, seal};
 

@@ -14,7 +14,8 @@ use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 use crate::api::{ConversationChange, Event, Failure};
 use crate::document::{Name, contacts};
 use crate::engine::account::encoded;
-use crate::engine::membership::{ERA_SHIFT, fresh_row};
+use crate::engine::commits::fresh_row;
+use crate::engine::membership::ERA_SHIFT;
 use crate::engine::rows::{
     EpochRow, Grant, Intention, Invitation, InvitedRow, PersonRow, StateRow, WriterRow,
 };

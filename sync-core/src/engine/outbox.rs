@@ -14,7 +14,7 @@ use crate::api::{Failure, Problem};
 use crate::document::messages::MessageView;
 use crate::document::{Edit, Name, OrderKey, Placement, Row, Touched};
 use crate::engine::change_set::{ChangeSet, Item};
-use crate::engine::membership::header;
+use crate::engine::commits::header;
 use crate::engine::rows::{CutRow, JournalRow};
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;

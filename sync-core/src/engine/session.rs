@@ -6,12 +6,12 @@ use rand_core::Rng;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
-    Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, KeyPackages, Notice, Op,
-    RelayFrame, Reply, Request, Session as SessionProof, Welcome, membership_digest, sign_session,
+    Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, Op, RelayFrame, Request,
+    Session as SessionProof, Welcome, membership_digest, sign_session,
 };
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
 
-use crate::api::{CommandId, Event, NewAccount, Output, Problem, Response, Status};
+use crate::api::{CommandId, NewAccount, Output, Problem, Response};
 use crate::engine::devices::Wish;
 use crate::engine::rows::SessionRow;
 use crate::engine::{Engine, Task};
@@ -21,7 +21,7 @@ const BACKOFF_LAST_MS: u64 = 30_000;
 /// Credit is given back in steps of this many bytes.
 const CREDIT_STEP: u64 = (limits::WINDOW / 4) as u64;
 /// Key packages kept at the relay.
-const KEY_PACKAGES: u64 = 30;
+pub(super) const KEY_PACKAGES: u64 = 30;
 const KEY_PACKAGES_LOW: u64 = 10;
 /// How often the frontier is reported while entries come in.
 const ACK_EVERY_MS: u64 = 2_000;
@@ -75,7 +75,7 @@ pub(super) struct Session {
     offline: bool,
     attempts: u32,
     next_request: u64,
-    requests: BTreeMap<u64, Asked>,
+    pub(super) requests: BTreeMap<u64, Asked>,
     taken_in: u64,
     /// The newest cursor received, to be kept once all before it is taken in.
     cursor: Option<Blob>,
@@ -439,50 +439,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn claim_address(&mut self) {
-        let address =
-            self.me.as_ref().filter(|me| !me.row.claimed).map(|me| me.row.address.clone());
-        let address = address.and_then(|address| address.parse::<Address>().ok());
-        if let Some(address) =
-            address.filter(|_| self.session.is_open() && !self.session.address_taken)
-        {
-            self.ask(Op::ClaimAddress { address }, Asked::Claim);
-        }
-    }
-
-    fn on_claimed(&mut self, answer: &Answer) {
-        match answer {
-            Answer::Done => {
-                if let Some(me) = &mut self.me {
-                    me.row.claimed = true;
-                }
-                self.session.address_taken = false;
-                self.session.problem = None;
-                self.unsaved.account = true;
-            }
-            Answer::Refused(Rejection::Taken) => {
-                self.session.address_taken = true;
-                self.session.problem = Some(Problem::AddressTaken);
-                if let Some((id, _, _)) = self.session.sign_up.take() {
-                    self.respond(id, Err(Rejection::Taken.into()));
-                }
-            }
-            Answer::Refused(rejection) => {
-                self.session.problem = Some(Problem::Session(rejection.clone()));
-            }
-            _ => {}
-        }
-        self.finish_sign_up();
-        self.report_status();
-    }
-
-    /// Answers a sign-up that has waited long enough for the relay.
-    fn finish_sign_up(&mut self) {
-        if let Some((id, _, account)) = self.session.sign_up.take() {
-            self.respond(id, Ok(Response::Account(account)));
-        }
-    }
-
     fn on_goodbye(&mut self, reason: Rejection) {
         if reason == Rejection::Fenced {
             self.new_incarnation();
@@ -597,96 +553,5 @@ impl Engine {
             self.session.unacked = false;
             self.send(&ClientFrame::Ack { cursor });
         }
-    }
-
-    fn on_reply(&mut self, reply: Reply) {
-        let Some(asked) = self.session.requests.remove(&reply.id) else { return };
-        match asked {
-            Asked::Lookup(address) => self.on_lookup(&address, reply.answer),
-            Asked::Claim => self.on_claimed(&reply.answer),
-            Asked::Packages(space, account) => self.on_packages(&space, &account, reply.answer),
-            Asked::Fetch(space) => self.on_fetched(&space, &reply.answer),
-            Asked::GuestLog => self.on_guest_log(reply.answer),
-            Asked::Certify => self.on_certified(&reply.answer),
-            Asked::Append(entry, wish) => self.on_appended(entry, &wish, reply.answer),
-            Asked::Log(account) => self.on_log(&account, reply.answer),
-            Asked::Seen => self.on_seen(reply.answer),
-            Asked::Spaces => self.on_spaces(reply.answer),
-            Asked::Ticket(space) => self.on_ticket(&space, reply.answer),
-            Asked::PutPackages | Asked::AckInbox => {}
-        }
-    }
-
-    fn on_notice(&mut self, notice: &Notice) {
-        match notice {
-            Notice::KeyPackagesLow { left } => {
-                self.publish_key_packages(KEY_PACKAGES.saturating_sub(*left));
-            }
-            Notice::LogChanged { account, len } => {
-                if self.people.log(account).is_some_and(|log| log.len() < *len) {
-                    self.read_log(*account);
-                }
-            }
-            // Told by the log itself; the notice only says that there is something.
-            Notice::Removed { .. } => {}
-        }
-    }
-
-    pub(super) fn publish_key_packages(&mut self, count: u64) {
-        let once = (0..count).filter_map(|_| self.make_key_package(false)).collect();
-        let last_resort = self.make_key_package(true);
-        let packages = KeyPackages { once, last_resort };
-        self.ask(Op::PutKeyPackages(packages), Asked::PutPackages);
-    }
-
-    pub(super) fn is_up_to_date(&self) -> bool {
-        self.session.caught_up()
-            && self.parked.is_empty()
-            && self.strays.is_empty()
-            && self.me.as_ref().is_some_and(|me| self.spaces.contains_key(&me.account().space()))
-            && self.spaces.values().all(|space| {
-                space.deliveries.is_empty() && (!space.row.lagging || !space.row.active)
-            })
-    }
-
-    pub(super) fn all_stored(&self) -> bool {
-        self.me.as_ref().is_some_and(|me| me.row.claimed)
-            && self.spaces.values().all(|space| !space.is_busy())
-    }
-
-    pub(super) fn status(&self) -> Status {
-        let me = self.me.as_ref();
-        let primary = me.and_then(|me| {
-            let log = self.people.log(&me.account())?;
-            Some(log.primary() == me.device())
-        });
-        Status {
-            account: me.map(|me| me.account()),
-            device: me.map(|me| me.device()),
-            address: me.map(|me| me.row.address.clone()),
-            name: me.map(|me| me.row.name.clone()).unwrap_or_default(),
-            role: if primary == Some(false) { "companion" } else { "primary" },
-            connected: self.session.is_open(),
-            up_to_date: self.is_up_to_date(),
-            last_confirmed_ms: self.session.row.last_confirmed_ms,
-            waiting: self.spaces.values().map(|space| space.waiting()).sum(),
-            spaces: self.spaces.len() as u64,
-            problem: self.problem(),
-        }
-    }
-
-    fn problem(&self) -> Option<Problem> {
-        let space = || {
-            self.spaces.iter().find_map(|(id, space)| {
-                let reason = space.problem.clone()?;
-                Some(Problem::Space(*id, reason))
-            })
-        };
-        self.session.problem.clone().or_else(space)
-    }
-
-    pub(super) fn report_status(&mut self) {
-        let status = Box::new(self.status());
-        self.notify(Event::Status(status));
     }
 }

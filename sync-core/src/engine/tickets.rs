@@ -15,8 +15,8 @@ use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
+use crate::engine::commits::header;
 use crate::engine::inbox::Arrival;
-use crate::engine::membership::header;
 use crate::engine::rows::{
     EpochRow, Grant, Intention, PendingRow, PersonRow, SealedCommit, Ticket, TicketBody,
 };

@@ -1,0 +1,277 @@
+//! Building handshakes: the one that founds a space, and those that change who is in it.
+
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::{
+    CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE, aad, epoch_id,
+};
+use sync_protocol::frames::WelcomeFor;
+use sync_protocol::ids::Link;
+use sync_protocol::roster::{Role, Roster, RosterChange};
+use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, limits};
+
+use crate::api::Failure;
+use crate::document::Clock;
+use crate::engine::planning::Plan;
+use crate::engine::rows::{EpochRow, PendingRow, SealedCommit, SpaceRow, StateRow, WriterRow};
+use crate::engine::space::{Core, SpaceState};
+use crate::engine::tickets::Leads;
+use crate::engine::{Engine, Step, Task, seal};
+use crate::group::{Change, Context, Group};
+use crate::records::key;
+
+impl Engine {
+    pub(super) fn found_account_space(&mut self) -> Result<(), Failure> {
+        let space = self.me()?.account().space();
+        self.found_space(space, String::new(), true)
+    }
+
+    /// Founds a space with this device alone in it; offline or not.
+    pub(super) fn found_space(
+        &mut self,
+        id: SpaceId,
+        title: String,
+        own: bool,
+    ) -> Result<(), Failure> {
+        let seed = self.seed();
+        let me = self.me()?;
+        let account = me.account();
+        let roster = Roster::founded_by(account);
+        let context = Context { min_version: limits::MIN_VERSION, title, roster, era: 0 };
+        let mut group = Group::create(&me.identity, id, &context, seed).map_err(local)?;
+        let change = RosterChange::Add { account, role: Role::Admin, devices: vec![me.device()] };
+        let commit = CommitHeader {
+            parent: EpochId::NONE,
+            number: 0,
+            min_version: limits::MIN_VERSION,
+            roster: vec![change],
+            logs: Vec::new(),
+            cuts: Vec::new(),
+            intents: Vec::new(),
+            ticket: None,
+        };
+        let commit = codec::encode(&commit);
+        let root = *group.root();
+        let epoch = epoch_id(&id, &EpochId::NONE, &commit, &seal::key_commitment(&root));
+        let mut header = header(Kind::Handshake, EpochId::NONE, 0);
+        header.commit = Some(Blob(commit));
+        header.child = Some(epoch);
+        let envelope = Envelope::sign(&id, &me.writer, header, Vec::new(), &me.identity.signing);
+        let writer_incarnation = me.writer.incarnation;
+        let writer = WriterRow {
+            device: me.device(),
+            account,
+            key: me.identity.signing.verifying_key().to_bytes(),
+            from: 0,
+            to: None,
+        };
+        let pending = PendingRow {
+            child: Some(epoch),
+            envelope: Blob(envelope.to_bytes()),
+            welcomes: Vec::new(),
+            carries: 0,
+            ticket: None,
+            enters: false,
+        };
+        let group_info = group.group_info(&me.identity).map_err(local)?;
+        let epoch_row = EpochRow { number: 0, index: 0, root };
+        let diff = group.diff();
+        self.batch.absorb(&key::group(&id), diff);
+        self.batch.put(key::epoch(&id, &epoch), codec::encode(&epoch_row));
+        let roster = context.roster.clone();
+        let mut space = SpaceState::new(id, fresh_row(own, context, epoch));
+        space.row.cut_by = writer_incarnation;
+        let mut core = Core::default();
+        core.epochs.insert(epoch, epoch_row);
+        core.state = StateRow { writers: vec![writer], ..StateRow::default() };
+        space.core = Some(core);
+        space.group = Some(group);
+        self.spaces.insert(id, space);
+        self.save_state(&id);
+        let leads = Leads { epoch, number: 0, root: &root, group_info, roster: &roster };
+        let ticket = self.ticket(&id, &leads).unwrap_or_default();
+        self.set_pending(&id, PendingRow { ticket, ..pending });
+        self.owe_vault(&id, epoch);
+        self.tasks.push_back(Task::Advance(id));
+        Ok(())
+    }
+
+    pub(super) fn build_commit(&mut self, id: &SpaceId, plan: &Plan) -> Step<()> {
+        let seed = self.seed();
+        let me = self.me()?.identity.clone();
+        let writer = self.writer()?;
+        let (context, commit) = self.next_context(id, plan)?;
+        let number = commit.number;
+        let roster = context.roster.clone();
+        let commit = codec::encode(&commit);
+        let change = Change {
+            add: plan.add.iter().map(|taken| taken.package.0.clone()).collect(),
+            remove: plan.remove.clone(),
+            context,
+        };
+        let parent = self.space(id)?.row.epoch;
+        let cursor = self.space(id)?.row.next;
+        let space = self.group_space(id)?;
+        let Some(group) = &mut space.group else { return Ok(()) };
+        let made = group.commit(&me, &change, &CommitHeader::hash(&commit), seed).map_err(local)?;
+        let diff = group.diff();
+        self.batch.absorb(&key::group(id), diff);
+        let child = epoch_id(id, &parent, &commit, &seal::key_commitment(&made.child_root));
+        let mut header = header(Kind::Handshake, parent, cursor);
+        header.commit = Some(Blob(commit));
+        header.child = Some(child);
+        let sealed = self.seal_commit(id, &parent, plan, &header, made.message)?;
+        let envelope = Envelope::sign(id, &writer, header, sealed, &me.signing);
+        let welcome = made.welcome.unwrap_or_default();
+        let welcomes = self.invitations(id, plan.added.clone(), &welcome, &child)?;
+        let (root, group_info) = (&made.child_root, made.group_info);
+        let leads = Leads { epoch: child, number, root, group_info, roster: &roster };
+        let ticket = self.ticket(id, &leads)?;
+        let pending = PendingRow {
+            child: Some(child),
+            envelope: Blob(envelope.to_bytes()),
+            welcomes,
+            carries: plan.carries,
+            ticket,
+            enters: false,
+        };
+        self.set_pending(id, pending);
+        Ok(())
+    }
+
+    fn seal_commit(
+        &mut self,
+        id: &SpaceId,
+        parent: &EpochId,
+        plan: &Plan,
+        header: &Header,
+        message: Vec<u8>,
+    ) -> Step<Vec<u8>> {
+        let writer = self.writer()?;
+        let accounts = plan.vouched.clone();
+        let logs = accounts.iter().map(|account| (*account, self.log_blobs(account))).collect();
+        let people = self.hints(accounts.into_iter());
+        let sealed = codec::encode(&SealedCommit { message: Blob(message), logs, people });
+        let space = self.core_space(id)?;
+        let root = space.core.as_ref().and_then(|core| core.epochs.get(parent));
+        let root = root.ok_or(Failure::Denied("this space's keys are not here"))?.root;
+        let aad = aad(id, &writer, &codec::encode(header));
+        Ok(seal::seal(&seal::handshake_key(&root), &aad, &sealed, &mut self.rng))
+    }
+
+    /// The context after the plan, and the public header that says so.
+    fn next_context(&self, id: &SpaceId, plan: &Plan) -> Step<(Context, CommitHeader)> {
+        let me = self.me()?.account();
+        let space = self.space(id)?;
+        let before = &space.row.context;
+        let roster = before
+            .roster
+            .after(&me, &plan.changes, &plan.leavers)
+            .map_err(|_| Failure::Denied("only an admin may do this"))?;
+        if plan.title.is_some() && before.roster.role(&me) != Some(Role::Admin) {
+            return Err(Failure::Denied("only an admin may change the title").into());
+        }
+        // Where others can write, something may stand in the log by now that is not here yet.
+        let written = before.roster.len() > 1
+            || space.core.as_ref().is_some_and(|core| !core.tips.is_empty());
+        let without_history = plan.added.iter().any(|(_, _, history)| !history);
+        let era = before.era + u32::from(plan.begins_era || (written && without_history));
+        let title = plan.title.clone().unwrap_or_else(|| before.title.clone());
+        let min_version = before.min_version;
+        let logs = plan
+            .vouched
+            .iter()
+            .filter_map(|account| self.people.log(account))
+            .map(|log| (log.account(), log.len(), log.head()))
+            .collect();
+        let header = CommitHeader {
+            parent: space.row.epoch,
+            number: space.row.number + 1,
+            min_version,
+            roster: plan.changes.clone(),
+            logs,
+            cuts: space.cuts(&plan.remove),
+            intents: plan.intents.clone(),
+            ticket: None,
+        };
+        Ok((Context { min_version, title, roster, era }, header))
+    }
+
+    fn invitations(
+        &mut self,
+        id: &SpaceId,
+        devices: Vec<(AccountId, DeviceId, bool)>,
+        welcome: &[u8],
+        epoch: &EpochId,
+    ) -> Step<Vec<WelcomeFor>> {
+        let together: Vec<_> = devices.iter().map(|(account, _, _)| *account).collect();
+        devices
+            .into_iter()
+            .map(|(account, device, history)| {
+                let guest = (&account, &device, history);
+                let item = self.invitation(id, guest, &together, welcome, epoch)?;
+                Ok(WelcomeFor { account, device, item })
+            })
+            .collect()
+    }
+}
+
+impl SpaceState {
+    /// Where the writers of removed devices end.
+    fn cuts(&self, removed: &[DeviceId]) -> Vec<(sync_protocol::WriterId, u64, Link)> {
+        let Some(core) = &self.core else { return Vec::new() };
+        let gone = core.tips.iter().filter(|(writer, _)| removed.contains(&writer.device));
+        gone.map(|(writer, tip)| (*writer, tip.seq, tip.link)).collect()
+    }
+}
+
+pub(super) fn local(error: crate::group::GroupError) -> Failure {
+    Failure::Invalid(error.to_string())
+}
+
+/// A header with what all kinds have.
+pub(super) fn header(kind: Kind, epoch: EpochId, cursor: u64) -> Header {
+    Header {
+        version: HEADER_VERSION,
+        suite: SUITE,
+        kind,
+        epoch,
+        cursor,
+        chain: None,
+        commit: None,
+        child: None,
+        intent: None,
+        register: None,
+    }
+}
+
+pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow {
+    SpaceRow {
+        own,
+        context,
+        epoch,
+        number: 0,
+        generation: None,
+        next: 0,
+        active: true,
+        lagging: false,
+        cut: (0, Link::START),
+        stored: 0,
+        journal: 0,
+        deciding: false,
+        intentions: Vec::new(),
+        clock: Clock::default(),
+        segment: 0,
+        documents: Vec::new(),
+        unread: 0,
+        last: None,
+        stale: false,
+        delivered: None,
+        read: None,
+        receipts_due: false,
+        activity_ms: 0,
+        log_hash: [0; 32],
+        cut_by: 0,
+        unvaulted: Vec::new(),
+        invited_by: None,
+    }
+}
