@@ -5,8 +5,7 @@
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{
     BasicCredential, CredentialWithKey, Extension, Extensions, ExternalSender, KeyPackage,
-    LeafNodeParameters, Lifetime, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
-    tls_codec::DeserializeBytes as _,
+    LeafNodeParameters, Lifetime, MlsMessageOut,
 };
 use openmls_traits::OpenMlsProvider as _;
 use sync_protocol::roster::Roster;
