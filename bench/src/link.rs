@@ -65,9 +65,10 @@ pub(crate) async fn message(socket: &mut WebSocket) -> Outcome<Bytes> {
 /// Pings and the like keep a socket open, but answer nothing.
 async fn binary(socket: &mut WebSocket) -> Outcome<Bytes> {
     loop {
-        match socket.next().await.ok_or_else(|| failed("the server closed the socket"))?? {
-            Message::Binary(bytes) => return Ok(bytes),
-            _ => {}
+        let message = socket.next().await;
+        let message = message.ok_or_else(|| failed("the server closed the socket"))??;
+        if let Message::Binary(bytes) = message {
+            return Ok(bytes);
         }
     }
 }

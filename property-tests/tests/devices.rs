@@ -321,8 +321,8 @@ fn a_strangers_invitation_waits_and_a_block_ends_it() {
     assert_eq!(pending(&mut town, next), (false, true));
     town.run(0, Command::DeclineConversation { conversation: next, block: true });
     town.settle();
-    assert_eq!(pending(&mut town, next).1, false);
+    assert!(!pending(&mut town, next).1);
     let last = town.found(carol, "Once more", &["ada"]);
     town.settle();
-    assert_eq!(pending(&mut town, last).1, false, "the blocked are not heard");
+    assert!(!pending(&mut town, last).1, "the blocked are not heard");
 }

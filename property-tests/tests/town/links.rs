@@ -15,11 +15,11 @@ pub(crate) fn offer(town: &mut Town, n: usize) -> String {
 }
 
 pub(crate) fn code(town: &Town, n: usize) -> String {
-    let codes = town.devices[n].events.iter().filter_map(|event| match event {
+    let mut codes = town.devices[n].events.iter().filter_map(|event| match event {
         Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
         _ => None,
     });
-    codes.last().expect("a code is shown")
+    codes.next_back().expect("a code is shown")
 }
 
 /// Links a new device to the account of `primary`; gives its number and id.
