@@ -158,6 +158,8 @@ pub struct Book {
     pub owners: BTreeMap<usize, AccountId>,
     /// Devices that were lost or ended: what they had not sent is lost with them.
     pub gone: BTreeSet<usize>,
+    /// Accounts that were brought back after their devices were lost: what only these had is lost.
+    pub bereaved: BTreeSet<AccountId>,
     /// Devices that were linked without history, with what was stored before: they show none of it.
     pub newcomers: BTreeMap<usize, BTreeSet<(SpaceId, OrderKey)>>,
     /// What was written on devices after they had been ended: nobody else shows it.

@@ -78,11 +78,19 @@ fn follows(book: &Book, one: &Seen, space: SpaceId) -> bool {
 /// Whether somebody must show a message: its author, who reads everything, and who was a member in
 /// its author's eyes and was never removed.
 fn entitled(book: &Book, one: &Seen, space: SpaceId, written: &Written) -> bool {
+    let company = book.companies.get(&space);
+    let left = company.is_some_and(|company| company.removed.contains(&one.account));
     let known = written.asked.members.contains(&one.account) && follows(book, one, space);
     let active = one.conversations.get(&space).is_some_and(|view| view.active);
     if book.newcomers.contains_key(&one.device) {
         let rested = book.rested_from.is_some_and(|from| written.number >= from);
         return active && known && rested;
+    }
+    if book.bereaved.contains(&one.account) {
+        // What was said to be stored on a device that was lost is there again.
+        let own = book.owners.get(&written.device) == Some(&one.account);
+        let rested = book.rested_from.is_some_and(|from| written.number >= from);
+        return active && ((own && written.stored && !left) || (known && rested));
     }
     active && (one.device == written.device || known || reads_all(book, one, space))
 }

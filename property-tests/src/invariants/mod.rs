@@ -65,6 +65,7 @@ fn reads_all(book: &Book, seen: &Seen, space: SpaceId) -> bool {
     book.companies.get(&space).is_some_and(|company| {
         let account = &seen.account;
         !book.newcomers.contains_key(&seen.device)
+            && !book.bereaved.contains(account)
             && company.whole.contains(account)
             && !company.partial.contains(account)
             && !company.removed.contains(account)

@@ -16,6 +16,8 @@ const DEVICES: usize = 4;
 const EVER: usize = 6;
 /// The longest that a person takes to type a code, or to try again, in ms.
 const TYPING_MS: u64 = 20_000;
+/// The longest that a person takes to hold the primary before a new device, in ms.
+const SCANNING_MS: u64 = 10_000;
 /// How long a link or a recovery that came to nothing takes to end, in ms.
 const GATHER_MS: u64 = 150_000;
 /// How long devices take to connect, in ms.
@@ -303,7 +305,23 @@ impl World {
             let stored = self.book.stored();
             self.book.newcomers.entry(guest).or_insert(stored);
         }
-        self.give(host, Command::AcceptDevice { offer, history }).map(drop)
+        // Whoever links a device has both in hand, and online.
+        self.give(host, Command::GoOnline)?;
+        let due = if self.chaos { self.chance.below(SCANNING_MS) } else { GRACE_MS };
+        self.agenda.after(due, Event::Scan { device: host, offer, history });
+        Ok(())
+    }
+
+    pub(super) fn scanned(
+        &mut self,
+        device: usize,
+        offer: String,
+        history: bool,
+    ) -> Result<(), Violation> {
+        if self.devices[device].engine.is_none() {
+            return Ok(());
+        }
+        self.give(device, Command::AcceptDevice { offer, history }).map(drop)
     }
 
     /// A guest shows its code: its user types it on the primary.
@@ -422,6 +440,17 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Writes down whose each device is, and whose devices were all lost at some time.
+    pub(super) fn note_kin(&mut self) {
+        for (device, slot) in self.devices.iter().enumerate() {
+            let Some(account) = self.book.account_of(slot.person) else { continue };
+            self.book.owners.insert(device, account);
+            if slot.origin == Origin::Recovers && slot.id.is_some() {
+                self.book.bereaved.insert(account);
+            }
+        }
     }
 
     /// Links a new device of whoever uses `host`, which is the primary, and waits until it is.

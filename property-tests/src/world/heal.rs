@@ -169,7 +169,6 @@ impl World {
         };
         if self.has_churn() {
             seen.own = Some(self.digest(device, Space::Account)?);
-            self.book.owners.insert(device, account);
         }
         for view in views {
             let space = view.conversation;

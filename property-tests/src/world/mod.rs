@@ -59,6 +59,7 @@ enum Event {
     Reach { device: usize },
     Room { device: usize },
     Retry { device: usize },
+    Scan { device: usize, offer: String, history: bool },
     Type { device: usize, code: String },
     End { by: usize, device: usize },
     Decide,
@@ -200,6 +201,7 @@ impl World {
         if self.plan.faults.hostile > 0 || self.meddler.is_some() || self.has_churn() {
             self.speak_once_more()?;
         }
+        self.note_kin();
         let seen = self.look_everywhere()?;
         let remnants = self.look_at_remnants()?;
         self.monitor.check_ended()?;
@@ -267,6 +269,7 @@ impl World {
             }
             Event::Decide => self.decide(),
             Event::Retry { device } => self.retry(device),
+            Event::Scan { device, offer, history } => self.scanned(device, offer, history),
             Event::Type { device, code } => self.typed(device, code),
             Event::End { by, device } => self.end_later(by, device),
             for_engine => self.for_engine(for_engine),

@@ -171,13 +171,11 @@ impl Engine {
     fn execute_document(&mut self, command: &Command) -> Step<Response> {
         match command {
             Command::Setting { key } => {
-                let space = self.space_id(Space::Account)?;
-                let value = settings::value(self.document(&space, &Name::Settings)?, key);
+                let value = self.own_settings(key)?.remove(key);
                 Ok(Response::Value(value.unwrap_or(Value::Null)))
             }
             Command::Settings => {
-                let space = self.space_id(Space::Account)?;
-                let mut all = settings::all(self.document(&space, &Name::Settings)?, "");
+                let mut all = self.own_settings("")?;
                 all.retain(|key, _| !key.starts_with(super::devices::RECORDS));
                 Ok(Response::Settings(all))
             }
