@@ -21,6 +21,8 @@ pub struct Person {
     pub name: String,
     /// Their account, once founded.
     pub account: Option<AccountId>,
+    /// The recovery codes that they wrote down, newest last.
+    pub codes: Vec<String>,
 }
 
 /// A value that people changed: what was acknowledged last, and what was asked for after it and
@@ -30,17 +32,30 @@ pub struct Outcome<T> {
     last: T,
     maybe: Vec<T>,
     before: Vec<T>,
+    confirmed: bool,
 }
 
 impl<T: PartialEq> Outcome<T> {
     /// A value that was acknowledged.
     pub fn of(value: T) -> Self {
-        Self { last: value, maybe: Vec::new(), before: Vec::new() }
+        Self { last: value, maybe: Vec::new(), before: Vec::new(), confirmed: false }
     }
 
     fn settle(&mut self, value: T) {
         self.before.append(&mut self.maybe);
         self.before.push(std::mem::replace(&mut self.last, value));
+    }
+
+    /// What was acknowledged last is stored: what it was before is over.
+    pub fn confirm(&mut self) {
+        self.before.clear();
+        self.confirmed = true;
+    }
+
+    /// Whether some value of it is stored.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
     }
 
     /// Whether this is a value it may have.
@@ -62,6 +77,8 @@ pub struct Written {
     pub device: usize,
     /// How many messages were acknowledged in this world before it.
     pub number: u64,
+    /// Devices that changed it afterwards.
+    pub touched: BTreeSet<usize>,
     /// Its text.
     pub text: Outcome<String>,
     /// Whether it was deleted.
@@ -108,8 +125,8 @@ impl Company {
 /// A counter that many people count up.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// By account: acknowledged.
-    pub counted: BTreeMap<AccountId, u64>,
+    /// By account and device: acknowledged.
+    pub counted: BTreeMap<(AccountId, usize), u64>,
     /// Asked for and never answered.
     pub maybe: u64,
 }
@@ -135,6 +152,20 @@ pub struct Book {
     pub tallies: BTreeMap<SpaceId, Tally>,
     /// Reactions by message and account.
     pub reactions: BTreeMap<(SpaceId, OrderKey, AccountId), Outcome<Option<String>>>,
+    /// On which of the account's devices somebody reacted.
+    pub reacted_on: BTreeMap<(SpaceId, OrderKey, AccountId), BTreeSet<usize>>,
+    /// Whose each device is.
+    pub owners: BTreeMap<usize, AccountId>,
+    /// Devices that were lost or ended: what they had not sent is lost with them.
+    pub gone: BTreeSet<usize>,
+    /// Accounts that were brought back after their devices were lost: what only these had is lost.
+    pub bereaved: BTreeSet<AccountId>,
+    /// Devices that were linked without history, with what was stored before: they show none of it.
+    pub newcomers: BTreeMap<usize, BTreeSet<(SpaceId, OrderKey)>>,
+    /// What was written on devices after they had been ended: nobody else shows it.
+    pub void: BTreeSet<String>,
+    /// The number of the first message that was written when everybody was at rest.
+    pub rested_from: Option<u64>,
 }
 
 impl Book {
@@ -148,6 +179,35 @@ impl Book {
     #[must_use]
     pub fn account_of(&self, person: usize) -> Option<AccountId> {
         self.people.get(person)?.account
+    }
+
+    /// Whether what a device acknowledged last of something may not have got through: it is gone, or
+    /// another one changed the same thing, and the log's order decided.
+    #[must_use]
+    pub fn is_open(&self, touched: &BTreeSet<usize>) -> bool {
+        touched.len() > 1 || touched.iter().any(|device| self.gone.contains(device))
+    }
+
+    /// Everything that a device acknowledged is stored.
+    pub fn confirmed(&mut self, device: usize) {
+        let own = (device, String::new())..(device + 1, String::new());
+        for (_, setting) in self.settings.range_mut(own) {
+            setting.confirm();
+        }
+    }
+
+    /// Takes note of what a device was asked for after it had been ended.
+    pub fn in_vain(&mut self, command: &Command) {
+        if let Command::SendMessage { text, .. } | Command::EditMessage { text, .. } = command {
+            self.void.insert(text.clone());
+        }
+    }
+
+    /// All messages of which somebody knows that they are stored.
+    #[must_use]
+    pub fn stored(&self) -> BTreeSet<(SpaceId, OrderKey)> {
+        let stored = self.written.iter().filter(|(_, written)| written.stored || written.shown);
+        stored.map(|(key, _)| *key).collect()
     }
 
     /// Takes note of what somebody is about to ask for: what counts even if no answer comes.
@@ -209,6 +269,7 @@ impl Book {
                 let written = Written {
                     device,
                     number: self.written.len() as u64,
+                    touched: BTreeSet::new(),
                     text: Outcome::of(text.clone()),
                     deleted: Outcome::of(false),
                     reply_to: *reply_to,
@@ -226,6 +287,7 @@ impl Book {
         match command {
             Command::EditMessage { conversation, message, text } => {
                 if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.touched.insert(device);
                     written.text.settle(text.clone());
                 } else {
                     // A message whose author was never answered, and who saw it all the same.
@@ -234,22 +296,26 @@ impl Book {
             }
             Command::DeleteMessage { conversation, message } => {
                 if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.touched.insert(device);
                     written.deleted.settle(true);
                 }
             }
             Command::React { conversation, message, emoji } => {
                 let Some(account) = account else { return };
                 let outcome = Outcome::of(emoji.clone());
-                self.reactions.insert((*conversation, *message, account), outcome);
+                let key = (*conversation, *message, account);
+                self.reacted_on.entry(key).or_default().insert(device);
+                self.reactions.insert(key, outcome);
             }
             Command::SetSetting { key, value } => {
-                self.settings.insert((device, key.clone()), Outcome::of(value.clone()));
+                let setting = self.settings.entry((device, key.clone()));
+                setting.or_insert_with(|| Outcome::of(Value::Null)).settle(value.clone());
             }
             Command::ChangeDocument { space: Space::Conversation(space), ops, .. } => {
                 let counted = counted(ops);
                 if let Some(account) = account.filter(|_| counted > 0) {
                     let tally = self.tallies.entry(*space).or_default();
-                    *tally.counted.entry(account).or_default() += counted;
+                    *tally.counted.entry((account, device)).or_default() += counted;
                 }
             }
             _ => {}
@@ -265,6 +331,7 @@ impl Book {
             }
             Command::EditMessage { conversation, message, text } => {
                 if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.touched.insert(device);
                     written.text.maybe.push(text.clone());
                 } else {
                     self.doubtful.insert(text.clone());
@@ -272,12 +339,14 @@ impl Book {
             }
             Command::DeleteMessage { conversation, message } => {
                 if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+                    written.touched.insert(device);
                     written.deleted.maybe.push(true);
                 }
             }
             Command::React { conversation, message, emoji } => {
                 let Some(account) = self.account_of(person) else { return };
                 let key = (*conversation, *message, account);
+                self.reacted_on.entry(key).or_default().insert(device);
                 let outcome = self.reactions.entry(key).or_insert_with(|| Outcome::of(None));
                 outcome.maybe.push(emoji.clone());
             }

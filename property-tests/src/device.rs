@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_core::api::{ConversationView, Digest, MessageView, Progress, Response, Status};
 use sync_core::document::OrderKey;
 use sync_core::{Command, CommandId, Engine, Failure};
-use sync_protocol::{AccountId, SpaceId};
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -49,11 +49,31 @@ struct Receipts {
     read: BTreeSet<AccountId>,
 }
 
+/// How a device comes to its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Founds it.
+    Founds,
+    /// Is linked to it, to read what was written before or not.
+    Linked {
+        /// Whether it may read what was written before.
+        history: bool,
+    },
+    /// Brings it back with the recovery code.
+    Recovers,
+}
+
 /// One installation.
 #[derive(Debug)]
 pub struct Device {
     /// Whose, by the world's number.
     pub person: usize,
+    /// How it comes to its account.
+    pub origin: Origin,
+    /// Its id, as far as the world knows it.
+    pub id: Option<DeviceId>,
+    /// Whether its user was told that its account ended it.
+    pub told_revoked: bool,
     /// The engine, while it runs.
     pub engine: Option<Engine>,
     /// Which run of the engine this is: what was planned for another one is void.
@@ -90,6 +110,9 @@ impl Device {
     pub fn new(person: usize, disk: Disk) -> Self {
         Self {
             person,
+            origin: Origin::Founds,
+            id: None,
+            told_revoked: false,
             engine: None,
             life: 0,
             disk,
@@ -105,6 +128,12 @@ impl Device {
             retired: false,
             commands: 0,
         }
+    }
+
+    /// Whether it has no account yet, and is to have one that is there.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.id.is_none() && self.origin != Origin::Founds
     }
 
     /// The connection on which the relay gave its word is gone.

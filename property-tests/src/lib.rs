@@ -3,7 +3,8 @@
 //!
 //! [`World::new`] makes a world, [`World::run`] lets its people live in it, heals it and holds what
 //! everybody then sees against the invariants of [`violation::Invariant`]. The same seed always
-//! runs the same way; `cargo xtask seed N` replays one.
+//! runs the same way; `cargo xtask seed N` replays one. [`World::of_devices`] makes worlds in which
+//! people link, end and lose devices: `cargo xtask seed N --devices`.
 
 pub mod agenda;
 pub mod book;
@@ -15,6 +16,7 @@ pub mod invariants;
 pub mod monitor;
 pub mod network;
 pub mod plan;
+pub mod registry;
 pub mod relay_host;
 pub mod relay_store;
 pub mod suite;

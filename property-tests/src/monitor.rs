@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use sync_protocol::envelope::{Envelope, Kind};
+use sync_protocol::codec;
+use sync_protocol::envelope::{CommitHeader, Envelope, Kind};
 use sync_protocol::frames::{ClientFrame, Delivery, Entries, RelayFrame, Stored};
-use sync_protocol::ids::{Link, SpaceId, WriterId};
+use sync_protocol::ids::{DeviceId, Link, SpaceId, WriterId};
+use sync_protocol::roster::RosterChange;
 
 use crate::MARK;
 use crate::network::ConnectionId;
@@ -33,6 +35,8 @@ pub struct Monitor {
     stored: BTreeMap<(SpaceId, WriterId, u64), Place>,
     acknowledged: BTreeMap<Place, (WriterId, u64)>,
     handshakes: BTreeMap<(SpaceId, u64), Vec<u64>>,
+    /// Where devices go out of a space (`true`) and come into it, in the order they do.
+    moves: BTreeMap<(SpaceId, u64, DeviceId), BTreeMap<u64, bool>>,
     frames: u64,
     bytes: u64,
 }
@@ -133,6 +137,44 @@ impl Monitor {
                 cursor: envelope.header.cursor,
             };
             self.show(place, shown)?;
+            if let Some(header) = envelope.header.commit {
+                self.moved(place, header.as_slice());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of the devices that a handshake moves.
+    fn moved(&mut self, (space, generation, index): Place, header: &[u8]) {
+        let Ok(header) = codec::decode::<CommitHeader>("commit header", header) else { return };
+        for change in header.roster {
+            let (devices, out) = match change {
+                RosterChange::Add { devices, .. } | RosterChange::AddDevices { devices, .. } => {
+                    (devices, false)
+                }
+                RosterChange::RemoveDevices { devices, .. } => (devices, true),
+                _ => continue,
+            };
+            for device in devices {
+                self.moves.entry((space, generation, device)).or_default().insert(index, out);
+            }
+        }
+    }
+
+    /// No log has content of a device behind the handshake that removed it.
+    ///
+    /// # Errors
+    /// `Removed` for the first that has.
+    pub fn check_ended(&self) -> Result<(), Violation> {
+        for ((space, generation, index), entry) in &self.shown {
+            let moves = self.moves.get(&(*space, *generation, entry.writer.device));
+            let last = moves.and_then(|moves| moves.range(..index).next_back());
+            if entry.kind == Kind::Content && last.is_some_and(|(_, out)| *out) {
+                let who = entry.writer.device;
+                let detail =
+                    format!("{space:?} has at {index} what {who:?} wrote after its removal");
+                return Err(Violation::new(Invariant::Removed, detail));
+            }
         }
         Ok(())
     }

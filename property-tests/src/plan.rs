@@ -47,12 +47,16 @@ pub enum Planted {
     ReorderedPersist,
     /// The relay takes pushes whose author has not seen a removal.
     UnseenRemoval,
+    /// The relay says that a device ended, and goes on taking what it writes.
+    TakesEnded,
+    /// A device that is linked keeps the keys of all generations but one.
+    SkippedGeneration,
 }
 
 /// A world's plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// People, each with one device.
+    /// People, each with one device to begin with.
     pub people: usize,
     /// Random decisions before the world heals.
     pub decisions: u64,
@@ -64,6 +68,9 @@ pub struct Plan {
     pub sync_ms: u64,
     /// Weight of changes of members, roles and titles among what people do.
     pub membership: u64,
+    /// Weight of devices being linked, ended, lost and brought back, among all decisions; 0 for a
+    /// world in which everybody keeps their one device.
+    pub churn: u64,
     /// What goes wrong.
     pub faults: Faults,
     /// A bug put in on purpose.
@@ -94,8 +101,21 @@ impl Plan {
             delay_ms: chance.weighted(&[(2, 5), (3, 80), (1, 2_000)]),
             sync_ms: chance.weighted(&[(2, 1), (2, 20), (1, 400)]),
             membership: chance.weighted(&[(1, 0), (3, 6), (1, 25)]),
+            churn: 0,
             faults,
             planted: Planted::Nothing,
+        }
+    }
+
+    /// What a seed of the suite of devices plans: fewer people, whose devices come and go.
+    #[must_use]
+    pub fn of_devices(chance: &mut Chance) -> Self {
+        let drawn = Self::drawn(chance);
+        Self {
+            people: 2 + chance.index(2),
+            membership: chance.weighted(&[(2, 0), (2, 4)]),
+            churn: chance.weighted(&[(1, 4), (2, 9), (1, 18)]),
+            ..drawn
         }
     }
 
@@ -109,9 +129,16 @@ impl Plan {
             delay_ms: 10,
             sync_ms: 1,
             membership: 0,
+            churn: 0,
             faults: Faults::default(),
             planted: Planted::Nothing,
         }
+    }
+
+    /// This plan for a world in which people have many devices.
+    #[must_use]
+    pub fn with_devices(self) -> Self {
+        Self { churn: self.churn.max(1), ..self }
     }
 
     /// This plan with another number of decisions.

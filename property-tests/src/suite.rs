@@ -6,15 +6,52 @@ use crate::plan::Plan;
 use crate::violation::{Invariant, Violation};
 use crate::world::{Report, World};
 
-/// Seeds that showed a bug once: they are run for ever.
-pub const FORMER_BUGS: &str = include_str!("../seeds.txt");
+/// What the worlds of a suite are about. Each suite numbers its seeds for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// People, each with one device, on networks, disks and clocks that fail.
+    People,
+    /// The same with devices that are linked, ended, lost and brought back.
+    Devices,
+}
+
+impl Suite {
+    /// The world of a seed.
+    #[must_use]
+    pub fn world(self, seed: u64) -> World {
+        match self {
+            Self::People => World::new(seed),
+            Self::Devices => World::of_devices(seed),
+        }
+    }
+
+    /// The option of `cargo xtask seed` and `cargo xtask soak` that means this suite.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::People => "",
+            Self::Devices => " --devices",
+        }
+    }
+
+    /// The seeds of bugs found before: they are run for ever.
+    #[must_use]
+    pub fn former_bugs(self) -> Vec<u64> {
+        let list = match self {
+            Self::People => include_str!("../seeds.txt"),
+            Self::Devices => include_str!("../device_seeds.txt"),
+        };
+        let numbers = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    }
+}
 
 /// Runs the world of one seed. A panic of anything in it is a violation like any other.
 ///
 /// # Errors
 /// The first promise that was broken.
-pub fn run(seed: u64) -> Result<Report, Violation> {
-    guarded(|| World::new(seed).run())
+pub fn run(suite: Suite, seed: u64) -> Result<Report, Violation> {
+    guarded(|| suite.world(seed).run())
 }
 
 /// As [`run`], under a given plan.
@@ -45,25 +82,24 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T, Violation>) -> Result<T, Viol
 ///
 /// # Panics
 /// If a promise is broken: this is what tests call.
-pub fn hold(seeds: impl IntoIterator<Item = u64>) -> u64 {
+pub fn hold(suite: Suite, seeds: impl IntoIterator<Item = u64>) -> u64 {
     let mut steps = 0;
     for seed in seeds {
-        match run(seed) {
+        match run(suite, seed) {
             Ok(report) => steps += report.steps,
-            Err(violation) => fail(seed, &violation),
+            Err(violation) => fail(suite, seed, &violation),
         }
     }
     steps
 }
 
 #[expect(clippy::panic, reason = "a broken promise fails the test that looked for it")]
-fn fail(seed: u64, violation: &Violation) -> ! {
-    panic!("{violation}\nreplay: cargo xtask seed {seed}")
+fn fail(suite: Suite, seed: u64, violation: &Violation) -> ! {
+    panic!("{violation}\nreplay: {}", replay(suite, seed))
 }
 
-/// The seeds of bugs found before.
+/// The command that runs a seed again.
 #[must_use]
-pub fn former_bugs() -> Vec<u64> {
-    let lines = FORMER_BUGS.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    lines.filter_map(|line| line.parse().ok()).collect()
+pub fn replay(suite: Suite, seed: u64) -> String {
+    format!("cargo xtask seed {seed}{}", suite.option())
 }

@@ -105,3 +105,68 @@ fn a_planted_push_past_an_unseen_removal_is_caught() {
     println!("UnseenRemoval was caught: {caught}");
     assert_eq!(caught.invariant, Invariant::Chained);
 }
+
+/// A device is ended while others can't hear of it, and goes on writing.
+fn a_device_writes_after_its_end(planted: Planted) -> Result<(), Violation> {
+    let plan = Plan { planted, ..Plan::calm(2) };
+    let mut world = World::with(3, plan.with_devices());
+    world.sign_up()?;
+    let space = world.converse(0, &[1])?;
+    world.settle()?;
+    let laptop = world.link(0, true)?;
+    world.settle()?;
+    world.say(laptop, space)?;
+    world.settle()?;
+    let device = world.device(laptop).id.unwrap();
+    world.expect(0, Command::RevokeDevice { device })?;
+    // Before the spaces get new keys.
+    world.isolate(0, 20_000);
+    world.say(laptop, space)?;
+    world.pass(90_000)?;
+    world.heal()?;
+    world.check().map(drop)
+}
+
+#[test]
+fn a_planted_write_after_the_cut_is_caught() {
+    suite::guarded(|| a_device_writes_after_its_end(Planted::Nothing)).unwrap();
+    let planted = || a_device_writes_after_its_end(Planted::TakesEnded);
+    let caught = suite::guarded(planted).unwrap_err();
+    println!("TakesEnded was caught: {caught}");
+    assert_eq!(caught.invariant, Invariant::Removed);
+}
+
+/// A device is linked to an account whose conversation went through several generations of keys,
+/// and is switched off and on again.
+fn a_device_comes_late(planted: Planted) -> Result<(), Violation> {
+    let plan = Plan { planted, ..Plan::calm(3) };
+    let mut world = World::with(4, plan.with_devices());
+    world.sign_up()?;
+    let space = world.converse(0, &[1])?;
+    for _ in 0..2 {
+        world.say(1, space)?;
+        world.settle()?;
+        let address = world.book().people[2].address.clone();
+        let member = Member::Address(address.clone());
+        let conversation = space;
+        let share_history = true;
+        world.expect(0, Command::AddMember { conversation, address, share_history })?;
+        world.settle()?;
+        world.say(1, space)?;
+        world.settle()?;
+        world.expect(0, Command::RemoveMember { conversation, member })?;
+        world.settle()?;
+    }
+    let laptop = world.link(0, true)?;
+    world.crash_device(laptop, 1_000);
+    world.pass(90_000)?;
+    world.heal()?;
+    world.check().map(drop)
+}
+
+#[test]
+fn a_planted_generation_that_a_new_device_lacks_is_caught() {
+    suite::guarded(|| a_device_comes_late(Planted::Nothing)).unwrap();
+    let caught = suite::guarded(|| a_device_comes_late(Planted::SkippedGeneration)).unwrap_err();
+    println!("SkippedGeneration was caught: {caught}");
+}

@@ -1,28 +1,36 @@
 //! Two thousand worlds: random people on real engines and a real relay, while networks, disks and
-//! clocks fail. `docs/protocol.md` says what must hold; `property_tests::Invariant` names it.
+//! clocks fail; and a quarter of a thousand in which their devices come and go. `docs/protocol.md`
+//! says what must hold; `property_tests::Invariant` names it.
 
-use property_tests::suite;
+use property_tests::suite::{self, Suite};
 
 /// Seeds a test runs.
 const SEEDS: u64 = 63;
+/// Seeds that a test of the suite of devices runs.
+const DEVICE_SEEDS: u64 = 16;
 /// Steps that an average world takes at least: half a thousand.
 const STEPS: u64 = 500;
 
-fn share(number: u64) {
-    let steps = suite::hold(number * SEEDS..(number + 1) * SEEDS);
-    assert!(steps >= SEEDS * STEPS, "only {steps} steps in {SEEDS} worlds");
+fn share(suite: Suite, number: u64) {
+    let seeds = match suite {
+        Suite::People => SEEDS,
+        Suite::Devices => DEVICE_SEEDS,
+    };
+    let steps = suite::hold(suite, number * seeds..(number + 1) * seeds);
+    assert!(steps >= seeds * STEPS, "only {steps} steps in {seeds} worlds");
 }
 
 macro_rules! shares {
-    ($($name:ident: $number:literal),* $(,)?) => {
+    ($suite:expr; $($name:ident: $number:literal),* $(,)?) => {
         $(#[test]
         fn $name() {
-            share($number);
+            share($suite, $number);
         })*
     };
 }
 
 shares! {
+    Suite::People;
     worlds_00_hold: 0, worlds_01_hold: 1, worlds_02_hold: 2, worlds_03_hold: 3,
     worlds_04_hold: 4, worlds_05_hold: 5, worlds_06_hold: 6, worlds_07_hold: 7,
     worlds_08_hold: 8, worlds_09_hold: 9, worlds_10_hold: 10, worlds_11_hold: 11,
@@ -33,7 +41,24 @@ shares! {
     worlds_28_hold: 28, worlds_29_hold: 29, worlds_30_hold: 30, worlds_31_hold: 31,
 }
 
+shares! {
+    Suite::Devices;
+    worlds_of_devices_00_hold: 0, worlds_of_devices_01_hold: 1,
+    worlds_of_devices_02_hold: 2, worlds_of_devices_03_hold: 3,
+    worlds_of_devices_04_hold: 4, worlds_of_devices_05_hold: 5,
+    worlds_of_devices_06_hold: 6, worlds_of_devices_07_hold: 7,
+    worlds_of_devices_08_hold: 8, worlds_of_devices_09_hold: 9,
+    worlds_of_devices_10_hold: 10, worlds_of_devices_11_hold: 11,
+    worlds_of_devices_12_hold: 12, worlds_of_devices_13_hold: 13,
+    worlds_of_devices_14_hold: 14, worlds_of_devices_15_hold: 15,
+}
+
 #[test]
 fn worlds_that_showed_a_bug_once_hold() {
-    suite::hold(suite::former_bugs());
+    suite::hold(Suite::People, Suite::People.former_bugs());
+}
+
+#[test]
+fn worlds_of_devices_that_showed_a_bug_once_hold() {
+    suite::hold(Suite::Devices, Suite::Devices.former_bugs());
 }

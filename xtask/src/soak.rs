@@ -11,6 +11,9 @@ pub(crate) struct SoakOptions {
     /// How long, in minutes.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
+    /// Worlds in which people link, end and lose devices.
+    #[arg(long)]
+    devices: bool,
 }
 
 /// Which world to replay.
@@ -18,7 +21,7 @@ pub(crate) struct SoakOptions {
 pub(crate) struct SeedOptions {
     /// The number that a failing simulation printed.
     seed: u64,
-    /// Passed on to the replay.
+    /// Passed on to the replay: `--devices` for a world of devices, `--quiet`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     replay: Vec<String>,
 }
@@ -30,6 +33,7 @@ pub(crate) struct SeedOptions {
 pub(crate) fn run(options: &SoakOptions) -> Result<(), Failure> {
     let mut soak = command::cargo();
     soak.args(["run", "--release", "--package", "property-tests", "--bin", "soak", "--"]);
+    soak.args(options.devices.then_some("--devices"));
     command::run(soak.args(["--minutes", &options.minutes.to_string()]))
 }
 

@@ -3,17 +3,21 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use property_tests::suite;
+use property_tests::suite::{self, Suite};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let minutes = match arguments.as_slice() {
+    let (suite, rest) = match arguments.as_slice() {
+        [first, rest @ ..] if first == "--devices" => (Suite::Devices, rest),
+        all => (Suite::People, all),
+    };
+    let minutes = match rest {
         [option, number] if option == "--minutes" => number.parse::<u64>().ok(),
         [] => Some(10),
         _ => None,
     };
     let Some(minutes) = minutes else {
-        eprintln!("usage: soak [--minutes N]");
+        eprintln!("usage: soak [--devices] [--minutes N]");
         return ExitCode::FAILURE;
     };
     // Each soak looks at worlds that none looked at before; what it finds is replayed by number.
@@ -22,10 +26,10 @@ fn main() -> ExitCode {
     let end = Instant::now() + Duration::from_secs(minutes * 60);
     let (mut seeds, mut steps) = (0, 0);
     while Instant::now() < end {
-        match suite::run(first + seeds) {
+        match suite::run(suite, first + seeds) {
             Ok(report) => steps += report.steps,
             Err(violation) => {
-                println!("{violation}\nreplay: cargo xtask seed {}", first + seeds);
+                println!("{violation}\nreplay: {}", suite::replay(suite, first + seeds));
                 return ExitCode::FAILURE;
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sync_core::api::MessageView;
 use sync_core::document::OrderKey;
-use sync_protocol::SpaceId;
+use sync_protocol::{AccountId, SpaceId};
 
 use super::{conversations, members, reads_all};
 use crate::book::{Book, Written};
@@ -21,6 +21,7 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
             once(book, one, *space, page)?;
         }
         settings(book, one)?;
+        inherited(book, one)?;
     }
     for space in conversations(seen) {
         for one in members(seen, space) {
@@ -51,7 +52,7 @@ fn message(
         let view = one.messages.get(&space).and_then(|page| view_of(page, key));
         if let Some(view) = view {
             if follows(book, one, space) {
-                says(one, space, view, (written, left))?;
+                says(one, space, view, (written, left || book.is_open(&written.touched)))?;
             }
             continue;
         }
@@ -77,8 +78,20 @@ fn follows(book: &Book, one: &Seen, space: SpaceId) -> bool {
 /// Whether somebody must show a message: its author, who reads everything, and who was a member in
 /// its author's eyes and was never removed.
 fn entitled(book: &Book, one: &Seen, space: SpaceId, written: &Written) -> bool {
+    let company = book.companies.get(&space);
+    let left = company.is_some_and(|company| company.removed.contains(&one.account));
     let known = written.asked.members.contains(&one.account) && follows(book, one, space);
     let active = one.conversations.get(&space).is_some_and(|view| view.active);
+    if book.newcomers.contains_key(&one.device) {
+        let rested = book.rested_from.is_some_and(|from| written.number >= from);
+        return active && known && rested;
+    }
+    if book.bereaved.contains(&one.account) {
+        // What was said to be stored on a device that was lost is there again.
+        let own = book.owners.get(&written.device) == Some(&one.account);
+        let rested = book.rested_from.is_some_and(|from| written.number >= from);
+        return active && ((own && written.stored && !left) || (known && rested));
+    }
     active && (one.device == written.device || known || reads_all(book, one, space))
 }
 
@@ -138,13 +151,28 @@ fn settings(book: &Book, one: &Seen) -> Result<(), Violation> {
     Ok(())
 }
 
+/// What ended devices of the account had set stays as they left it.
+fn inherited(book: &Book, one: &Seen) -> Result<(), Violation> {
+    let gone = |device| book.gone.contains(device) && book.owners.get(device) == Some(&one.account);
+    for ((device, key), outcome) in book.settings.iter().filter(|((device, _), _)| gone(device)) {
+        let value = one.settings.get(key).cloned().unwrap_or(Value::Null);
+        if !outcome.allowed(&value) {
+            let here = one.device;
+            let detail = format!("{here} has {value} for {key} of {device}, not {outcome:?}");
+            return Err(Violation::new(Invariant::Stored, detail));
+        }
+    }
+    Ok(())
+}
+
 /// A counter holds what was counted, no less and no more.
 fn tally(book: &Book, one: &Seen, space: SpaceId) -> Result<(), Violation> {
     let Some(tally) = book.tallies.get(&space) else { return Ok(()) };
-    let left = |account| {
+    let left = |account: &AccountId| {
         book.companies.get(&space).is_some_and(|company| company.removed.contains(account))
     };
-    let stayed = tally.counted.iter().filter(|(account, _)| !left(account));
+    let stays = |account: &AccountId, device: &usize| !left(account) && !book.gone.contains(device);
+    let stayed = tally.counted.iter().filter(|((account, device), _)| stays(account, device));
     let least: u64 = stayed.map(|(_, counted)| counted).sum();
     let most: u64 = tally.counted.values().sum::<u64>() + tally.maybe;
     let count = one.tallies.get(&space).copied().unwrap_or_default();
@@ -165,6 +193,10 @@ fn reactions(book: &Book, one: &Seen, space: SpaceId) -> Result<(), Violation> {
                 continue;
             };
             let emoji = view.reactions.get(account).cloned();
+            let on = book.reacted_on.get(&(space, view.message, *account));
+            if on.is_some_and(|devices| book.is_open(devices)) {
+                continue;
+            }
             if !outcome.allows(&emoji) && !removed.is_some_and(|gone| gone.contains(account)) {
                 let device = one.device;
                 let detail = format!("device {device} shows {emoji:?}, not {outcome:?}: {view:?}");

@@ -1,9 +1,11 @@
 //! What must hold once a world has healed and come to rest, whatever happened before.
 
+mod ended;
 mod equal;
 mod kept;
 mod ordered;
 mod removed;
+mod siblings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +17,24 @@ use crate::MARK;
 use crate::book::Book;
 use crate::relay_store::RelayStore;
 use crate::violation::{Invariant, Violation};
-use crate::world::Seen;
+use crate::world::{Remnant, Seen};
 
 /// Holds what everybody sees against what everybody was promised.
 ///
 /// # Errors
 /// The first promise that was broken.
-pub fn check(book: &Book, seen: &[Seen], store: Option<&RelayStore>) -> Result<(), Violation> {
+pub fn check(
+    book: &Book,
+    seen: &[Seen],
+    remnants: &[Remnant],
+    store: Option<&RelayStore>,
+) -> Result<(), Violation> {
     equal::check(book, seen)?;
     kept::check(book, seen)?;
     ordered::check(book, seen)?;
     removed::check(book, seen)?;
+    siblings::check(book, seen)?;
+    ended::check(book, seen, remnants)?;
     sealed(store)
 }
 
@@ -55,7 +64,9 @@ fn members(seen: &[Seen], space: SpaceId) -> Vec<&Seen> {
 fn reads_all(book: &Book, seen: &Seen, space: SpaceId) -> bool {
     book.companies.get(&space).is_some_and(|company| {
         let account = &seen.account;
-        company.whole.contains(account)
+        !book.newcomers.contains_key(&seen.device)
+            && !book.bereaved.contains(account)
+            && company.whole.contains(account)
             && !company.partial.contains(account)
             && !company.removed.contains(account)
             && company.adds.get(account).is_none_or(|adds| *adds <= 1)

@@ -19,6 +19,7 @@ enum Decision {
     Clock,
     FullDisk,
     Absence,
+    Churn,
 }
 
 /// The weight of somebody doing something.
@@ -56,6 +57,7 @@ impl World {
             (clock, Decision::Clock),
             (full_disk, Decision::FullDisk),
             (absence, Decision::Absence),
+            (self.plan.churn, Decision::Churn),
         ]);
         self.carry_through(decision)
     }
@@ -63,6 +65,7 @@ impl World {
     fn carry_through(&mut self, decision: Decision) -> Result<(), Violation> {
         let device = self.chance.index(self.devices.len());
         match decision {
+            Decision::Churn => return self.churn(),
             Decision::Live => return self.live(device),
             Decision::DeviceCrash => {
                 let back_ms = self.chance.below(20_000);

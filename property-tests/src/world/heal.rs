@@ -32,8 +32,23 @@ pub struct Seen {
     pub messages: BTreeMap<SpaceId, Vec<MessageView>>,
     /// The count of each conversation's counter, where there is one.
     pub tallies: BTreeMap<SpaceId, u64>,
+    /// The fingerprint of the account's own space, in a world in which accounts have many devices.
+    pub own: Option<Digest>,
     /// Settings.
     pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a device shows that its account has ended.
+#[derive(Clone, Debug)]
+pub struct Remnant {
+    /// The device, by the world's number.
+    pub device: usize,
+    /// How many messages were acknowledged in the world when it ended.
+    pub ended: u64,
+    /// Whether its user was told.
+    pub told: bool,
+    /// All messages of each conversation, in display order.
+    pub messages: BTreeMap<SpaceId, Vec<MessageView>>,
 }
 
 impl World {
@@ -62,6 +77,9 @@ impl World {
         // What stalled arrives before anybody's claim to be up to date is taken at its word.
         let under_way_ms = self.network.last_due_ms().saturating_sub(self.agenda.now_ms());
         self.pass(5_000 + under_way_ms)?;
+        if self.has_churn() {
+            self.gather()?;
+        }
         for device in self.living() {
             self.give(device, Command::GoOnline)?;
         }
@@ -74,7 +92,8 @@ impl World {
         let living = slots.filter(|(_, slot)| {
             !slot.retired && self.book.account_of(slot.person).is_some() && slot.engine.is_some()
         });
-        living.map(|(device, _)| device).collect()
+        let living = living.map(|(device, _)| device);
+        living.filter(|device| !self.has_churn() || self.belongs(*device)).collect()
     }
 
     /// Lets the world go on until nobody waits for anything.
@@ -104,6 +123,7 @@ impl World {
 
     /// Everybody says one more thing everywhere, so that who was kept from something learns of it.
     pub(super) fn speak_once_more(&mut self) -> Result<(), Violation> {
+        self.book.rested_from = Some(self.book.written.len() as u64);
         for device in self.living() {
             let Response::Conversations(views) = self.expect(device, Command::ListConversations)?
             else {
@@ -144,8 +164,12 @@ impl World {
             digests: BTreeMap::new(),
             messages: BTreeMap::new(),
             tallies: BTreeMap::new(),
+            own: None,
             settings,
         };
+        if self.has_churn() {
+            seen.own = Some(self.digest(device, Space::Account)?);
+        }
         for view in views {
             let space = view.conversation;
             seen.messages.insert(space, self.messages(device, space)?);
@@ -159,6 +183,32 @@ impl World {
         }
         self.note(format_args!("{device} sees {seen:?}"));
         Ok(seen)
+    }
+
+    /// Looks at what devices show that were ended and not emptied.
+    pub(super) fn look_at_remnants(&mut self) -> Result<Vec<Remnant>, Violation> {
+        let mut remnants = Vec::new();
+        for device in 0..self.devices.len() {
+            let slot = &self.devices[device];
+            let told = slot.told_revoked;
+            let Some(ended) = slot.id.and_then(|id| self.registry.ended(&id)) else { continue };
+            if slot.engine.is_none() {
+                continue;
+            }
+            let mut messages = BTreeMap::new();
+            if let Response::Conversations(views) =
+                self.expect(device, Command::ListConversations)?
+            {
+                for view in views {
+                    let page = self.messages(device, view.conversation)?;
+                    messages.insert(view.conversation, page);
+                }
+            }
+            let remnant = Remnant { device, ended, told, messages };
+            self.note(format_args!("{device} shows {remnant:?}"));
+            remnants.push(remnant);
+        }
+        Ok(remnants)
     }
 
     fn tally(&mut self, device: usize, space: SpaceId) -> Result<Option<u64>, Violation> {

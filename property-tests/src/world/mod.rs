@@ -1,6 +1,7 @@
 //! A world: devices with real engines, one relay with its real rules, and all that lies between.
 
 mod ask;
+mod churn;
 mod faults;
 mod heal;
 mod people;
@@ -22,13 +23,14 @@ use crate::disk::Disk;
 use crate::monitor::Monitor;
 use crate::network::{ConnectionId, Network, Side};
 use crate::plan::Plan;
+use crate::registry::Registry;
 use crate::relay_host::RelayHost;
 use crate::relay_store::RelayStore;
 use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::{MARK, invariants};
 
-pub use heal::Seen;
+pub use heal::{Remnant, Seen};
 
 /// When every world begins, Unix milliseconds.
 const GENESIS_MS: u64 = 1_800_000_000_000;
@@ -56,6 +58,10 @@ enum Event {
     BootRelay,
     Reach { device: usize },
     Room { device: usize },
+    Retry { device: usize },
+    Scan { device: usize, offer: String, history: bool },
+    Type { device: usize, code: String },
+    End { by: usize, device: usize },
     Decide,
 }
 
@@ -88,6 +94,7 @@ pub struct World {
     devices: Vec<Device>,
     book: Book,
     monitor: Monitor,
+    registry: Registry,
     decisions: u64,
     texts: u64,
     /// Whether things go wrong at present.
@@ -111,6 +118,13 @@ impl World {
         Self::with(seed, plan)
     }
 
+    /// The world of a seed of the suite of devices: people link, end, lose and bring back devices.
+    #[must_use]
+    pub fn of_devices(seed: u64) -> Self {
+        let plan = Plan::of_devices(&mut Chance::new(seed ^ 0xdece));
+        Self::with(seed, plan)
+    }
+
     /// The world of a seed under a given plan.
     #[must_use]
     pub fn with(seed: u64, plan: Plan) -> Self {
@@ -127,6 +141,7 @@ impl World {
             devices: Vec::new(),
             book: Book::default(),
             monitor: Monitor::default(),
+            registry: Registry::default(),
             decisions: 0,
             texts: 0,
             chaos: false,
@@ -152,7 +167,7 @@ impl World {
         let address = format!("person{number}");
         let address = address.parse().expect("a letter and digits are a handle");
         let name = format!("{MARK}name{number}");
-        self.book.people.push(Person { address, name, account: None });
+        self.book.people.push(Person { address, name, account: None, codes: Vec::new() });
         let mut disk = Disk::default();
         disk.set_fault(self.plan.disk_fault());
         let mut device = Device::new(number, disk);
@@ -183,11 +198,14 @@ impl World {
     /// The first promise that was broken.
     pub fn check(&mut self) -> Result<Report, Violation> {
         self.settle()?;
-        if self.plan.faults.hostile > 0 || self.meddler.is_some() {
+        if self.plan.faults.hostile > 0 || self.meddler.is_some() || self.has_churn() {
             self.speak_once_more()?;
         }
+        self.note_kin();
         let seen = self.look_everywhere()?;
-        invariants::check(&self.book, &seen, self.relay.store())?;
+        let remnants = self.look_at_remnants()?;
+        self.monitor.check_ended()?;
+        invariants::check(&self.book, &seen, &remnants, self.relay.store())?;
         Ok(self.report())
     }
 
@@ -250,6 +268,10 @@ impl World {
                 Ok(())
             }
             Event::Decide => self.decide(),
+            Event::Retry { device } => self.retry(device),
+            Event::Scan { device, offer, history } => self.scanned(device, offer, history),
+            Event::Type { device, code } => self.typed(device, code),
+            Event::End { by, device } => self.end_later(by, device),
             for_engine => self.for_engine(for_engine),
         }
     }

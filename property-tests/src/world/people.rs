@@ -64,6 +64,9 @@ impl World {
         if self.devices[device].engine.is_none() {
             return Ok(());
         }
+        if self.devices[device].is_guest() {
+            return Ok(());
+        }
         let person = &self.book.people[self.devices[device].person];
         if person.account.is_none() {
             let (address, name) = (person.address.clone(), person.name.clone());
@@ -92,7 +95,12 @@ impl World {
             Deed::Offline => Command::GoOffline,
             Deed::Online => Command::GoOnline,
             Deed::Setting => {
-                let key = format!("theme/{}", self.chance.below(4));
+                let key = self.chance.below(4);
+                // A key of several devices would have no one last value.
+                let key = match self.has_churn() {
+                    true => format!("theme/{device}-{key}"),
+                    false => format!("theme/{key}"),
+                };
                 let value =
                     if self.chance.one_in(6) { json!(null) } else { json!(self.text("setting")) };
                 Command::SetSetting { key, value }

@@ -93,6 +93,9 @@ impl World {
             let _ = self.relay.commit(now_ms);
         }
         self.relay.crash();
+        if self.has_churn() {
+            self.read_registry();
+        }
         self.held = None;
         if let Some(table) =
             self.relay.store().and_then(|store| store.holds(crate::MARK.as_bytes()))

@@ -1,6 +1,6 @@
 //! The engine's host in a world: inputs in, outputs carried out.
 
-use sync_core::api::{ConversationChange, Response, Space, Status};
+use sync_core::api::{ConversationChange, LinkEvent, Response, Space, Status};
 use sync_core::records::{Batch, Load, Records};
 use sync_core::{Command, CommandId, Engine, Event as Told, Failure, Input, Output};
 
@@ -197,6 +197,9 @@ impl World {
         if let Ok(response) = &answer {
             self.show(device, &asked.command, response)?;
         }
+        if self.has_churn() {
+            self.devices_answered(device, &asked.command, &answer)?;
+        }
         self.devices[device].answers.insert(id, answer);
         Ok(())
     }
@@ -248,6 +251,22 @@ impl World {
         self.trace.aside(|| format!("{device} is told {told:?}"));
         match told {
             Told::Status(status) => self.claims(device, &status),
+            Told::Revoked { .. } => {
+                self.devices[device].told_revoked = true;
+                Ok(())
+            }
+            Told::Link(LinkEvent::Code(code)) => {
+                self.code_shown(device, code);
+                Ok(())
+            }
+            Told::Link(LinkEvent::Done { device: id, .. }) => {
+                self.link_done(device, id);
+                Ok(())
+            }
+            Told::Link(LinkEvent::Failed(_)) => {
+                self.link_failed(device);
+                Ok(())
+            }
             Told::Conversation { conversation, change } => {
                 if change == ConversationChange::Joined {
                     self.book.joined(self.devices[device].person, conversation);
@@ -264,6 +283,10 @@ impl World {
     fn claims(&mut self, device: usize, status: &Status) -> Result<(), Violation> {
         let slot = &mut self.devices[device];
         slot.screen.status = status.clone();
+        if self.plan.churn > 0 {
+            self.status_seen(device, status);
+        }
+        let slot = &self.devices[device];
         // What the engine says may wait for its disk behind what it said before.
         let over = slot.confirmed_until_ms.saturating_add(STALE_MS) < self.agenda.now_ms();
         if status.up_to_date && over && self.meddler.is_none() {

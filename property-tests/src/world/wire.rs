@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sync_core::Input;
-use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
+use sync_protocol::frames::{Answer, ClientFrame, Delivery, Op, RelayFrame, Reply, Request};
 
 use super::{Event, World};
 use crate::network::{ConnectionId, Side};
+use crate::plan::Planted;
 use crate::relay_host::Wish;
 use crate::trace::short;
 use crate::violation::Violation;
@@ -89,10 +90,32 @@ impl World {
         }
         self.note(format_args!("at relay {} {}", id.0, short(message)));
         self.trace.aside(|| format!("{:?}", ClientFrame::parse(message)));
+        if self.plan.planted == Planted::TakesEnded
+            && let Some(answer) = self.delays_an_end(id, message)
+        {
+            self.put_down(id, answer.to_bytes().into());
+            return Ok(());
+        }
         let now_ms = self.relay_ms();
         self.relay.receive(id, message, now_ms);
         self.plan_commit();
         Ok(())
+    }
+
+    /// A planted relay that takes its time with what ends a device, and says that it is done.
+    fn delays_an_end(&mut self, id: ConnectionId, message: &[u8]) -> Option<RelayFrame> {
+        let Ok(ClientFrame::Request(Request { id: number, op: Op::AppendLog { entry, .. } })) =
+            ClientFrame::parse(message)
+        else {
+            return None;
+        };
+        let device = self.network.connection(id)?.device;
+        let account = self.book.account_of(self.devices[device].person)?;
+        let mut log = self.registry.log(&account)?.clone();
+        let before = log.devices().count();
+        log.append(entry.as_slice()).ok()?;
+        (log.devices().count() < before)
+            .then_some(RelayFrame::Reply(Reply { id: number, answer: Answer::Done }))
     }
 
     pub(super) fn commit(&mut self, life: u64) -> Result<(), Violation> {
@@ -100,7 +123,11 @@ impl World {
             return Ok(());
         }
         let now_ms = self.relay_ms();
-        for wish in self.relay.commit(now_ms) {
+        let wishes = self.relay.commit(now_ms);
+        if self.has_churn() {
+            self.read_registry();
+        }
+        for wish in wishes {
             match wish {
                 Wish::Send(id, message) => {
                     if self.bender.is_none() {

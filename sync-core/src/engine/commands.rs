@@ -1,7 +1,5 @@
 //! What an app asks for, carried out.
 
-use std::collections::BTreeMap;
-
 use minicbor::{Decode, Encode};
 use serde_json::Value;
 use sync_protocol::address::Address;
@@ -14,7 +12,7 @@ use sync_protocol::{AccountId, SpaceId, WriterId, limits};
 use crate::api::{
     Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
 };
-use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts, settings};
+use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts};
 use crate::engine::commits::header;
 use crate::engine::documents::SEGMENT;
 use crate::engine::rows::{Intention, LastRow};
@@ -171,18 +169,13 @@ impl Engine {
     }
 
     fn execute_document(&mut self, command: &Command) -> Step<Response> {
-        let just_linked = !self.spaces.contains_key(&self.me()?.account().space());
         match command {
-            Command::Setting { .. } if just_linked => Ok(Response::Value(Value::Null)),
-            Command::Settings if just_linked => Ok(Response::Settings(BTreeMap::new())),
             Command::Setting { key } => {
-                let space = self.space_id(Space::Account)?;
-                let value = settings::value(self.document(&space, &Name::Settings)?, key);
+                let value = self.own_settings(key)?.remove(key);
                 Ok(Response::Value(value.unwrap_or(Value::Null)))
             }
             Command::Settings => {
-                let space = self.space_id(Space::Account)?;
-                let mut all = settings::all(self.document(&space, &Name::Settings)?, "");
+                let mut all = self.own_settings("")?;
                 all.retain(|key, _| !key.starts_with(super::devices::RECORDS));
                 Ok(Response::Settings(all))
             }

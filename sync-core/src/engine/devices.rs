@@ -105,6 +105,8 @@ impl Engine {
         }
         if own {
             self.call_vault();
+        } else if rekeyed {
+            self.renew_tickets(account);
         }
         let account = *account;
         if !(added.is_empty() && revoked.is_empty()) {
@@ -129,6 +131,29 @@ impl Engine {
         let retry_at = (!at_once).then_some(self.now + EVICT_MS + jitter);
         for (_, _, id) in concerned {
             self.intend_eviction(&id, account, devices, retry_at);
+        }
+    }
+
+    /// Sees to it that what lets the account's devices in opens with the join key that they have
+    /// now: who brings an account back may find the one before nowhere.
+    fn renew_tickets(&mut self, account: &AccountId) {
+        let retry_at = self.now + EVICT_MS + u64::from(self.seed()[0]) * 16;
+        let shared = self.spaces.iter_mut().filter(|(_, space)| {
+            space.row.active && !space.row.own && space.role(account).is_some()
+        });
+        let mut concerned = Vec::new();
+        for (id, space) in shared {
+            if space.row.intentions.is_empty() {
+                space.retry_at = Some(retry_at);
+            }
+            if !space.intends(&Intention::Renew) {
+                space.row.intentions.push(Intention::Renew);
+            }
+            concerned.push(*id);
+        }
+        for id in concerned {
+            self.save_space(&id);
+            self.tasks.push_back(Task::Advance(id));
         }
     }
 
@@ -330,11 +355,7 @@ impl Engine {
         let me = self.me()?;
         let (account, own) = (me.account(), me.device());
         let own_name = me.row.device_name.clone();
-        let space = account.space();
-        let records = match self.spaces.contains_key(&space) {
-            true => settings::all(self.document(&space, &Name::Settings)?, RECORDS),
-            false => std::collections::BTreeMap::new(),
-        };
+        let records = self.own_settings(RECORDS)?;
         if self.session.is_open() && self.seen.is_none() {
             return Err(super::Stop::Need(Need::Seen));
         }

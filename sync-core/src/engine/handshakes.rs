@@ -191,6 +191,10 @@ impl Engine {
         self.change_members(id, arrived.index, &added, &removed);
         if let Some(space) = self.spaces.get_mut(id) {
             space.row.context = context;
+            if !space.row.own {
+                // A ticket came with it.
+                space.row.intentions.retain(|wish| *wish != Intention::Renew);
+            }
         }
         match root {
             Some(root) if !removes_me => self.enter_epoch(id, child, arrived.index, *root),
@@ -260,7 +264,7 @@ impl Engine {
         space.row.intentions.clear();
         space.row.deciding = false;
         space.row.lagging = false;
-        space.entering = false;
+        space.turned_away = false;
         space.group = None;
         if let Some(core) = &mut space.core {
             core.pending = None;

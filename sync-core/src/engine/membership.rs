@@ -144,6 +144,12 @@ impl Engine {
         if plan.carries == 0 {
             return Ok(());
         }
+        if let Some(space) = self.spaces.get_mut(id).filter(|space| !space.row.own)
+            && first != Intention::Renew
+        {
+            // The ticket that goes along with this is as new.
+            space.row.intentions.retain(|wish| *wish != Intention::Renew);
+        }
         match self.build_commit(id, &plan) {
             Ok(()) => self.push_pending(id),
             Err(Stop::Fail(failure)) => self.give_up(id, plan.carries as usize, &failure),
@@ -240,7 +246,7 @@ impl Engine {
         self.batch.delete(key::pending_commit(id));
         space.row.deciding = false;
         space.deciding_sent = false;
-        space.entering = false;
+        space.turned_away = false;
         core.state.write_at = Some((child, index + 1));
         if let Some(row) = core.epochs.get_mut(&child) {
             row.index = index;
@@ -322,5 +328,5 @@ impl Engine {
 
 /// Whether what is written waits until the log has decided this.
 fn is_awaited(wish: &Intention) -> bool {
-    !matches!(wish, Intention::LetGo(_) | Intention::Leave)
+    !matches!(wish, Intention::LetGo(_) | Intention::Leave | Intention::Renew)
 }

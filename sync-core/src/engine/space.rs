@@ -67,8 +67,8 @@ pub(super) struct SpaceState {
     pub(super) rebuild: bool,
     /// An entry whose signature is wrong, and how often it came.
     pub(super) unproven: (u64, u32),
-    /// This device's entrance by a ticket is not decided.
-    pub(super) entering: bool,
+    /// The relay did not take this device's entrance: another is made, with a newer ticket.
+    pub(super) turned_away: bool,
     /// An invitation was answered by writing here.
     pub(super) answered: bool,
     /// Edits applied since the last cut, in bytes.
@@ -117,7 +117,7 @@ impl SpaceState {
             rescan: false,
             rebuild: false,
             unproven: (0, 0),
-            entering: false,
+            turned_away: false,
             answered: false,
             uncut_bytes: 0,
             used: 0,

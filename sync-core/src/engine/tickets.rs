@@ -135,8 +135,9 @@ impl Engine {
             return;
         }
         let spaces = &self.spaces;
-        let is_in =
-            |id: &SpaceId| spaces.get(id).is_some_and(|space| space.row.active && !space.entering);
+        let is_in = |id: &SpaceId| {
+            spaces.get(id).is_some_and(|space| space.row.active && !space.turned_away)
+        };
         self.strays.retain(|id| !is_in(id));
         let settled =
             self.spaces.get(&account).is_some_and(|own| own.row.active && !own.row.lagging);
@@ -164,7 +165,7 @@ impl Engine {
                 self.tasks.push_back(Task::Enter(*id, ticket, index));
             }
             Answer::Refused(Rejection::Denied | Rejection::NotFound) => {
-                if self.spaces.get(id).is_some_and(|space| space.entering) {
+                if self.spaces.get(id).is_some_and(|space| space.turned_away) {
                     self.left(id);
                 }
                 self.give_up_on(id);
@@ -192,10 +193,8 @@ impl Engine {
     /// Enters a space by its ticket. The commit that does it is sent like any other; until the log
     /// shows it, the space is provisional.
     pub(super) fn enter_by_ticket(&mut self, id: &SpaceId, ticket: &Blob, index: u64) -> Step<()> {
-        if let Some(space) = self.spaces.get(id)
-            && space.row.active
-            && !self.is_entering(id)?
-        {
+        // An entrance that was sent is not made anew before the relay has refused it.
+        if self.spaces.get(id).is_some_and(|space| space.row.active && !space.turned_away) {
             self.give_up_on(id);
             return Ok(());
         }
@@ -261,7 +260,7 @@ impl Engine {
             self.seal_entrance(id, (&ticket.epoch, &body.root), index, child, (commit, message))?;
         self.set_pending(id, PendingRow { ticket: onward, ..pending });
         if let Some(space) = self.spaces.get_mut(id) {
-            space.entering = true;
+            space.turned_away = false;
         }
         if !history {
             // What was written before can't be read here: documents begin anew.
@@ -422,7 +421,7 @@ impl Engine {
         self.strays.insert(*id);
         self.asked_tickets.remove(id);
         if let Some(space) = self.spaces.get_mut(id) {
-            space.entering = true;
+            space.turned_away = true;
             space.deciding_sent = true;
         }
         self.ask_for_ticket(id);

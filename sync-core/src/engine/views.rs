@@ -28,11 +28,7 @@ const PREVIEW_CHARS: usize = 120;
 impl Engine {
     pub(super) fn list_conversations(&mut self) -> Step<Response> {
         let account = self.me()?.account().space();
-        if !self.spaces.contains_key(&account) {
-            // Just linked: nothing is here yet.
-            return Ok(Response::Conversations(Vec::new()));
-        }
-        let all = settings::all(self.document(&account, &Name::Settings)?, "conversation/");
+        let all = self.own_settings("conversation/")?;
         let stale: Vec<SpaceId> = self
             .spaces
             .iter()
@@ -42,7 +38,10 @@ impl Engine {
         for id in stale {
             self.summarise(&id)?;
         }
-        let contacts = contacts::all(self.document(&account, &Name::Contacts)?);
+        let contacts = match self.spaces.contains_key(&account) {
+            true => contacts::all(self.document(&account, &Name::Contacts)?),
+            false => BTreeMap::new(),
+        };
         let known = self.acquaintances(&all, contacts.into_keys());
         let mut list: Vec<(u64, ConversationView)> = self
             .spaces
@@ -52,6 +51,16 @@ impl Engine {
             .collect();
         list.sort_by(|(a, x), (b, y)| b.cmp(a).then(x.conversation.cmp(&y.conversation)));
         Ok(Response::Conversations(list.into_iter().map(|(_, view)| view).collect()))
+    }
+
+    /// All settings under a prefix. None, until a device that was linked is let into the account's
+    /// space.
+    pub(super) fn own_settings(&mut self, prefix: &str) -> Step<BTreeMap<String, Value>> {
+        let account = self.me()?.account().space();
+        if !self.spaces.contains_key(&account) {
+            return Ok(BTreeMap::new());
+        }
+        Ok(settings::all(self.document(&account, &Name::Settings)?, prefix))
     }
 
     /// Whoever is no stranger: contacts, and members of conversations founded or accepted here.

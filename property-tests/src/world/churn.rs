@@ -1,0 +1,472 @@
+//! Devices come and go: people link new ones, end some, lose all and bring their account back.
+
+use sync_core::Command;
+use sync_core::api::{Failure, NewAccount, Response, Status};
+use sync_protocol::{AccountId, DeviceId};
+
+use super::{Event, World};
+use crate::device::{Device, Origin};
+use crate::disk::{Disk, DiskFault};
+use crate::plan::Planted;
+use crate::violation::{Invariant, Violation};
+
+/// Devices that a person uses at once.
+const DEVICES: usize = 4;
+/// Devices that there ever are for each person of a world.
+const EVER: usize = 6;
+/// The longest that a person takes to type a code, or to try again, in ms.
+const TYPING_MS: u64 = 20_000;
+/// The longest that a person takes to hold the primary before a new device, in ms.
+const SCANNING_MS: u64 = 10_000;
+/// How long a link or a recovery that came to nothing takes to end, in ms.
+const GATHER_MS: u64 = 150_000;
+/// How long devices take to connect, in ms.
+const GRACE_MS: u64 = 10_000;
+
+/// Something that somebody does to their devices.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Link,
+    Revoke,
+    LogOut,
+    PassOn,
+    Race,
+    NewCode,
+    Lose,
+}
+
+const ACTS: [(u64, Act); 7] = [
+    (10, Act::Link),
+    (3, Act::Revoke),
+    (2, Act::LogOut),
+    (3, Act::PassOn),
+    (2, Act::Race),
+    (1, Act::NewCode),
+    (2, Act::Lose),
+];
+
+impl World {
+    /// Whether people of this world have more than their one device.
+    pub(super) fn has_churn(&self) -> bool {
+        self.plan.churn > 0
+    }
+
+    /// Whether a device is in use, as the relay's logs have it.
+    pub(super) fn belongs(&self, device: usize) -> bool {
+        let slot = &self.devices[device];
+        let account = self.book.account_of(slot.person);
+        account.zip(slot.id).is_some_and(|(account, id)| self.registry.is_active(&account, &id))
+    }
+
+    /// Somebody does something to their devices.
+    pub(super) fn churn(&mut self) -> Result<(), Violation> {
+        let person = self.chance.index(self.book.people.len());
+        let act = self.chance.weighted(&ACTS);
+        let Some(primary) = self.primary_of(person) else { return Ok(()) };
+        self.note(format_args!("person {person} with primary {primary}: {act:?}"));
+        match act {
+            Act::Link => {
+                let history = !self.chance.one_in(3);
+                if self.household(person).len() < DEVICES {
+                    self.offer_new(person, history)?;
+                }
+                Ok(())
+            }
+            Act::Revoke => self.revoke_some(primary, person),
+            Act::LogOut => match self.companion_of(person, primary) {
+                Some(companion) => self.end(companion, companion),
+                None => Ok(()),
+            },
+            Act::PassOn => match self.companion_of(person, primary) {
+                Some(companion) => self.pass_on(primary, companion),
+                None => Ok(()),
+            },
+            Act::Race => self.race(person, primary),
+            Act::NewCode => self.give(primary, Command::NewRecoveryCode).map(drop),
+            Act::Lose => self.lose_and_recover(person),
+        }
+    }
+
+    /// Devices that somebody has in hand, linked or not.
+    fn household(&self, person: usize) -> Vec<usize> {
+        let slots = self.devices.iter().enumerate();
+        let own = slots.filter(|(_, slot)| slot.person == person && !slot.retired);
+        own.map(|(device, _)| device).collect()
+    }
+
+    fn primary_of(&self, person: usize) -> Option<usize> {
+        let account = self.book.account_of(person)?;
+        let primary = self.registry.log(&account)?.primary();
+        let of = |device: &usize| self.devices[*device].id == Some(primary);
+        self.household(person).into_iter().find(of)
+    }
+
+    fn companion_of(&mut self, person: usize, primary: usize) -> Option<usize> {
+        let mut companions = self.household(person);
+        companions.retain(|device| *device != primary && self.belongs(*device));
+        self.chance.pick(&companions).copied()
+    }
+
+    /// A new device, switched on, that offers itself to be linked.
+    fn offer_new(&mut self, person: usize, history: bool) -> Result<Option<usize>, Violation> {
+        if self.devices.len() >= self.book.people.len() * EVER {
+            return Ok(None);
+        }
+        let device = self.arrive(person, Origin::Linked { history })?;
+        self.offer(device)?;
+        Ok(Some(device))
+    }
+
+    fn offer(&mut self, device: usize) -> Result<(), Violation> {
+        self.give(device, Command::OfferDevice { name: format!("device {device}") }).map(drop)
+    }
+
+    fn arrive(&mut self, person: usize, origin: Origin) -> Result<usize, Violation> {
+        let device = self.devices.len();
+        let mut disk = Disk::default();
+        disk.set_fault(match self.plan.planted {
+            Planted::SkippedGeneration => DiskFault::SkipsAGeneration,
+            _ => self.plan.disk_fault(),
+        });
+        let mut slot = Device::new(person, disk);
+        slot.origin = origin;
+        if self.plan.faults.clock > 0 {
+            slot.clock.jump(&mut self.chance);
+        }
+        self.devices.push(slot);
+        self.boot(device)?;
+        Ok(device)
+    }
+
+    fn revoke_some(&mut self, primary: usize, person: usize) -> Result<(), Violation> {
+        let Some(account) = self.book.account_of(person) else { return Ok(()) };
+        let log = self.registry.log(&account);
+        let active: Vec<DeviceId> =
+            log.map(|log| log.devices().map(|(id, _)| *id).collect()).unwrap_or_default();
+        let own = self.devices[primary].id;
+        let others: Vec<DeviceId> = active.into_iter().filter(|id| Some(*id) != own).collect();
+        match self.chance.pick(&others).copied() {
+            Some(device) => self.give(primary, Command::RevokeDevice { device }).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, by: usize, device: usize) -> Result<(), Violation> {
+        let Some(device) = self.devices[device].id else { return Ok(()) };
+        self.give(by, Command::RevokeDevice { device }).map(drop)
+    }
+
+    fn pass_on(&mut self, primary: usize, to: usize) -> Result<(), Violation> {
+        let Some(device) = self.devices[to].id else { return Ok(()) };
+        self.give(primary, Command::MakePrimary { device }).map(drop)
+    }
+
+    /// Two devices want to change the account's log at once, in ways that exclude each other.
+    fn race(&mut self, person: usize, primary: usize) -> Result<(), Violation> {
+        let Some(companion) = self.companion_of(person, primary) else { return Ok(()) };
+        match self.chance.below(4) {
+            0 => {
+                self.pass_on(primary, companion)?;
+                self.end(companion, companion)
+            }
+            1 => {
+                self.end(companion, companion)?;
+                self.end(primary, companion)
+            }
+            2 => {
+                self.pass_on(primary, companion)?;
+                self.revoke_some(primary, person)?;
+                self.end(companion, primary)
+            }
+            _ => {
+                // The first to know that it is the primary ends the one before.
+                self.pass_on(primary, companion)?;
+                let due = self.chance.below(2_000);
+                self.agenda.after(due, Event::End { by: companion, device: primary });
+                self.offer_new(person, true).map(drop)
+            }
+        }
+    }
+
+    /// Ends a device, if both are still there.
+    pub(super) fn end_later(&mut self, by: usize, device: usize) -> Result<(), Violation> {
+        if self.devices[by].retired { Ok(()) } else { self.end(by, device) }
+    }
+
+    /// Somebody loses all devices, or believes so, and brings the account back on a new one.
+    fn lose_and_recover(&mut self, person: usize) -> Result<(), Violation> {
+        let room = self.devices.len() < self.book.people.len() * EVER;
+        if !room || self.book.people[person].codes.is_empty() {
+            return Ok(());
+        }
+        if !self.chance.one_in(4) {
+            for device in self.household(person) {
+                self.lose(device);
+            }
+        }
+        let device = self.arrive(person, Origin::Recovers)?;
+        self.recover(device)
+    }
+
+    /// A device falls into the sea.
+    fn lose(&mut self, device: usize) {
+        self.note(format_args!("{device} is lost"));
+        self.retire(device);
+        self.book.gone.insert(device);
+    }
+
+    /// Tries the newest code, or one before.
+    fn recover(&mut self, device: usize) -> Result<(), Violation> {
+        let person = &self.book.people[self.devices[device].person];
+        let (address, mut codes) = (person.address.clone(), person.codes.clone());
+        let Some(newest) = codes.pop() else { return Ok(()) };
+        let older = self.chance.pick(&codes).cloned().filter(|_| self.chance.one_in(3));
+        let code = older.unwrap_or(newest);
+        let name = format!("device {device}");
+        self.give(device, Command::RecoverAccount { address, code, name }).map(drop)
+    }
+
+    /// A guest that came to nothing is tried once more, or put away.
+    pub(super) fn retry(&mut self, device: usize) -> Result<(), Violation> {
+        let slot = &self.devices[device];
+        if slot.retired || !slot.is_guest() || slot.engine.is_none() || !self.chaos {
+            return Ok(());
+        }
+        if slot.origin == Origin::Recovers {
+            return self.recover(device);
+        }
+        if self.chance.one_in(2) { self.put_away(device) } else { self.offer(device) }
+    }
+
+    /// A device that belongs to nobody is as empty as when it was new.
+    pub(super) fn put_away(&mut self, device: usize) -> Result<(), Violation> {
+        let left = self.devices[device].disk.read(b"").len();
+        if left > 0 {
+            let detail = format!("{device} was not linked, and keeps {left} records");
+            return Err(Violation::new(Invariant::Removed, detail));
+        }
+        self.note(format_args!("{device} is put away"));
+        self.retire(device);
+        Ok(())
+    }
+
+    /// What an answer means for the account's devices.
+    pub(super) fn devices_answered(
+        &mut self,
+        device: usize,
+        command: &Command,
+        answer: &Result<Response, Failure>,
+    ) -> Result<(), Violation> {
+        match (command, answer) {
+            (_, Ok(Response::Account(new))) => self.has_account(device, new),
+            (Command::OfferDevice { .. }, Ok(Response::Offer(offer))) => {
+                self.scan(device, offer.clone())?;
+            }
+            (Command::RecoverAccount { .. } | Command::OfferDevice { .. }, Err(_)) => {
+                self.try_again(device);
+            }
+            (_, Ok(Response::RecoveryCode(code))) => {
+                let person = self.devices[device].person;
+                self.book.people[person].codes.push(code.clone());
+            }
+            (Command::RevokeDevice { device: ended }, Ok(_)) => {
+                let messages = self.book.written.len() as u64;
+                self.registry.end(*ended, messages);
+                if self.devices[device].id == Some(*ended) {
+                    self.book.gone.insert(device);
+                    self.put_away(device)?;
+                }
+            }
+            _ => {}
+        }
+        let ended = self.devices[device].id.is_some_and(|id| self.registry.ended(&id).is_some());
+        if ended && answer.is_ok() {
+            self.book.in_vain(command);
+        }
+        Ok(())
+    }
+
+    fn has_account(&mut self, device: usize, new: &NewAccount) {
+        let slot = &mut self.devices[device];
+        slot.id = Some(new.device);
+        self.book.people[slot.person].codes.push(new.recovery_code.clone());
+    }
+
+    fn try_again(&mut self, device: usize) {
+        let due = self.chance.below(TYPING_MS);
+        self.agenda.after(due, Event::Retry { device });
+    }
+
+    /// Somebody scans an offer with the primary.
+    fn scan(&mut self, guest: usize, offer: String) -> Result<(), Violation> {
+        let Origin::Linked { history } = self.devices[guest].origin else { return Ok(()) };
+        let Some(host) = self.primary_of(self.devices[guest].person) else { return Ok(()) };
+        if !history {
+            let stored = self.book.stored();
+            self.book.newcomers.entry(guest).or_insert(stored);
+        }
+        // Whoever links a device has both in hand, and online.
+        self.give(host, Command::GoOnline)?;
+        let due = if self.chaos { self.chance.below(SCANNING_MS) } else { GRACE_MS };
+        self.agenda.after(due, Event::Scan { device: host, offer, history });
+        Ok(())
+    }
+
+    pub(super) fn scanned(
+        &mut self,
+        device: usize,
+        offer: String,
+        history: bool,
+    ) -> Result<(), Violation> {
+        if self.devices[device].engine.is_none() {
+            return Ok(());
+        }
+        self.give(device, Command::AcceptDevice { offer, history }).map(drop)
+    }
+
+    /// A guest shows its code: its user types it on the primary.
+    pub(super) fn code_shown(&mut self, guest: usize, code: String) {
+        let Some(host) = self.primary_of(self.devices[guest].person) else { return };
+        let due = if self.chaos { self.chance.below(TYPING_MS) } else { 0 };
+        self.agenda.after(due, Event::Type { device: host, code });
+    }
+
+    pub(super) fn typed(&mut self, device: usize, code: String) -> Result<(), Violation> {
+        if self.devices[device].engine.is_none() {
+            return Ok(());
+        }
+        self.give(device, Command::ConfirmDevice { code }).map(drop)
+    }
+
+    pub(super) fn link_done(&mut self, device: usize, id: DeviceId) {
+        self.devices[device].id = Some(id);
+    }
+
+    pub(super) fn link_failed(&mut self, device: usize) {
+        if self.devices[device].is_guest() {
+            self.try_again(device);
+        }
+    }
+
+    /// What a status says of the device itself.
+    pub(super) fn status_seen(&mut self, device: usize, status: &Status) {
+        let slot = &mut self.devices[device];
+        if status.device.is_some() {
+            slot.id = status.device;
+        }
+        let person = slot.person;
+        if let Some(account) = status.account {
+            self.book.people[person].account.get_or_insert(account);
+        }
+        let in_order = self.book.gone.contains(&device) || status.account.is_none();
+        if status.waiting == 0 && !in_order {
+            self.book.confirmed(device);
+        }
+    }
+
+    /// Reads the relay's logs: what they say now is durable.
+    pub(super) fn read_registry(&mut self) {
+        let messages = self.book.written.len() as u64;
+        let accounts: Vec<AccountId> =
+            self.book.people.iter().filter_map(|person| person.account).collect();
+        let Some(store) = self.relay.store() else { return };
+        for account in accounts {
+            self.registry.read(&account, store, messages);
+        }
+        for (device, slot) in self.devices.iter().enumerate() {
+            if slot.id.is_some_and(|id| self.registry.ended(&id).is_some()) {
+                self.book.gone.insert(device);
+            }
+        }
+    }
+
+    /// Every device learns what became of it: links and recoveries under way end, one way or the
+    /// other, and no account has a device that nobody holds.
+    pub(super) fn gather(&mut self) -> Result<(), Violation> {
+        for device in 0..self.devices.len() {
+            if !self.devices[device].is_guest() {
+                self.give(device, Command::GoOnline)?;
+            }
+        }
+        self.pass(GATHER_MS)?;
+        for device in 0..self.devices.len() {
+            if self.devices[device].engine.is_none() {
+                continue;
+            }
+            self.status(device)?;
+            if self.devices[device].is_guest() {
+                self.give(device, Command::CancelLink)?;
+                self.pass(GRACE_MS)?;
+                self.bring_back(device)?;
+            }
+        }
+        for device in 0..self.devices.len() {
+            self.give(device, Command::GoOnline)?;
+        }
+        self.pass(GRACE_MS)?;
+        self.check_held()
+    }
+
+    /// Tries all codes until the account is back, if this device is to do that.
+    fn bring_back(&mut self, device: usize) -> Result<(), Violation> {
+        let person = &self.book.people[self.devices[device].person];
+        let (address, codes) = (person.address.clone(), person.codes.clone());
+        let recovers = self.devices[device].origin == Origin::Recovers;
+        for code in codes.into_iter().rev().filter(|_| recovers) {
+            let (address, name) = (address.clone(), format!("device {device}"));
+            self.ask(device, Command::RecoverAccount { address, code, name })?.ok();
+            self.status(device)?;
+            if !self.devices[device].is_guest() {
+                return Ok(());
+            }
+        }
+        self.put_away(device)
+    }
+
+    /// Each device that an account's log has is in somebody's hands, or was lost.
+    fn check_held(&self) -> Result<(), Violation> {
+        for (account, log) in self.registry.accounts() {
+            for (id, _) in log.devices() {
+                let holds = |(device, slot): (usize, &Device)| {
+                    // What was lost while it was being linked may have been linked.
+                    let lost = slot.id.is_none() && self.book.gone.contains(&device);
+                    slot.id == Some(*id)
+                        || (lost && self.book.account_of(slot.person) == Some(*account))
+                };
+                if !self.devices.iter().enumerate().any(holds) {
+                    let detail = format!("{account:?} has the device {id:?}, which nobody holds");
+                    return Err(Violation::new(Invariant::Robust, detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down whose each device is, and whose devices were all lost at some time.
+    pub(super) fn note_kin(&mut self) {
+        for (device, slot) in self.devices.iter().enumerate() {
+            let Some(account) = self.book.account_of(slot.person) else { continue };
+            self.book.owners.insert(device, account);
+            if slot.origin == Origin::Recovers && slot.id.is_some() {
+                self.book.bereaved.insert(account);
+            }
+        }
+    }
+
+    /// Links a new device of whoever uses `host`, which is the primary, and waits until it is.
+    ///
+    /// # Errors
+    /// `Robust` if that does not work.
+    pub fn link(&mut self, host: usize, history: bool) -> Result<usize, Violation> {
+        let person = self.devices[host].person;
+        let guest = self.arrive(person, Origin::Linked { history })?;
+        self.offer(guest)?;
+        for _ in 0..60 {
+            self.pass(1_000)?;
+            if self.devices[guest].id.is_some() {
+                return Ok(guest);
+            }
+        }
+        Err(Violation::new(Invariant::Robust, format!("{guest} can't be linked")))
+    }
+}
