@@ -25,6 +25,9 @@ use crate::records::key;
 
 /// How long an offer may take to be known at the relay.
 const OPENING_MS: u64 = 10_000;
+/// How often, and how many times, a device looks again whether it was linked.
+const CHECK_MS: u64 = 2_000;
+const CHECKS: u32 = 5;
 /// How long a new device waits, beyond the rendezvous itself, before it gives up.
 const GRACE_MS: u64 = 5_000;
 
@@ -32,8 +35,9 @@ const GRACE_MS: u64 = 5_000;
 pub(super) enum Guest {
     /// Waits at the rendezvous, or talks there.
     Offering(Box<Offering>),
-    /// Told its keys, and looks whether the account's log has it.
-    Checking(Box<GuestRow>),
+    /// Told its keys, and looks whether the account's log has it: again at this time, so many times
+    /// more. A primary may have been about to certify it when the talk ended.
+    Checking(Box<GuestRow>, Option<u64>, u32),
     /// Brings an account back.
     Recovering(Box<Recovering>),
 }
@@ -65,7 +69,7 @@ impl Guest {
         match self {
             Self::Offering(offering) => Some(offering.until),
             Self::Recovering(recovering) => Some(recovering.until),
-            Self::Checking(_) => None,
+            Self::Checking(_, at, _) => *at,
         }
     }
 }
@@ -103,7 +107,7 @@ impl Engine {
 
     /// An interrupted link of before.
     pub(super) fn resume_guest(&mut self, row: GuestRow) {
-        self.guest = Some(Guest::Checking(Box::new(row)));
+        self.guest = Some(Guest::Checking(Box::new(row), None, CHECKS));
     }
 
     /// Nothing of what this device was about is kept.
@@ -133,7 +137,7 @@ impl Engine {
                 let rendezvous = offering.offer.rendezvous;
                 self.meet(rendezvous, MeetStep::Open);
             }
-            Some(Guest::Checking(row)) => {
+            Some(Guest::Checking(row, ..)) => {
                 let account = row.account;
                 self.ask(Op::ReadLog { account, from: 0 }, Asked::GuestLog);
             }
@@ -168,7 +172,13 @@ impl Engine {
                 self.guest = Some(Guest::Offering(offering));
                 if told { self.look_in_log() } else { self.link_failed(Failure::Offline) }
             }
-            guest => self.guest = guest,
+            Some(Guest::Checking(row, _, left)) => {
+                self.guest = Some(Guest::Checking(row, None, left));
+                if self.session.is_up() {
+                    self.visit();
+                }
+            }
+            None => {}
         }
     }
 
@@ -276,7 +286,7 @@ impl Engine {
             index: invite.index,
             name: offering.offer.name,
         };
-        self.guest = Some(Guest::Checking(Box::new(row)));
+        self.guest = Some(Guest::Checking(Box::new(row), None, CHECKS));
         if self.session.is_up() {
             self.visit();
         }
@@ -289,13 +299,13 @@ impl Engine {
 
     pub(super) fn on_guest_log(&mut self, answer: Answer) {
         match self.guest.take() {
-            Some(Guest::Checking(row)) => self.on_checked(&row, answer),
+            Some(Guest::Checking(row, _, left)) => self.on_checked(&row, left, answer),
             Some(Guest::Recovering(recovering)) => self.on_recoverable(*recovering, answer),
             guest => self.guest = guest,
         }
     }
 
-    fn on_checked(&mut self, row: &GuestRow, answer: Answer) {
+    fn on_checked(&mut self, row: &GuestRow, left: u32, answer: Answer) {
         let signing = SigningKey::from_bytes(&row.signing);
         let identity = Identity::new(row.account, signing);
         let log = match &answer {
@@ -304,7 +314,7 @@ impl Engine {
                 DeviceLog::verify(account, &entries).ok()
             }
             Answer::Refused(rejection) if rejection.passes() => {
-                self.guest = Some(Guest::Checking(Box::new(row.clone())));
+                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, left));
                 return self.reconnect();
             }
             _ => None,
@@ -313,8 +323,12 @@ impl Engine {
         let log = log.filter(|log| log.head_at(row.index) == Some(row.head));
         match log {
             Some(log) if log.active(&identity.device).is_some() => self.become_device(row, &log),
+            Some(_) if left > 0 => {
+                let at = Some(self.now + CHECK_MS);
+                self.guest = Some(Guest::Checking(Box::new(row.clone()), at, left - 1));
+            }
             _ => {
-                self.guest = Some(Guest::Checking(Box::new(row.clone())));
+                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, 0));
                 self.link_failed(Failure::Denied("the link was not confirmed"));
             }
         }

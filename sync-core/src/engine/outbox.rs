@@ -334,8 +334,21 @@ impl Engine {
         self.unsaved.spaces.insert(*id);
     }
 
+    /// Whether a refusal is of a handshake that the log has decided since: the one under way was
+    /// built by who had read further, so the relay can't mean that one.
+    fn is_about_an_earlier(&self, id: &SpaceId, reason: &Rejection) -> bool {
+        let Rejection::Behind { index } = reason else { return false };
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let Some(pending) = core.and_then(|core| core.pending.as_ref()) else { return false };
+        Envelope::parse(pending.envelope.as_slice())
+            .is_ok_and(|envelope| envelope.header.cursor > *index)
+    }
+
     pub(super) fn on_refused(&mut self, id: &SpaceId, seq: u64, reason: Rejection) {
         let now = self.now;
+        if seq == 0 && self.is_about_an_earlier(id, &reason) {
+            return;
+        }
         let passes = matches!(reason, Rejection::Rate { .. } | Rejection::Unavailable { .. });
         if seq == 0 && !passes && self.is_entering(id).is_ok_and(|entering| entering) {
             return self.entrance_refused(id);
