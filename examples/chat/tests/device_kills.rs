@@ -240,7 +240,7 @@ fn a_recovery_killed_at_any_time_has_happened_or_can_be_repeated_with_the_same_c
         let own = own_device(&mut new);
         assert_eq!(active_devices(&mut new), [own]);
         // The code that the answer would have brought may never have been seen.
-        let code = new.call("account.recovery_code", json!({}))["recovery_code"].take();
+        let code = new.call("account.new_recovery_code", json!({}))["recovery_code"].take();
         assert!(code != Value::Null && code != ada.recovery_code);
         is_told_that_it_was_removed(&mut ada.primary);
         assert!(!ada.primary.texts(&ada.conversation).contains(&"back".to_owned()));

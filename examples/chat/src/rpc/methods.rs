@@ -80,7 +80,7 @@ fn account(verb: &str, params: Params<'_>) -> Found {
             code: params.text("recovery_code")?,
             name: params.optional_text("name")?.unwrap_or_default(),
         },
-        "recovery_code" => Command::NewRecoveryCode,
+        "new_recovery_code" => Command::NewRecoveryCode,
         "status" => Command::Status,
         _ => return Ok(None),
     }))
@@ -316,7 +316,7 @@ mod tests {
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
             "device": device().to_string(), "blocked": true,
         });
-        let methods = "account.create account.recover account.recovery_code account.status device.offer device.accept \
+        let methods = "account.create account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
             contact.lookup contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \

@@ -217,14 +217,26 @@ impl Model {
         Vec::new()
     }
 
+    /// A removed device shows what it has, and writes nothing more.
+    fn press_ended(&mut self, key: KeyEvent) -> Effects {
+        match key.code {
+            KeyCode::Up | KeyCode::PageUp => {
+                self.selected = None;
+                return self.move_selection(0);
+            }
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Esc => self.focus = Focus::List,
+            _ => {}
+        }
+        Vec::new()
+    }
+
     fn press_compose(&mut self, key: KeyEvent) -> Effects {
         if self.is_pending() {
             return self.press_invitation(key);
         }
         if self.is_ended {
-            // Nothing more is written here.
-            self.focus = Focus::List;
-            return Vec::new();
+            return self.press_ended(key);
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {

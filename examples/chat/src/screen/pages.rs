@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use sync_core::api::{DeviceView, LinkEvent};
 use sync_core::{Command, Failure, Response};
-use sync_protocol::AccountId;
+use sync_protocol::{AccountId, Rejection};
 
 use super::field::Field;
 use super::model::{Answer, Dialog, Effect, Form, Model, Purpose};
@@ -158,7 +158,7 @@ impl Model {
                 Linking::Offered { offer, since_ms: self.now_ms, is_text: false }
             }
             Ok(_) => Linking::Asked,
-            Err(failure) => Linking::Failed(failure.to_string()),
+            Err(failure) => Linking::Failed(why_not_linked(&failure)),
         }));
         Vec::new()
     }
@@ -185,12 +185,13 @@ impl Model {
         );
         if is_primary {
             let mut form = link_form();
-            form.error = Some(format!("{failure}. Nothing was changed: make a new offer there."));
+            let reason = why_not_linked(failure);
+            form.error = Some(format!("{reason}. Nothing was changed: make a new offer there."));
             self.dialog = Some(Dialog::LinkOffer(form));
         } else if matches!(self.page, Some(Page::Linking(_))) {
-            self.page = Some(Page::Linking(Linking::Failed(failure.to_string())));
+            self.page = Some(Page::Linking(Linking::Failed(why_not_linked(failure))));
         } else if self.status.account.is_some() {
-            self.notice = Some(format!("no device was linked: {failure}"));
+            self.notice = Some(format!("no device was linked: {}", why_not_linked(failure)));
         }
     }
 
@@ -308,6 +309,18 @@ impl Model {
 
 /// Why a companion is refused.
 const ONLY_PRIMARY: &str = "only the primary device does that";
+
+/// Why a link came to nothing, in words for people.
+fn why_not_linked(failure: &Failure) -> String {
+    match failure {
+        Failure::Refused(Rejection::NotFound) => {
+            "the offer is good for two minutes only".to_owned()
+        }
+        Failure::Refused(Rejection::Taken) => "somebody else took the offer first".to_owned(),
+        Failure::Refused(Rejection::Denied) => "the other device gave it up".to_owned(),
+        other => other.to_string(),
+    }
+}
 
 /// The form for what a new device shows.
 pub(super) fn link_form() -> Form {

@@ -15,7 +15,7 @@ use crate::screen::text;
 /// Columns of a form.
 const FORM: u16 = 66;
 /// Keys, by where they work.
-const HELP: [(&str, &str); 19] = [
+const HELP: [(&str, &str); 20] = [
     ("Tab, Shift-Tab", "go to the next pane, to the list"),
     ("Ctrl-N, Ctrl-A", "new conversation, add a member"),
     ("Ctrl-T, Ctrl-S", "members, settings"),
@@ -29,7 +29,8 @@ const HELP: [(&str, &str); 19] = [
     ("Members", "+ add, x remove or leave, o role, t title"),
     ("", "i safety number, block"),
     ("Invitations", "a accept, d decline, b decline and block"),
-    ("Devices", "l link, x remove or log out, p make primary, c code"),
+    ("Devices", "l link, x remove or log out, p make primary"),
+    ("", "c new recovery code"),
     ("", ""),
     ("◷", "only on this device yet"),
     ("✓", "stored by the relay"),
@@ -203,7 +204,7 @@ fn draw_contact(frame: &mut Frame<'_>, card: &ContactCard) {
     };
     fact("address", card.address.as_deref().unwrap_or("not known"), Style::new());
     fact("account", &card.account.to_string(), Style::new());
-    fact("safety number", &card.safety_number, STRONG);
+    fact("safety number", &in_rows(&card.safety_number), STRONG);
     lines.push(Line::default());
     let how = format!("Compare it with {who} aloud. If both show the same, nobody stands between.");
     lines.extend(text::wrap(&how, width).into_iter().map(|line| Line::raw(format!(" {line}"))));
@@ -215,6 +216,12 @@ fn draw_contact(frame: &mut Frame<'_>, card: &ContactCard) {
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let area = window(frame, &text::cut(who, 40), FORM + 4, rows);
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Four groups a row, as people read them to each other.
+fn in_rows(number: &str) -> String {
+    let groups: Vec<_> = number.split_whitespace().collect();
+    groups.chunks(4).map(|row| row.join(" ")).collect::<Vec<_>>().join("\n")
 }
 
 fn draw_help(frame: &mut Frame<'_>, model: &Model) {

@@ -44,10 +44,10 @@ fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize,
     }];
     let mut chosen = None;
     let mut before: Option<&MessageView> = None;
-    let mut changes = changes(model).into_iter().peekable();
+    let mut changes = changes(model, width).into_iter().peekable();
     for view in &model.messages {
-        while let Some((_, line)) = changes.next_if(|(at_ms, _)| *at_ms < view.at_ms) {
-            lines.push(line);
+        while let Some((_, told)) = changes.next_if(|(at_ms, _)| *at_ms < view.at_ms) {
+            lines.extend(told);
         }
         let day = text::day(view.at_ms);
         let is_new_day = before.is_none_or(|before| text::day(before.at_ms) != day);
@@ -69,18 +69,20 @@ fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize,
         }
         before = Some(view);
     }
-    lines.extend(changes.map(|(_, line)| line));
+    lines.extend(changes.flat_map(|(_, told)| told));
     (lines, chosen)
 }
 
 /// Whose devices changed in this conversation, when, and what to do about it.
-fn changes(model: &Model) -> Vec<(u64, Line<'static>)> {
+fn changes(model: &Model, width: usize) -> Vec<(u64, Vec<Line<'static>>)> {
     let Some(conversation) = model.conversation() else { return Vec::new() };
+    let style = Style::new().fg(Color::Yellow);
     let here = conversation.members.iter().filter_map(|member| {
         let at_ms = *model.changed.get(&member.account)?;
         let name = text::cut(&name(member), 24);
-        let line = format!("{name}'s devices changed; compare the safety number (^T, i)");
-        Some((at_ms, Line::styled(line, Style::new().fg(Color::Yellow)).centered()))
+        let told = format!("{name}'s devices changed; compare the safety number\n^T, i shows it");
+        let told = text::wrap(&told, width);
+        Some((at_ms, told.into_iter().map(|line| Line::styled(line, style).centered()).collect()))
     });
     let mut here: Vec<_> = here.collect();
     here.sort_by_key(|(at_ms, _)| *at_ms);

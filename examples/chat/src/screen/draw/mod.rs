@@ -96,7 +96,7 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let width = usize::from(area.width.saturating_sub(4)).max(1);
     let written = compose_lines(model, width);
     let rows = u16::try_from(written.len().clamp(1, COMPOSE_ROWS)).unwrap_or(1);
-    let below = below(model, view);
+    let below = below(model, view, width);
     let parts = [
         Constraint::Min(3),
         Constraint::Length(1),
@@ -122,14 +122,18 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 }
 
 /// What stands in the place of the line being written, where nothing can be written.
-fn below(model: &Model, view: &ConversationView) -> Option<Vec<Line<'static>>> {
+fn below(model: &Model, view: &ConversationView, width: usize) -> Option<Vec<Line<'static>>> {
+    let told = |line: &str, style| {
+        let lines = text::wrap(line, width).into_iter();
+        lines.map(move |line| Line::styled(format!(" {line}"), style)).collect::<Vec<_>>()
+    };
     if model.is_ended {
-        let line = " This device was removed from your account; what you read stays here.";
-        return Some(vec![Line::styled(line, FAINT)]);
+        let line = "This device was removed from your account; what you read stays here.";
+        return Some(told(line, FAINT));
     }
     if !view.active {
-        let line = " You are no longer in this conversation; what you read stays here.";
-        return Some(vec![Line::styled(line, FAINT)]);
+        let line = "You are no longer in this conversation; what you read stays here.";
+        return Some(told(line, FAINT));
     }
     if !view.pending {
         return None;
@@ -137,22 +141,18 @@ fn below(model: &Model, view: &ConversationView) -> Option<Vec<Line<'static>>> {
     let others = view.members.iter().filter(|member| !model.is_me(&member.account));
     let names: Vec<_> = others
         .map(|member| match &member.address {
-            Some(address) => format!("{} ({address})", text::harmless(&name(member))),
-            None => text::harmless(&name(member)),
+            Some(address) => format!("{} ({address})", name(member)),
+            None => name(member),
         })
         .collect();
-    Some(vec![
-        Line::styled(format!(" An invitation. In it: {}", names.join(", ")), STRONG),
-        Line::raw(" They don't see that you read this until you accept."),
-        Line::from(vec![
-            Span::styled(" a", STRONG.fg(ACCENT)),
-            Span::raw(" accept   "),
-            Span::styled("d", STRONG.fg(ACCENT)),
-            Span::raw(" decline   "),
-            Span::styled("b", STRONG.fg(ACCENT)),
-            Span::raw(" decline and block"),
-        ]),
-    ])
+    let mut lines = told(&format!("An invitation. In it: {}", names.join(", ")), STRONG);
+    lines.extend(told("They don't see that you read this until you accept.", Style::new()));
+    let keys = [(" a", " accept   "), ("d", " decline   "), ("b", " decline and block")];
+    let keys = keys
+        .iter()
+        .flat_map(|(key, what)| [Span::styled(*key, STRONG.fg(ACCENT)), Span::raw(*what)]);
+    lines.push(keys.collect::<Vec<_>>().into());
+    Some(lines)
 }
 
 /// What is being written, as it is shown.
@@ -212,6 +212,7 @@ fn typing_line(model: &Model) -> Paragraph<'static> {
 fn header(model: &Model) -> Paragraph<'static> {
     let status = &model.status;
     let (light, state) = match (status.connected, status.up_to_date) {
+        _ if model.is_ended => (Color::Red, "removed"),
         (true, true) => (Color::Green, "up to date"),
         (true, false) => (Color::Yellow, "catching up"),
         _ => (Color::Red, "offline"),
@@ -272,6 +273,7 @@ fn hints(model: &Model, width: u16) -> Line<'static> {
         _ if model.page.is_some() => {
             model.page.as_ref().map_or("", |page| pages::hints(model, page))
         }
+        Focus::Compose if model.is_ended => "Esc list  ↑ messages  ^D devices  F1 help  ^Q quit",
         Focus::Compose if model.is_pending() => "a accept  d decline  b block  Esc list  ? help",
         Focus::List => "↑↓ choose  Enter open  n new  p pin  m mute  a archive  ? help  q quit",
         Focus::Messages => "↑↓ choose  r reply  e edit  d delete  + react  Esc back  ? help",

@@ -17,6 +17,8 @@ use crate::screen::text;
 
 /// Columns that instructions beside a picture need.
 const BESIDE: u16 = 30;
+/// Rows that they need without one.
+const STEPS: u16 = 12;
 /// The longest line of prose.
 const PROSE: u16 = 66;
 
@@ -45,18 +47,23 @@ pub(super) fn hints(model: &Model, page: &Page) -> &'static str {
     }
 }
 
-/// A frame with prose in it.
-fn prose(frame: &mut Frame<'_>, lines: Vec<Line<'_>>, area: Rect) {
+/// A frame with prose in it; gives where it is.
+fn prose(frame: &mut Frame<'_>, lines: &[Line<'_>], area: Rect) -> Rect {
     let width = area.width.min(PROSE + 4);
-    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    let [_, middle, _] =
-        Layout::horizontal([Constraint::Fill(1), Constraint::Length(width), Constraint::Fill(1)])
-            .areas(area);
-    let [_, middle, _] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(rows + 4), Constraint::Fill(2)])
-            .areas(middle);
+    let room = usize::from(width.saturating_sub(4)).max(1);
+    let wrapped = lines.iter().flat_map(|line| {
+        let parts = text::wrap(&line.to_string(), room);
+        parts.into_iter().map(|part| Line::styled(part, line.style))
+    });
+    let wrapped: Vec<_> = wrapped.collect();
+    let height = u16::try_from(wrapped.len()).unwrap_or(u16::MAX).saturating_add(4);
+    let height = height.min(area.height);
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 3;
+    let middle = Rect { x, y, width, height };
     let block = Block::bordered().border_style(border(true)).padding(Padding::uniform(1));
-    frame.render_widget(Paragraph::new(lines).block(block).wrap(Wrap { trim: false }), middle);
+    frame.render_widget(Paragraph::new(wrapped).block(block), middle);
+    middle
 }
 
 fn draw_start(frame: &mut Frame<'_>, at: usize, area: Rect) {
@@ -78,13 +85,13 @@ fn draw_start(frame: &mut Frame<'_>, at: usize, area: Rect) {
         lines.push(Line::styled(format!("{pointer}{what}"), style));
         lines.push(Line::styled(format!("    {when}"), FAINT));
     }
-    prose(frame, lines, area);
+    prose(frame, &lines, area);
 }
 
 fn draw_linking(frame: &mut Frame<'_>, model: &Model, linking: &Linking, area: Rect) {
     match linking {
         Linking::Asked => {
-            prose(frame, vec![Line::raw("Asking the relay for a meeting point…")], area)
+            drop(prose(frame, &[Line::raw("Asking the relay for a meeting point…")], area))
         }
         Linking::Offered { offer, since_ms, is_text } => {
             let left_ms = (since_ms + RENDEZVOUS_MS).saturating_sub(model.now_ms);
@@ -100,7 +107,7 @@ fn draw_linking(frame: &mut Frame<'_>, model: &Model, linking: &Linking, area: R
                 Line::default(),
                 Line::raw("Nothing was changed, here or on your other devices."),
             ];
-            prose(frame, lines, area);
+            prose(frame, &lines, area);
         }
     }
 }
@@ -112,20 +119,22 @@ fn draw_offer(frame: &mut Frame<'_>, offer: &str, left_s: u64, is_text: bool, ar
     let width = usize::from(area.width).max(1);
     let text: Vec<Line<'_>> =
         letters.chunks(width).map(|line| Line::raw(line.iter().collect::<String>())).collect();
-    let rows = u16::try_from(text.len()).unwrap_or(u16::MAX).saturating_add(1);
+    let rows = u16::try_from(text.len()).unwrap_or(u16::MAX);
     let picture = Picture::of(offer);
     let picture = picture.filter(|picture| {
         let (columns, rows) = picture.size();
         columns.saturating_add(BESIDE) <= area.width && rows <= area.height
     });
     let picture_rows = picture.as_ref().map_or(0, |picture| picture.size().1);
-    let has_room = picture_rows.saturating_add(rows) <= area.height;
+    let has_room = picture_rows.saturating_add(rows).saturating_add(1) <= area.height;
     let picture = picture.filter(|_| has_room || !is_text);
     let shows_text = has_room || picture.is_none();
-    let [upper, lower] = Layout::vertical([
-        Constraint::Min(1),
+    let [upper, lower, _] = Layout::vertical([
+        Constraint::Length(if picture.is_some() { picture_rows } else { STEPS }),
         Constraint::Length(if shows_text { rows } else { 0 }),
+        Constraint::Min(0),
     ])
+    .spacing(i16::from(has_room && shows_text))
     .areas(area);
     let columns = picture.as_ref().map_or(0, |picture| picture.size().0);
     let [left, right] =
@@ -177,7 +186,7 @@ fn draw_code(frame: &mut Frame<'_>, code: &str, area: Rect) {
         Line::raw("It shows that nobody stands between the two. If that device asks for"),
         Line::raw("no code, or doesn't take this one, cancel here and there."),
     ]);
-    prose(frame, lines, area);
+    prose(frame, &lines, area);
 }
 
 fn draw_linked(frame: &mut Frame<'_>, model: &Model, area: Rect) {
@@ -204,18 +213,14 @@ fn draw_linked(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         (None, true) => "Your other devices, and those you talk to, are told.",
     }));
     lines.push(Line::default());
-    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    prose(frame, lines, area);
+    let above = prose(frame, &lines, area);
     if let Some((read, total)) = arrival {
-        let width = area.width.min(PROSE);
-        // Below the frame of the prose.
-        let y = area.y + area.height.saturating_sub(rows + 4) / 3 + rows + 4;
-        let x = area.x + (area.width - width) / 2;
         let gauge = Gauge::default()
             .gauge_style(Style::new().fg(ACCENT))
             .ratio(ratio(read, total))
             .label(format!("{read} of {total}"));
-        frame.render_widget(gauge, Rect { x, y, width, height: 1 }.intersection(area));
+        let below = Rect { y: above.bottom(), height: 1, ..above };
+        frame.render_widget(gauge, below.intersection(area));
     }
 }
 
@@ -319,5 +324,5 @@ fn draw_ended(frame: &mut Frame<'_>, unsent: u64, area: Rect) {
             FAINT,
         ),
     ];
-    prose(frame, lines, area);
+    prose(frame, &lines, area);
 }

@@ -6,9 +6,9 @@ use sync_protocol::Rejection;
 use super::*;
 use crate::screen::pages::{Linking, Page};
 
-/// As long as an offer is: a meeting point, a key and a secret in base 32.
-const OFFER: &str = "RJ1ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJ\
-    KLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMN";
+/// As long as an offer is: a meeting point, a key, a secret and a name in base 32.
+const OFFER: &str = "REJOINDER:UQAQCABRGIZTINJWG44DSMBRGIZTINJWG44DSMBRGIZTINJWG44DSMBRGIZTINJWG44DSM\
+    BRGIZTINJWG44DSMBRGIZTINJWG44DSMBRGIZTINJWG44DSMBRGIZTINJWG44DSMBRGIZTINJWG44DSMBR3MXGC4DUN5YA";
 
 fn device(n: u8) -> DeviceId {
     DeviceId::of_signing_key(&[n; 32])
@@ -74,14 +74,14 @@ fn an_empty_store_offers_three_ways_to_begin() {
 fn an_offer_is_shown_as_a_picture_and_as_a_text_to_paste() {
     let mut model = offered();
     let large = text_of(&model, 120, 40);
-    let whole = OFFER.chars().take(118).collect::<String>();
+    let whole = OFFER.chars().take(120).collect::<String>();
     assert!(large.contains('▀') && large.contains(&whole), "{large}");
     assert!(large.contains("Good for 2:00 more"));
     let small = text_of(&model, 80, 24);
     assert!(small.contains('▀') && small.contains("press t here"), "{small}");
     press(&mut model, KeyCode::Char('t'));
     let small = text_of(&model, 80, 24);
-    assert!(!small.contains('▀') && small.contains(&OFFER[..78]), "{small}");
+    assert!(!small.contains('▀') && small.contains(&OFFER[..80]), "{small}");
     model.tick(NOW_MS + 75_000);
     assert!(text_of(&model, 80, 24).contains("Good for 0:45 more"));
 }
@@ -281,7 +281,7 @@ fn a_removed_device_is_told_and_writes_nothing_more() {
     let shown = text_of(&model, 80, 24);
     assert!(shown.contains("hello") && shown.contains("nothing new comes"), "{shown}");
     type_in(&mut model, "x");
-    assert_eq!(press(&mut model, KeyCode::Enter), []);
+    assert_eq!(press(&mut model, KeyCode::Enter), [], "nothing is sent");
     assert_eq!(model.compose.text(), "");
 }
 
