@@ -107,6 +107,7 @@ pub struct Engine {
     /// Spaces this account is in and this device is not.
     strays: BTreeSet<SpaceId>,
     strays_at: Option<u64>,
+    stray_tries: BTreeMap<SpaceId, u32>,
     asked_tickets: BTreeSet<SpaceId>,
     /// When the vault is to be brought up to date.
     vault_at: Option<u64>,
@@ -231,6 +232,7 @@ impl Engine {
             hosting: None,
             strays: BTreeSet::new(),
             strays_at: None,
+            stray_tries: BTreeMap::new(),
             asked_tickets: BTreeSet::new(),
             vault_at: None,
             seen: None,

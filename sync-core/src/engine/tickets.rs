@@ -33,6 +33,8 @@ const HINT: usize = 8;
 const STRAY_MS: u64 = 3_000;
 /// How long to wait before asking again for a ticket that led nowhere.
 const ASK_AGAIN_MS: u64 = 5_000;
+/// How often a ticket is tried before the space is left alone until something happens there.
+const TRIES: u32 = 6;
 /// Tickets asked for at once.
 const ASKED: usize = 16;
 
@@ -202,7 +204,14 @@ impl Engine {
             Ok(()) => self.give_up_on(id),
             Err(Stop::Need(need)) => return Err(Stop::Need(need)),
             Err(Stop::Fail(failure)) => {
-                self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
+                let tries = self.stray_tries.entry(*id).or_default();
+                *tries += 1;
+                if *tries >= TRIES {
+                    self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
+                    self.stray_tries.remove(id);
+                    self.give_up_on(id);
+                    return Ok(());
+                }
                 self.asked_tickets.remove(id);
                 self.ask_again();
             }
@@ -222,6 +231,11 @@ impl Engine {
         let (ticket, body) = self.open_ticket(id, ticket, own)?;
         let complete = own || self.me()?.row.complete;
         let vaulted = if own { Vaulted::default() } else { self.vaulted(id)? };
+        if !own && complete && vaulted.epochs.is_empty() {
+            // An invitation may be on its way that grants more than a ticket can; and what another
+            // device of this account is in, it writes down.
+            return Err(invalid("the account's vault does not know the space"));
+        }
         if self.spaces.contains_key(id) {
             self.core_space(id)?;
         }
