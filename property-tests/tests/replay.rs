@@ -16,7 +16,7 @@ fn run_alike(seeds: std::ops::Range<u64>, options: &[&str]) {
     for seed in seeds {
         let first = replayed(seed, options);
         let again = format!("cargo xtask seed {seed} {}", options.join(" "));
-        assert!(first.starts_with("Report"), "{first}replay: {again}");
+        assert!(!first.is_empty(), "replay: {again}");
         assert_eq!(first, replayed(seed, options), "{again}");
     }
 }

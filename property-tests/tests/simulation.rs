@@ -11,13 +11,20 @@ const DEVICE_SEEDS: u64 = 16;
 /// Steps that an average world takes at least: half a thousand.
 const STEPS: u64 = 500;
 
+/// Seeds of bugs that are known and not mended yet.
+const OPEN_PEOPLE: &[u64] = &[];
+const OPEN_DEVICES: &[u64] = &[];
+
 fn share(suite: Suite, number: u64) {
-    let seeds = match suite {
-        Suite::People => SEEDS,
-        Suite::Devices => DEVICE_SEEDS,
+    let (seeds, open) = match suite {
+        Suite::People => (SEEDS, OPEN_PEOPLE),
+        Suite::Devices => (DEVICE_SEEDS, OPEN_DEVICES),
     };
-    let steps = suite::hold(suite, number * seeds..(number + 1) * seeds);
-    assert!(steps >= seeds * STEPS, "only {steps} steps in {seeds} worlds");
+    let all = number * seeds..(number + 1) * seeds;
+    let held: Vec<u64> = all.filter(|seed| !open.contains(seed)).collect();
+    let count = held.len() as u64;
+    let steps = suite::hold(suite, held);
+    assert!(steps >= count * STEPS, "only {steps} steps in {count} worlds");
 }
 
 macro_rules! shares {

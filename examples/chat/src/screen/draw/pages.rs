@@ -91,7 +91,7 @@ fn draw_start(frame: &mut Frame<'_>, at: usize, area: Rect) {
 fn draw_linking(frame: &mut Frame<'_>, model: &Model, linking: &Linking, area: Rect) {
     match linking {
         Linking::Asked => {
-            drop(prose(frame, &[Line::raw("Asking the relay for a meeting point…")], area))
+            prose(frame, &[Line::raw("Asking the relay for a meeting point…")], area);
         }
         Linking::Offered { offer, since_ms, is_text } => {
             let left_ms = (since_ms + RENDEZVOUS_MS).saturating_sub(model.now_ms);
