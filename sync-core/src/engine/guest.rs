@@ -79,6 +79,10 @@ impl Engine {
         if self.me.is_some() {
             return Err(Failure::HasAccount.into());
         }
+        if matches!(self.guest, Some(Guest::Checking(..))) {
+            // The log may name this device already: it finds out before it forgets its keys.
+            return Err(Failure::from(Rejection::Unavailable { retry_ms: CHECK_MS }).into());
+        }
         if name.len() > NAME {
             return Err(Failure::TooLarge { what: "name", limit: NAME }.into());
         }
