@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[allow(dead_code, reason = "each test file uses its part")]
 mod support;
 
 use serde_json::{Value, json};

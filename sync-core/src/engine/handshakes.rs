@@ -61,6 +61,11 @@ impl Engine {
             let roster = &space.row.context.roster;
             core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
             space.row.epoch = joining;
+            if let Some(row) = core.epochs.get_mut(&joining) {
+                // Known only now; whoever is let in later needs it to read this epoch.
+                row.index = arrived.index;
+                self.batch.put(key::epoch(id, &joining), codec::encode(row));
+            }
         } else if let Some((_, epoch)) =
             core.state.history.iter().find(|(index, _)| *index == arrived.index)
         {

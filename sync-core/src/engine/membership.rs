@@ -636,5 +636,6 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         activity_ms: 0,
         log_hash: [0; 32],
         cut_by: 0,
+        begun: None,
     }
 }

@@ -12,9 +12,11 @@
 mod account;
 mod change_set;
 mod commands;
+mod confirmed;
 mod deliveries;
 mod digest;
 mod documents;
+mod doubt;
 mod handshakes;
 mod inbox;
 mod membership;

@@ -276,6 +276,7 @@ impl Engine {
         if min > limits::VERSION || max < limits::MIN_VERSION {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
+        self.look_again();
         let Some(me) = &self.me else { return };
         let lagging: Vec<_> = self
             .spaces

@@ -1,6 +1,6 @@
 //! One space in memory: its index row always, the rest when it is needed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sync_protocol::frames::{Run, Taken};
 use sync_protocol::frontier::{Frontier, Tip};
@@ -52,6 +52,13 @@ pub(super) struct SpaceState {
     /// The index after the last entry that came too early to be taken in. A fetch that was under
     /// way by then may end before it.
     pub(super) wanted: u64,
+    /// The index that the newest fetch began at.
+    pub(super) fetched_from: u64,
+    /// The last entry that made no sense: whether the relay insists on it.
+    pub(super) doubt: Option<(u64, Vec<u8>)>,
+    /// Writers whose entries are passed over in this session where they make no sense, and whether
+    /// the relay was asked again since.
+    pub(super) aside: BTreeMap<WriterId, bool>,
     /// Recent running hashes of the log, by the index after the entry.
     pub(super) recent: BTreeMap<u64, [u8; 32]>,
     pub(super) receipts_at: Option<u64>,
@@ -60,7 +67,7 @@ pub(super) struct SpaceState {
     /// The relay asked for a pause until then.
     pub(super) hold_until: u64,
     /// Messages that changed since the list's row was written.
-    pub(super) changed: std::collections::BTreeSet<OrderKey>,
+    pub(super) changed: BTreeSet<OrderKey>,
     /// A segment was opened that may hold more than `changed` says.
     pub(super) rescan: bool,
     /// Edits applied since the last cut, in bytes.
@@ -75,6 +82,9 @@ pub(super) struct Core {
     pub(super) epochs: BTreeMap<EpochId, EpochRow>,
     pub(super) tips: Frontier,
     pub(super) outbox: BTreeMap<u64, CutRow>,
+    /// The newest cuts that the relay confirmed, under the same keys: to be sent again, should it
+    /// have lost them.
+    pub(super) kept: BTreeMap<u64, CutRow>,
     pub(super) journal: BTreeMap<u64, JournalRow>,
     pub(super) pending: Option<PendingRow>,
     keys: BTreeMap<(EpochId, WriterId), Secret>,
@@ -100,12 +110,15 @@ impl SpaceState {
             fetching: false,
             fetched: false,
             wanted: 0,
+            fetched_from: 0,
+            doubt: None,
+            aside: BTreeMap::new(),
             recent: BTreeMap::new(),
             receipts_at: None,
             receipts_written_ms: 0,
             retry_at: None,
             hold_until: 0,
-            changed: std::collections::BTreeSet::new(),
+            changed: BTreeSet::new(),
             rescan: false,
             uncut_bytes: 0,
             used: 0,
@@ -142,6 +155,9 @@ impl SpaceState {
         self.packages_asked.clear();
         self.fetching = false;
         self.fetched = false;
+        self.wanted = 0;
+        self.doubt = None;
+        self.aside.clear();
         self.hold_until = 0;
     }
 
@@ -153,6 +169,8 @@ impl SpaceState {
             // shown as missing, and the rest of the space goes on.
             core.read(record.get(prefix..).unwrap_or_default(), &value);
         }
+        let unconfirmed = core.outbox.split_off(&self.row.stored.saturating_add(1));
+        core.kept = std::mem::replace(&mut core.outbox, unconfirmed);
         self.core = Some(core);
     }
 
