@@ -6,6 +6,7 @@ use property_tests::plan::{Faults, Planted};
 use property_tests::{Invariant, Plan, Violation, World, suite};
 use sync_core::Command;
 use sync_core::api::Member;
+use sync_server::store::Table;
 
 /// Seeds within which random worlds must show a planted bug.
 const SEEDS: u64 = 40;
@@ -48,14 +49,14 @@ fn a_store_goes_back(forged: bool) -> Result<(), Violation> {
     world.say(0, space)?;
     world.settle()?;
     let copy = world.device(0).disk.copy();
-    let fences = world.relay_mut().store().unwrap().fences();
+    let fences = world.relay_mut().store().unwrap().table(Table::Fences);
     world.say(0, space)?;
     world.settle()?;
     world.crash_device(0, 1_000);
     world.device_mut(0).disk = copy;
     if forged {
         world.crash_relay(500)?;
-        world.relay_mut().store_mut().unwrap().set_fences(&fences);
+        world.relay_mut().store_mut().unwrap().set_table(Table::Fences, &fences);
     }
     world.isolate(0, 20_000);
     world.pass(5_000)?;

@@ -6,7 +6,7 @@
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
-use sync_protocol::frames::{ClientFrame, Push, Stored};
+use sync_protocol::frames::{ClientFrame, Push, Run, Stored};
 use sync_protocol::frontier::Tip;
 use sync_protocol::{Link, Rejection, SpaceId, WriterId};
 
@@ -220,7 +220,13 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|core| core.pending.as_ref().is_some_and(|pending| pending.enters));
             let mut entered = None;
-            for run in &stored.runs {
+            let cut = space.row.cut.0;
+            // Numbers that were never cut are nobody's to confirm.
+            let ours = |run: &&Run| match run.seq {
+                0 => run.count == 1,
+                seq => seq.checked_add(run.count).is_some_and(|end| end <= cut + 1),
+            };
+            for run in stored.runs.iter().filter(ours) {
                 if entrance && run.seq == 0 {
                     entered = Some(run.index);
                 } else {
@@ -244,8 +250,12 @@ impl Engine {
             if index > next {
                 return Ok(());
             }
-            if index.saturating_add(run.count) <= next {
-                space.own_runs.pop_first();
+            if index < next {
+                self.confirm_passed(id, &run, next - index);
+            }
+            let space = self.core_space(id)?;
+            if index.saturating_add(run.count) <= next || space.row.next < next {
+                space.own_runs.remove(&index);
                 continue;
             }
             if run.seq == 0 {
@@ -298,10 +308,12 @@ impl Engine {
         space.pushed = space.pushed.max(seq);
         let Some(core) = &mut space.core else { return Link::START };
         let Some(cut) = core.outbox.remove(&seq) else { return core.tips.tip(&writer).link };
+        for dropped in core.keep(seq, cut.clone()) {
+            self.batch.delete(key::outbox(id, dropped));
+        }
         core.tips.advance(writer, Tip { seq, link: cut.link });
         self.unsaved.writers.insert((*id, writer));
         self.unsaved.spaces.insert(*id);
-        self.batch.delete(key::outbox(id, seq));
         let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
             return cut.link;
         };
@@ -309,7 +321,7 @@ impl Engine {
             let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
             let row = Row { writer, placement: Some(placement), change: change.0.clone() };
             self.batch.delete(key::unplaced(id, name, seq, ordinal));
-            self.batch.put(key::row(id, name, index, ordinal), codec::encode(&row));
+            self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));
             self.place_change(id, name, row);
         }
         cut.link
@@ -339,6 +351,12 @@ impl Engine {
         let passes = matches!(reason, Rejection::Rate { .. } | Rejection::Unavailable { .. });
         if seq == 0 && !passes && self.is_entering(id).is_ok_and(|entering| entering) {
             return self.entrance_refused(id);
+        }
+        if let Rejection::Gap { have } = reason
+            && self.takes_back(id, have)
+        {
+            self.evidence(id, "the relay lost what it had confirmed");
+            return self.mark_lagging(id);
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.deciding_sent = false;
@@ -391,6 +409,9 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
         let Some(core) = &mut space.core else { return Ok(()) };
         let mut rows: Vec<JournalRow> = Vec::new();
+        for seq in std::mem::take(&mut core.kept).into_keys() {
+            self.batch.delete(key::outbox(id, seq));
+        }
         for (seq, cut) in std::mem::take(&mut core.outbox) {
             self.batch.delete(key::outbox(id, seq));
             if let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) {

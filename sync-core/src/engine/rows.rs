@@ -198,6 +198,25 @@ pub(super) struct SpaceRow {
     /// Who invited this account, if somebody did.
     #[n(26)]
     pub(super) invited_by: Option<AccountId>,
+    /// Where the log can be read again from.
+    #[n(27)]
+    pub(super) begun: Option<Begun>,
+}
+
+/// Where the present epoch begins in the log.
+#[derive(Clone, Copy, Debug, Encode, Decode)]
+pub(super) struct Begun {
+    #[n(0)]
+    pub(super) epoch: EpochId,
+    /// The index after the handshake that made it.
+    #[n(1)]
+    pub(super) index: u64,
+    /// Running hash of the log up to there.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) log_hash: [u8; 32],
+    /// Entries from there on were passed over: another copy may be good.
+    #[n(3)]
+    pub(super) doubtful: bool,
 }
 
 /// The newest message, for the list.

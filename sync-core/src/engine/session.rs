@@ -343,6 +343,7 @@ impl Engine {
         if min > limits::VERSION || max < limits::MIN_VERSION {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
+        self.look_again();
         let Some(me) = &self.me else {
             self.session.phase = Phase::Visiting;
             self.session.attempts = 0;
