@@ -38,8 +38,13 @@ impl Author {
         let recovery = RecoveryKeys { signing: recovery.verifying_key().to_bytes(), hpke: [8; 32] };
         let root_key = root.verifying_key().to_bytes();
         let action = Action::Genesis { root: root_key, device, join: [7; 32], recovery };
-        let entry =
-            LogEntry { version: 1, index: 0, previous: LogHead::from_bytes([0; 32]), action };
+        let entry = LogEntry {
+            version: 1,
+            index: 0,
+            previous: LogHead::from_bytes([0; 32]),
+            action,
+            escrow: None,
+        };
         let log = Blob(sign_entry(&account, &entry, &root));
         Self {
             account,

@@ -11,6 +11,12 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// A clock that is so many milliseconds ahead, or behind.
+    #[must_use]
+    pub fn off_by(skew_ms: i64) -> Self {
+        Self { skew_ms }
+    }
+
     /// What the clock shows at a time of the world, Unix milliseconds.
     #[must_use]
     pub fn shows(&self, world_ms: u64) -> u64 {

@@ -99,6 +99,8 @@ pub struct Device {
     pub answers: BTreeMap<CommandId, Result<Response, Failure>>,
     /// What its user saw.
     pub screen: Screen,
+    /// What it told its user about a relay or a member that cheats.
+    pub evidence: Vec<(SpaceId, String)>,
     /// Whether it was taken out of the world for good.
     pub retired: bool,
     commands: CommandId,
@@ -125,6 +127,7 @@ impl Device {
             asked: BTreeMap::new(),
             answers: BTreeMap::new(),
             screen: Screen::default(),
+            evidence: Vec::new(),
             retired: false,
             commands: 0,
         }

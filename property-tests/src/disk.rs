@@ -14,9 +14,6 @@ pub enum DiskFault {
     None,
     /// A crash may lose a batch and keep one that was written after it.
     Reorders,
-    /// The first time that it is to keep the keys of several generations at once, it skips
-    /// one.
-    SkipsAGeneration,
 }
 
 /// One engine's store.
@@ -33,11 +30,8 @@ impl Disk {
     /// Takes a batch; it is readable at once and durable after [`sync`](Self::sync). `false` if
     /// there is no room: nothing is kept then, and nothing after it until the disk is reopened.
     #[must_use]
-    pub fn write(&mut self, mut batch: Batch) -> bool {
+    pub fn write(&mut self, batch: Batch) -> bool {
         self.failed |= self.full;
-        if self.fault == DiskFault::SkipsAGeneration && skip_a_generation(&mut batch) {
-            self.fault = DiskFault::None;
-        }
         if !self.failed {
             self.pending.push_back(batch);
         }
@@ -133,15 +127,6 @@ fn under(records: &Records, prefix: &[u8]) -> Records {
     within.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
 }
 
-/// Takes one of a space's keys out of a batch that brings several of them. Whether there were any.
-fn skip_a_generation(batch: &mut Batch) -> bool {
-    // `s`, the space in 32 bytes, `e`, the generation in 32: `sync_core::records` says so.
-    let is_key = |key: &&Vec<u8>| key.len() == 66 && key[0] == b's' && key[33] == b'e';
-    let keys: Vec<Vec<u8>> = batch.writes.keys().filter(is_key).cloned().collect();
-    let skipped = keys.windows(2).find(|pair| pair[0][..33] == pair[1][..33]);
-    skipped.is_some_and(|pair| batch.writes.remove(&pair[0]).is_some())
-}
-
 fn apply(records: &mut Records, batch: &Batch) {
     for clear in &batch.clears {
         let gone: Vec<_> = under(records, clear).into_keys().collect();
@@ -209,24 +194,6 @@ mod tests {
         assert!(!disk.write(batch(2, "b", Some("y"))), "not without the one before");
         disk.reopen();
         assert!(disk.write(batch(3, "c", Some("z"))));
-    }
-
-    #[test]
-    fn a_disk_that_skips_a_generation_keeps_the_others() {
-        let key = |space: u8, part: u8, n: u8| {
-            [b"s".as_slice(), &[space; 32], &[part], &[n; 32]].concat()
-        };
-        let mut disk = Disk::default();
-        disk.set_fault(DiskFault::SkipsAGeneration);
-        let mut batch = Batch { number: 1, ..Batch::default() };
-        for (space, part, n) in [(1, b'e', 1), (2, b'e', 1), (2, b'e', 2), (2, b'w', 1)] {
-            batch.writes.insert(key(space, part, n), Some(b"x".to_vec()));
-        }
-        assert!(disk.write(batch.clone()));
-        assert_eq!(disk.read(b"").len(), 3);
-        assert!(disk.read(&key(2, b'e', 1)).is_empty());
-        assert!(disk.write(batch));
-        assert_eq!(disk.read(b"").len(), 4, "it does so once");
     }
 
     #[test]

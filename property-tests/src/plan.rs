@@ -49,8 +49,6 @@ pub enum Planted {
     UnseenRemoval,
     /// The relay says that a device ended, and goes on taking what it writes.
     TakesEnded,
-    /// A device that is linked keeps the keys of all generations but one.
-    SkippedGeneration,
 }
 
 /// A world's plan.

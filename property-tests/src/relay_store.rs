@@ -55,20 +55,20 @@ impl RelayStore {
         &mut self.inner
     }
 
-    /// The fences of all incarnations.
+    /// All rows of a table.
     #[must_use]
-    pub fn fences(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let rows = self.inner.rows().filter(|(table, _, _)| *table == Table::Fences);
+    pub fn table(&self, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let rows = self.inner.rows().filter(|(of, _, _)| *of == table);
         rows.map(|(_, key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 
-    /// Puts fences back to what they were, behind the relay's back.
+    /// Puts rows back to what they were, behind the relay's back.
     ///
     /// # Panics
     /// If the store in memory is full.
-    pub fn set_fences(&mut self, fences: &[(Vec<u8>, Vec<u8>)]) {
-        for (key, value) in fences {
-            self.inner.put(Table::Fences, key, value.clone());
+    pub fn set_table(&mut self, table: Table, rows: &[(Vec<u8>, Vec<u8>)]) {
+        for (key, value) in rows {
+            self.inner.put(table, key, value.clone());
         }
         self.inner.commit().expect("a store in memory has room");
     }

@@ -6,6 +6,7 @@ use property_tests::plan::{Faults, Planted};
 use property_tests::{Invariant, Plan, Violation, World, suite};
 use sync_core::Command;
 use sync_core::api::Member;
+use sync_server::store::Table;
 
 /// Seeds within which random worlds must show a planted bug.
 const SEEDS: u64 = 40;
@@ -48,14 +49,14 @@ fn a_store_goes_back(forged: bool) -> Result<(), Violation> {
     world.say(0, space)?;
     world.settle()?;
     let copy = world.device(0).disk.copy();
-    let fences = world.relay_mut().store().unwrap().fences();
+    let fences = world.relay_mut().store().unwrap().table(Table::Fences);
     world.say(0, space)?;
     world.settle()?;
     world.crash_device(0, 1_000);
     world.device_mut(0).disk = copy;
     if forged {
         world.crash_relay(500)?;
-        world.relay_mut().store_mut().unwrap().set_fences(&fences);
+        world.relay_mut().store_mut().unwrap().set_table(Table::Fences, &fences);
     }
     world.isolate(0, 20_000);
     world.pass(5_000)?;
@@ -104,4 +105,36 @@ fn a_planted_push_past_an_unseen_removal_is_caught() {
     let caught = suite::guarded(|| a_push_past_a_removal(Planted::UnseenRemoval)).unwrap_err();
     println!("UnseenRemoval was caught: {caught}");
     assert_eq!(caught.invariant, Invariant::Chained);
+}
+
+/// A device is ended, and goes on writing before the spaces have new keys.
+fn a_device_writes_after_its_end(planted: Planted) -> Result<(), Violation> {
+    let plan = Plan { planted, ..Plan::calm(2) };
+    let mut world = World::with(3, plan.with_devices());
+    world.sign_up()?;
+    let space = world.converse(0, &[1])?;
+    world.settle()?;
+    let laptop = world.link(0, true)?;
+    world.settle()?;
+    world.say(laptop, space)?;
+    world.settle()?;
+    let device = world.device(laptop).id.unwrap();
+    world.expect(0, Command::RevokeDevice { device })?;
+    world.isolate(0, 20_000);
+    let text = world.text("message");
+    // Whether it may is for the relay to say.
+    let _ =
+        world.ask(laptop, Command::SendMessage { conversation: space, text, reply_to: None })?;
+    world.pass(90_000)?;
+    world.heal()?;
+    world.check().map(drop)
+}
+
+#[test]
+fn a_planted_write_after_the_cut_is_caught() {
+    suite::guarded(|| a_device_writes_after_its_end(Planted::Nothing)).unwrap();
+    let planted = || a_device_writes_after_its_end(Planted::TakesEnded);
+    let caught = suite::guarded(planted).unwrap_err();
+    println!("TakesEnded was caught: {caught}");
+    assert_eq!(caught.invariant, Invariant::Removed);
 }

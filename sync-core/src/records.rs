@@ -85,6 +85,7 @@ pub fn index_prefixes() -> [&'static [u8]; 3] {
 /// Keys, by what they name.
 pub(crate) mod key {
     use super::{Name, SpaceId};
+    use sha2::{Digest as _, Sha256};
     use sync_protocol::codec;
     use sync_protocol::{AccountId, EpochId, WriterId};
 
@@ -153,15 +154,21 @@ pub(crate) mod key {
         [document(space, name), b"a".to_vec()].concat()
     }
 
-    /// A change that has its place in the log.
-    pub(crate) fn row(space: &SpaceId, name: &Name, index: u64, ordinal: u32) -> Vec<u8> {
-        [
-            document(space, name),
-            b"r".to_vec(),
-            index.to_be_bytes().to_vec(),
-            ordinal.to_be_bytes().to_vec(),
-        ]
-        .concat()
+    /// A change that has its place in the log. A relay that lied about places may name one place
+    /// for two changes: the change itself is part of the key, so that none replaces another.
+    pub(crate) fn row(
+        space: &SpaceId,
+        name: &Name,
+        (index, ordinal): (u64, u32),
+        change: &[u8],
+    ) -> Vec<u8> {
+        let digest: [u8; 32] = Sha256::digest(change).into();
+        let mut key = document(space, name);
+        key.push(b'r');
+        key.extend_from_slice(&index.to_be_bytes());
+        key.extend_from_slice(&ordinal.to_be_bytes());
+        key.extend_from_slice(&digest[..8]);
+        key
     }
 
     /// An own change that is not stored yet.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
-use crate::codec;
+use crate::codec::{self, Blob};
 use crate::error::ProtocolError;
 use crate::hash;
 use crate::ids::{AccountId, DeviceId, Link, LogHead, WriterId};
@@ -63,6 +63,10 @@ pub struct LogEntry {
     /// What changes.
     #[n(3)]
     pub action: Action,
+    /// What the recovery code needs besides this log, sealed to the recovery key in force after
+    /// this entry: nobody else can open it.
+    #[n(4)]
+    pub escrow: Option<Blob>,
 }
 
 /// What an entry does, and so whose signature it needs.

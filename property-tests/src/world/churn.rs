@@ -6,8 +6,7 @@ use sync_protocol::{AccountId, DeviceId};
 
 use super::{Event, World};
 use crate::device::{Device, Origin};
-use crate::disk::{Disk, DiskFault};
-use crate::plan::Planted;
+use crate::disk::Disk;
 use crate::violation::{Invariant, Violation};
 
 /// Devices that a person uses at once.
@@ -124,10 +123,7 @@ impl World {
     fn arrive(&mut self, person: usize, origin: Origin) -> Result<usize, Violation> {
         let device = self.devices.len();
         let mut disk = Disk::default();
-        disk.set_fault(match self.plan.planted {
-            Planted::SkippedGeneration => DiskFault::SkipsAGeneration,
-            _ => self.plan.disk_fault(),
-        });
+        disk.set_fault(self.plan.disk_fault());
         let mut slot = Device::new(person, disk);
         slot.origin = origin;
         if self.plan.faults.clock > 0 {
@@ -458,13 +454,31 @@ impl World {
     /// # Errors
     /// `Robust` if that does not work.
     pub fn link(&mut self, host: usize, history: bool) -> Result<usize, Violation> {
+        let guest = self.begin_link(host, history)?;
+        self.finish_link(guest)?;
+        Ok(guest)
+    }
+
+    /// A new device offers itself to the account of `host`. Gives the new device.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub fn begin_link(&mut self, host: usize, history: bool) -> Result<usize, Violation> {
         let person = self.devices[host].person;
         let guest = self.arrive(person, Origin::Linked { history })?;
         self.offer(guest)?;
+        Ok(guest)
+    }
+
+    /// Waits until a device that offered itself is linked.
+    ///
+    /// # Errors
+    /// If it is not within a minute.
+    pub fn finish_link(&mut self, guest: usize) -> Result<(), Violation> {
         for _ in 0..60 {
             self.pass(1_000)?;
             if self.devices[guest].id.is_some() {
-                return Ok(guest);
+                return Ok(());
             }
         }
         Err(Violation::new(Invariant::Robust, format!("{guest} can't be linked")))

@@ -3,12 +3,14 @@
 mod ask;
 mod churn;
 mod faults;
+mod ghost;
 mod heal;
 mod people;
 mod power;
 mod pump;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_core::records::{Load, Records};
@@ -22,7 +24,7 @@ use crate::device::Device;
 use crate::disk::Disk;
 use crate::monitor::Monitor;
 use crate::network::{ConnectionId, Network, Side};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planted};
 use crate::registry::Registry;
 use crate::relay_host::RelayHost;
 use crate::relay_store::RelayStore;
@@ -39,6 +41,9 @@ const GENESIS_MS: u64 = 1_800_000_000_000;
 pub type Meddler = Box<dyn FnMut(usize, RelayFrame) -> Vec<RelayFrame>>;
 /// Turns what a device says into what the relay hears.
 pub type Bender = Box<dyn FnMut(usize, ClientFrame) -> Vec<ClientFrame>>;
+
+/// Turns the bytes that the relay sends to a device into what arrives there.
+pub type Tamperer = Box<dyn FnMut(usize, &[u8]) -> Vec<u8>>;
 
 /// Something that happens at a time.
 #[derive(Debug)]
@@ -102,6 +107,11 @@ pub struct World {
     held: Option<(ConnectionId, Arc<[u8]>)>,
     meddler: Option<Meddler>,
     bender: Option<Bender>,
+    tamperer: Option<Tamperer>,
+    /// Sockets of ghosts, and what each heard.
+    ghosts: BTreeMap<ConnectionId, Vec<RelayFrame>>,
+    /// Somebody cheated, so that devices may well have evidence.
+    cheated: bool,
 }
 
 impl std::fmt::Debug for World {
@@ -148,6 +158,9 @@ impl World {
             held: None,
             meddler: None,
             bender: None,
+            tamperer: None,
+            ghosts: BTreeMap::new(),
+            cheated: plan.faults.hostile > 0 || plan.planted != Planted::Nothing,
         };
         for number in 0..plan.people {
             world.settle_in(number);
@@ -297,6 +310,7 @@ impl World {
 
     /// Sets somebody between the relay and its devices.
     pub fn set_meddler(&mut self, meddler: Option<Meddler>) {
+        self.cheated |= meddler.is_some();
         self.meddler = meddler;
     }
 
@@ -311,7 +325,19 @@ impl World {
 
     /// Sets somebody between devices and the relay: a client that does not keep to the rules.
     pub fn set_bender(&mut self, bender: Option<Bender>) {
+        self.cheated |= bender.is_some();
         self.bender = bender;
+    }
+
+    /// Tells the world that something is done to it behind its back.
+    pub fn cheat(&mut self) {
+        self.cheated = true;
+    }
+
+    /// How many devices there are.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.devices.len()
     }
 
     /// A device, by its number.
@@ -325,10 +351,21 @@ impl World {
         &mut self.devices[device]
     }
 
+    /// What people were promised, to add to it.
+    pub fn book_mut(&mut self) -> &mut Book {
+        &mut self.book
+    }
+
     /// What people were promised.
     #[must_use]
     pub fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// The world's time, Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.agenda.now_ms()
     }
 
     /// The relay's host.

@@ -241,7 +241,7 @@ impl World {
     }
 
     /// A text that occurs once in this world, and begins with the mark that all of them have.
-    pub(super) fn text(&mut self, what: &str) -> String {
+    pub fn text(&mut self, what: &str) -> String {
         self.texts += 1;
         let filler = usize::try_from(self.chance.below(120)).unwrap_or_default();
         format!("{MARK}{what}{}~{}", self.texts, "x".repeat(filler))

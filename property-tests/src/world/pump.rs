@@ -251,6 +251,15 @@ impl World {
         self.trace.aside(|| format!("{device} is told {told:?}"));
         match told {
             Told::Status(status) => self.claims(device, &status),
+            Told::Evidence { space, what } => {
+                self.note(format_args!("{device} has evidence in {space:?}: {what}"));
+                if !self.cheated {
+                    let detail = format!("device {device} accuses an honest relay: {what}");
+                    return Err(Violation::new(Invariant::Honest, detail));
+                }
+                self.devices[device].evidence.push((space, what));
+                Ok(())
+            }
             Told::Revoked { .. } => {
                 self.devices[device].told_revoked = true;
                 Ok(())
@@ -289,7 +298,8 @@ impl World {
         let slot = &self.devices[device];
         // What the engine says may wait for its disk behind what it said before.
         let over = slot.confirmed_until_ms.saturating_add(STALE_MS) < self.agenda.now_ms();
-        if status.up_to_date && over && self.meddler.is_none() {
+        let honest = self.meddler.is_none() && self.tamperer.is_none();
+        if status.up_to_date && over && honest {
             let detail = format!("device {device} claims to be up to date without being told");
             return Err(Violation::new(Invariant::Honest, detail));
         }

@@ -152,6 +152,11 @@ impl World {
 
     fn send_down(&mut self, id: ConnectionId, message: Arc<[u8]>) {
         let device = self.network.connection(id).map(|connection| connection.device);
+        let message = match device {
+            Some(device) => self.tampered(device, message),
+            None => message,
+        };
+        let device = device.filter(|_| !self.ghosts.contains_key(&id));
         if let Some((meddler, device)) = self.meddler.as_mut().zip(device)
             && let Ok(frame) = RelayFrame::parse(&message)
         {
@@ -199,6 +204,9 @@ impl World {
         let Some((device, life)) = self.network.connection(id).map(|c| (c.device, c.life)) else {
             return Ok(());
         };
+        if self.haunted(id, message) {
+            return Ok(());
+        }
         let slot = &mut self.devices[device];
         if slot.life != life || slot.connection != Some(id) {
             return Ok(());
@@ -225,6 +233,9 @@ impl World {
             let now_ms = self.relay_ms();
             self.relay.disconnect(id, now_ms);
             self.plan_commit();
+            return Ok(());
+        }
+        if self.ghosts.contains_key(&id) {
             return Ok(());
         }
         let slot = &mut self.devices[device];

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use sync_protocol::codec;
 use sync_protocol::ids::WriterId;
 
-use super::{Document, Touched};
+use super::{Document, Placement, Touched};
 
 /// A place in a space's log, down to the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -37,6 +37,17 @@ impl Receipt {
     #[must_use]
     pub fn merged(&self, delivered: Option<Mark>, read: Option<Mark>) -> Self {
         Self { delivered: self.delivered.max(delivered), read: self.read.max(read) }
+    }
+
+    /// This receipt as far as it can be true: nobody has what the log did not have yet when they
+    /// said so. One that has no place yet is this device's own.
+    fn within(&self, placement: Option<Placement>) -> Self {
+        let Some(placement) = placement else { return *self };
+        let end = Mark { index: placement.index, ordinal: 0 };
+        Self {
+            delivered: self.delivered.map(|mark| mark.min(end)),
+            read: self.read.map(|mark| mark.min(end)),
+        }
     }
 
     /// Whether this may stand after `last`.
@@ -73,6 +84,7 @@ impl ReceiptsView {
             let (Some(writer), Some(receipt)) = (entry.writer, decode(&entry.bytes)) else {
                 continue;
             };
+            let receipt = receipt.within(entry.placement);
             let old = self.by_writer.get(&writer).copied().unwrap_or_default();
             let new = old.merged(receipt.delivered, receipt.read);
             if new != old {

@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::api::{CommandId, Failure, NewAccount, Response};
 use crate::engine::rows::{AccountRow, FORMAT, PersonRow};
-use crate::engine::{Engine, OpenError, Step, read_row, seal};
+use crate::engine::{Engine, OpenError, Step, escrow, read_row, seal};
 use crate::group::Identity;
 
 const RECOVERY_SIGNING: Domain = Domain::new("rejoinder recovery signing v1");
@@ -120,7 +120,9 @@ impl Engine {
         let device = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: hpke_public };
         let action = Action::Genesis { root: root_public, device, join: join_public, recovery };
         let previous = LogHead::from_bytes([0; 32]);
-        let entry = LogEntry { version: 1, index: 0, previous, action };
+        let secrets = [join.as_slice()];
+        let escrow = escrow::seal_secrets(&recovery.hpke, (&account, 0), &secrets, &mut self.rng);
+        let entry = LogEntry { version: 1, index: 0, previous, action, escrow };
         let entry = sign_entry(&account, &entry, &root);
         DeviceLog::verify(&account, std::slice::from_ref(&entry))
             .map_err(|error| Failure::Invalid(error.to_string()))?;
@@ -135,7 +137,7 @@ impl Engine {
             claimed: false,
             device_name: name.to_owned(),
             complete: true,
-            recovering: None,
+            recovering: Vec::new(),
             linking: None,
         };
         self.session.row.incarnation = self.nonzero();

@@ -271,6 +271,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         activity_ms: 0,
         log_hash: [0; 32],
         cut_by: 0,
+        begun: None,
         unvaulted: Vec::new(),
         invited_by: None,
     }

@@ -21,10 +21,8 @@ use crate::engine::{Engine, Step, Task, seal};
 const LOG: Domain = Domain::new("rejoinder log hash v1");
 /// Log hashes kept to compare with what other authors say they had seen.
 const RECENT: usize = 1024;
-/// Copies of an entry that must be wrong before it is passed over.
-const COPIES: u32 = 3;
 /// How long a space whose delivery made no sense waits before it asks again.
-const ASK_AGAIN_MS: u64 = 5_000;
+pub(super) const ASK_AGAIN_MS: u64 = 5_000;
 
 /// A delivery, and how far it was taken in.
 pub(super) struct Delivered {
@@ -51,8 +49,9 @@ pub(super) struct Arrived {
 /// What became of an entry.
 enum Taken {
     Done,
-    /// The relay's copy makes no sense: nothing more of this space until it is asked again.
-    Stalled(&'static str),
+    /// This copy makes no sense, and why. The other is what the entry counts as, should the relay
+    /// have no better one.
+    Doubtful(&'static str, [u8; 32]),
 }
 
 impl Engine {
@@ -103,33 +102,36 @@ impl Engine {
         let writer = front.entries.writers.get(entry.writer as usize).copied();
         let parsed = Envelope::parse(entry.envelope.as_slice()).ok();
         let (Some(writer), Some(envelope)) = (writer, parsed) else {
-            self.stall(id, "an entry does not parse");
+            self.stall(id, index, "an entry does not parse");
             return Ok(true);
         };
         let arrived = Arrived { index, time_ms: entry.time_ms, writer, envelope };
-        match self.take_entry(id, arrived)? {
+        match self.take_entry(id, &arrived)? {
             Taken::Done => self.advance_front(id),
-            Taken::Stalled(why) => self.stall(id, why),
+            Taken::Doubtful(why, item) => self.doubt(id, &arrived, why, &item),
         }
         Ok(true)
     }
 
-    fn advance_front(&mut self, id: &SpaceId) {
+    pub(super) fn advance_front(&mut self, id: &SpaceId) {
         if let Some(front) = self.spaces.get_mut(id).and_then(|space| space.deliveries.front_mut())
         {
             front.at += 1;
         }
     }
 
-    fn take_entry(&mut self, id: &SpaceId, arrived: Arrived) -> Step<Taken> {
+    fn take_entry(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Taken> {
         let (index, time_ms) = (arrived.index, arrived.time_ms);
         let item = match arrived.envelope.header.kind {
-            Kind::Content => match self.take_content(id, &arrived)? {
-                Ok(item) => item,
-                Err(why) => return Ok(Taken::Stalled(why)),
-            },
-            Kind::Handshake => self.take_handshake(id, &arrived)?,
-            Kind::Intent => self.take_intent(id, &arrived)?,
+            Kind::Content => {
+                let item = arrived.envelope.header.chain.map_or([0; 32], |at| *at.link.as_bytes());
+                match self.take_content(id, arrived)? {
+                    Ok(()) => item,
+                    Err(why) => return Ok(Taken::Doubtful(why, item)),
+                }
+            }
+            Kind::Handshake => self.take_handshake(id, arrived)?,
+            Kind::Intent => self.take_intent(id, arrived)?,
             // Kinds this version does not use yet count as entries and change nothing.
             Kind::Register | Kind::Signal => [0; 32],
         };
@@ -144,19 +146,15 @@ impl Engine {
         space.row.activity_ms = space.row.activity_ms.max(time_ms);
         space.row.log_hash = hash::hash(LOG, &[&space.row.log_hash, item]);
         space.recent.insert(index + 1, space.row.log_hash);
+        space.note_epoch();
         if space.recent.len() > RECENT {
             space.recent.pop_first();
         }
         self.save_space(id);
     }
 
-    fn take_content(
-        &mut self,
-        id: &SpaceId,
-        arrived: &Arrived,
-    ) -> Step<Result<[u8; 32], &'static str>> {
+    fn take_content(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Result<(), &'static str>> {
         let Some(chain) = arrived.envelope.header.chain else { return Ok(Err("no chain")) };
-        let item = *chain.link.as_bytes();
         let writer = arrived.writer;
         let own = self.cut_writer(id) == Some(writer);
         let space = self.core_space(id)?;
@@ -164,26 +162,29 @@ impl Engine {
         let tip = space.core.as_ref().map_or(Tip::START, |core| core.tips.tip(&writer));
         match tip.judge(&writer, chain.seq, &chain.commitment, &chain.link) {
             Chained::Next => {}
-            Chained::Known => return Ok(Ok(item)),
+            Chained::Known => {
+                if own && self.is_own_cut(id, chain.seq, &chain.link) {
+                    self.own_stored(id, chain.seq, arrived.index, arrived.time_ms);
+                }
+                return Ok(Ok(()));
+            }
             Chained::Gap if !joining => return Ok(Err("an earlier entry of a writer is missing")),
             Chained::Gap => {}
             Chained::Equivocation | Chained::Broken => {
+                // Anybody can make up a link: only a signature puts it on its writer.
+                if !self.is_signed(id, arrived) {
+                    return Ok(Err("an entry's signature is wrong"));
+                }
                 self.evidence(id, "a writer used one number for two change sets");
-                return Ok(Ok(item));
+                return Ok(Ok(()));
             }
         }
         if own && self.is_own_cut(id, chain.seq, &chain.link) {
             self.own_stored(id, chain.seq, arrived.index, arrived.time_ms);
-            return Ok(Ok(item));
+            return Ok(Ok(()));
         }
         if !self.is_authentic(id, arrived) {
-            if !self.is_set_aside(id, arrived.index) {
-                return Ok(Err("an entry's signature is wrong"));
-            }
-            // Every copy is the same: its author wrote nonsense, and nobody waits for it.
-            self.evidence(id, "an entry whose author did not sign it is passed over");
-            self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
-            return Ok(Ok(item));
+            return Ok(Err("an entry's signature is wrong"));
         }
         self.compare_seen_from(id, arrived);
         match self.open_content(id, arrived) {
@@ -195,10 +196,13 @@ impl Engine {
             Err(why) => return Ok(Err(why)),
         }
         self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.aside.remove(&writer);
+        }
         if own {
             self.on_own_from_elsewhere(id, chain.seq, chain.link);
         }
-        Ok(Ok(item))
+        Ok(Ok(()))
     }
 
     pub(super) fn advance_tip(&mut self, id: &SpaceId, writer: WriterId, tip: Tip) {
@@ -206,15 +210,6 @@ impl Engine {
             core.tips.advance(writer, tip);
             self.unsaved.writers.insert((*id, writer));
         }
-    }
-
-    /// Whether an entry that nobody signed came often enough to be passed over: another copy, or a
-    /// later entry of the same chain, might have proven it.
-    fn is_set_aside(&mut self, id: &SpaceId, index: u64) -> bool {
-        let Some(space) = self.spaces.get_mut(id) else { return false };
-        let (known, count) = space.unproven;
-        space.unproven = (index, if known == index { count + 1 } else { 1 });
-        space.unproven.1 >= COPIES
     }
 
     /// Whether the entry's writer wrote it, by its own signature or a later one of its chain.
@@ -242,6 +237,18 @@ impl Engine {
         arrived.envelope.verify(id, &arrived.writer, &key).is_ok()
     }
 
+    /// Whether a device that is or was in the space signed exactly this.
+    pub(super) fn is_signed(&self, id: &SpaceId, arrived: &Arrived) -> bool {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        core.is_some_and(|core| {
+            let mut rows = core.state.writers.iter();
+            rows.any(|row| {
+                row.device == arrived.writer.device
+                    && arrived.envelope.verify(id, &arrived.writer, &row.key).is_ok()
+            })
+        })
+    }
+
     /// Opens a change set. `None` if it counts but is not to be applied: it is not this device's
     /// to read, or its author broke a rule that everybody sees broken. An error is the relay's
     /// fault: another copy may do.
@@ -258,6 +265,16 @@ impl Engine {
         };
         let key = row.key;
         if header.epoch != space.row.epoch {
+            if core.state.joining.is_some() {
+                return Ok(None);
+            }
+            // The chain proves what was written, not under which keys it says that it was sealed.
+            if arrived.envelope.verify(id, &arrived.writer, &key).is_err() {
+                return Err("an entry was altered");
+            }
+            if !core.epochs.contains_key(&header.epoch) {
+                self.evidence(id, "an author writes under keys that this log does not lead to");
+            }
             return Ok(None);
         }
         let Some(secret) = core.content_key(&header.epoch, &arrived.writer) else {
@@ -320,6 +337,7 @@ impl Engine {
         space.fetching = true;
         space.fetched = false;
         let from = space.row.next;
+        space.fetched_from = from;
         self.ask(Op::Fetch { space: *id, from, to: u64::MAX }, Asked::Fetch(*id));
     }
 
@@ -336,10 +354,11 @@ impl Engine {
     }
 
     /// Lets go of what was delivered: it can't be built upon. Asked for again later.
-    fn stall(&mut self, id: &SpaceId, why: &str) {
+    pub(super) fn stall(&mut self, id: &SpaceId, index: u64, why: &str) {
         let now = self.now;
         if let Some(space) = self.spaces.get_mut(id) {
             space.deliveries.clear();
+            space.wanted = space.wanted.max(index.saturating_add(1));
             space.row.lagging = true;
             space.retry_at = Some(now + ASK_AGAIN_MS);
         }
@@ -354,6 +373,7 @@ impl Engine {
             let from_start = space.deliveries.front().is_some_and(|front| front.entries.first == 0);
             space.row.generation = space.deliveries.front().map(|front| front.entries.generation);
             space.row.next = 0;
+            space.row.begun = None;
             space.recent.clear();
             space.row.log_hash = [0; 32];
             if !from_start {
@@ -368,11 +388,14 @@ impl Engine {
     fn after_take_in(&mut self, id: &SpaceId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.row.lagging && std::mem::take(&mut space.fetched) {
-            if space.row.next < std::mem::take(&mut space.wanted) {
-                self.fetch(id);
-            } else {
+            if space.row.next >= space.wanted {
                 space.row.lagging = false;
                 self.unsaved.spaces.insert(*id);
+            } else if space.retry_at.is_none() && space.row.next > space.fetched_from {
+                self.fetch(id);
+            } else {
+                // A relay that brings nothing is not asked without pause.
+                space.retry_at = Some(space.retry_at.unwrap_or(self.now + ASK_AGAIN_MS));
             }
         }
         let Some(space) = self.spaces.get_mut(id) else { return };

@@ -12,7 +12,7 @@ use crate::document::{Edit, Name, settings};
 use crate::engine::account::RecoverySecrets;
 use crate::engine::rows::{Intention, PersonRow};
 use crate::engine::session::Asked;
-use crate::engine::{Engine, Need, Step, Task, seal};
+use crate::engine::{Engine, Need, Step, Task, escrow, seal};
 
 /// How long others wait for a primary to carry out what it wrote into the log.
 const EVICT_MS: u64 = 8_000;
@@ -105,7 +105,8 @@ impl Engine {
         }
         if own {
             self.call_vault();
-        } else if rekeyed {
+        }
+        if rekeyed && (!own || self.is_primary()) {
             self.renew_tickets(account);
         }
         let account = *account;
@@ -137,7 +138,8 @@ impl Engine {
     /// Sees to it that what lets the account's devices in opens with the join key that they have
     /// now: who brings an account back may find the one before nowhere.
     fn renew_tickets(&mut self, account: &AccountId) {
-        let retry_at = self.now + EVICT_MS + u64::from(self.seed()[0]) * 16;
+        let wait = EVICT_MS + u64::from(self.seed()[0]) * 16;
+        let retry_at = self.now + if self.is_own_account(account) { 0 } else { wait };
         let shared = self.spaces.iter_mut().filter(|(_, space)| {
             space.row.active && !space.row.own && space.role(account).is_some()
         });
@@ -260,6 +262,27 @@ impl Engine {
         Ok(public)
     }
 
+    /// What the holder of the recovery code can't know after this entry.
+    fn escrow(&mut self, action: &Action, index: u64) -> Result<Option<Blob>, Failure> {
+        let me = self.me.as_ref().ok_or(Failure::NoAccount)?;
+        let account = me.account();
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        let (join, recovery) = match action {
+            Action::Revoke { join, .. } | Action::RotateJoinKey { join } => (join, log.recovery()),
+            Action::SetRecovery { recovery } => (log.join(), recovery),
+            _ => return Ok(None),
+        };
+        let is_it = |secret: &&Blob| seal::hpke_public(secret.as_slice()) == Some(*join);
+        let mut secrets: Vec<&[u8]> =
+            me.row.joins.iter().find(is_it).map(Blob::as_slice).into_iter().collect();
+        if matches!(action, Action::SetRecovery { .. }) {
+            // The account's ticket is sealed to this device, and not yet to the new code.
+            secrets.push(&me.row.hpke);
+        }
+        let at = (&account, index);
+        Ok(escrow::seal_secrets(&recovery.hpke, at, &secrets, &mut self.rng))
+    }
+
     /// Signs an entry of the own log and sends it.
     fn append(&mut self, action: Action, wish: Wish) -> Result<(), Failure> {
         if !self.session.is_open() {
@@ -270,7 +293,9 @@ impl Engine {
         let signing: SigningKey = me.identity.signing.clone();
         let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
         let (index, previous) = (log.len(), log.head());
-        let entry = LogEntry { version: 1, index, previous, action };
+        let escrow = self.escrow(&action, index)?;
+        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        let entry = LogEntry { version: 1, index, previous, action, escrow };
         let entry = Blob(sign_entry(&account, &entry, &signing));
         let mut next = log.clone();
         next.append(entry.as_slice()).map_err(|error| Failure::Invalid(error.to_string()))?;

@@ -19,7 +19,7 @@ use crate::engine::account::{Me, RecoverySecrets};
 use crate::engine::link::{Channel, Invite, NAME, Offer, Onward, Reply, commitment};
 use crate::engine::rows::{AccountRow, FORMAT, GuestRow, PersonRow};
 use crate::engine::session::Asked;
-use crate::engine::{Engine, Step, seal};
+use crate::engine::{Engine, Step, escrow, seal};
 use crate::group::{Identity, new_key_package};
 use crate::records::key;
 
@@ -142,7 +142,9 @@ impl Engine {
                 self.meet(rendezvous, MeetStep::Open);
             }
             Some(Guest::Checking(row, ..)) => {
-                let account = row.account;
+                let (account, rendezvous) = (row.account, row.rendezvous);
+                // Whoever was left there alone confirms nothing from now on.
+                self.meet(rendezvous, MeetStep::Leave);
                 self.ask(Op::ReadLog { account, from: 0 }, Asked::GuestLog);
             }
             Some(Guest::Recovering(recovering)) => {
@@ -237,6 +239,7 @@ impl Engine {
             head: invite.head,
             index: invite.index,
             name,
+            rendezvous,
         };
         let countersignature =
             countersign(&invite.account, invite.index, &invite.head, &device, &signing);
@@ -289,6 +292,7 @@ impl Engine {
             head: invite.head,
             index: invite.index,
             name: offering.offer.name,
+            rendezvous: offering.offer.rendezvous,
         };
         self.guest = Some(Guest::Checking(Box::new(row), None, CHECKS));
         if self.session.is_up() {
@@ -351,7 +355,7 @@ impl Engine {
             claimed: true,
             device_name: row.name.clone(),
             complete: false,
-            recovering: None,
+            recovering: Vec::new(),
             linking: None,
         };
         self.begin_as(account, log, None);
@@ -438,22 +442,29 @@ impl Engine {
         let countersignature = countersign(&account, index, &previous, &device, &signing).to_vec();
         let recovery = next.public();
         let action = Action::Recover { device, join: join_public, recovery, countersignature };
-        let entry = LogEntry { version: 1, index, previous, action };
+        // This device may be lost before any ticket opens with the next code.
+        let (at, secrets) =
+            ((&account, index), [join.as_slice(), recovering.secrets.hpke().as_slice()]);
+        let escrow = escrow::seal_secrets(&recovery.hpke, at, &secrets, &mut self.rng);
+        let entry = LogEntry { version: 1, index, previous, action, escrow };
         let entry = sign_entry(&account, &entry, recovering.secrets.signing());
         log.append(&entry).map_err(|error| Failure::Invalid(error.to_string()))?;
         let address = recovering.address.to_string();
+        let known = escrow::open_secrets(&account, &entries, recovering.secrets.hpke());
+        let mut joins = vec![Blob(join.to_vec())];
+        joins.extend(known.iter().cloned());
         let row = AccountRow {
             format: FORMAT,
             account,
             signing: signing.to_bytes(),
             hpke: *hpke,
-            joins: vec![Blob(join.to_vec())],
+            joins,
             address: address.clone(),
             name: String::new(),
             claimed: true,
             device_name: recovering.name.clone(),
             complete: true,
-            recovering: Some(Blob(recovering.secrets.hpke().to_vec())),
+            recovering: known,
             linking: None,
         };
         self.begin_as(row, &log, Some(address));

@@ -29,6 +29,9 @@ impl Engine {
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(item) };
         if let Some(joining) = core.state.joining {
+            if child != joining && !core.epochs.contains_key(&child) {
+                self.seek_epoch(id, &child)?;
+            }
             self.take_past_handshake(id, arrived, child, joining);
             return Ok(item);
         }

@@ -199,7 +199,7 @@ impl Engine {
             device: reply.device,
             countersignature: reply.countersignature.0.clone(),
         };
-        let entry = LogEntry { version: 1, index, previous: head, action };
+        let entry = LogEntry { version: 1, index, previous: head, action, escrow: None };
         let entry = Blob(sign_entry(&account, &entry, &me.identity.signing));
         me.row.linking = Some(LinkRow {
             device: reply.device.id(),

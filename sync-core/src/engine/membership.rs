@@ -12,6 +12,7 @@ use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::commits::{header, local};
 use crate::engine::deliveries::log_item;
 use crate::engine::rows::{Intention, PendingRow};
+use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
 
@@ -123,6 +124,10 @@ impl Engine {
     }
 
     pub(super) fn push_pending(&mut self, id: &SpaceId) {
+        let founding = self.spaces.get(id).is_some_and(SpaceState::is_founding);
+        if founding && !self.is_vaulted(id) {
+            return;
+        }
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.deciding_sent) else {
             return;
         };
@@ -139,9 +144,14 @@ impl Engine {
     }
 
     fn commit_intentions(&mut self, id: &SpaceId) -> Step<()> {
+        let wishes = self.space(id)?.row.intentions.len();
         let Some(first) = self.space(id)?.row.intentions.first().cloned() else { return Ok(()) };
         let Some(plan) = self.plan(id, &first)? else { return Ok(()) };
         if plan.carries == 0 {
+            if self.space(id)?.row.intentions.len() < wishes {
+                // What came to nothing makes way for what was wished after it.
+                self.tasks.push_back(Task::Advance(*id));
+            }
             return Ok(());
         }
         if let Some(space) = self.spaces.get_mut(id).filter(|space| !space.row.own)

@@ -13,10 +13,13 @@ mod account;
 mod change_set;
 mod commands;
 mod commits;
+mod confirmed;
 mod deliveries;
 mod devices;
 mod digest;
 mod documents;
+mod doubt;
+mod escrow;
 mod guest;
 mod handshakes;
 mod hosting;
@@ -55,6 +58,7 @@ use hosting::Hosting;
 use people::People;
 use session::Session;
 use space::SpaceState;
+use vault::Vaulting;
 
 /// Why a store's index could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,8 +113,7 @@ pub struct Engine {
     strays_at: Option<u64>,
     stray_tries: BTreeMap<SpaceId, u32>,
     asked_tickets: BTreeSet<SpaceId>,
-    /// When the vault is to be brought up to date.
-    vault_at: Option<u64>,
+    vaulting: Vaulting,
     /// When the relay last saw the account's devices, once asked.
     seen: Option<Vec<(DeviceId, u64)>>,
     told_revoked: bool,
@@ -234,12 +237,13 @@ impl Engine {
             strays_at: None,
             stray_tries: BTreeMap::new(),
             asked_tickets: BTreeSet::new(),
-            vault_at: None,
+            vaulting: Vaulting::default(),
             seen: None,
             told_revoked: false,
         };
         engine.read_index(&index)?;
         engine.resume_receipts();
+        engine.note_vaulted();
         engine.call_vault_if_owed();
         engine.start_session();
         engine.finish();
@@ -514,7 +518,7 @@ impl Engine {
         let retries = self.spaces.values().filter_map(|space| space.retry_at);
         let guest = self.guest.as_ref().and_then(Guest::deadline);
         let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
-        let others = [guest, hosting, self.strays_at, self.vault_at, self.session.deadline()];
+        let others = [guest, hosting, self.strays_at, self.vaulting.at, self.session.deadline()];
         receipts.chain(retries).chain(others.into_iter().flatten()).min()
     }
 
@@ -530,8 +534,8 @@ impl Engine {
                 self.tasks.push_back(Task::Advance(*id));
             }
         }
-        if self.vault_at.is_some_and(|at| at <= now) {
-            self.vault_at = None;
+        if self.vaulting.at.is_some_and(|at| at <= now) {
+            self.vaulting.at = None;
             self.tasks.push_back(Task::Vault);
         }
         if self.strays_at.is_some_and(|at| at <= now) {

@@ -6,7 +6,7 @@
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
-use sync_protocol::frames::{ClientFrame, Push, Stored};
+use sync_protocol::frames::{ClientFrame, Push, Run, Stored};
 use sync_protocol::frontier::Tip;
 use sync_protocol::{Link, Rejection, SpaceId, WriterId};
 
@@ -161,10 +161,13 @@ impl Engine {
     /// Seals what is cut under the newest epoch and pushes it, within what may be under way.
     pub(super) fn push_content(&mut self, id: &SpaceId) {
         let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return };
-        if !self.numbers_are_current(id) {
+        let (signing, account) = (me.identity.signing.clone(), me.account().space());
+        if account == *id {
+            self.release_held();
+        }
+        if !self.numbers_are_current(id) || !self.has_unpushed(id) || !self.is_vaulted(id) {
             return;
         }
-        let signing = me.identity.signing.clone();
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.problem.is_some() {
             return;
@@ -206,6 +209,13 @@ impl Engine {
         }
     }
 
+    fn has_unpushed(&self, id: &SpaceId) -> bool {
+        let Some(space) = self.spaces.get(id) else { return false };
+        let sent = space.pushed.max(space.row.stored);
+        let last = space.core.as_ref().and_then(|core| core.outbox.last_key_value());
+        last.is_some_and(|(seq, _)| *seq > sent)
+    }
+
     /// The relay has made something durable.
     pub(super) fn place(&mut self, stored: &Stored) -> Step<()> {
         let id = stored.space;
@@ -220,7 +230,13 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|core| core.pending.as_ref().is_some_and(|pending| pending.enters));
             let mut entered = None;
-            for run in &stored.runs {
+            let cut = space.row.cut.0;
+            // Numbers that were never cut are nobody's to confirm.
+            let ours = |run: &&Run| match run.seq {
+                0 => run.count == 1,
+                seq => seq.checked_add(run.count).is_some_and(|end| end <= cut + 1),
+            };
+            for run in stored.runs.iter().filter(ours) {
                 if entrance && run.seq == 0 {
                     entered = Some(run.index);
                 } else {
@@ -244,8 +260,12 @@ impl Engine {
             if index > next {
                 return Ok(());
             }
-            if index.saturating_add(run.count) <= next {
-                space.own_runs.pop_first();
+            if index < next {
+                self.confirm_passed(id, &run, next - index);
+            }
+            let space = self.core_space(id)?;
+            if index.saturating_add(run.count) <= next || space.row.next < next {
+                space.own_runs.remove(&index);
                 continue;
             }
             if run.seq == 0 {
@@ -293,15 +313,18 @@ impl Engine {
     /// One of our change sets has its place: its changes move there.
     pub(super) fn own_stored(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) -> Link {
         let Some(writer) = self.cut_writer(id) else { return Link::START };
+        self.release_held();
         let Some(space) = self.spaces.get_mut(id) else { return Link::START };
         space.row.stored = space.row.stored.max(seq);
         space.pushed = space.pushed.max(seq);
         let Some(core) = &mut space.core else { return Link::START };
         let Some(cut) = core.outbox.remove(&seq) else { return core.tips.tip(&writer).link };
+        for dropped in core.keep(seq, cut.clone()) {
+            self.batch.delete(key::outbox(id, dropped));
+        }
         core.tips.advance(writer, Tip { seq, link: cut.link });
         self.unsaved.writers.insert((*id, writer));
         self.unsaved.spaces.insert(*id);
-        self.batch.delete(key::outbox(id, seq));
         let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
             return cut.link;
         };
@@ -309,7 +332,7 @@ impl Engine {
             let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
             let row = Row { writer, placement: Some(placement), change: change.0.clone() };
             self.batch.delete(key::unplaced(id, name, seq, ordinal));
-            self.batch.put(key::row(id, name, index, ordinal), codec::encode(&row));
+            self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));
             self.place_change(id, name, row);
         }
         cut.link
@@ -352,6 +375,12 @@ impl Engine {
         let passes = matches!(reason, Rejection::Rate { .. } | Rejection::Unavailable { .. });
         if seq == 0 && !passes && self.is_entering(id).is_ok_and(|entering| entering) {
             return self.entrance_refused(id);
+        }
+        if let Rejection::Gap { have } = reason
+            && self.takes_back(id, have)
+        {
+            self.evidence(id, "the relay lost what it had confirmed");
+            return self.mark_lagging(id);
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.deciding_sent = false;
@@ -404,6 +433,9 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
         let Some(core) = &mut space.core else { return Ok(()) };
         let mut rows: Vec<JournalRow> = Vec::new();
+        for seq in std::mem::take(&mut core.kept).into_keys() {
+            self.batch.delete(key::outbox(id, seq));
+        }
         for (seq, cut) in std::mem::take(&mut core.outbox) {
             self.batch.delete(key::outbox(id, seq));
             if let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) {
@@ -430,8 +462,12 @@ impl Engine {
         space.pushed = tip.seq;
         space.view = MessageView::default();
         space.receipts.clear();
+        let own = space.row.own;
         self.documents.close_space(id);
         self.save_space(id);
+        if own {
+            self.note_vaulted();
+        }
         self.tasks.push_back(Task::Advance(*id));
         Ok(())
     }

@@ -42,9 +42,9 @@ pub(super) struct AccountRow {
     /// commits there, since the ticket that goes along must bring everything back.
     #[n(9)]
     pub(super) complete: bool,
-    /// What the recovery code opens, until the account's space is entered.
+    /// The keys that the recovery code yields, until the account's space is entered.
     #[n(10)]
-    pub(super) recovering: Option<Blob>,
+    pub(super) recovering: Vec<Blob>,
     /// A certificate under way to the log.
     #[n(11)]
     pub(super) linking: Option<LinkRow>,
@@ -88,6 +88,9 @@ pub(super) struct GuestRow {
     pub(super) index: u64,
     #[n(6)]
     pub(super) name: String,
+    /// Where the two talked.
+    #[n(7)]
+    pub(super) rendezvous: sync_protocol::ids::RendezvousId,
 }
 
 /// Where the session stands.
@@ -198,6 +201,25 @@ pub(super) struct SpaceRow {
     /// Who invited this account, if somebody did.
     #[n(26)]
     pub(super) invited_by: Option<AccountId>,
+    /// Where the log can be read again from.
+    #[n(27)]
+    pub(super) begun: Option<Begun>,
+}
+
+/// Where the present epoch begins in the log.
+#[derive(Clone, Copy, Debug, Encode, Decode)]
+pub(super) struct Begun {
+    #[n(0)]
+    pub(super) epoch: EpochId,
+    /// The index after the handshake that made it.
+    #[n(1)]
+    pub(super) index: u64,
+    /// Running hash of the log up to there.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(super) log_hash: [u8; 32],
+    /// Entries from there on were passed over: another copy may be good.
+    #[n(3)]
+    pub(super) doubtful: bool,
 }
 
 /// The newest message, for the list.

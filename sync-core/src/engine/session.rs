@@ -343,6 +343,7 @@ impl Engine {
         if min > limits::VERSION || max < limits::MIN_VERSION {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
+        self.look_again();
         let Some(me) = &self.me else {
             self.session.phase = Phase::Visiting;
             self.session.attempts = 0;
@@ -365,7 +366,7 @@ impl Engine {
             cursor: self.session.row.cursor.clone(),
             lagging,
             digest: Blob(self.membership_digest().to_vec()),
-            log: match me.row.claimed && me.row.recovering.is_none() {
+            log: match me.row.claimed && me.row.recovering.is_empty() {
                 true => Vec::new(),
                 false => self.log_blobs(&me.account()),
             },
@@ -426,7 +427,7 @@ impl Engine {
         }
         let Ok(account) = self.me().map(|me| me.account()) else { return };
         let own = account.space();
-        if self.me.as_ref().is_some_and(|me| me.row.recovering.is_some()) {
+        if self.me.as_ref().is_some_and(|me| !me.row.recovering.is_empty()) {
             self.strays.insert(own);
         }
         if self.people.log(&account).is_some_and(|log| log.len() < welcome.log_len) {
@@ -443,10 +444,14 @@ impl Engine {
         if reason == Rejection::Fenced {
             self.new_incarnation();
         }
-        let recovering = self.me.as_ref().is_some_and(|me| me.row.recovering.is_some());
-        if matches!(reason, Rejection::Revoked | Rejection::Taken | Rejection::Invalid)
-            && recovering
-        {
+        let recovering = self.me.as_ref().is_some_and(|me| !me.row.recovering.is_empty());
+        let refused = match reason {
+            Rejection::Taken | Rejection::Invalid => recovering,
+            // Unless it was taken, and another came after it.
+            Rejection::Revoked => self.session.recovered.is_some(),
+            _ => false,
+        };
+        if refused {
             return self.recovery_refused(reason);
         }
         if reason == Rejection::Revoked {

@@ -52,6 +52,13 @@ pub(super) struct SpaceState {
     /// The index after the last entry that came too early to be taken in. A fetch that was under
     /// way by then may end before it.
     pub(super) wanted: u64,
+    /// The index that the newest fetch began at.
+    pub(super) fetched_from: u64,
+    /// The last entry that made no sense: whether the relay insists on it.
+    pub(super) doubt: Option<(u64, Vec<u8>)>,
+    /// Writers whose entries are passed over in this session where they make no sense, and whether
+    /// the relay was asked again since.
+    pub(super) aside: BTreeMap<WriterId, bool>,
     /// Recent running hashes of the log, by the index after the entry.
     pub(super) recent: BTreeMap<u64, [u8; 32]>,
     pub(super) receipts_at: Option<u64>,
@@ -65,8 +72,6 @@ pub(super) struct SpaceState {
     pub(super) rescan: bool,
     /// The relay refused a commit of ours that the log does not have: it is to be built anew.
     pub(super) rebuild: bool,
-    /// An entry whose signature is wrong, and how often it came.
-    pub(super) unproven: (u64, u32),
     /// The relay did not take this device's entrance: another is made, with a newer ticket.
     pub(super) turned_away: bool,
     /// An invitation was answered by writing here.
@@ -83,6 +88,9 @@ pub(super) struct Core {
     pub(super) epochs: BTreeMap<EpochId, EpochRow>,
     pub(super) tips: Frontier,
     pub(super) outbox: BTreeMap<u64, CutRow>,
+    /// The newest cuts that the relay confirmed, under the same keys: to be sent again, should it
+    /// have lost them.
+    pub(super) kept: BTreeMap<u64, CutRow>,
     pub(super) journal: BTreeMap<u64, JournalRow>,
     pub(super) pending: Option<PendingRow>,
     keys: BTreeMap<(EpochId, WriterId), Secret>,
@@ -108,6 +116,9 @@ impl SpaceState {
             fetching: false,
             fetched: false,
             wanted: 0,
+            fetched_from: 0,
+            doubt: None,
+            aside: BTreeMap::new(),
             recent: BTreeMap::new(),
             receipts_at: None,
             receipts_written_ms: 0,
@@ -116,7 +127,6 @@ impl SpaceState {
             changed: BTreeSet::new(),
             rescan: false,
             rebuild: false,
-            unproven: (0, 0),
             turned_away: false,
             answered: false,
             uncut_bytes: 0,
@@ -125,6 +135,12 @@ impl SpaceState {
     }
 
     /// Whether something written here is not yet durable at the relay.
+    /// Whether the log does not have yet what the space begins with.
+    pub(super) fn is_founding(&self) -> bool {
+        let pending = self.core.as_ref().and_then(|core| core.pending.as_ref());
+        pending.is_some_and(|pending| !pending.enters && pending.child == Some(self.row.epoch))
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.row.active && self.waiting() > 0
     }
@@ -168,6 +184,9 @@ impl SpaceState {
         self.packages_asked.clear();
         self.fetching = false;
         self.fetched = false;
+        self.wanted = 0;
+        self.doubt = None;
+        self.aside.clear();
         self.hold_until = 0;
     }
 
@@ -179,6 +198,8 @@ impl SpaceState {
             // shown as missing, and the rest of the space goes on.
             core.read(record.get(prefix..).unwrap_or_default(), &value);
         }
+        let unconfirmed = core.outbox.split_off(&self.row.stored.saturating_add(1));
+        core.kept = std::mem::replace(&mut core.outbox, unconfirmed);
         self.core = Some(core);
     }
 

@@ -11,7 +11,7 @@ use sync_protocol::frames::{Answer, Op};
 use sync_protocol::hash;
 use sync_protocol::roster::{Roster, RosterChange};
 use sync_protocol::signing::Signed;
-use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
+use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
@@ -33,6 +33,8 @@ const HINT: usize = 8;
 const STRAY_MS: u64 = 3_000;
 /// How long to wait before asking again for a ticket that led nowhere.
 const ASK_AGAIN_MS: u64 = 5_000;
+/// The same, once it was asked for often.
+const ASK_SELDOM_MS: u64 = 60_000;
 /// How often a ticket is tried before the space is left alone until something happens there.
 const TRIES: u32 = 6;
 /// Tickets asked for at once.
@@ -158,7 +160,7 @@ impl Engine {
     }
 
     fn recovers(&self) -> bool {
-        self.me.as_ref().is_some_and(|me| me.row.recovering.is_some())
+        self.me.as_ref().is_some_and(|me| !me.row.recovering.is_empty())
     }
 
     pub(super) fn on_ticket(&mut self, id: &SpaceId, answer: Answer) {
@@ -166,14 +168,40 @@ impl Engine {
             Answer::Ticket { ticket, index } => {
                 self.tasks.push_back(Task::Enter(*id, ticket, index));
             }
+            Answer::Refused(Rejection::NotFound) if self.is_unfounded(id) => self.found_late(id),
             Answer::Refused(Rejection::Denied | Rejection::NotFound) => {
                 if self.spaces.get(id).is_some_and(|space| space.turned_away) {
                     self.left(id);
                 }
                 self.give_up_on(id);
             }
-            _ => self.ask_again(),
+            _ => self.ask_again(ASK_AGAIN_MS),
         }
+    }
+
+    /// Whether this is the space of an account whose last device was lost before it could found it.
+    fn is_unfounded(&self, id: &SpaceId) -> bool {
+        let own = self.me().is_ok_and(|me| me.account().space() == *id);
+        own && self.recovers() && !self.spaces.contains_key(id)
+    }
+
+    fn found_late(&mut self, id: &SpaceId) {
+        if self.found_account_space().is_ok() {
+            self.is_back();
+            self.call_vault();
+        }
+        self.give_up_on(id);
+    }
+
+    /// The account's space is this device's again.
+    fn is_back(&mut self) {
+        let Some(me) = &mut self.me else { return };
+        if std::mem::take(&mut me.row.recovering).is_empty() {
+            return;
+        }
+        let (device, name) = (me.device(), me.row.device_name.clone());
+        self.unsaved.account = true;
+        self.record_device(&device, &name, true);
     }
 
     fn give_up_on(&mut self, id: &SpaceId) {
@@ -182,8 +210,9 @@ impl Engine {
         self.seek();
     }
 
-    fn ask_again(&mut self) {
-        self.strays_at = Some(self.now + ASK_AGAIN_MS);
+    fn ask_again(&mut self, wait_ms: u64) {
+        let at = self.now + wait_ms;
+        self.strays_at = Some(self.strays_at.map_or(at, |due| due.min(at)));
     }
 
     pub(super) fn strays_woken(&mut self) {
@@ -206,14 +235,15 @@ impl Engine {
             Err(Stop::Fail(failure)) => {
                 let tries = self.stray_tries.entry(*id).or_default();
                 *tries += 1;
-                if *tries >= TRIES {
+                let often = *tries >= TRIES;
+                self.asked_tickets.remove(id);
+                if often && failure != unknown_to_vault() {
                     self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
                     self.stray_tries.remove(id);
                     self.give_up_on(id);
                     return Ok(());
                 }
-                self.asked_tickets.remove(id);
-                self.ask_again();
+                self.ask_again(if often { ASK_SELDOM_MS } else { ASK_AGAIN_MS });
             }
         }
         Ok(())
@@ -231,10 +261,10 @@ impl Engine {
         let (ticket, body) = self.open_ticket(id, ticket, own)?;
         let complete = own || self.me()?.row.complete;
         let vaulted = if own { Vaulted::default() } else { self.vaulted(id)? };
-        if !own && complete && vaulted.epochs.is_empty() {
+        if !own && complete && vaulted.epochs.is_empty() && !self.comes_alone(id) {
             // An invitation may be on its way that grants more than a ticket can; and what another
             // device of this account is in, it writes down.
-            return Err(invalid("the account's vault does not know the space"));
+            return Err(unknown_to_vault().into());
         }
         if self.spaces.contains_key(id) {
             self.core_space(id)?;
@@ -253,7 +283,8 @@ impl Engine {
         let child = epoch_id(id, &ticket.epoch, &header_bytes, &seal::key_commitment(&root));
         let number = group.epoch();
         let roster = group.context().roster.clone();
-        let history = complete || vaulted.epochs.iter().any(|(_, row)| row.number == 0);
+        let begins = vaulted.epochs.iter().any(|(_, row)| row.number == 0);
+        let history = begins || (complete && (own || !vaulted.epochs.is_empty()));
         let parent_row = EpochRow { number: body.number, index, root: body.root };
         let mut grant = body.grant;
         if history {
@@ -284,6 +315,18 @@ impl Engine {
         self.notify(Event::Conversation { conversation: *id, change });
         self.tasks.push_back(Task::Advance(*id));
         Ok(())
+    }
+
+    /// Whether no other device can still tell of the space, and nobody has invited this one
+    /// meanwhile: the account was brought back, and its last device never got to write it down.
+    fn comes_alone(&self, id: &SpaceId) -> bool {
+        let tried = self.stray_tries.get(id).is_some_and(|tries| tries + 1 >= TRIES);
+        let Some(log) = self.me().ok().and_then(|me| self.people.log(&me.account())) else {
+            return false;
+        };
+        let added = |device: &DeviceId| log.active(device).map(|device| device.added);
+        let own = self.me().ok().and_then(|me| added(&me.device()));
+        tried && log.devices().all(|(_, device)| Some(device.added) >= own)
     }
 
     fn open_ticket(&mut self, id: &SpaceId, bytes: &Blob, own: bool) -> Step<(Ticket, TicketBody)> {
@@ -418,13 +461,8 @@ impl Engine {
         self.owe_vault(id, child);
         self.mark_lagging(id);
         self.evict_ended(id);
-        if let Some(me) = &mut self.me
-            && me.account().space() == *id
-            && me.row.recovering.take().is_some()
-        {
-            self.unsaved.account = true;
-            let (device, name) = (me.device(), me.row.device_name.clone());
-            self.record_device(&device, &name, true);
+        if self.me()?.account().space() == *id {
+            self.is_back();
         }
         self.tasks.push_back(Task::Advance(*id));
         Ok(())
@@ -446,6 +484,11 @@ impl Engine {
             self.ask(Op::ReadTicket { space: *id }, Asked::Ticket(*id));
         }
     }
+}
+
+/// Another device of the account will tell of the space, or an invitation come.
+fn unknown_to_vault() -> Failure {
+    Failure::Invalid("the account's vault does not know the space".to_owned())
 }
 
 fn invalid(what: &str) -> Stop {

@@ -5,12 +5,15 @@
 //! tickets are sealed to. A device linked without history begins a new vault: the account space's
 //! era numbers them.
 
+use std::collections::BTreeSet;
+
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::{EpochId, SpaceId};
 
 use crate::document::{Edit, Name};
 use crate::engine::rows::{EpochRow, VaultEpoch, WriterRow};
 use crate::engine::{Engine, Step, Task, seal};
+use crate::records::key;
 
 /// How long a companion waits for the primary to write down an epoch that all have seen.
 const COMPANION_MS: u64 = 3_000;
@@ -22,6 +25,17 @@ const SPACES: usize = 32;
 pub(super) struct Vaulted {
     pub(super) epochs: Vec<(EpochId, EpochRow)>,
     pub(super) writers: Vec<WriterRow>,
+}
+
+/// How far the vault is with the relay.
+#[derive(Debug, Default)]
+pub(super) struct Vaulting {
+    /// When it is to be brought up to date.
+    pub(super) at: Option<u64>,
+    /// The own change set in the account's space by which all that was written down has left.
+    by: u64,
+    /// Conversations that wait with what they send until the vault is on its way.
+    held: BTreeSet<SpaceId>,
 }
 
 impl Engine {
@@ -39,7 +53,7 @@ impl Engine {
     pub(super) fn call_vault(&mut self) {
         let wait = if self.is_primary() { 0 } else { COMPANION_MS };
         let at = self.now + wait;
-        self.vault_at = Some(self.vault_at.map_or(at, |due| due.min(at)));
+        self.vaulting.at = Some(self.vaulting.at.map_or(at, |due| due.min(at)));
         if wait == 0 {
             self.tasks.push_back(Task::Vault);
         }
@@ -71,7 +85,7 @@ impl Engine {
         for id in owing.iter().take(SPACES) {
             self.core_space(id)?;
         }
-        self.vault_at = None;
+        self.vaulting.at = None;
         for id in owing.iter().take(SPACES) {
             self.write_epochs(&account, &name, id)?;
         }
@@ -79,7 +93,46 @@ impl Engine {
         if owing.len() > SPACES {
             self.tasks.push_back(Task::Vault);
         }
+        self.note_vaulted();
+        self.tasks.push_back(Task::Advance(account));
+        self.release_held();
         Ok(())
+    }
+
+    /// Everything in the account's outbox, and what was written for it, may be the vault's.
+    pub(super) fn note_vaulted(&mut self) {
+        let Ok(account) = self.me().map(|me| me.account().space()) else { return };
+        if let Some(space) = self.spaces.get(&account) {
+            self.vaulting.by = space.row.cut.0 + u64::from(space.row.journal > 0);
+        }
+    }
+
+    /// Whether what a conversation is read by goes to the relay before what this device now sends
+    /// there: whoever has lost all devices reads what was stored. If not, the conversation is
+    /// called again once it does.
+    pub(super) fn is_vaulted(&mut self, id: &SpaceId) -> bool {
+        let Ok(account) = self.me().map(|me| me.account().space()) else { return true };
+        let Some((space, own)) = self.spaces.get(id).zip(self.spaces.get(&account)) else {
+            return true;
+        };
+        let owed = !space.row.unvaulted.is_empty();
+        // What was journalled may come to nothing.
+        let last = own.row.cut.0 + u64::from(own.row.journal > 0);
+        let left = own.pushed.max(own.row.stored) >= self.vaulting.by.min(last);
+        if space.row.own || !own.row.active || (!owed && left) {
+            return true;
+        }
+        self.vaulting.held.insert(*id);
+        if owed {
+            self.tasks.push_back(Task::Vault);
+        }
+        false
+    }
+
+    /// The account's space has sent what it had.
+    pub(super) fn release_held(&mut self) {
+        let held = std::mem::take(&mut self.vaulting.held);
+        self.tasks.extend(held.into_iter().map(Task::Advance));
     }
 
     fn write_epochs(&mut self, account: &SpaceId, name: &Name, id: &SpaceId) -> Step<()> {
@@ -108,11 +161,13 @@ impl Engine {
         Ok(())
     }
 
-    /// The private half of the newest join key, if this device has it and the vault has not.
+    /// The private half of the newest join key, if this device knows it and the vault of this era
+    /// does not.
     fn write_join_key(&mut self, account: &SpaceId, name: &Name) -> Step<()> {
+        let secrets = self.join_secrets()?;
         let me = self.me()?;
         let public = self.people.log(&me.account()).map(|log| *log.join());
-        let found = me.row.joins.iter().find(|secret| {
+        let found = secrets.iter().find(|secret| {
             seal::hpke_public(secret.as_slice()).is_some_and(|key| Some(key) == public)
         });
         let (Some(secret), Some(public)) = (found.cloned(), public) else { return Ok(()) };
@@ -158,6 +213,29 @@ impl Engine {
             }
         }
         Ok(vaulted)
+    }
+
+    /// Looks for an epoch that another device wrote down since this one came in.
+    pub(super) fn seek_epoch(&mut self, id: &SpaceId, epoch: &EpochId) -> Step<()> {
+        let account = self.me()?.account().space();
+        let own = self.spaces.get(&account).filter(|_| account != *id);
+        let documents = own.map(|space| space.row.documents.clone()).unwrap_or_default();
+        for name in documents.into_iter().filter(|name| matches!(name, Name::Vault(_))) {
+            let key = epoch_key(id, epoch);
+            let Some(entry) = self.document(&account, &name)?.entry(&key) else { continue };
+            let Ok(found) = codec::decode::<VaultEpoch>("vault epoch", &entry.bytes) else {
+                continue;
+            };
+            let Some(core) = &mut self.core_space(id)?.core else { return Ok(()) };
+            core.state.history.push((found.epoch.index, *epoch));
+            for writer in found.writers {
+                merge_writer(&mut core.state.writers, writer);
+            }
+            core.epochs.insert(*epoch, found.epoch.clone());
+            self.batch.put(key::epoch(id, epoch), codec::encode(&found.epoch));
+            self.save_state(id);
+        }
+        Ok(())
     }
 
     /// All private join keys that this device has or finds in the vault.

@@ -32,7 +32,7 @@ fn person() -> Person {
         recovery: recovery_keys(&recovery),
     };
     let zero = LogHead::from_bytes([0; 32]);
-    let entry = LogEntry { version: 1, index: 0, previous: zero, action };
+    let entry = LogEntry { version: 1, index: 0, previous: zero, action, escrow: None };
     let log = DeviceLog::verify(&account, &[sign_entry(&account, &entry, &root)]);
     Person { account, primary, recovery, log: log.expect("a good genesis") }
 }
@@ -40,7 +40,7 @@ fn person() -> Person {
 impl Person {
     fn next(&self, action: Action, key: &SigningKey) -> Vec<u8> {
         let previous = self.log.head();
-        let entry = LogEntry { version: 1, index: self.log.len(), previous, action };
+        let entry = LogEntry { version: 1, index: self.log.len(), previous, action, escrow: None };
         sign_entry(&self.account, &entry, key)
     }
 

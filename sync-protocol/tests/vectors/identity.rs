@@ -265,7 +265,7 @@ impl Chronicle {
             recovery: recovery(3),
         };
         let zero = LogHead::from_bytes([0; 32]);
-        let entry = LogEntry { version: 1, index: 0, previous: zero, action };
+        let entry = LogEntry { version: 1, index: 0, previous: zero, action, escrow: None };
         let bytes = sign_entry(&account, &entry, &key(1));
         let log = DeviceLog::verify(&account, &[&bytes]).expect("a good genesis");
         let mut chronicle = Self { account, log, entries: Vec::new() };
@@ -275,7 +275,7 @@ impl Chronicle {
 
     fn sign(&self, action: Action, signer: u8) -> Vec<u8> {
         let previous = self.log.head();
-        let entry = LogEntry { version: 1, index: self.log.len(), previous, action };
+        let entry = LogEntry { version: 1, index: self.log.len(), previous, action, escrow: None };
         sign_entry(&self.account, &entry, &key(signer))
     }
 

@@ -123,9 +123,8 @@ impl<S: Store> Relay<S> {
             MeetStep::Join => self.join_rendezvous(session, id, now_ms),
             MeetStep::Say(said) => self.say(session, id, said),
             MeetStep::Leave => {
-                if self.meetings.sessions.get(&session) == Some(&id) {
-                    self.leave_rendezvous(session);
-                }
+                // A device whose socket broke says so by another one.
+                self.end_rendezvous(&id, Some(session), &Rejection::Denied);
                 Ok(())
             }
         };

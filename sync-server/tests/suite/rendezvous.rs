@@ -69,13 +69,24 @@ fn two_sides_hear_each_other_and_nobody_else() {
     world.meet(new, id(1), MeetStep::Say(said(b"a key")));
     world.meet(primary, id(1), MeetStep::Say(said(b"another")));
     world.meet(eve, id(1), MeetStep::Say(said(b"mine")));
-    world.meet(eve, id(1), MeetStep::Leave);
     assert_eq!(world.met(primary, id(1)), [MeetEvent::Said(said(b"a key"))]);
     assert_eq!(world.met(new, id(1)), [MeetEvent::Said(said(b"another"))]);
     assert_eq!(world.met(eve, id(1)), [ended(Rejection::NotFound)]);
     world.meet(new, id(1), MeetStep::Leave);
     assert_eq!(world.met(primary, id(1)), [ended(Rejection::Denied)]);
     assert!(world.met(new, id(1)).is_empty());
+}
+
+#[test]
+fn a_side_whose_socket_broke_ends_the_talk_by_another() {
+    let mut world = World::new();
+    let (new, primary) = world.pair(id(1));
+    let again = world.connect(&mut Device::new(3));
+    world.take(again);
+    world.meet(again, id(1), MeetStep::Leave);
+    assert_eq!(world.met(primary, id(1)), [ended(Rejection::Denied)]);
+    assert_eq!(world.met(new, id(1)), [ended(Rejection::Denied)]);
+    assert!(world.met(again, id(1)).is_empty());
 }
 
 #[test]

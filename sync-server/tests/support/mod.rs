@@ -65,6 +65,7 @@ impl Device {
                 join: [7; 32],
                 recovery: recovery(seed),
             },
+            escrow: None,
         };
         let log = vec![Blob(sign_entry(&account, &entry, &root))];
         Self::with(account, signing, log, seed)
@@ -94,7 +95,7 @@ impl Device {
         let countersignature =
             countersign(&self.account, index, &previous, &device, &signing).to_vec();
         let action = Action::AddDevice { device, countersignature };
-        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = LogEntry { version: 1, index, previous, action, escrow: None };
         let entry = Blob(sign_entry(&self.account, &entry, &self.key));
         let log = self.log.iter().cloned().chain([entry.clone()]).collect();
         (Self::with(self.account, signing, log, seed), entry)
@@ -104,7 +105,7 @@ impl Device {
     pub fn revoke(&self, device: DeviceId) -> Blob {
         let (index, previous) = self.head();
         let action = Action::Revoke { device, join: [6; 32], cuts: Vec::new() };
-        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = LogEntry { version: 1, index, previous, action, escrow: None };
         Blob(sign_entry(&self.account, &entry, &self.key))
     }
 
@@ -118,7 +119,7 @@ impl Device {
             countersign(&self.account, index, &previous, &device, &signing).to_vec();
         let recovery = recovery(seed);
         let action = Action::Recover { device, join: [5; 32], recovery, countersignature };
-        let entry = LogEntry { version: 1, index, previous, action };
+        let entry = LogEntry { version: 1, index, previous, action, escrow: None };
         let entry = Blob(sign_entry(&self.account, &entry, &key(founder, 3)));
         let log = self.log.iter().cloned().chain([entry]).collect();
         Self::with(self.account, signing, log, seed)

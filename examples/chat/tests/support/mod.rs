@@ -71,12 +71,12 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn open(data: &Path, relay: &str) -> Self {
-        let mut process = command(data, relay)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        Self::run(&mut command(data, relay))
+    }
+
+    /// Starts a client as this command says.
+    pub(crate) fn run(command: &mut Command) -> Self {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let requests = process.stdin.take();
         let output = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
@@ -87,6 +87,11 @@ impl Person {
             }
         });
         Self { process, requests, lines, answers: BTreeMap::new(), next: 0, notices: Vec::new() }
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends a request; its answer is waited for elsewhere.

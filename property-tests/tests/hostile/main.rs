@@ -1,0 +1,13 @@
+//! Attacks: a relay that lies and members that cheat, against real engines. Each test is named for
+//! what must hold.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod copies;
+mod member_changes;
+mod member_content;
+mod member_handshakes;
+mod member_history;
+mod relay_forgery;
+mod relay_forks;
+mod relay_order;
+mod support;

@@ -1,0 +1,258 @@
+//! A member that cheats: a program of its own, with the keys that its device keeps on disk, in a
+//! session of its own with the real relay.
+
+use std::collections::BTreeMap;
+
+use ed25519_dalek::SigningKey;
+use minicbor::Decode;
+use property_tests::World;
+use property_tests::network::ConnectionId;
+use sync_core::document::{Document, Edit, Name, Row};
+use sync_core::records::Load;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::{Chain, Envelope, Header, Kind, aad};
+use sync_protocol::frames::{
+    ClientFrame, Hello, Op, Push, RelayFrame, Request, Session, sign_session,
+};
+use sync_protocol::frontier::Tip;
+use sync_protocol::ids::Commitment;
+use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
+
+use super::forge::{self, Set};
+
+/// The incarnation of a cheat's first chain.
+const INCARNATION: u64 = 666;
+
+/// Of a device's account record, what a cheat needs.
+#[derive(Clone, Debug, Decode)]
+#[cbor(map)]
+pub struct Keys {
+    #[n(1)]
+    pub account: AccountId,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    signing: [u8; 32],
+}
+
+/// Of a space's index record, where its device stands.
+#[derive(Clone, Copy, Debug, Decode)]
+#[cbor(map)]
+pub struct Stand {
+    #[n(2)]
+    pub epoch: EpochId,
+    #[n(3)]
+    pub number: u64,
+    #[n(5)]
+    pub next: u64,
+    #[cbor(n(23), with = "minicbor::bytes")]
+    pub log_hash: [u8; 32],
+}
+
+#[derive(Clone, Copy, Debug, Decode)]
+struct Epoch {
+    #[cbor(n(2), with = "minicbor::bytes")]
+    root: [u8; 32],
+}
+
+/// A member that cheats.
+#[derive(Debug)]
+pub struct Cheat {
+    /// The device whose keys it uses.
+    pub device: usize,
+    pub keys: Keys,
+    pub writer: WriterId,
+    line: ConnectionId,
+    tips: BTreeMap<SpaceId, Tip>,
+    requests: u64,
+}
+
+impl Keys {
+    pub fn of(world: &World, device: usize) -> Self {
+        let records = world.device(device).disk.read(b"iaccount");
+        codec::decode("account", &records[b"iaccount".as_slice()]).unwrap()
+    }
+
+    pub fn signing(&self) -> SigningKey {
+        SigningKey::from_bytes(&self.signing)
+    }
+
+    pub fn device(&self) -> DeviceId {
+        DeviceId::of_signing_key(&self.signing().verifying_key().to_bytes())
+    }
+}
+
+/// Where a device stands in a space.
+pub fn stand(world: &World, device: usize, space: SpaceId) -> Stand {
+    let key = [b"x", space.as_bytes().as_slice()].concat();
+    let records = world.device(device).disk.read(&key);
+    codec::decode("space", &records[&key]).unwrap()
+}
+
+/// An epoch's root, as a device keeps it.
+pub fn root(world: &World, device: usize, space: SpaceId, epoch: EpochId) -> [u8; 32] {
+    let key = [b"s", space.as_bytes().as_slice(), b"e", epoch.as_bytes()].concat();
+    let records = world.device(device).disk.read(&key);
+    codec::decode::<Epoch>("epoch", &records[&key]).unwrap().root
+}
+
+/// A document as a device has it, to be written on.
+pub fn document(world: &World, device: usize, space: SpaceId, name: &Name) -> Document {
+    let prefix = Load::Document(space, name.clone()).prefix();
+    let records = world.device(device).disk.read(&prefix);
+    let part = |key: &[u8]| key.get(prefix.len()).copied();
+    let snapshot = records.iter().find(|(key, _)| part(key) == Some(b'a'));
+    let rows = records.iter().filter(|(key, _)| part(key) != Some(b'a'));
+    let rows: Vec<Row> = rows.map(|(_, row)| codec::decode("row", row).unwrap()).collect();
+    let snapshot = snapshot.map(|(_, bytes)| bytes.as_slice());
+    Document::load(space, name.clone(), snapshot, rows).unwrap().0
+}
+
+impl Cheat {
+    /// Opens a session with the keys of a device, for a chain of its own: one for each `n`.
+    pub fn with_keys_of(world: &mut World, device: usize, n: u64) -> Self {
+        let keys = Keys::of(world, device);
+        let writer = WriterId { device: keys.device(), incarnation: INCARNATION + n };
+        let line = Self::open(world, &keys, writer, (0, 1));
+        Self { device, keys, writer, line, tips: BTreeMap::new(), requests: 0 }
+    }
+
+    fn open(
+        world: &mut World,
+        keys: &Keys,
+        writer: WriterId,
+        (fence, next_fence): (u64, u64),
+    ) -> ConnectionId {
+        let line = world.ghost();
+        world.pass(1_000).unwrap();
+        let heard = world.ghost_hears(line);
+        let [RelayFrame::Challenge(challenge)] = heard.as_slice() else { panic!("{heard:?}") };
+        let mut hello = Hello {
+            version: sync_protocol::limits::VERSION,
+            account: keys.account,
+            device: writer.device,
+            incarnation: writer.incarnation,
+            fence,
+            next_fence,
+            cursor: None,
+            lagging: Vec::new(),
+            digest: Blob::default(),
+            log: Vec::new(),
+            foreground: None,
+            fresh: false,
+            signature: Blob::default(),
+        };
+        hello.signature = sign_session(&Session { challenge, hello: &hello }, &keys.signing());
+        world.ghost_says(line, &ClientFrame::Hello(hello)).unwrap();
+        world.pass(1_000).unwrap();
+        let heard = world.ghost_hears(line);
+        assert!(matches!(heard.first(), Some(RelayFrame::Welcome(_))), "{heard:?}");
+        line
+    }
+
+    /// Comes back after the relay hung up on it.
+    pub fn again(world: &mut World, before: Self) -> Self {
+        let line = Self::open(world, &before.keys, before.writer, (1, 2));
+        Self { line, ..before }
+    }
+
+    /// Its own change to a document, well-formed: what an honest device would write.
+    pub fn changes(
+        &self,
+        world: &World,
+        space: SpaceId,
+        name: &Name,
+        edits: &[Edit],
+    ) -> Vec<Vec<u8>> {
+        let mut document = document(world, self.device, space, name);
+        for edit in edits {
+            document.edit(&self.writer, edit).unwrap();
+        }
+        document.cut()
+    }
+
+    /// Seals and chains a change set as the next of its own.
+    pub fn content(&mut self, world: &World, space: SpaceId, set: &Set) -> Blob {
+        let seen = stand(world, self.device, space).log_hash[..8].try_into().unwrap();
+        let plaintext = codec::encode(&set.plaintext(seen));
+        self.content_of(world, space, &plaintext, set.commitment())
+    }
+
+    /// The same with any plaintext and any commitment.
+    pub fn content_of(
+        &mut self,
+        world: &World,
+        space: SpaceId,
+        plaintext: &[u8],
+        commitment: Commitment,
+    ) -> Blob {
+        let tip = self.tips.entry(space).or_insert(Tip::START);
+        let seq = tip.seq + 1;
+        let link = tip.link.next(&self.writer, seq, &commitment);
+        *tip = Tip { seq, link };
+        self.chained(world, space, plaintext, Chain { seq, commitment, link })
+    }
+
+    /// The same with any place in the chain.
+    pub fn chained(&self, world: &World, space: SpaceId, plaintext: &[u8], chain: Chain) -> Blob {
+        let now = stand(world, self.device, space);
+        let root = root(world, self.device, space, now.epoch);
+        let mut header = forge::header(Kind::Content, now.epoch, now.next);
+        header.chain = Some(chain);
+        self.sealed(space, header, &forge::content_key(&root, &self.writer), plaintext)
+    }
+
+    /// Seals and signs under a header of any content.
+    pub fn sealed(&self, space: SpaceId, header: Header, key: &[u8; 32], plaintext: &[u8]) -> Blob {
+        let aad = aad(&space, &self.writer, &codec::encode(&header));
+        let payload = forge::seal(key, &aad, plaintext);
+        let signing = self.keys.signing();
+        Blob(Envelope::sign(&space, &self.writer, header, payload, &signing).to_bytes())
+    }
+
+    /// What the relay thinks of the next number of its chain: the one after this.
+    pub fn tip(&self, space: SpaceId) -> Tip {
+        self.tips.get(&space).copied().unwrap_or(Tip::START)
+    }
+
+    pub fn set_tip(&mut self, space: SpaceId, tip: Tip) {
+        self.tips.insert(space, tip);
+    }
+
+    /// Pushes envelopes, and gives what the relay says to it.
+    pub fn push(
+        &mut self,
+        world: &mut World,
+        space: SpaceId,
+        envelopes: Vec<Blob>,
+    ) -> Vec<RelayFrame> {
+        let push = Push { space, envelopes, welcomes: Vec::new(), ticket: None };
+        self.say(world, &ClientFrame::Push(push))
+    }
+
+    /// Asks the relay for something.
+    pub fn ask(&mut self, world: &mut World, op: Op) -> Vec<RelayFrame> {
+        self.requests += 1;
+        let id = self.requests;
+        self.say(world, &ClientFrame::Request(Request { id, op }))
+    }
+
+    /// Says anything, and hears what comes of it.
+    pub fn say(&mut self, world: &mut World, frame: &ClientFrame) -> Vec<RelayFrame> {
+        world.ghost_hears(self.line);
+        world.ghost_says(self.line, frame).unwrap();
+        world.pass(1_000).unwrap();
+        world.ghost_hears(self.line)
+    }
+
+    /// Writes a change set in one document and has it stored.
+    pub fn write(&mut self, world: &mut World, space: SpaceId, set: &Set) {
+        let envelope = self.content(world, space, set);
+        self.store(world, space, vec![envelope]);
+    }
+
+    /// Pushes what the relay has no reason to refuse.
+    pub fn store(&mut self, world: &mut World, space: SpaceId, envelopes: Vec<Blob>) {
+        let heard = self.push(world, space, envelopes);
+        assert!(heard.iter().any(|frame| matches!(frame, RelayFrame::Stored(_))), "{heard:?}");
+        world.settle().unwrap();
+    }
+}

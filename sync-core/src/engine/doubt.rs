@@ -1,0 +1,85 @@
+//! Entries that make no sense: a number too far on, a signature that does not hold, a payload that
+//! is not what was committed to.
+//!
+//! It may be the relay's doing or the author's. So the relay is asked once more, from where the
+//! epoch began, because a place in a log that was lied about once is not to be relied on. If it
+//! insists, the entry is passed over and its writer set aside, until a later entry that this writer
+//! did sign vouches for those before it, or until the next session, where all is read again. So
+//! neither a relay nor a member can stop the others.
+
+use sync_protocol::{EpochId, SpaceId};
+
+use crate::engine::Engine;
+use crate::engine::deliveries::Arrived;
+use crate::engine::rows::Begun;
+use crate::engine::space::SpaceState;
+
+impl Engine {
+    /// Asks for another copy of an entry, or passes over it if the relay has no other.
+    pub(super) fn doubt(&mut self, id: &SpaceId, arrived: &Arrived, why: &str, item: &[u8; 32]) {
+        let signed = self.is_signed(id, arrived);
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let copy = (arrived.index, arrived.envelope.to_bytes());
+        let aside = space.aside.get(&arrived.writer).copied();
+        let vouches = aside == Some(false) && signed;
+        if vouches || (aside.is_none() && space.doubt.as_ref() != Some(&copy)) {
+            if vouches {
+                space.aside.insert(arrived.writer, true);
+            }
+            space.doubt = Some(copy);
+            space.read_again();
+            return self.stall(id, arrived.index, why);
+        }
+        space.aside.entry(arrived.writer).or_insert(false);
+        if let Some(begun) = &mut space.row.begun {
+            begun.doubtful = true;
+        }
+        if aside.is_none() {
+            self.evidence(id, "an entry is passed over: the relay has no good copy of it");
+        }
+        self.entry_done(id, arrived.index, arrived.time_ms, item);
+        self.advance_front(id);
+    }
+
+    /// A new session: what was passed over may be good now.
+    pub(super) fn look_again(&mut self) {
+        let doubtful = |space: &SpaceState| space.row.begun.is_some_and(|begun| begun.doubtful);
+        for (id, space) in self.spaces.iter_mut().filter(|(_, space)| doubtful(space)) {
+            if space.row.active && space.read_again() {
+                space.row.lagging = true;
+                self.unsaved.spaces.insert(*id);
+            }
+        }
+    }
+}
+
+impl SpaceState {
+    /// Takes note of where the present epoch begins.
+    pub(super) fn note_epoch(&mut self) {
+        let row = &mut self.row;
+        let known = row.begun.is_some_and(|begun| begun.epoch == row.epoch);
+        if !known && row.epoch != EpochId::NONE {
+            row.begun = Some(Begun {
+                epoch: row.epoch,
+                index: row.next,
+                log_hash: row.log_hash,
+                doubtful: false,
+            });
+        }
+    }
+
+    /// Goes back to where the epoch began, if that is known. What is read again and known is
+    /// passed over by its number.
+    pub(super) fn read_again(&mut self) -> bool {
+        let row = &mut self.row;
+        let Some(begun) = &mut row.begun else { return false };
+        if begun.epoch != row.epoch || begun.index > row.next {
+            return false;
+        }
+        begun.doubtful = false;
+        row.next = begun.index;
+        row.log_hash = begun.log_hash;
+        self.recent.clear();
+        true
+    }
+}
