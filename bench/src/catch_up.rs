@@ -100,6 +100,7 @@ async fn away(people: &People, count: usize, at_once: bool) -> Outcome<Return> {
     // Only the reader's traffic is to be counted.
     writer.go_offline().await?;
     let before = people.relay.sent_bytes()?;
+    let m1 = people.relay.dump()?;
     let started = Instant::now();
     reader.go_online().await?;
     reached(reader.wait(Until::UpToDate, PATIENCE).await?)?;
@@ -107,6 +108,9 @@ async fn away(people: &People, count: usize, at_once: bool) -> Outcome<Return> {
     let page = reader.messages(people.conversation, None, PAGE).await?;
     let shown = started.elapsed();
     let bytes = people.relay.sent_bytes()? - before;
+    let m2 = people.relay.dump()?;
+    eprintln!("---- {at_once} {count} {bytes}");
+    for (a, b) in m1.lines().zip(m2.lines()) { if a != b && !a.starts_with('#') && !a.contains("quantile") { eprintln!("{a} -> {b}"); } }
     if page.len() != PAGE || page.last().map(|shown| shown.message) != last {
         return Err(failed("the last message is not shown"));
     }

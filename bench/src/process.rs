@@ -98,6 +98,7 @@ impl Server {
         number.ok_or_else(|| failed("the relay does not say how much it sent"))
     }
 
+    pub(crate) fn dump(&self) -> Outcome<String> { http(self.address, "/metrics") }
     /// Kills it at once, as a crash would.
     pub(crate) fn kill(mut self) -> Outcome<()> {
         self.child.kill()?;
