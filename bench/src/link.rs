@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use sync_protocol::codec::{Assembler, parts};
+use sync_protocol::codec::{Assembler, parts_up};
 use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
@@ -97,7 +97,7 @@ impl Wire {
 
 impl Link for Wire {
     async fn send(&mut self, frame: ClientFrame) -> Outcome<()> {
-        for part in parts(&frame.to_bytes()) {
+        for part in parts_up(&frame.to_bytes()) {
             self.socket.feed(Message::Binary(part.into())).await?;
         }
         Ok(self.socket.flush().await?)
@@ -138,7 +138,7 @@ impl Link for Seat {
             ClientFrame::Push(push) => push.envelopes.iter().map(|one| one.0.len()).sum(),
             _ => 256,
         };
-        let sent = self.hub.frame(self.place.session, frame, bytes).await;
+        let sent = self.hub.frame(self.place.session, Box::new(frame), bytes).await;
         sent.map_err(|_| failed("the hub is gone"))
     }
 

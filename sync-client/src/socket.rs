@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use sync_protocol::codec::{Assembler, parts};
+use sync_protocol::codec::{Assembler, parts_up};
 use sync_protocol::limits;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -202,7 +202,7 @@ async fn feed(
     queued: &AtomicUsize,
     message: &[u8],
 ) -> Result<(), WsError> {
-    for part in parts(message) {
+    for part in parts_up(message) {
         sink.feed(Message::Binary(part.into())).await?;
     }
     queued.fetch_sub(message.len(), Ordering::Relaxed);

@@ -56,9 +56,18 @@ const LAST: u8 = 0;
 const MORE: u8 = 1;
 
 /// Cuts a message into WebSocket messages of at most [`limits::PART`] bytes, each led by a byte
-/// that says whether more follow.
+/// that says whether more follow: what a relay sends.
 pub fn parts(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    let room = limits::PART - 1;
+    parts_within(message, limits::PART)
+}
+
+/// The same in parts of at most [`limits::PART_UP`] bytes: what a device sends.
+pub fn parts_up(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    parts_within(message, limits::PART_UP)
+}
+
+fn parts_within(message: &[u8], most: usize) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let room = most - 1;
     let count = message.len().div_ceil(room).max(1);
     (0..count).map(move |n| {
         let end = message.len().min((n + 1) * room);
@@ -105,14 +114,16 @@ mod tests {
     proptest! {
         #[test]
         fn parts_come_together_again(message in prop::collection::vec(any::<u8>(), 0..20_000)) {
-            let mut assembler = Assembler::default();
-            let mut whole = None;
-            for part in parts(&message) {
-                prop_assert!(part.len() <= limits::PART);
-                prop_assert!(whole.is_none());
-                whole = assembler.push(&part, limits::MESSAGE).expect("own parts are well-formed");
+            for most in [limits::PART, limits::PART_UP] {
+                let mut assembler = Assembler::default();
+                let mut whole = None;
+                for part in parts_within(&message, most) {
+                    prop_assert!(part.len() <= most);
+                    prop_assert!(whole.is_none());
+                    whole = assembler.push(&part, limits::MESSAGE).expect("well-formed");
+                }
+                prop_assert_eq!(whole.as_ref(), Some(&message));
             }
-            prop_assert_eq!(whole, Some(message));
         }
     }
 

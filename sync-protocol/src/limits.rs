@@ -7,6 +7,9 @@ pub const MIN_VERSION: u32 = 1;
 
 /// A WebSocket message: larger protocol messages travel in parts (`docs/protocol.md`, "Parts").
 pub const PART: usize = 4096;
+/// What devices cut their own messages into. A relay keeps a buffer of about twice this size for
+/// each connection, for as long as it lasts.
+pub const PART_UP: usize = 1024;
 /// A whole message before a session is authenticated.
 pub const MESSAGE_UNAUTHENTICATED: usize = 64 * 1024;
 /// A whole message in an authenticated session.

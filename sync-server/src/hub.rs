@@ -161,12 +161,12 @@ impl Hub {
     pub async fn frame(
         &self,
         session: SessionId,
-        frame: ClientFrame,
+        frame: Box<ClientFrame>,
         bytes: usize,
     ) -> Result<(), Gone> {
         let kib = u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Gone)?;
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
-        self.put(Input::Frame { session, frame: Box::new(frame), _room: room }).await
+        self.put(Input::Frame { session, frame, _room: room }).await
     }
 
     /// Ends a session that sent something that is not a frame.

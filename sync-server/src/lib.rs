@@ -12,6 +12,7 @@
 //! `docs/protocol.md` is the authority on what travels.
 
 pub mod config;
+mod gather;
 pub mod hub;
 pub mod relay;
 pub mod rules;

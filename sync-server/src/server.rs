@@ -13,6 +13,7 @@ use axum::extract::{Extension, State, WebSocketUpgrade};
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use futures_util::StreamExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::config::Config;
+use crate::gather::Gather;
 use crate::hub::{Health, Hub};
 use crate::relay::{Identity, Relay, SessionId};
 use crate::store::{RedbStore, StoreError};
@@ -207,9 +209,14 @@ async fn open_socket(
         .max_write_buffer_size(WRITE_BUFFER)
         .max_frame_size(limits::PART)
         .max_message_size(limits::PART)
-        .on_upgrade(move |socket| async move {
-            socket::serve(socket, app.hub, session, nonce).await;
-            drop((token, place));
+        .on_upgrade(move |socket| {
+            // A task of its own: the one that shook hands is several times its size.
+            let (sink, stream) = socket.split();
+            tokio::spawn(async move {
+                socket::serve(sink, stream, app.hub, session, nonce).await;
+                drop((token, place));
+            });
+            std::future::ready(())
         })
 }
 
@@ -277,8 +284,9 @@ where
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BUFFER);
+    let io = TokioIo::new(Gather::new(stream));
     // A peer that breaks off concerns nobody else.
-    let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    let _ = http.serve_connection(io, service).with_upgrades().await;
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {

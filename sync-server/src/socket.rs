@@ -1,6 +1,7 @@
 //! One socket: messages in parts on one side, the hub on the other. Reading and writing go on side
 //! by side in one task; neither holds more than a few KiB while the socket is idle.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
@@ -11,6 +12,8 @@ use sync_protocol::ProtocolError;
 use sync_protocol::codec::{self, Assembler};
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::ClientFrame;
+use sync_protocol::limits;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::hub::{Hub, Outgoing, Place, Shared};
@@ -23,14 +26,21 @@ const PING: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(75);
 /// A message that can't be written for so long has no reader.
 const WRITE: Duration = Duration::from_secs(30);
+/// Bytes of messages after which a flush is due.
+const TOGETHER: usize = limits::CHUNK;
 /// How long the peer may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// Serves a socket until either side ends it.
-pub(crate) async fn serve(socket: WebSocket, hub: Hub, session: SessionId, nonce: [u8; 32]) {
+pub(crate) async fn serve(
+    sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
+    hub: Hub,
+    session: SessionId,
+    nonce: [u8; 32],
+) {
     let Ok(place) = hub.connect(session, nonce).await else { return };
     let Place { session, out, shared } = place;
-    let (sink, stream) = socket.split();
     tokio::select! {
         () = read(stream, &hub, session, &shared) => {}
         () = write(sink, out, &shared) => {}
@@ -51,7 +61,9 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
         telemetry::received(part.len());
         let taken = match assembler.push(&part, shared.message_limit()) {
             Ok(None) => continue,
-            Ok(Some(whole)) => ClientFrame::parse(&whole).map(|frame| (frame, whole.len())),
+            Ok(Some(whole)) => {
+                ClientFrame::parse(&whole).map(|frame| (Box::new(frame), whole.len()))
+            }
             Err(error) => Err(error),
         };
         drop(part);
@@ -77,36 +89,65 @@ async fn end(hub: &Hub, session: SessionId, reason: Rejection) {
 
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
-    mut out: tokio::sync::mpsc::UnboundedReceiver<Outgoing>,
+    mut out: UnboundedReceiver<Outgoing>,
     shared: &Shared,
 ) {
     let mut ping_at = Instant::now() + PING;
     loop {
         let next = match timeout_at(ping_at, out.recv()).await {
             Ok(Some(Outgoing::Frame(frame))) => {
-                let sent = timeout(WRITE, send(&mut sink, &frame)).await;
-                shared.sent(frame.len());
-                sent
+                timeout(WRITE, send(&mut sink, frame, &mut out, shared)).await
             }
-            Ok(Some(Outgoing::Close) | None) => {
+            Ok(Some(Outgoing::Close) | None) => Ok(Ok(After::Close)),
+            Err(_) => {
+                ping_at = Instant::now() + PING;
+                let sent = timeout(WRITE, sink.send(Message::Ping(Bytes::new()))).await;
+                sent.map(|sent| sent.map(|()| After::GoOn))
+            }
+        };
+        match next {
+            Ok(Ok(After::GoOn)) => {}
+            Ok(Ok(After::Close)) => {
                 let _ = timeout(CLOSE, sink.close()).await;
                 return;
             }
-            Err(_) => {
-                ping_at = Instant::now() + PING;
-                timeout(WRITE, sink.send(Message::Ping(Bytes::new()))).await
-            }
-        };
-        if !matches!(next, Ok(Ok(()))) {
-            return;
+            Ok(Err(_)) | Err(_) => return,
         }
     }
 }
 
-async fn send(sink: &mut SplitSink<WebSocket, Message>, frame: &[u8]) -> Result<(), axum::Error> {
-    telemetry::sent(frame.len());
-    for part in codec::parts(frame) {
-        sink.feed(Message::Binary(part.into())).await?;
+enum After {
+    GoOn,
+    Close,
+}
+
+/// Sends a message, and in the same flush what waits behind it.
+async fn send(
+    sink: &mut SplitSink<WebSocket, Message>,
+    first: Arc<[u8]>,
+    out: &mut UnboundedReceiver<Outgoing>,
+    shared: &Shared,
+) -> Result<After, axum::Error> {
+    let (mut frame, mut fed, mut after) = (first, 0, After::GoOn);
+    loop {
+        telemetry::sent(frame.len());
+        for part in codec::parts(&frame) {
+            sink.feed(Message::Binary(part.into())).await?;
+        }
+        fed += frame.len();
+        if fed >= TOGETHER {
+            break;
+        }
+        match out.try_recv() {
+            Ok(Outgoing::Frame(next)) => frame = next,
+            Ok(Outgoing::Close) => {
+                after = After::Close;
+                break;
+            }
+            Err(_) => break,
+        }
     }
-    sink.flush().await
+    sink.flush().await?;
+    shared.sent(fed);
+    Ok(after)
 }

@@ -38,7 +38,7 @@ mod attack_tests;
 #[cfg(test)]
 mod convergence_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use clock::{Clock, MAX_MS, OrderKey, Stamp};
 pub use edit::{AppOp, Edit, EditError, NewMessage, Step};

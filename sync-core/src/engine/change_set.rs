@@ -2,6 +2,11 @@
 //! chain makes to them (`docs/protocol.md`, "Change sets").
 
 use minicbor::{Decode, Encode};
+use miniz_oxide::deflate::core::{
+    self as deflating, CompressorOxide, TDEFLFlush, TDEFLStatus, deflate_flags,
+};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{self as inflating, DecompressorOxide, inflate_flags};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::Commitment;
@@ -15,10 +20,22 @@ const BLIND: Domain = Domain::new("rejoinder change blinding v1");
 
 /// The body is as encoded.
 const PLAIN: u8 = 0;
-/// The body is one raw DEFLATE stream.
+/// The body is one raw DEFLATE stream, whose window begins as [`WINDOW`].
 const DEFLATE: u8 = 1;
+const LEVEL: i32 = 6;
+/// Below this, a table of codes costs more than it saves.
+const TABLE_FROM: usize = 512;
 /// Below this, compressing costs more than it saves.
 const COMPRESS_FROM: usize = 128;
+
+/// What the body of a lone message has that every other has too: the frame of a change set and of
+/// an Automerge change. Half of what is not text or hash then costs next to nothing.
+pub(super) const WINDOW: [u8; 60] = [
+    0x82, 0x50, 0x81, 0x83, 0x82, 0x00, 0x00, 0x01, 0x81, 0x59, 0x01, 0x85, 0x6f, 0x4a, 0x83, 0x01,
+    0x01, 0x10, 0x00, 0x00, 0x01, 0x01, 0x00, 0x08, 0x01, 0x02, 0x02, 0x02, 0x15, 0x15, 0x34, 0x01,
+    0x42, 0x02, 0x56, 0x03, 0x57, 0x7c, 0x70, 0x02, 0x7f, 0x01, 0x7f, 0x01, 0x7f, 0x13, 0x2d, 0x50,
+    0x01, 0x7f, 0x01, 0x7f, 0xc7, 0x0f, 0xa1, 0x00, 0x78, 0x78, 0x7f, 0x00,
+];
 
 /// Changes to documents of one space. Fixed once its link is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -66,9 +83,7 @@ impl ChangeSet {
     pub(crate) fn to_plaintext(&self, seen: [u8; 8]) -> Vec<u8> {
         let body = codec::encode(self);
         let size = u32::try_from(body.len()).expect("a change set is below 4 GiB");
-        let packed = (body.len() >= COMPRESS_FROM)
-            .then(|| miniz_oxide::deflate::compress_to_vec(&body, 6))
-            .filter(|packed| packed.len() < body.len());
+        let packed = if body.len() >= COMPRESS_FROM { deflate(&body) } else { None };
         let (codec, body) = match packed {
             Some(packed) => (DEFLATE, packed),
             None => (PLAIN, body),
@@ -88,8 +103,9 @@ impl ChangeSet {
         }
         let body = match sealed.codec {
             PLAIN => sealed.body.0,
-            DEFLATE => miniz_oxide::inflate::decompress_to_vec_with_limit(&sealed.body.0, size)
-                .map_err(|_| ProtocolError::Malformed("change set"))?,
+            DEFLATE => {
+                inflate(&sealed.body.0, size).ok_or(ProtocolError::Malformed("change set"))?
+            }
             other => {
                 let version = u64::from(other);
                 return Err(ProtocolError::Unsupported { what: "change set codec", version });
@@ -137,6 +153,36 @@ impl ChangeSet {
     }
 }
 
+/// Compresses; `None` if that saves nothing.
+fn deflate(body: &[u8]) -> Option<Vec<u8>> {
+    let raw = 0;
+    let mut flags = deflating::create_comp_flags_from_zip_params(LEVEL, raw, 0);
+    if body.len() < TABLE_FROM {
+        flags |= deflate_flags::TDEFL_FORCE_ALL_STATIC_BLOCKS;
+    }
+    let mut state = CompressorOxide::new(flags);
+    // Flushed to a byte's end: what follows is a stream of its own, to whoever has the window.
+    let mut dropped = [0; 4 * WINDOW.len()];
+    let (_, taken, _) = deflating::compress(&mut state, &WINDOW, &mut dropped, TDEFLFlush::Sync);
+    debug_assert_eq!(taken, WINDOW.len());
+    let mut packed = vec![0; body.len() - 1];
+    let (done, _, len) = deflating::compress(&mut state, body, &mut packed, TDEFLFlush::Finish);
+    packed.truncate(len);
+    (done == TDEFLStatus::Done).then_some(packed)
+}
+
+/// Decompresses to exactly `size` bytes, which the caller has limited; `None` if it is not that.
+fn inflate(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut window = WINDOW.to_vec();
+    window.resize(WINDOW.len() + size, 0);
+    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let mut state = DecompressorOxide::new();
+    let (done, read, len) =
+        inflating::decompress(&mut state, packed, &mut window, WINDOW.len(), flags);
+    let is_whole = done == TINFLStatus::Done && read == packed.len() && len == size;
+    is_whole.then(|| window.split_off(WINDOW.len()))
+}
+
 fn join(pair: &[[u8; 32]]) -> [u8; 32] {
     match pair {
         [left, right] => hash::hash(NODE, &[left, right]),
@@ -148,6 +194,7 @@ fn join(pair: &[[u8; 32]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::testing::Author;
 
     fn set(changes: &[&[u8]]) -> ChangeSet {
         let changes = changes.iter().map(|change| Blob(change.to_vec())).collect();
@@ -157,12 +204,38 @@ mod tests {
 
     #[test]
     fn a_change_set_comes_back_whole_plain_and_compressed() {
-        for size in [10, 50_000] {
+        for size in [10, 500, 50_000, 900_000] {
             let before = set(&[&vec![7; size], b"x"]);
             let plaintext = before.to_plaintext([1; 8]);
-            assert!(plaintext.len() < 1000);
+            assert!(plaintext.len() < 2000);
             assert_eq!(ChangeSet::from_plaintext(&plaintext), Ok((before, [1; 8])));
         }
+    }
+
+    #[test]
+    fn what_does_not_compress_stays_as_it_is() {
+        let noise: Vec<_> = (0..2000u32).map(|n| hash::hash(LEAF, &[&n.to_be_bytes()])).collect();
+        for size in [5, 6, 40, 2000] {
+            let before = set(&[&noise.concat()[..size * 32]]);
+            let plaintext = before.to_plaintext([1; 8]);
+            assert!(plaintext.len() < size * 32 + 100);
+            assert_eq!(ChangeSet::from_plaintext(&plaintext), Ok((before, [1; 8])));
+        }
+    }
+
+    #[test]
+    fn the_frame_of_a_lone_message_costs_little() {
+        let mut author = Author::new(1, Name::Messages(0));
+        let text = "zqxjkvbwpygfmuclrdhsnioate".repeat(5);
+        let message = author.message(1, &text);
+        let changes = author.write(&message).into_iter().map(|row| Blob(row.change)).collect();
+        let items = vec![Item { name: Name::Messages(0), schema: 1, changes }];
+        let lone = ChangeSet { blinding: *b"drawn at random.", items };
+        let body = codec::encode(&lone);
+        let without = miniz_oxide::deflate::compress_to_vec(&body, 6).len();
+        let with = deflate(&body).map(|packed| packed.len());
+        assert!(with.is_some_and(|with| with + 30 <= without), "{with:?} bytes and {without}");
+        assert_eq!(ChangeSet::from_plaintext(&lone.to_plaintext([1; 8])), Ok((lone, [1; 8])));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::epoch_id;
 use sync_protocol::{DeviceId, EpochId, SpaceId, WriterId, limits};
 
-use super::change_set::{ChangeSet, Item};
+use super::change_set::{ChangeSet, Item, WINDOW};
 use super::seal;
 use crate::document::{
     Document, Edit, Name, NewMessage, OrderKey, Placement, Stamp, actor, change_hash,
@@ -209,6 +209,22 @@ fn deflated_vector() -> Value {
     })
 }
 
+/// What zlib's `deflate` makes of the body after `deflateSetDictionary` with the window: other
+/// implementations have the same to say.
+fn windowed_vector() -> Value {
+    let packed = [0x6b, 0x0a, 0x40, 0x07, 0x70, 0xb3, 0x74, 0xca, 0x47, 0x01, 0xd1, 0x00, 0x00];
+    let set = change_set(0x50, &[(Name::Messages(0), &[&[b'w'; 300]])]);
+    let body = codec::encode(&set);
+    let plaintext = sealed_form(1, body.len() as u32, &packed);
+    json!({
+        "what": "compressed against the window",
+        "seen": hex([7; 8]),
+        "body": hex(&body),
+        "plaintext": hex(plaintext),
+        "commitment": hex(set.commitment().as_bytes()),
+    })
+}
+
 fn refused_change_sets() -> Vec<Value> {
     let body = codec::encode(&change_set(1, &[(Name::Settings, &[b"x"])]));
     let size = body.len() as u32;
@@ -242,7 +258,12 @@ fn change_set_vectors_are_what_is_written_down() {
     ];
     let mut made: Vec<_> = sets.iter().map(|(what, set)| change_set_vector(what, set, 6)).collect();
     made.push(deflated_vector());
-    let made = json!({ "change sets": made, "refused": refused_change_sets() });
+    made.push(windowed_vector());
+    let made = json!({
+        "window": hex(WINDOW),
+        "change sets": made,
+        "refused": refused_change_sets(),
+    });
     settle("change_sets", CHANGE_SETS, &made);
 }
 

@@ -104,6 +104,45 @@ fn a_reader_without_credit_gets_a_window_and_the_rest_when_it_asks() {
 }
 
 #[test]
+fn readers_that_give_back_what_they_take_never_stall() {
+    let (mut world, mut ada, mut bob) = two();
+    let a = world.connect(&mut ada);
+    let b = world.connect(&mut bob);
+    world.inboxes.clear();
+    let (mut seen, mut taken) = (Vec::new(), 0);
+    let mut read = |world: &mut World| {
+        for frame in world.take(b) {
+            taken += cost(std::slice::from_ref(&frame));
+            seen.extend(delivered(std::slice::from_ref(&frame)));
+            // As devices do: in quarters of a window, not by the frame.
+            if taken >= limits::WINDOW as u64 / 4 {
+                world.send(b, ClientFrame::Credit { bytes: std::mem::take(&mut taken) });
+            }
+        }
+        world.commit();
+        seen.len()
+    };
+    let total: usize = 400;
+    for n in 0..total {
+        // Sizes on both sides of a chunk, and up to half a window.
+        ada.payload = [300, 31_000, 33_000, 1_000, 250_000, 5_000, 128_000][n % 7];
+        let set = ada.content(space(1), 2);
+        world.send(a, push(space(1), vec![set]));
+        world.commit();
+        // Reads after each commit for a while, then falls behind for a while.
+        if n % 50 < 25 {
+            read(&mut world);
+        }
+    }
+    while world.inboxes.get(&b).is_some_and(|frames| !frames.is_empty()) {
+        read(&mut world);
+    }
+    assert_eq!(read(&mut world), total);
+    let expected: Vec<_> = (2..2 + total as u64).map(|n| (space(1), n)).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn catching_up_starts_with_the_foreground_then_the_newest() {
     let mut world = World::new();
     let mut ada = Device::new(1);
