@@ -25,7 +25,8 @@ export class DeviceFamily implements Devices {
         const isConnected = method === "status" ? params["connected"] === true : wasConnected;
         const turned = isConnected !== wasConnected;
         wasConnected = isConnected;
-        return turned || method === "device" || method.startsWith("link.");
+        const isEdit = method === "edited" && text(params["method"]).startsWith("device.");
+        return turned || isEdit || method === "device" || method.startsWith("link.");
       },
       merge: (old, now) => reuse(old, now, (item) => item.id),
     });

@@ -1,6 +1,6 @@
 /** Documents that an app shapes itself. */
 import { Query } from "./query.js";
-import { text } from "./shapes.js";
+import { same, text } from "./shapes.js";
 import type { Connection } from "./tabs/connection.js";
 import type { DocumentEdit, DocumentValue, Json, Live, Path, SharedDocument } from "./types.js";
 
@@ -21,8 +21,11 @@ export class DocumentHandle implements SharedDocument {
     this.name = name;
     this.#value = new Query<Json>(connection, {
       load: () => this.get(),
-      concerns: ({ method, params }) =>
-        method === "document" && isNamed(text(params["name"]), name) && this.#isHere(text(params["space"])),
+      concerns: ({ method, params }) => {
+        const isChange = method === "document" || (method === "edited" && text(params["method"]).startsWith("document."));
+        return isChange && isNamed(text(params["name"]), name) && this.#isHere(text(params["space"]));
+      },
+      merge: (old, now) => (old !== undefined && same(old, now) ? old : now),
     });
   }
 

@@ -1,7 +1,7 @@
 /** From what the host says happened to what an app hears. */
 import { list, message, number, text, texts } from "./shapes.js";
 import type { AccountId, Events } from "./types.js";
-import type { Notice } from "./wire.js";
+import type { Fields, Notice } from "./wire.js";
 
 type Heard = { readonly [K in keyof Events]: readonly [K, Events[K]] }[keyof Events];
 
@@ -36,6 +36,8 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
       ];
     case "document":
       return ["document", { space: text(params["space"]), name: text(params["name"]).replace(/^app\//, "") }];
+    case "edited":
+      return ofEdit(text(params["method"]), params);
     case "settings":
       return ["settings", { keys: texts(params["keys"]) }];
     case "typing":
@@ -45,4 +47,12 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
     default:
       return undefined;
   }
+}
+
+/** What a tab of this device changed itself, where the engine announces only what others change. */
+function ofEdit(method: string, params: Fields): Heard | undefined {
+  if (method === "document.change" || method === "document.import") {
+    return ["document", { space: text(params["space"]), name: text(params["name"]) }];
+  }
+  return method === "settings.set" ? ["settings", { keys: [text(params["key"])] }] : undefined;
 }

@@ -229,6 +229,9 @@ class OpenRejoinder implements RejoinderShape {
       for (const handle of this.#handles.values()) handle.renew();
     }
     if (method === "connection") this.#show({ ...fields(this.#said), connection_problem: params["message"] });
+    if (method === "edited" && params["method"] === "contact.block") {
+      for (const handle of this.#handles.values()) handle.renew();
+    }
     this.#handles.get(text(params["conversation"]))?.hear(notice);
     const event = toEvent(notice, this.#store.me);
     if (event !== undefined) this.#emit(event[0], event[1]);
@@ -285,7 +288,6 @@ class OpenRejoinder implements RejoinderShape {
     const connection = this.#connection;
     const block = async (person: Person, blocked: boolean): Promise<void> => {
       await connection.call("contact.block", { ...person, blocked });
-      for (const handle of this.#handles.values()) handle.renew();
       this.#store.conversations.invalidate();
     };
     return {
@@ -319,7 +321,8 @@ class SettingsFamily implements Settings {
     this.#connection = connection;
     this.#all = new Query(connection, {
       load: async () => fields(await connection.call("settings.all")) as Readonly<Record<string, Json>>,
-      concerns: ({ method }) => method === "settings" || method === "link.done",
+      concerns: ({ method, params }) =>
+        method === "settings" || method === "link.done" || (method === "edited" && "settings.set" === params["method"]),
       merge: (old, now) => (old !== undefined && same(old, now) ? old : now),
     });
   }

@@ -5,7 +5,7 @@ import type { Connection } from "./tabs/connection.js";
 import type { AccountId, ConversationInfo, DeviceId } from "./types.js";
 
 /** Notices after which the list of conversations may look different. */
-const OF_LIST = new Set(["conversation", "message", "receipt", "settings", "status", "device", "link.done"]);
+const OF_LIST = new Set(["edited", "conversation", "message", "receipt", "settings", "status", "device", "link.done"]);
 
 /** The way to the engine, and what more than one part follows. */
 export class Store {

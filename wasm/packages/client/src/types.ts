@@ -479,7 +479,7 @@ export interface Settings {
 /** A document: JSON that several devices change at once, and that is the same on all of them. */
 export interface SharedDocument {
   readonly name: string;
-  /** The whole of it; undefined until loaded, null where nothing was written yet. */
+  /** The whole of it; undefined until loaded, an empty map where nothing was written yet. */
   readonly value: Live<Json | undefined>;
   /** The JSON at a path; null if nothing is there. */
   get(path?: Path): Promise<Json>;

@@ -79,7 +79,10 @@ class Host {
       const { tab, id, method, params, edit } = said;
       const owner = this.#open.owner;
       client.call(method, params, edit).then(
-        (result) => this.#tell(tab, { kind: "answer", owner, id, result }),
+        (result) => {
+          this.#tell(tab, { kind: "answer", owner, id, result });
+          if (edit !== undefined) this.#tellAll({ kind: "notice", owner, method: "edited", params: edited(said) });
+        },
         (thrown: unknown) => {
           if (isCrash(thrown)) crash(thrown);
           else this.#tell(tab, { kind: "answer", owner, id, fault: toFault(thrown) });
@@ -118,6 +121,15 @@ class Host {
     this.#tabs.set(tab, channel);
     return channel;
   }
+}
+
+/**
+ * The engine announces what others change. What one tab changes, the others hear in this way: what
+ * was called, and on what.
+ */
+function edited(call: Extract<ToOwner, { kind: "call" }>): Fields {
+  const { conversation, space, name, key } = call.params as Fields;
+  return { method: call.method, conversation, space, name, key };
 }
 
 /** Tries again while another worker lets go of the store. */

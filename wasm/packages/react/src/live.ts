@@ -69,7 +69,7 @@ export function useSetting<T extends Json = Json>(
 
 /**
  * A document of a conversation, or of the account's own (`"account"`), and its value: undefined
- * until loaded, null where nothing was written yet.
+ * until loaded, an empty map where nothing was written yet.
  */
 export function useDocument(
   space: ConversationId | "account",
