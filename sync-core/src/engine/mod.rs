@@ -17,6 +17,7 @@ mod deliveries;
 mod devices;
 mod digest;
 mod documents;
+mod edits;
 mod guest;
 mod handshakes;
 mod hosting;
@@ -50,6 +51,8 @@ use crate::records::{Batch, Load, Records, key};
 
 use account::Me;
 use documents::Documents;
+pub use edits::EDITS;
+use edits::Edits;
 use guest::Guest;
 use hosting::Hosting;
 use people::People;
@@ -91,6 +94,8 @@ pub struct Engine {
     people: People,
     spaces: BTreeMap<SpaceId, SpaceState>,
     documents: Documents,
+    /// Edits made under a name, and what they were answered.
+    edits: Edits,
     /// Private halves of published key packages, once they were needed.
     key_packages: Option<crate::group::Records>,
     fresh_key_packages: crate::group::Records,
@@ -220,6 +225,7 @@ impl Engine {
             people: People::default(),
             spaces: BTreeMap::new(),
             documents: Documents::default(),
+            edits: Edits::default(),
             key_packages: None,
             fresh_key_packages: BTreeMap::new(),
             tasks: VecDeque::new(),
@@ -256,6 +262,7 @@ impl Engine {
                     let row = read_row("space", value)?;
                     self.spaces.insert(id, SpaceState::new(id, row));
                 }
+                Some(b'e') => self.edits.read(record, value)?,
                 _ => {}
             }
         }
