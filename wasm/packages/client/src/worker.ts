@@ -139,7 +139,7 @@ async function patiently(open: () => Promise<Client>): Promise<Client> {
     try {
       return await open();
     } catch (thrown) {
-      const isBusy = toFault(thrown).kind === "busy";
+      const isBusy = toFault(thrown).kind === "in_use";
       if (!isBusy || performance.now() > end) throw thrown;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
