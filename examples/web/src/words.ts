@@ -1,7 +1,7 @@
 /** What the app says: names, times, and failures in words for people. */
 import type { ConversationInfo, AccountId, Device, Member, RejoinderError } from "@rejoinder/client";
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "short" });
 const DATE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const LONG_DATE = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
@@ -106,6 +106,7 @@ export function failure(error: unknown): string {
     case "not_found":
       return "Nothing was found under that.";
     case "address_taken":
+    case "taken":
       return "This address belongs to somebody else. Choose another.";
     case "exists":
       return "There is an account in this browser already.";

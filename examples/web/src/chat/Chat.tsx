@@ -131,6 +131,8 @@ function Subtitle({ info }: { readonly info: ConversationInfo }) {
   }
   const adding = info.adding.map((address) => `${address} (being added)`);
   const others = [...members, ...adding];
+  const other = others.length === 1 && info.members.find((member) => member.account !== me);
+  if (other) return <p>{other.address}</p>;
   return <p>{others.length > 0 ? `You, ${others.join(", ")}` : "Only you"}</p>;
 }
 

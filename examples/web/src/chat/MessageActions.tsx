@@ -1,6 +1,6 @@
 import type { Conversation, ConversationInfo, Message } from "@rejoinder/client";
 import { Copy, Info, Pencil, Plus, Reply, Trash2 } from "lucide-react";
-import { useEffect, useLayoutEffect, useRef, useState, type ReactNode } from "react";
+import { useLayoutEffect, useRef, useState, type ReactNode } from "react";
 
 import { useMe, useSession } from "../session.tsx";
 import { dateTime, listed, nameOf } from "../words.ts";
@@ -28,7 +28,8 @@ export function MessageActions({ message, at, info, conversation, onCompose, onC
   const me = useMe();
   const dialog = useRef<HTMLDialogElement>(null);
   const [view, setView] = useState<View>("menu");
-  useEffect(() => {
+  // Before the menu is placed: it has no size while it is closed.
+  useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
     return () => element?.close();
@@ -117,7 +118,8 @@ export function MessageActions({ message, at, info, conversation, onCompose, onC
 /** Beside what was pressed, within the page. On narrow screens the style places it below. */
 function place(element: HTMLElement, at: DOMRect): void {
   const { offsetWidth: width, offsetHeight: height } = element;
-  const left = Math.min(Math.max(at.right - width, MARGIN_PX), innerWidth - width - MARGIN_PX);
+  const wished = at.left + width < innerWidth ? at.left : at.right - width;
+  const left = Math.min(Math.max(wished, MARGIN_PX), innerWidth - width - MARGIN_PX);
   const isBelow = at.bottom + height + MARGIN_PX < innerHeight;
   const top = isBelow ? at.bottom : Math.max(at.top - height, MARGIN_PX);
   element.style.setProperty("--left", `${left}px`);

@@ -54,7 +54,10 @@ function Bubble(props: Props & { readonly isBegin: boolean }) {
   const { message, quoted, info, isGroup, isActive, isFound, marked, isBegin, onAct, onReply, onFocus } = props;
   const author = authorOf(message, info);
   const showsAuthor = isGroup && !message.mine;
-  const act = (element: Element) => onAct(message, element.getBoundingClientRect());
+  const act = (element: Element) => {
+    const beside = element.matches(".message") ? element.querySelector(".bubble") : element;
+    onAct(message, (beside ?? element).getBoundingClientRect());
+  };
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Enter" || event.key === " ") act(event.currentTarget);
