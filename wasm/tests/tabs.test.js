@@ -19,7 +19,7 @@ function newConversation(page) {
   return page.evaluate(async () => (await client.conversations.create({ title: "Notes" })).id);
 }
 
-/** Writes numbered messages from now on, one every few milliseconds, and keeps count. */
+/** Writes numbered messages from now on, as fast as anybody types, and keeps count. */
 async function type(page, conversation, name) {
   await page.evaluate(
     ([id, name]) => {
@@ -30,7 +30,7 @@ async function type(page, conversation, name) {
           .conversation(id)
           .send(`${name} ${globalThis.typed}`)
           .catch((error) => console.error(`lost: ${error.kind} ${error.message}`));
-      }, 40);
+      }, 150);
     },
     [conversation, name],
   );
@@ -78,7 +78,7 @@ test("another tab goes on within a second when the owner is closed or crashes", 
     t.diagnostic(`handed over in ${tookMs} ms`);
     // The limit is a second; a loaded machine is given more, and the time is told.
     assert.ok(tookMs < 5_000, `${tookMs} ms`);
-    assert.notEqual(await ownerOf(pages), undefined);
+    assert.ok((await ownerOf(pages)) !== undefined);
   }
   assert.deepEqual(await textsIn(pages[0], conversation), ["still here", "still here"]);
 });
@@ -100,7 +100,7 @@ test("what a tab wrote in its last moment is there, once", async (t) => {
   await crash(second);
   await until("message of a crashed tab", async () => (await textsIn(watcher, conversation)).includes("crashed"));
   const third = await device.tab();
-  assert.equal(await ownerOf([third, watcher]), watcher);
+  assert.ok((await ownerOf([third, watcher])) === watcher);
   await send(watcher, "owner");
   await watcher.close();
   await until("message of a closed owner", async () => (await textsIn(third, conversation)).includes("owner"));

@@ -78,7 +78,7 @@ export class Owner {
     this.#end.abort();
     this.#hall.close();
     removeEventListener("storage", this.#onStorage);
-    removeEventListener("freeze", this.#onFreeze);
+    document.removeEventListener("freeze", this.#onFreeze);
     if (this.#worker !== undefined && this.#isReady) {
       await new Promise<void>((resolve) => {
         this.#closed = resolve;
@@ -109,7 +109,7 @@ export class Owner {
   #own(): void {
     addEventListener("storage", this.#onStorage);
     // A page that the browser is about to put to sleep must not take the store with it.
-    addEventListener("freeze", this.#onFreeze);
+    document.addEventListener("freeze", this.#onFreeze);
     this.#start();
     this.#watchAll().catch(reportError);
   }
@@ -201,7 +201,7 @@ export class Owner {
     this.#release?.();
     this.#release = undefined;
     removeEventListener("storage", this.#onStorage);
-    removeEventListener("freeze", this.#onFreeze);
+    document.removeEventListener("freeze", this.#onFreeze);
     this.#watched.clear();
     this.#watched.add(this.#options.tab);
     this.#queue();
