@@ -581,6 +581,7 @@ export type ErrorKind =
   | "unavailable"
   | "store"
   | "interrupted"
+  | "outdated"
   | "closed"
   | (string & {});
 

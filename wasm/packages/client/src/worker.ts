@@ -6,7 +6,7 @@
  */
 import init, { Client } from "./wasm/rejoinder.js";
 import { toFault } from "./error.js";
-import { names } from "./tabs/protocol.js";
+import { VERSION, names } from "./tabs/protocol.js";
 import type { FromWorker, ToAll, ToOwner, ToTab, ToWorker } from "./tabs/protocol.js";
 import type { Fields } from "./wire.js";
 
@@ -70,7 +70,7 @@ class Host {
     const client = this.#client;
     if (client === undefined) return;
     if (said.kind === "hello") {
-      if (said.tab !== this.#open.tab) this.#channel(said.tab).postMessage(this.#ready(client));
+      if (said.tab !== this.#open.tab) this.#meet(said, client);
     } else if (said.kind === "gone") {
       this.#tabs.get(said.tab)?.close();
       this.#tabs.delete(said.tab);
@@ -98,6 +98,18 @@ class Host {
     await this.#client?.close();
     for (const channel of this.#tabs.values()) channel.close();
     scope.postMessage({ kind: "closed" });
+  }
+
+  #meet(hello: Extract<ToOwner, { kind: "hello" }>, client: Client): void {
+    const channel = this.#channel(hello.tab);
+    if (hello.version === VERSION) return channel.postMessage(this.#ready(client));
+    const message = "another tab has another version of this page: reload this one, or close that one";
+    channel.postMessage({
+      kind: "failed",
+      owner: this.#open.owner,
+      fault: { kind: "outdated", message, retry: true },
+    } satisfies ToTab);
+    this.hear({ kind: "gone", tab: hello.tab });
   }
 
   #ready(client: Client): ToTab {

@@ -10,7 +10,7 @@ import type { StorageKind } from "../types.js";
 import { METHODS, type Method, type Notice, type Params } from "../wire.js";
 import { Journal } from "./journal.js";
 import { Owner } from "./owner.js";
-import { names, randomId } from "./protocol.js";
+import { VERSION, names, randomId } from "./protocol.js";
 import type { ToAll, ToOwner, ToTab } from "./protocol.js";
 
 /** How long closing waits for edits; what takes longer stays in the journal for the next start. */
@@ -197,7 +197,7 @@ export class Connection {
   }
 
   #hello(): void {
-    this.#hall.postMessage({ kind: "hello", tab: this.#tab } satisfies ToOwner);
+    this.#hall.postMessage({ kind: "hello", tab: this.#tab, version: VERSION } satisfies ToOwner);
   }
 
   #send(message: ToOwner): void {

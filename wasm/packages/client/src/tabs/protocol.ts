@@ -8,10 +8,16 @@
 import type { Fault } from "../error.js";
 import type { Fields } from "../wire.js";
 
+/**
+ * The version of all this. A page may still be open while a newer one of the same origin is loaded:
+ * they share the locks, and tell one another apart by this.
+ */
+export const VERSION = 1;
+
 /** Why this tab speaks. */
 export type ToOwner =
   /** It is there, and asks who the owner is. */
-  | { readonly kind: "hello"; readonly tab: string }
+  | { readonly kind: "hello"; readonly tab: string; readonly version: number }
   /** It asks for something. */
   | {
       readonly kind: "call";
