@@ -25,6 +25,12 @@ use crate::worker::{Done, Job, Worker};
 
 /// The longest sleep: after a suspended machine wakes, deadlines are looked at this soon.
 const NAP_MS: u64 = 15_000;
+/// After such a silence the relay is asked something, since a browser doesn't show its pings.
+const SILENCE_MS: u64 = 40_000;
+/// A relay that doesn't answer within this time is gone.
+const PROBE_MS: u64 = 15_000;
+/// The host's own commands: no command of the app's has this number.
+const OWN: CommandId = 0;
 /// Pauses before a failed store is opened again.
 const REOPEN_MS: (u32, u32) = (1_000, 30_000);
 
@@ -149,6 +155,9 @@ pub(crate) struct Host {
     socket: Option<Socket>,
     /// Counts sockets, for the same reason.
     sockets: u64,
+    /// When the relay was heard last, and since when an answer to a probe is due: Unix ms.
+    heard: u64,
+    probed: Option<u64>,
     /// When the engine wants to be called, Unix ms.
     wake: Option<u64>,
     timer: Option<Timeout>,
@@ -188,6 +197,8 @@ impl Host {
             store: 0,
             socket: None,
             sockets: 0,
+            heard: 0,
+            probed: None,
             wake: None,
             timer: None,
             replies: BTreeMap::new(),
@@ -227,6 +238,7 @@ impl Host {
             }
             // A busy queue must not put off what has a time.
             self.wake_if_due();
+            self.probe_if_silent();
             self.carry_out();
             self.set_timer();
         }
@@ -266,6 +278,7 @@ impl Host {
         if self.socket.is_none() {
             return;
         }
+        self.hear();
         match happening {
             Happening::Opened => {
                 self.note_problem(None);
@@ -286,8 +299,31 @@ impl Host {
         if !is_there && self.socket.is_some() {
             self.take_from_socket(Happening::Closed(Some(ConnectError::Unreachable)));
         } else if is_there && self.socket.is_none() && !self.away {
-            // No command of the app's has this number, and nobody waits for its answer.
-            self.feed(Input::Command(0, Command::GoOnline));
+            self.feed(Input::Command(OWN, Command::GoOnline));
+        }
+    }
+
+    fn hear(&mut self) {
+        self.heard = now_ms();
+        self.probed = None;
+    }
+
+    /// Connections die without a word: a network that changed, a machine that slept.
+    fn probe_if_silent(&mut self) {
+        let now = now_ms();
+        if self.socket.is_none() || now.saturating_sub(self.heard) < SILENCE_MS {
+            return;
+        }
+        match self.probed {
+            None => {
+                self.probed = Some(now);
+                self.feed(Input::Command(OWN, Command::ListDevices));
+            }
+            Some(since) if now.saturating_sub(since) > PROBE_MS => {
+                let why = ConnectError::Broken("the relay is silent");
+                self.take_from_socket(Happening::Closed(Some(why)));
+            }
+            Some(_) => {}
         }
     }
 
@@ -311,6 +347,8 @@ impl Host {
                     self.wake = Some(at);
                     self.timer = None;
                 }
+                // Whoever has no account, or no session yet, answers by itself.
+                Output::Respond(OWN, _) => self.hear(),
                 Output::Respond(id, result) => {
                     if let Some(reply) = self.replies.remove(&id) {
                         let _ = reply.send(result);
@@ -328,6 +366,7 @@ impl Host {
             let _ = sender.unbounded_send(Inbound::Socket(number, happening));
         };
         self.socket = Some(Socket::open(&self.target.url, happen));
+        self.hear();
     }
 
     fn set_timer(&mut self) {
