@@ -45,11 +45,11 @@ export async function scratch(t) {
 }
 
 /** Runs a relay, on a port of its own choice unless `port` names one. */
-export async function startRelay(t, { data, port = 0 } = {}) {
+export async function startRelay(t, { data, port = 0, args = [] } = {}) {
   const directory = data ?? (await scratch(t));
   const child = spawn(
     binary("sync-server", "SYNC_SERVER_BIN"),
-    ["--listen", `127.0.0.1:${port}`, "--data", directory, "--log-format", "json"],
+    ["--listen", `127.0.0.1:${port}`, "--data", directory, "--log-format", "json", ...args],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   const stop = () => stopped(child);
@@ -149,10 +149,10 @@ export async function serve(t, { directories = {}, pages = {} }) {
 }
 
 /** Starts Chromium. A new context of it is a new device. */
-export async function startBrowser(t) {
+export async function startBrowser(t, { args = [] } = {}) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: FLAGS,
+    args: [...FLAGS, ...args],
     handleSIGINT: false,
   });
   t.after(() => browser.close());
