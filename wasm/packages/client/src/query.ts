@@ -6,6 +6,9 @@ import type { Notice } from "./wire.js";
 
 /** Notices come in bursts: a value is asked for at most once in this time. */
 const PACE_MS = 60;
+/** What takes long to answer is asked for less often: the engine has more to do than that. */
+const REST = 3;
+const PACE_MOST_MS = 1_000;
 /** How long a value is followed after the last listener left; a component may come back at once. */
 const LINGER_MS = 5_000;
 
@@ -29,6 +32,7 @@ export class Query<T> extends Cell<T | undefined> {
   #isLoading = false;
   #failure: RejoinderError | undefined;
   #loadedMs = 0;
+  #paceMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #linger: ReturnType<typeof setTimeout> | undefined;
   #isEnded = false;
@@ -110,7 +114,7 @@ export class Query<T> extends Cell<T | undefined> {
 
   #ask(): void {
     if (!this.#isStarted || !this.#isStale || this.#isLoading || this.#timer !== undefined) return;
-    const wait = this.#loadedMs + PACE_MS - performance.now();
+    const wait = this.#loadedMs + this.#paceMs - performance.now();
     if (wait > 0) {
       this.#timer = setTimeout(() => {
         this.#timer = undefined;
@@ -122,6 +126,7 @@ export class Query<T> extends Cell<T | undefined> {
   }
 
   async #load(): Promise<void> {
+    const askedMs = performance.now();
     this.#isLoading = true;
     this.#isStale = false;
     this.#failure = undefined;
@@ -134,6 +139,7 @@ export class Query<T> extends Cell<T | undefined> {
     }
     this.#isLoading = false;
     this.#loadedMs = performance.now();
+    this.#paceMs = Math.min(Math.max(PACE_MS, REST * (this.#loadedMs - askedMs)), PACE_MOST_MS);
     if (this.#isStale) return this.#ask();
     for (const end of [...this.#settled]) end(this.#failure);
   }

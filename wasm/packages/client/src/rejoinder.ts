@@ -222,7 +222,9 @@ class OpenRejoinder implements RejoinderShape {
 
   #hear(notice: Notice): void {
     const { method, params } = notice;
-    if (method === "status") this.#show(params);
+    // The reason for no connection is told by itself, and holds until there is one.
+    const { connection_problem } = fields(this.#said);
+    if (method === "status") this.#show({ connection_problem, ...params });
     if (method === "store") this.#setStorage({ failed: params["failed"] === true });
     if (method === "lagged") {
       this.#askStatus().catch(() => undefined);
