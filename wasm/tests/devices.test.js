@@ -9,7 +9,8 @@ test("a browser is linked by a terminal, and reads what was written before", asy
   const chat = await startChat(t, world.relay.url);
   await chat.call("account.create", { address: "ada", name: "Ada" });
   const { conversation } = await chat.call("conversation.create", { title: "Notes" });
-  await chat.call("message.send", { conversation, text: "from before" });
+  const texts = Array.from({ length: 200 }, (_, n) => `from before ${n}`);
+  await Promise.all(texts.map((text) => chat.call("message.send", { conversation, text })));
   await chat.call("sync.wait", { until: "stored" });
   const device = await newDevice(world);
   const [page, other] = [await device.tab(), await device.tab()];
@@ -24,7 +25,18 @@ test("a browser is linked by a terminal, and reads what was written before", asy
   const linked = await page.evaluate(() => offer.done);
   assert.equal(linked.device, id);
   for (const tab of [page, other]) {
-    await until("message from before", async () => (await textsIn(tab, conversation)).includes("from before"));
+    // A window that is open while the past arrives gets to all of it.
+    await tab.evaluate((id) => {
+      globalThis.list = client.conversation(id).messages({ page: 30 });
+      list.subscribe(() => undefined);
+    }, conversation);
+    const shown = () =>
+      tab.evaluate(async () => {
+        await list.loadOlder();
+        return list.current?.messages.map((message) => message.text) ?? [];
+      });
+    await until("message from before", async () => (await shown()).length >= texts.length);
+    assert.deepEqual(await shown(), texts);
     assert.equal(await tab.evaluate(() => client.status.current.role), "companion");
   }
 });

@@ -51,6 +51,7 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
   #older: Promise<boolean> | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #marks: ReturnType<typeof setTimeout> | undefined;
+  #past: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   /** Loads when somebody first follows. */
@@ -87,6 +88,7 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#marks);
+    clearTimeout(this.#past);
     clearTimeout(this.#retry);
     this.#options.closed();
     super.close();
@@ -120,6 +122,11 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
       const unnamed = texts(notice.params["messages"]).filter((id) => !named.has(id));
       if (items.length > 0) this.#inOrder(() => Promise.resolve(this.#take(items))).catch(reportError);
       if (unnamed.length > 0) this.#refresh(unnamed);
+    } else if (notice.method === "history") {
+      this.#past ??= setTimeout(() => {
+        this.#past = undefined;
+        this.#inOrder(() => this.#lookBack()).catch((error: unknown) => this.#failed(error));
+      }, MARKS_PACE_MS);
     } else if (notice.method === "receipt" || notice.method === "conversation") {
       this.#marks ??= setTimeout(() => {
         this.#marks = undefined;
@@ -147,13 +154,15 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
   }
 
   #loadFirst(): void {
-    this.#inOrder(async () => {
-      const { messages, hasOlder } = await this.#ask(undefined, this.#page);
-      this.#stored = this.#renewed(messages);
-      this.#hasOlder = hasOlder;
-      this.#isLoaded = true;
-      this.#show();
-    }).catch((error: unknown) => this.#failed(error));
+    this.#inOrder(() => this.#first()).catch((error: unknown) => this.#failed(error));
+  }
+
+  async #first(): Promise<void> {
+    const { messages, hasOlder } = await this.#ask(undefined, this.#page);
+    this.#stored = this.#renewed(messages);
+    this.#hasOlder = hasOlder;
+    this.#isLoaded = true;
+    this.#show();
   }
 
   #loadOlder(): Promise<boolean> {
@@ -166,11 +175,36 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
     });
   }
 
+  /** What was written before this device was linked is arriving: there may be older messages now. */
+  async #lookBack(): Promise<void> {
+    const first = this.#stored[0]?.id;
+    if (this.#hasOlder || !this.#isLoaded) return;
+    const lacks = Math.max(this.#page - this.#stored.length, 0);
+    const { messages, hasOlder } = await this.#ask(first, lacks);
+    this.#stored = [...this.#renewed(messages), ...this.#stored];
+    this.#hasOlder = hasOlder;
+    this.#show();
+  }
+
+  /**
+   * Which ids belong into the window. Older ones than all that it has are loaded when they are asked
+   * for, unless it has less than a page.
+   */
+  #within(ids: readonly MessageId[]): readonly MessageId[] {
+    const first = this.#stored[0]?.id;
+    if (first === undefined || (!this.#hasOlder && this.#stored.length < this.#page)) return ids;
+    const within = ids.filter((id) => id >= first);
+    this.#hasOlder ||= within.length < ids.length;
+    return within;
+  }
+
   /** Some messages appeared or look different, and were not told whole. */
   #refresh(ids: readonly MessageId[]): void {
     this.#inOrder(async () => {
-      const first = this.#hasOlder ? this.#stored[0]?.id : "";
-      const shown = ids.filter((id) => first !== undefined && id >= first).sort();
+      // Less than a page was all there was.
+      if (this.#stored.length < this.#page) return this.#first();
+      const shown = [...this.#within(ids)].sort();
+      this.#show();
       const [from, to] = [shown[0], shown.at(-1)];
       if (from === undefined || to === undefined) return;
       await this.#loadRange(from, this.#after(to));
@@ -195,10 +229,11 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
       if (oldest === undefined || oldest <= from || !hasOlder) break;
       before = oldest;
     }
-    const start = fresh[0]?.id ?? from;
-    const edge = this.#hasOlder ? (this.#stored[0]?.id ?? start) : start;
     const kept = this.#stored.filter((item) => item.id < from || (to !== undefined && item.id >= to));
-    this.#put(kept, fresh.filter((item) => item.id >= from && item.id >= edge));
+    this.#put(
+      kept,
+      fresh.filter((item) => item.id >= from),
+    );
   }
 
   /** Looks at the marks behind messages again, from the newest on, as far back as any moved. */
@@ -239,9 +274,8 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
 
   /** Takes in messages that appeared or look different. */
   #take(items: readonly Stored[]): void {
-    const oldest = this.#hasOlder ? this.#stored[0]?.id : "";
-    const shown = items.filter((item) => oldest !== undefined && item.id >= oldest);
-    const ids = new Set(shown.map((item) => item.id));
+    const ids = new Set(this.#within(items.map((item) => item.id)));
+    const shown = items.filter((item) => ids.has(item.id));
     this.#put(
       this.#stored.filter((item) => !ids.has(item.id)),
       shown,
@@ -253,8 +287,7 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
     const newest = kept.at(-1)?.id ?? "";
     if (fresh.some((item) => item.id < newest)) all.sort((a, b) => (a.id < b.id ? -1 : 1));
     const isSame = all.length === this.#stored.length && all.every((item, n) => item === this.#stored[n]);
-    if (isSame) return;
-    this.#stored = all;
+    if (!isSame) this.#stored = all;
     this.#show();
   }
 
