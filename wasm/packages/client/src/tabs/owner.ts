@@ -15,6 +15,8 @@ const RESTART_LAST_MS = 30_000;
 const STEADY_MS = 60_000;
 /** How often the start of a journal's edit is tried again if the store failed. */
 const REPLAY_AGAIN_MS = 1_000;
+/** A worker that takes longer to close is ended: what was durable stays so. */
+const GOODBYE_MS = 5_000;
 /** Calls of the owning page on its own behalf are told from the tab's by their numbers. */
 const OWN_CALLS = -1;
 
@@ -82,6 +84,7 @@ export class Owner {
     if (this.#worker !== undefined && this.#isReady) {
       await new Promise<void>((resolve) => {
         this.#closed = resolve;
+        setTimeout(resolve, GOODBYE_MS);
         this.#tell({ kind: "close" });
       });
     }
