@@ -11,6 +11,8 @@ const SERVICE_WORKER = "service-worker.js";
 /** What is worth compressing; smaller files travel in one packet anyway. */
 const COMPRESSED = /\.(?:js|css|html|svg|wasm|webmanifest)$/;
 const SMALL_BYTES = 1400;
+/** An engine of more than this was built quickly, and goes no further than this machine. */
+const LARGE_BYTES = 4_000_000;
 
 const brotli = promisify(zlib.brotliCompress);
 
@@ -50,7 +52,10 @@ function compressed(): Plugin {
 
 async function compress(file: string): Promise<void> {
   const content = await readFile(file);
-  if (content.length > SMALL_BYTES) await writeFile(`${file}.br`, await brotli(content));
+  if (content.length <= SMALL_BYTES) return;
+  const { BROTLI_PARAM_QUALITY: quality } = zlib.constants;
+  const params = { [quality]: content.length > LARGE_BYTES ? 4 : 11 };
+  await writeFile(`${file}.br`, await brotli(content, { params }));
 }
 
 export default defineConfig({

@@ -15,7 +15,10 @@ export function Invitation({ info, conversation }: Props) {
   const me = useMe();
   const inviter = info.members.find((member) => member.account !== me);
   const decline = async (block: boolean) => {
-    if (await attempt(conversation.decline({ block }))) go({ page: "list" }, { replace: true });
+    if (!(await attempt(conversation.decline({ block })))) return;
+    go({ page: "list" }, { replace: true });
+    // What was left stays on the device; nobody wants to see this one again.
+    await attempt(conversation.setArchived(true));
   };
   return (
     <section className="invitation" aria-label="Invitation">
