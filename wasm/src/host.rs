@@ -23,6 +23,8 @@ use crate::socket::{ConnectError, Happening, Socket};
 use crate::store::{BrowserStore, Kind};
 use crate::worker::{Done, Job, Worker};
 
+/// How long a close waits for the store.
+const CLOSE_MS: u64 = 10_000;
 /// The longest sleep: after a suspended machine wakes, deadlines are looked at this soon.
 const NAP_MS: u64 = 15_000;
 /// After such a silence the relay is asked something, since a browser doesn't show its pings.
@@ -152,6 +154,9 @@ pub(crate) struct Host {
     worker: Worker,
     /// Counts stores, so that a late word of an earlier one is not taken for the present one's.
     store: u64,
+    /// The last batch given to the store, and the last that is durable.
+    asked: u64,
+    written: u64,
     socket: Option<Socket>,
     /// Counts sockets, for the same reason.
     sockets: u64,
@@ -164,12 +169,8 @@ pub(crate) struct Host {
     replies: BTreeMap<CommandId, Reply>,
     /// The app wants to stay away, whatever the browser says of the network.
     away: bool,
-}
-
-/// Why the task stopped serving.
-enum End {
-    Closed(Option<oneshot::Sender<()>>),
-    Failed(StoreError),
+    /// Since when the app wants to close, Unix ms, and where it waits.
+    closing: Option<(u64, oneshot::Sender<()>)>,
 }
 
 impl Host {
@@ -195,6 +196,8 @@ impl Host {
             engine,
             worker,
             store: 0,
+            asked: 0,
+            written: 0,
             socket: None,
             sockets: 0,
             heard: 0,
@@ -203,49 +206,47 @@ impl Host {
             timer: None,
             replies: BTreeMap::new(),
             away: false,
+            closing: None,
         };
         Ok((host, handle, kind))
     }
 
     /// Serves until closed.
     pub(crate) async fn run(mut self) {
-        loop {
-            match self.serve().await {
-                End::Closed(closed) => {
-                    self.socket = None;
-                    self.worker.finish().await;
-                    let _ = closed.map(|closed| closed.send(()));
-                    return;
-                }
-                End::Failed(error) => self.fail(error),
+        while let Err(error) = self.serve().await {
+            self.fail(error);
+            if !self.reopen().await {
+                break;
             }
-            if let Err(closed) = self.reopen().await {
-                let _ = closed.map(|closed| closed.send(()));
-                return;
-            }
+        }
+        self.socket = None;
+        self.worker.finish().await;
+        if let Some((_, closed)) = self.closing {
+            let _ = closed.send(());
         }
     }
 
-    async fn serve(&mut self) -> End {
+    /// Serves until closed (`Ok`) or until the store fails.
+    async fn serve(&mut self) -> Result<(), StoreError> {
         self.carry_out();
+        self.set_timer();
         while let Some(inbound) = self.inbound.next().await {
-            match inbound {
-                Inbound::Close(closed) => return End::Closed(Some(closed)),
-                Inbound::Store(number, Done::Failed(error)) if number == self.store => {
-                    return End::Failed(error);
-                }
-                inbound => self.take(inbound),
-            }
+            self.take(inbound)?;
             // A busy queue must not put off what has a time.
             self.wake_if_due();
             self.probe_if_silent();
             self.carry_out();
             self.set_timer();
+            if let Some((since, _)) = &self.closing
+                && (self.written >= self.asked || now_ms().saturating_sub(*since) > CLOSE_MS)
+            {
+                break;
+            }
         }
-        End::Closed(None)
+        Ok(())
     }
 
-    fn take(&mut self, inbound: Inbound) {
+    fn take(&mut self, inbound: Inbound) -> Result<(), StoreError> {
         match inbound {
             Inbound::Command(id, command, reply) => {
                 match command {
@@ -264,14 +265,18 @@ impl Host {
                 self.take_from_socket(happening);
             }
             Inbound::Store(number, done) if number == self.store => match done {
-                Done::Written(batch) => self.feed(Input::Persisted(batch)),
+                Done::Written(batch) => {
+                    self.written = batch;
+                    self.feed(Input::Persisted(batch));
+                }
                 Done::Loaded(load, records) => self.feed(Input::Loaded(load, records)),
-                // Taken by whoever serves.
-                Done::Failed(_) => {}
+                Done::Failed(error) => return Err(error),
             },
             Inbound::Network(is_there) => self.take_network(is_there),
-            Inbound::Socket(..) | Inbound::Store(..) | Inbound::Tick | Inbound::Close(_) => {}
+            Inbound::Close(closed) => self.closing = Some((now_ms(), closed)),
+            Inbound::Socket(..) | Inbound::Store(..) | Inbound::Tick => {}
         }
+        Ok(())
     }
 
     fn take_from_socket(&mut self, happening: Happening) {
@@ -334,7 +339,10 @@ impl Host {
     fn carry_out(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Persist(batch) => self.worker.ask(Job::Write(batch)),
+                Output::Persist(batch) => {
+                    self.asked = batch.number;
+                    self.worker.ask(Job::Write(batch));
+                }
                 Output::Load(load) => self.worker.ask(Job::Load(load)),
                 Output::Connect => self.connect(),
                 Output::Disconnect => self.socket = None,
@@ -373,7 +381,8 @@ impl Host {
         if self.timer.is_some() {
             return;
         }
-        let wait = self.wake.map_or(NAP_MS, |wake| wake.saturating_sub(now_ms()).min(NAP_MS));
+        let longest = if self.closing.is_some() { 100 } else { NAP_MS };
+        let wait = self.wake.map_or(longest, |wake| wake.saturating_sub(now_ms()).min(longest));
         let sender = self.sender.clone();
         let tick = move || {
             let _ = sender.unbounded_send(Inbound::Tick);
@@ -418,36 +427,42 @@ impl Host {
         self.tell(Notice::StoreFailed(error));
     }
 
-    /// Opens the store anew, as often as it takes; fails once the app closes.
-    async fn reopen(&mut self) -> Result<(), Option<oneshot::Sender<()>>> {
+    /// Opens the store anew, as often as it takes; `false` once the app closes.
+    async fn reopen(&mut self) -> bool {
         let (mut pause, longest) = REOPEN_MS;
         loop {
-            self.refuse_for(pause).await?;
+            if self.closing.is_some() || !self.refuse_for(pause).await {
+                return false;
+            }
             pause = (pause * 2).min(longest);
             self.store += 1;
             if let Ok((engine, worker, _)) = open(&self.target, self.store, &self.sender).await {
                 (self.engine, self.worker) = (engine, worker);
+                (self.asked, self.written) = (0, 0);
                 self.tell(Notice::StoreBack);
-                return Ok(());
+                return true;
             }
         }
     }
 
-    /// Refuses commands for a while.
-    async fn refuse_for(&mut self, pause_ms: u32) -> Result<(), Option<oneshot::Sender<()>>> {
+    /// Refuses commands for a while; `false` if the app closes.
+    async fn refuse_for(&mut self, pause_ms: u32) -> bool {
         let mut over = TimeoutFuture::new(pause_ms);
         loop {
             match select(over, self.inbound.next()).await {
-                Either::Left(_) => return Ok(()),
+                Either::Left(_) => return true,
                 Either::Right((inbound, rest)) => {
                     over = rest;
                     match inbound {
                         Some(Inbound::Command(_, _, reply)) => {
                             let _ = reply.send(Err(Failure::Store));
                         }
-                        Some(Inbound::Close(closed)) => return Err(Some(closed)),
+                        Some(Inbound::Close(closed)) => {
+                            self.closing = Some((now_ms(), closed));
+                            return false;
+                        }
                         Some(_) => {}
-                        None => return Err(None),
+                        None => return false,
                     }
                 }
             }

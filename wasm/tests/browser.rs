@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use js_sys::{Array, Function, JSON, Object, Reflect};
 use sync_core::records::{Batch, Records};
-use sync_store::{AsyncRecordStore, MemoryStore, RecordStore as _, StoreError, conformance};
+use sync_store::{AsyncRecordStore as _, MemoryStore, StoreError, conformance};
 use wasm::Client;
 use wasm::store::{BrowserStore, IndexedDbStore, Kind, OpfsStore};
 use wasm_bindgen::prelude::*;
@@ -60,14 +60,14 @@ async fn a_store_that_was_taken_away_is_empty_when_it_is_back() {
         let mut store = BrowserStore::open("away", Some(kind)).await.unwrap();
         let mut batch = Batch { number: 1, ..Batch::default() };
         batch.put(b"k".to_vec(), b"v".to_vec());
-        AsyncRecordStore::write(&mut store, &[batch]).await.unwrap();
+        store.write(&[batch]).await.unwrap();
         drop(store);
         match kind {
             Kind::Opfs => OpfsStore::remove("away").await.unwrap(),
             _ => IndexedDbStore::remove("away").await.unwrap(),
         }
         let store = BrowserStore::open("away", Some(kind)).await.unwrap();
-        assert_eq!(AsyncRecordStore::read(&store, b"").await.unwrap(), Records::new(), "{kind:?}");
+        assert_eq!(store.read(b"").await.unwrap(), Records::new(), "{kind:?}");
     }
 }
 
@@ -78,8 +78,8 @@ async fn thousands_of_records_are_written_and_read_at_once() {
     for n in 0..5_000_u32 {
         batch.put([b"d", n.to_be_bytes().as_slice()].concat(), vec![7; 200]);
     }
-    store.write(&[batch]).unwrap();
-    assert_eq!(store.read(b"d").unwrap().len(), 5_000);
+    store.write(&[batch]).await.unwrap();
+    assert_eq!(store.read(b"d").await.unwrap().len(), 5_000);
 }
 
 #[wasm_bindgen_test]
