@@ -25,7 +25,9 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) async fn turn() {
     let Ok(channel) = MessageChannel::new() else { return };
     let (come, came) = oneshot::channel();
-    let closure = Closure::once_into_js(move || drop(come.send(())));
+    let closure = Closure::once_into_js(move || {
+        let _ = come.send(());
+    });
     channel.port1().set_onmessage(Some(closure.unchecked_ref()));
     if channel.port2().post_message(&JsValue::NULL).is_ok() {
         let _ = came.await;

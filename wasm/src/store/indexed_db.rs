@@ -183,7 +183,9 @@ async fn answer(request: &IdbRequest) -> Result<JsValue, JsValue> {
 /// Listens at once; the answer may be waited for later.
 fn answer_later(request: &IdbRequest) -> impl Future<Output = Result<JsValue, JsValue>> + use<> {
     let (come, came) = oneshot::channel();
-    let closure = Closure::once(move |event: Event| drop(come.send(event.type_() == "success")));
+    let closure = Closure::once(move |event: Event| {
+        let _ = come.send(event.type_() == "success");
+    });
     request.set_onsuccess(Some(closure.as_ref().unchecked_ref()));
     request.set_onerror(Some(closure.as_ref().unchecked_ref()));
     let request = request.clone();
@@ -199,7 +201,9 @@ fn answer_later(request: &IdbRequest) -> impl Future<Output = Result<JsValue, Js
 
 async fn completed(transaction: &IdbTransaction) -> Result<(), JsValue> {
     let (come, came) = oneshot::channel();
-    let closure = Closure::once(move |event: Event| drop(come.send(event.type_() == "complete")));
+    let closure = Closure::once(move |event: Event| {
+        let _ = come.send(event.type_() == "complete");
+    });
     // An error of a request ends in an abort, and that comes last.
     transaction.set_oncomplete(Some(closure.as_ref().unchecked_ref()));
     transaction.set_onabort(Some(closure.as_ref().unchecked_ref()));
