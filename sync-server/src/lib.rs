@@ -20,3 +20,4 @@ mod socket;
 pub mod store;
 pub mod telemetry;
 mod tls;
+mod web;
