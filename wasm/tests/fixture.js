@@ -1,6 +1,6 @@
 /** The page that the package's tests open: the package as a plain module, without any bundler. */
 import { join } from "node:path";
-import { ROOT, serve, startBrowser, startRelay } from "./harness.js";
+import { PATIENCE_MS, ROOT, serve, startBrowser, startRelay } from "./harness.js";
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -29,6 +29,7 @@ export async function start(t) {
 /** A new device: a profile of its own, with no tabs. */
 export async function newDevice({ browser, origin, relay }) {
   const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE_MS);
   return {
     context,
     /** A further tab, with its client open as `client`. */

@@ -159,8 +159,11 @@ export async function startBrowser(t, { args = [] } = {}) {
   return browser;
 }
 
+/** How long anything is waited for: a machine that builds beside the tests is slow. */
+export const PATIENCE_MS = 90_000;
+
 /** Waits until `condition` gives something true, and gives that; fails with `what` after a while. */
-export async function until(what, condition, patienceMs = 30_000) {
+export async function until(what, condition, patienceMs = PATIENCE_MS) {
   const end = Date.now() + patienceMs;
   let problem;
   for (;;) {
