@@ -137,7 +137,8 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
       <div
         ref={box}
         className="messages"
-        role="feed"
+        // A feed without articles is none.
+        role={messages.length > 0 ? "feed" : "region"}
         aria-label="Messages"
         aria-busy={isLoading || isFirstLoad}
         tabIndex={messages.length === 0 ? 0 : -1}
