@@ -3,6 +3,7 @@ import { useConversations, useStatus } from "@rejoinder/react";
 import { Archive, MonitorSmartphone, Plus, Search, Settings as Gear } from "lucide-react";
 import { useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
 
+import { useIsNarrow } from "../parts/useIsNarrow.ts";
 import { go, href, type Route } from "../route.ts";
 import { useMe } from "../session.tsx";
 import { count, titleOf } from "../words.ts";
@@ -16,30 +17,35 @@ export function ConversationList({ route }: { readonly route: Route }) {
   const [isArchive, setArchive] = useState(false);
   const groups = useGroups(filter, isArchive);
   const chosen = "conversation" in route ? route.conversation : null;
+  // Alone on a narrow screen, the list is the main thing on it.
+  const isAlone = useIsNarrow() && route.page === "list";
+  const Root = isAlone ? "main" : "div";
   return (
-    <nav className="list" aria-label="Conversations">
-      <header>
-        <h1>{isArchive ? "Archive" : "Rejoinder"}</h1>
-        <a className="icon" href={href({ page: "devices" })} aria-label="Devices" title="Devices">
-          <MonitorSmartphone aria-hidden />
-        </a>
-        <a className="icon" href={href({ page: "settings" })} aria-label="Settings" title={`Settings of ${name}`}>
-          <Gear aria-hidden />
-        </a>
-        <a className="icon strong" href={href({ page: "new" })} aria-label="New conversation" title="New conversation">
-          <Plus aria-hidden />
-        </a>
-      </header>
-      <Filter text={filter} onChange={setFilter} />
-      <Rows groups={groups} chosen={chosen} isFiltered={filter !== ""} isArchive={isArchive} />
-      {(groups.archived > 0 || isArchive) && (
-        <button type="button" className="archive quiet" onClick={() => setArchive(!isArchive)}>
-          <Archive aria-hidden />
-          {isArchive ? "Back to conversations" : `Archive (${groups.archived})`}
-        </button>
-      )}
-      <SyncStatus />
-    </nav>
+    <Root className="list">
+      <nav aria-label="Conversations">
+        <header>
+          <h1>{isArchive ? "Archive" : "Rejoinder"}</h1>
+          <a className="icon" href={href({ page: "devices" })} aria-label="Devices" title="Devices">
+            <MonitorSmartphone aria-hidden />
+          </a>
+          <a className="icon" href={href({ page: "settings" })} aria-label="Settings" title={`Settings of ${name}`}>
+            <Gear aria-hidden />
+          </a>
+          <a className="icon strong" href={href({ page: "new" })} aria-label="New conversation" title="New conversation">
+            <Plus aria-hidden />
+          </a>
+        </header>
+        <Filter text={filter} onChange={setFilter} />
+        <Rows groups={groups} chosen={chosen} isFiltered={filter !== ""} isArchive={isArchive} />
+        {(groups.archived > 0 || isArchive) && (
+          <button type="button" className="archive quiet" onClick={() => setArchive(!isArchive)}>
+            <Archive aria-hidden />
+            {isArchive ? "Back to conversations" : `Archive (${groups.archived})`}
+          </button>
+        )}
+        <SyncStatus />
+      </nav>
+    </Root>
   );
 }
 
