@@ -116,6 +116,7 @@ export async function saw(page, text) {
 
 /** Chooses something to do with a message. */
 export async function act(page, text, action) {
+  await bubble(page, text).getByLabel("Actions for this message").waitFor();
   await bubble(page, text).click({ button: "right" });
   await page.getByRole("dialog", { name: "Actions" }).getByRole("button", { name: action }).click();
 }
