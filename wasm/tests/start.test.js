@@ -76,7 +76,8 @@ test("the client's start is ten lines, and runs in a plain page", async (t) => {
 test("both starts run as Vite builds them", async (t) => {
   const [{ relay, browser }, directory] = await Promise.all([startWorld(t), project(t)]);
   await writeFile(join(directory, "client.js"), await start("client", "js", relay));
-  await writeFile(join(directory, "react.jsx"), await start("react", "jsx", relay));
+  // Both call themselves ada: each on a relay of its own.
+  await writeFile(join(directory, "react.jsx"), await start("react", "jsx", await startRelay(t)));
   const page = (script) => `<!doctype html><title>x</title><div id="app"></div><script type="module" src="./${script}"></script>`;
   await writeFile(join(directory, "client.html"), page("client.js"));
   await writeFile(join(directory, "react.html"), page("react.jsx"));

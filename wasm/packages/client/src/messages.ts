@@ -167,7 +167,7 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
 
   #loadOlder(): Promise<boolean> {
     return this.#inOrder(async () => {
-      if (!this.#hasOlder) return false;
+      // Asked even where there were none: what was written before a link arrives later.
       const { messages, hasOlder } = await this.#ask(this.#stored[0]?.id, this.#page);
       this.#stored = [...this.#renewed(messages), ...this.#stored];
       this.#hasOlder = hasOlder;
