@@ -82,6 +82,8 @@ pub(crate) fn test() -> Result<(), Failure> {
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &runner);
     cargo.env("CHROMEDRIVER", "/usr/bin/chromedriver");
     cargo.env("WASM_BINDGEN_TEST_TIMEOUT", "120");
+    let capabilities = command::root().join("wasm").join("webdriver.json");
+    cargo.env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", capabilities);
     command::run(&mut cargo)
 }
 
