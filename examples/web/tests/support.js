@@ -43,6 +43,8 @@ export async function start(t, { args = [] } = {}) {
 /** A page that must say nothing wrong: every error in it fails the test. */
 export async function newDevice(t, world, options = DESKTOP) {
   const context = await world.browser.newContext(options);
+  // What is waited for comes in a moment; on a busy machine, in a longer one.
+  context.setDefaultTimeout(90_000);
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
