@@ -2,6 +2,7 @@
 //! what continuous integration runs is `cargo xtask ci`.
 
 mod bench;
+mod browser;
 mod ci;
 mod command;
 mod demo;
@@ -39,6 +40,8 @@ enum Task {
     Demo(demo::Options),
     /// Builds what browsers load: the engine as WebAssembly, the npm packages and the web app.
     Web(web::Options),
+    /// Runs the tests that need a browser, which are part of `test`.
+    Browser,
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
     /// Runs new simulator seeds until the time is up or one fails.
@@ -63,6 +66,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Ci => ci::run(),
         Task::Demo(options) => demo::run(&options),
         Task::Web(options) => web::run(&options),
+        Task::Browser => browser::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Seed(options) => soak::replay(&options),

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::wasm::{self, Build};
 
 /// How to build.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// As it is shipped: as small as it gets, and held to its size. Takes minutes more.
     #[arg(long)]
