@@ -11,16 +11,16 @@ use sync_client::store::{FILE, RecordStore as _, RedbStore, conformance};
 use sync_client::{Client, OpenError, Options, StoreError};
 use sync_core::records::Batch;
 
-#[test]
-fn redb_is_a_store() {
+#[tokio::test]
+async fn redb_is_a_store() {
     let directory = tempfile::tempdir().unwrap();
-    conformance::check(|| RedbStore::open(directory.path()).unwrap());
+    conformance::check(async || RedbStore::open(directory.path()).unwrap()).await;
 }
 
-#[test]
-fn a_disk_without_surprises_is_a_store() {
+#[tokio::test]
+async fn a_disk_without_surprises_is_a_store() {
     let disk = Disk::default();
-    conformance::check(|| RedbStore::with_backend(disk.clone()).unwrap());
+    conformance::check(async || RedbStore::with_backend(disk.clone()).unwrap()).await;
 }
 
 #[test]

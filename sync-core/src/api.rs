@@ -3,8 +3,10 @@
 //! No cryptographic word appears here: an app speaks of accounts, conversations, messages,
 //! documents and settings.
 
+mod edit;
 mod views;
 
+pub use edit::EditId;
 pub use views::{
     ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage, MemberView,
     MessageView, NewAccount, Problem, Progress, Status,
@@ -309,6 +311,20 @@ pub enum Command {
     Digest {
         /// Which.
         space: Space,
+    },
+    /// Do something once only, however often it is asked for: asked again, it changes nothing, and
+    /// the answer is the first one. So another tab or process can journal an edit and ask for it
+    /// again. Remembered in the edit's own batch, for the newest [`EDITS`](crate::engine::EDITS) that were made.
+    Once {
+        /// What the edit is called.
+        edit: EditId,
+        /// What to do.
+        command: Box<Command>,
+    },
+    /// These edits will not be asked for again.
+    ForgetEdits {
+        /// Which.
+        edits: Vec<EditId>,
     },
     /// Close the connection and stay away.
     GoOffline,

@@ -8,6 +8,8 @@
 //! The order of calls: [`Engine::open`] once with the records of [`records::index_prefixes`], then
 //! [`Engine::handle`] for every input, and after each [`Engine::poll_output`] until it is empty.
 //!
+//! [`json`] is the same for programs: methods by name, and everything as JSON.
+//!
 //! [`document`] and [`group`] can be read alone: the one keeps Automerge at arm's length, the other
 //! MLS.
 
@@ -15,6 +17,7 @@ pub mod api;
 pub mod document;
 pub mod engine;
 pub mod group;
+pub mod json;
 pub mod records;
 
 pub use api::{Command, CommandId, Event, Failure, Input, Output, Response};

@@ -78,13 +78,14 @@ impl Load {
 
 /// What [`crate::Engine::open`] needs: a bounded index, never documents or groups.
 #[must_use]
-pub fn index_prefixes() -> [&'static [u8]; 3] {
-    [key::META, key::DIRECTORY, key::INDEX]
+pub fn index_prefixes() -> [&'static [u8]; 4] {
+    [key::META, key::DIRECTORY, key::INDEX, key::EDITS]
 }
 
 /// Keys, by what they name.
 pub(crate) mod key {
     use super::{Name, SpaceId};
+    use crate::api::EditId;
     use sha2::{Digest as _, Sha256};
     use sync_protocol::codec;
     use sync_protocol::{AccountId, EpochId, WriterId};
@@ -93,6 +94,7 @@ pub(crate) mod key {
     pub(crate) const DIRECTORY: &[u8] = b"a";
     pub(crate) const INDEX: &[u8] = b"x";
     pub(crate) const KEY_PACKAGES: &[u8] = b"k";
+    pub(crate) const EDITS: &[u8] = b"e";
 
     pub(crate) fn meta(name: &str) -> Vec<u8> {
         [META, name.as_bytes()].concat()
@@ -100,6 +102,10 @@ pub(crate) mod key {
 
     pub(crate) fn account(account: &AccountId) -> Vec<u8> {
         [DIRECTORY, account.as_bytes()].concat()
+    }
+
+    pub(crate) fn edit(edit: &EditId) -> Vec<u8> {
+        [EDITS, edit.as_bytes()].concat()
     }
 
     pub(crate) fn index(space: &SpaceId) -> Vec<u8> {

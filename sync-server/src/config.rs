@@ -58,6 +58,10 @@ pub struct Flags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    /// Folder of a built web app, to be served beside the relay.
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web: Option<PathBuf>,
     /// How logs are written.
     #[arg(long, global = true, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +84,8 @@ pub struct Config {
     pub tls_cert: Option<PathBuf>,
     /// Private key, PEM.
     pub tls_key: Option<PathBuf>,
+    /// Folder of a built web app, to be served beside the relay.
+    pub web: Option<PathBuf>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// Sockets open at once.
@@ -95,6 +101,7 @@ impl Default for Config {
             data: PathBuf::from("relay-data"),
             tls_cert: None,
             tls_key: None,
+            web: None,
             log_format: LogFormat::Text,
             max_connections: 20_000,
             limits: Settings::default(),

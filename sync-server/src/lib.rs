@@ -21,3 +21,4 @@ mod socket;
 pub mod store;
 pub mod telemetry;
 mod tls;
+mod web;

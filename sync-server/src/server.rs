@@ -35,7 +35,7 @@ use crate::gather::Gather;
 use crate::hub::{Health, Hub};
 use crate::relay::{Identity, Relay, SessionId};
 use crate::store::{RedbStore, StoreError};
-use crate::{socket, telemetry, tls};
+use crate::{socket, telemetry, tls, web};
 
 /// A socket has to shake hands within this time.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -75,6 +75,9 @@ pub enum ServerError {
         /// What is wrong.
         cause: String,
     },
+    /// No web app where one should be.
+    #[error("{0} has no index.html; --web names the folder of a built web app (`cargo xtask web`)")]
+    Web(PathBuf),
     /// Metrics.
     #[error("metrics can't be collected: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -101,6 +104,7 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, ServerError> {
         let metrics = telemetry::init_metrics()?;
         let tls = tls::acceptor(config)?;
+        let web = web::files(config)?;
         let listener = listen(config.listen).await?;
         let address = listener
             .local_addr()
@@ -120,7 +124,10 @@ impl Server {
             most: config.max_connections,
             places: Arc::clone(&places),
         };
-        let router = router(app);
+        let mut router = router(app);
+        if let Some(web) = web {
+            router = router.fallback_service(web);
+        }
         let acceptor = Acceptor { listener, tls, router, places, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");

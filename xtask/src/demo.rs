@@ -1,12 +1,16 @@
-//! `cargo xtask demo`: two people talking through a relay of your own, and how to be them.
+//! `cargo xtask demo`: two people talking through a relay of your own, and how to join them, in
+//! terminals and in browsers.
 
 use std::env;
 use std::fs;
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use clap::Args;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use serde_json::{Value, json};
 
 use crate::command;
@@ -14,9 +18,12 @@ use crate::failure::Failure;
 use crate::process::Event;
 use crate::relay::Relay;
 use crate::rpc::Client;
+use crate::web;
 
 const FROM_ADA: &str = "Hello Bob! The relay that carries this can't read it.";
 const FROM_BOB: &str = "Hello Ada! Loud and clear.";
+/// The relay's default port.
+const USUAL_PORT: u16 = 8787;
 /// Written last: a demo without it was interrupted, and begins anew.
 const INTRODUCED: &str = "introduced";
 
@@ -26,22 +33,26 @@ pub(crate) struct Options {
     /// Where the relay and both people keep their data [default: target/demo].
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The relay's port; 0 takes any free one.
-    #[arg(long, default_value_t = 0)]
-    port: u16,
+    /// The relay's port; 0 takes any free one [default: 8787 while it is free: to a browser, another
+    /// port is another app].
+    #[arg(long)]
+    port: Option<u16>,
     /// Forget what earlier demos left, and begin anew.
     #[arg(long)]
     fresh: bool,
     /// Stop once the two have talked, instead of waiting for Ctrl-C.
     #[arg(long)]
     once: bool,
+    /// Leave the web app out: there is less to build.
+    #[arg(long)]
+    no_web: bool,
 }
 
 impl Options {
     /// A demo that begins anew, checks itself and ends.
     pub(crate) fn check() -> Self {
         let data = Some(command::root().join("target").join("demo-check"));
-        Self { data, port: 0, fresh: true, once: true }
+        Self { data, port: Some(0), fresh: true, once: true, no_web: false }
     }
 }
 
@@ -56,11 +67,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted)))?;
     let mut build = command::cargo();
     command::run(build.args(["build", "--package", "sync-server", "--package", "chat"]))?;
+    let web = if options.no_web { None } else { Some(web_app()?) };
 
     let data = options.data.clone().unwrap_or_else(|| command::root().join("target").join("demo"));
     let introduced = prepare(&data, options.fresh)?;
     let log = data.join("relay.log");
-    let mut relay = Relay::start(&data.join("relay"), options.port, log, (sender, events))?;
+    let port = options.port.unwrap_or_else(usual_port);
+    let channel = (sender, events);
+    let mut relay = Relay::start(&data.join("relay"), port, web.as_deref(), log, channel)?;
     if introduced {
         println!("\nAda and Bob talked here before. Go on as them, each in a terminal of its own:");
     } else {
@@ -70,12 +84,38 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         println!("Join them, each in a terminal of its own:");
     }
     println!("\n    {}\n    {}\n", join("ada", &data, &relay)?, join("bob", &data, &relay)?);
+    if web.is_some() {
+        println!("{}", invitation(&relay.link()));
+    }
     if options.once {
         return Ok(());
     }
     println!("The relay runs until you press Ctrl-C. `cargo xtask demo` then goes on where you");
     println!("left off; `cargo xtask demo --fresh` begins anew.");
     relay.wait()
+}
+
+/// Builds what browsers load, and gives the folder that it is in.
+fn web_app() -> Result<PathBuf, Failure> {
+    web::run(&web::Options::default())?;
+    Ok(web::app())
+}
+
+/// The relay's own default, so that a browser finds its account again; any other while that is
+/// taken.
+fn usual_port() -> u16 {
+    if TcpListener::bind(("127.0.0.1", USUAL_PORT)).is_ok() { USUAL_PORT } else { 0 }
+}
+
+/// The link to the web app, and the same as a QR code.
+fn invitation(link: &str) -> String {
+    let code = QrCode::new(link);
+    let picture = code.map(|code| code.render::<Dense1x2>().build()).unwrap_or_default();
+    format!(
+        "Or be somebody else: open this link in two browsers, or in two windows of which one is\n\
+         private. Write to `ada`, or link a third window by its QR code (Devices, Link a device).\n\n    \
+         {link}\n\n{picture}\n"
+    )
 }
 
 /// Makes the demo's folder; true if two people are there who have talked.
@@ -203,6 +243,13 @@ mod tests {
         let list = json!([{"conversation": "x"}, {"conversation": "y", "pending": true}]);
         assert_eq!(entry(&list, &json!("y")).unwrap()["pending"], true);
         assert!(entry(&list, &json!("z")).is_none());
+    }
+
+    #[test]
+    fn the_link_is_there_to_click_and_to_scan() {
+        let shown = invitation("http://127.0.0.1:8787/");
+        assert!(shown.contains("    http://127.0.0.1:8787/\n"));
+        assert!(shown.lines().filter(|line| line.contains('█')).count() > 10);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! what continuous integration runs is `cargo xtask ci`.
 
 mod bench;
+mod browser;
 mod ci;
 mod command;
 mod demo;
@@ -12,6 +13,8 @@ mod rpc;
 mod soak;
 mod test;
 mod tools;
+mod wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,10 @@ enum Task {
     Ci,
     /// Starts a relay with two people who have just talked, and says how to join them.
     Demo(demo::Options),
+    /// Builds what browsers load: the engine as WebAssembly, the npm packages and the web app.
+    Web(web::Options),
+    /// Runs the tests that need a browser, which are part of `test`.
+    Browser,
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
     /// Runs new simulator seeds until the time is up or one fails.
@@ -58,6 +65,8 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Demo(options) => demo::run(&options),
+        Task::Web(options) => web::run(&options),
+        Task::Browser => browser::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Seed(options) => soak::replay(&options),

@@ -27,14 +27,16 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Starts the relay on `port` (0: any free one) and waits until it is healthy. `sender`
-    /// and `events` are two ends of one channel, which may carry an interruption too.
+    /// Starts the relay on `port` (0: any free one), with the web app of `web` if there is one,
+    /// and waits until it is healthy. `sender` and `events` are two ends of one channel, which
+    /// may carry an interruption too.
     ///
     /// # Errors
     /// `Start`, `RelaySilent` or `RelayUnhealthy`; `File` if the log can't be written.
     pub(crate) fn start(
         data: &Path,
         port: u16,
+        web: Option<&Path>,
         log: PathBuf,
         (sender, events): (Sender<Event>, Receiver<Event>),
     ) -> Result<Self, Failure> {
@@ -43,6 +45,9 @@ impl Relay {
         let again = input.try_clone().map_err(Failure::file(&log))?;
         let mut relay = Command::new(command::program("sync-server")?);
         relay.args(["--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data);
+        if let Some(web) = web {
+            relay.arg("--web").arg(web);
+        }
         relay.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(again).stderr(input);
         let shown = command::shown(&relay);
         let child = in_own_group(&mut relay).spawn();
@@ -60,6 +65,11 @@ impl Relay {
     /// What clients are given as `--relay`.
     pub(crate) fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+
+    /// Where a browser opens the web app.
+    pub(crate) fn link(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     /// Waits until the developer has had enough.

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::browser;
 use crate::command;
 use crate::failure::Failure;
 use crate::tools;
@@ -12,8 +13,11 @@ pub(crate) struct Options {
     /// The profile of `.config/nextest.toml`.
     #[arg(long, default_value = "default")]
     profile: String,
+    /// Leaves out the tests that need a browser, and building what they load.
+    #[arg(long)]
+    no_browser: bool,
     /// Passed on to nextest: filters, `-p PACKAGE`, `--no-capture`. With any of these the
-    /// documentation's examples are left out.
+    /// documentation's examples and the browser's tests are left out.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     nextest: Vec<String>,
 }
@@ -21,7 +25,7 @@ pub(crate) struct Options {
 impl Options {
     /// Every test, reported as continuous integration wants it.
     pub(crate) fn everything() -> Self {
-        Self { profile: "ci".into(), nextest: Vec::new() }
+        Self { profile: "ci".into(), no_browser: false, nextest: Vec::new() }
     }
 }
 
@@ -35,7 +39,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     nextest.args(["run", "--profile", &options.profile]);
     if options.nextest.is_empty() {
         command::run(nextest.arg("--workspace"))?;
-        return command::run(command::cargo().args(["test", "--doc", "--workspace"]));
+        command::run(command::cargo().args(["test", "--doc", "--workspace"]))?;
+        return if options.no_browser { Ok(()) } else { browser::run() };
     }
     if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {
         nextest.arg("--workspace");

@@ -63,7 +63,10 @@ impl Tool {
 }
 
 /// Where tools are kept: `REJOINDER_TOOLS`, else the user's cache folder.
-fn root() -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// `NoToolRoot`.
+pub(crate) fn root() -> Result<PathBuf, Failure> {
     let cache = || {
         let given = folder_from("XDG_CACHE_HOME").or_else(|| folder_from("LOCALAPPDATA"));
         let cache = given.or_else(|| Some(folder_from("HOME")?.join(".cache")))?;

@@ -9,7 +9,8 @@ type Names = BTreeSet<String>;
 
 /// The libraries that everything else stands on; nothing of the workspace may be among their
 /// dependencies but these.
-const LIBRARIES: [&str; 4] = ["sync-protocol", "sync-core", "sync-client", "sync-server"];
+const LIBRARIES: [&str; 5] =
+    ["sync-protocol", "sync-core", "sync-store", "sync-client", "sync-server"];
 
 #[test]
 fn the_protocol_stands_alone() {
@@ -22,8 +23,19 @@ fn the_engine_knows_the_protocol_alone() {
 }
 
 #[test]
-fn the_native_host_knows_the_engine_and_the_protocol() {
-    assert_eq!(own_crates_below("sync-client"), names(&["sync-core", "sync-protocol"]));
+fn the_native_host_knows_the_engine_its_stores_and_the_protocol() {
+    let below = names(&["sync-core", "sync-protocol", "sync-store"]);
+    assert_eq!(own_crates_below("sync-client"), below);
+}
+
+#[test]
+fn stores_know_the_engines_records_alone() {
+    assert_eq!(own_crates_below("sync-store"), names(&["sync-core", "sync-protocol"]));
+}
+
+#[test]
+fn the_browsers_host_knows_no_other_host() {
+    assert_eq!(own_crates_below("wasm"), names(&["sync-core", "sync-protocol", "sync-store"]));
 }
 
 #[test]

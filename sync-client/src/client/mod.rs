@@ -66,13 +66,7 @@ impl OpenError {
             Self::RelayUrl(_) => "relay_url",
             Self::Tls(_) => "tls",
             Self::Thread(_) => "system",
-            Self::Store(StoreError::InUse(_)) => "in_use",
-            Self::Store(StoreError::Foreign(_)) => "foreign",
-            Self::Store(StoreError::Damaged(_)) => "damaged",
-            Self::Store(StoreError::Newer { .. }) => "newer",
-            Self::Store(StoreError::ReadOnly { .. }) => "read_only",
-            Self::Store(StoreError::Full) => "full",
-            Self::Store(StoreError::Io(_)) => "io",
+            Self::Store(error) => error.kind(),
         }
     }
 }

@@ -157,7 +157,7 @@ impl<'b, C> Decode<'b, C> for OrderKey {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;

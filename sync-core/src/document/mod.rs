@@ -35,7 +35,7 @@ mod waiting;
 
 #[cfg(test)]
 mod attack_tests;
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 mod convergence_tests;
 #[cfg(test)]
 pub(crate) mod testing;

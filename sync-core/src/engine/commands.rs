@@ -38,6 +38,11 @@ impl Engine {
             return self.create_account(id, address, name);
         }
         match command {
+            Command::Once { edit, command } => return self.execute_once(id, edit, command),
+            Command::ForgetEdits { edits } => {
+                self.forget_edits(edits);
+                return done();
+            }
             Command::Status => return Ok(Some(Response::Status(self.status()))),
             Command::OfferDevice { name } => return self.offer_device(id, name),
             Command::CancelLink => {

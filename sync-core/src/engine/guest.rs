@@ -123,6 +123,7 @@ impl Engine {
             self.respond(id, Err(Failure::Offline));
         }
         self.stop_session();
+        self.edits = super::Edits::default();
         self.fresh_key_packages.clear();
         self.batch = crate::records::Batch::default();
         self.batch.clears.push(Vec::new());
@@ -490,6 +491,7 @@ impl Engine {
         self.spaces.clear();
         self.people = super::People::default();
         self.documents = super::Documents::default();
+        self.edits = super::Edits::default();
         self.key_packages = None;
         self.fresh_key_packages.clear();
         self.parked.clear();

@@ -19,6 +19,7 @@ mod devices;
 mod digest;
 mod documents;
 mod doubt;
+mod edits;
 mod escrow;
 mod guest;
 mod handshakes;
@@ -53,6 +54,8 @@ use crate::records::{Batch, Load, Records, key};
 
 use account::Me;
 use documents::Documents;
+pub use edits::EDITS;
+use edits::Edits;
 use guest::Guest;
 use hosting::Hosting;
 use people::People;
@@ -95,6 +98,8 @@ pub struct Engine {
     people: People,
     spaces: BTreeMap<SpaceId, SpaceState>,
     documents: Documents,
+    /// Edits made under a name, and what they were answered.
+    edits: Edits,
     /// Private halves of published key packages, once they were needed.
     key_packages: Option<crate::group::Records>,
     fresh_key_packages: crate::group::Records,
@@ -223,6 +228,7 @@ impl Engine {
             people: People::default(),
             spaces: BTreeMap::new(),
             documents: Documents::default(),
+            edits: Edits::default(),
             key_packages: None,
             fresh_key_packages: BTreeMap::new(),
             tasks: VecDeque::new(),
@@ -260,6 +266,7 @@ impl Engine {
                     let row = read_row("space", value)?;
                     self.spaces.insert(id, SpaceState::new(id, row));
                 }
+                Some(b'e') => self.edits.read(record, value)?,
                 _ => {}
             }
         }

@@ -299,6 +299,8 @@ impl Engine {
         }
         let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by: None };
         self.settle_in(arrival);
+        // What the ticket gave may be told by nobody else.
+        self.owe_vault(id, ticket.epoch);
         let leads = Leads { epoch: child, number, root: &root, group_info, roster: &roster };
         let onward = self.ticket(id, &leads)?;
         let pending =

@@ -17,6 +17,12 @@ use crate::document::{
     Document, Edit, Name, NewMessage, OrderKey, Placement, Stamp, actor, change_hash,
 };
 
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_family = "wasm")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
 const SEALING: &str = include_str!("../../../docs/vectors/sealing.json");
 const CHANGE_SETS: &str = include_str!("../../../docs/vectors/change_sets.json");
 const DOCUMENTS: &str = include_str!("../../../docs/vectors/documents.json");

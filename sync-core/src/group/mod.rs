@@ -57,5 +57,5 @@ pub use storage::{RecordDiff, Records};
 mod crypto_tests;
 #[cfg(test)]
 mod hostile_tests;
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 mod tests;

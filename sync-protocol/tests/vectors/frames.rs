@@ -12,6 +12,8 @@ use sync_protocol::{ProtocolError, Rejection, signing};
 use crate::draw::{CLIENT, Draw, RELAY};
 use crate::said::said;
 use crate::{bytes_of, hex, list, read, settle, writing};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const COMMITTED: &str = include_str!("../../../docs/vectors/frames.json");
 /// Enough of each kind that every optional field is there once, and absent once.

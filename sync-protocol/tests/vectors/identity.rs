@@ -14,6 +14,8 @@ use sync_protocol::{AccountId, DeviceId, Link, WriterId};
 
 use crate::said::said;
 use crate::{array_of, bytes_of, hex, list, number, number_of, read, settle, writing};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const HASH: &str = include_str!("../../../docs/vectors/hash.json");
 const IDS: &str = include_str!("../../../docs/vectors/ids.json");

@@ -10,10 +10,15 @@ mod draw;
 mod frames;
 mod identity;
 mod messages;
+#[cfg(not(target_family = "wasm"))]
 mod properties;
 mod said;
 
 use serde_json::Value;
+
+// Where there is no test harness, in a browser, another attribute stands in for `#[test]`.
+#[cfg(target_family = "wasm")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 /// Compares what was made anew with a committed file, or writes it if the environment says so.
 fn settle(name: &str, committed: &str, made: &Value) {

@@ -13,6 +13,8 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId, limit
 use crate::identity::writer_of;
 use crate::said::said;
 use crate::{array_of, bytes_of, hex, list, number, read, settle, writing};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const ENVELOPES: &str = include_str!("../../../docs/vectors/envelopes.json");
 const PARTS: &str = include_str!("../../../docs/vectors/parts.json");

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sync_core::Failure;
+use sync_core::json::{CallError, Fault};
 
 /// JSON-RPC 2.0, section 5.1.
 const PARSE: i64 = -32700;
@@ -41,11 +42,6 @@ impl RpcError {
         Self::new(INVALID_REQUEST, "too_large", format!("a line may have {limit} bytes"))
     }
 
-    /// There is no such method in this version.
-    pub(crate) fn unsupported(method: &str) -> Self {
-        Self::new(METHOD_NOT_FOUND, "unsupported", format!("there is no method {method:?}"))
-    }
-
     /// A parameter is missing or makes no sense.
     pub(crate) fn params(message: impl Into<String>) -> Self {
         Self::new(INVALID_PARAMS, "invalid", message)
@@ -61,13 +57,20 @@ impl RpcError {
     }
 }
 
+impl From<CallError> for RpcError {
+    fn from(error: CallError) -> Self {
+        let code = match error.fault {
+            Fault::Method => METHOD_NOT_FOUND,
+            Fault::Params => INVALID_PARAMS,
+            Fault::Failed => FAILED,
+        };
+        Self { code, kind: error.kind, message: error.message, retry: error.retry }
+    }
+}
+
 impl From<Failure> for RpcError {
     fn from(failure: Failure) -> Self {
-        let code = match failure {
-            Failure::Invalid(_) => INVALID_PARAMS,
-            _ => FAILED,
-        };
-        Self { code, kind: failure.kind(), message: failure.to_string(), retry: failure.retry() }
+        CallError::from(failure).into()
     }
 }
 
@@ -77,11 +80,10 @@ mod tests {
     use sync_protocol::Rejection;
 
     #[test]
-    fn failures_keep_their_stable_words() {
+    fn failures_keep_their_codes() {
         let cases = [
             (Failure::Offline, FAILED, "offline", false),
             (Failure::Invalid("x".into()), INVALID_PARAMS, "invalid", false),
-            (Failure::Refused(Rejection::Quota), FAILED, "quota", false),
             (Failure::Refused(Rejection::Rate { retry_ms: 5 }), FAILED, "rate", true),
         ];
         for (failure, code, kind, retry) in cases {

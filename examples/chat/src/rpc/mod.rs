@@ -5,18 +5,16 @@
 
 mod error;
 mod lines;
-mod methods;
 mod notices;
-mod params;
 mod people;
 mod request;
-mod shapes;
 
 use std::io;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sync_client::{Client, Submitted};
+use sync_core::json::{self, Plan, Shape};
 use sync_core::{Failure, Response};
 use tokio::io::{AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -25,7 +23,6 @@ use tokio::time::timeout;
 
 use error::RpcError;
 use lines::Line;
-use methods::{Plan, Shape};
 use people::People;
 use request::Request;
 
@@ -91,9 +88,9 @@ impl Server {
             Ok(request) => request,
             Err((id, error)) => return self.send(error_reply(&id, &error)).await,
         };
-        match methods::plan(&request.method, &request.params) {
+        match json::plan(&request.method, &request.params) {
             Ok(plan) => self.start(request, plan, under_way).await,
-            Err(error) => self.answer(&request, Err(error)).await,
+            Err(error) => self.answer(&request, Err(error.into())).await,
         }
     }
 
@@ -119,7 +116,7 @@ impl Server {
                 Err(_) => Ok(json!({ "reached": false })),
             },
             Shape::Status => {
-                let mut status = shapes::response(submitted.answer().await?);
+                let mut status = json::response(submitted.answer().await?);
                 if let (Some(problem), Value::Object(fields)) =
                     (self.client.connection_problem(), &mut status)
                 {
@@ -130,9 +127,9 @@ impl Server {
             Shape::Plain => match submitted.answer().await? {
                 Response::Messages(messages) => {
                     let people = self.people.of(&messages).await;
-                    Ok(messages.iter().map(|message| shapes::message(message, &people)).collect())
+                    Ok(messages.iter().map(|message| json::message(message, &people)).collect())
                 }
-                other => Ok(shapes::response(other)),
+                other => Ok(json::response(other)),
             },
         }
     }

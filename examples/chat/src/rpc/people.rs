@@ -1,33 +1,24 @@
-//! Who is who: names and addresses of authors, as last seen in the list of conversations.
+//! Who is who: names and addresses of authors, asked of the client when somebody unknown appears.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sync_client::Client;
 use sync_core::api::MessageView;
+use sync_core::json::{self, Known};
 use tokio::sync::Mutex;
 
-use super::shapes::Known;
-
-/// Names and addresses, asked for only when somebody unknown appears or something changed.
+/// Names and addresses, and the client that is asked for them.
 #[derive(Debug)]
 pub(crate) struct People {
     client: Client,
-    known: Mutex<Cache>,
+    started: Instant,
+    known: Mutex<json::People>,
 }
-
-#[derive(Debug, Default)]
-struct Cache {
-    known: Known,
-    asked: Option<Instant>,
-}
-
-/// How soon the list is asked again for somebody whom it didn't name.
-const AGAIN: Duration = Duration::from_secs(1);
 
 impl People {
     /// Knows nobody yet.
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
+        Self { client, started: Instant::now(), known: Mutex::default() }
     }
 
     /// The client asked.
@@ -37,27 +28,18 @@ impl People {
 
     /// Members, titles or names changed: ask again next time.
     pub(crate) async fn forget(&self) {
-        *self.known.lock().await = Cache::default();
+        self.known.lock().await.forget();
     }
 
     /// What is known of the authors of messages.
     pub(crate) async fn of(&self, messages: &[MessageView]) -> Known {
-        let mut cache = self.known.lock().await;
-        let is_named = |author| cache.known.get(author).is_some_and(|(_, name)| !name.is_empty());
-        let is_stale = cache.asked.is_none_or(|asked| asked.elapsed() > AGAIN);
-        if is_stale && !messages.iter().all(|message| is_named(&message.author)) {
-            self.ask(&mut cache.known).await;
-            cache.asked = Some(Instant::now());
+        let mut known = self.known.lock().await;
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if known.lack(messages, now_ms)
+            && let Ok(conversations) = self.client.conversations().await
+        {
+            known.learn(conversations, now_ms);
         }
-        messages
-            .iter()
-            .filter_map(|message| Some((message.author, cache.known.get(&message.author)?.clone())))
-            .collect()
-    }
-
-    async fn ask(&self, known: &mut Known) {
-        let Ok(conversations) = self.client.conversations().await else { return };
-        let members = conversations.into_iter().flat_map(|conversation| conversation.members);
-        known.extend(members.map(|member| (member.account, (member.address, member.name))));
+        known.of(messages)
     }
 }

@@ -39,12 +39,30 @@ pub enum StoreError {
     /// No room on the disk.
     #[error("no space left for the store: free some disk space, the client then goes on by itself")]
     Full,
+    /// The system gives no store of this kind.
+    #[error("there is no such store here ({0}): choose another kind")]
+    Unsupported(String),
     /// Anything else the system reports.
     #[error("the store can't be used ({0}): check the disk")]
     Io(String),
 }
 
 impl StoreError {
+    /// The stable word for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::InUse(_) => "in_use",
+            Self::Foreign(_) => "foreign",
+            Self::Damaged(_) => "damaged",
+            Self::Newer { .. } => "newer",
+            Self::ReadOnly { .. } => "read_only",
+            Self::Full => "full",
+            Self::Unsupported(_) => "unsupported",
+            Self::Io(_) => "io",
+        }
+    }
+
     /// Whether opening the store again later may succeed without a person choosing something.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -52,7 +70,8 @@ impl StoreError {
     }
 
     /// Sorts a system error on a path.
-    pub(crate) fn from_io(path: &Path, error: &io::Error) -> Self {
+    #[must_use]
+    pub fn from_io(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
             io::ErrorKind::PermissionDenied

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
-use sync_core::api::{Member, Space};
-use sync_core::document::{OrderKey, Step};
 use sync_protocol::address::Address;
 use sync_protocol::{DeviceId, SpaceId};
 
-use super::error::RpcError;
+use super::error::CallError;
+use crate::api::{EditId, Member, Space};
+use crate::document::{OrderKey, Step};
 
 /// The parameters of one request.
 #[derive(Clone, Copy, Debug)]
@@ -22,51 +22,51 @@ impl<'a> Params<'a> {
     }
 
     /// The value, null included.
-    pub(crate) fn required(self, name: &str) -> Result<&'a Value, RpcError> {
-        self.0.get(name).ok_or_else(|| RpcError::params(format!("{name} is missing")))
+    pub(crate) fn required(self, name: &str) -> Result<&'a Value, CallError> {
+        self.0.get(name).ok_or_else(|| CallError::params(format!("{name} is missing")))
     }
 
     /// A text.
-    pub(crate) fn text(self, name: &str) -> Result<String, RpcError> {
-        self.optional_text(name)?.ok_or_else(|| RpcError::params(format!("{name} is missing")))
+    pub(crate) fn text(self, name: &str) -> Result<String, CallError> {
+        self.optional_text(name)?.ok_or_else(|| CallError::params(format!("{name} is missing")))
     }
 
     /// A text, if it is there.
-    pub(crate) fn optional_text(self, name: &str) -> Result<Option<String>, RpcError> {
+    pub(crate) fn optional_text(self, name: &str) -> Result<Option<String>, CallError> {
         self.optional(name).map(|value| as_text(name, value).map(str::to_owned)).transpose()
     }
 
     /// A yes or no; no, if it is not there.
-    pub(crate) fn flag(self, name: &str) -> Result<bool, RpcError> {
+    pub(crate) fn flag(self, name: &str) -> Result<bool, CallError> {
         let Some(value) = self.optional(name) else { return Ok(false) };
-        value.as_bool().ok_or_else(|| RpcError::params(format!("{name} is true or false")))
+        value.as_bool().ok_or_else(|| CallError::params(format!("{name} is true or false")))
     }
 
     /// A number that is not negative, if it is there.
-    pub(crate) fn number(self, name: &str) -> Result<Option<u64>, RpcError> {
+    pub(crate) fn number(self, name: &str) -> Result<Option<u64>, CallError> {
         let Some(value) = self.optional(name) else { return Ok(None) };
         let number = value.as_u64();
-        number.map(Some).ok_or_else(|| RpcError::params(format!("{name} is a number from 0 up")))
+        number.map(Some).ok_or_else(|| CallError::params(format!("{name} is a number from 0 up")))
     }
 
     /// A conversation's id.
-    pub(crate) fn conversation(self) -> Result<SpaceId, RpcError> {
+    pub(crate) fn conversation(self) -> Result<SpaceId, CallError> {
         parsed("conversation", &self.text("conversation")?)
     }
 
     /// The id of a conversation, if it is there.
-    pub(crate) fn optional_conversation(self) -> Result<Option<SpaceId>, RpcError> {
+    pub(crate) fn optional_conversation(self) -> Result<Option<SpaceId>, CallError> {
         let text = self.optional_text("conversation")?;
         text.map(|text| parsed("conversation", &text)).transpose()
     }
 
     /// A device's id.
-    pub(crate) fn device(self) -> Result<DeviceId, RpcError> {
+    pub(crate) fn device(self) -> Result<DeviceId, CallError> {
         parsed("device", &self.text("device")?)
     }
 
     /// A conversation's id, or `"account"`.
-    pub(crate) fn space(self) -> Result<Space, RpcError> {
+    pub(crate) fn space(self) -> Result<Space, CallError> {
         match self.text("space")?.as_str() {
             "account" => Ok(Space::Account),
             id => parsed("space", id).map(Space::Conversation),
@@ -74,29 +74,44 @@ impl<'a> Params<'a> {
     }
 
     /// A message's id.
-    pub(crate) fn message(self, name: &str) -> Result<OrderKey, RpcError> {
+    pub(crate) fn message(self, name: &str) -> Result<OrderKey, CallError> {
         parsed(name, &self.text(name)?)
     }
 
     /// A message's id, if it is there.
-    pub(crate) fn optional_message(self, name: &str) -> Result<Option<OrderKey>, RpcError> {
+    pub(crate) fn optional_message(self, name: &str) -> Result<Option<OrderKey>, CallError> {
         self.optional_text(name)?.map(|text| parsed(name, &text)).transpose()
     }
 
     /// An address.
-    pub(crate) fn address(self) -> Result<Address, RpcError> {
+    pub(crate) fn address(self) -> Result<Address, CallError> {
         parsed("address", &self.text("address")?)
     }
 
     /// Addresses; none, if they are not there.
-    pub(crate) fn addresses(self, name: &str) -> Result<Vec<Address>, RpcError> {
+    pub(crate) fn addresses(self, name: &str) -> Result<Vec<Address>, CallError> {
+        self.list(name)
+    }
+
+    /// What the edit is called, if it is to be made once only.
+    pub(crate) fn edit(self) -> Result<Option<EditId>, CallError> {
+        self.optional_text("edit")?.map(|text| parsed("edit", &text)).transpose()
+    }
+
+    /// Names of edits.
+    pub(crate) fn edits(self, name: &str) -> Result<Vec<EditId>, CallError> {
+        self.list(name)
+    }
+
+    fn list<T: FromStr<Err: std::fmt::Display>>(self, name: &str) -> Result<Vec<T>, CallError> {
         let Some(value) = self.optional(name) else { return Ok(Vec::new()) };
-        let list = value.as_array().ok_or_else(|| RpcError::params(format!("{name} is a list")))?;
+        let list =
+            value.as_array().ok_or_else(|| CallError::params(format!("{name} is a list")))?;
         list.iter().map(|value| parsed(name, as_text(name, value)?)).collect()
     }
 
     /// A member, by `address` or by `account`.
-    pub(crate) fn member(self) -> Result<Member, RpcError> {
+    pub(crate) fn member(self) -> Result<Member, CallError> {
         match self.optional_text("account")? {
             Some(account) => parsed("account", &account).map(Member::Account),
             None => self.address().map(Member::Address),
@@ -104,9 +119,9 @@ impl<'a> Params<'a> {
     }
 
     /// A path into a document; the whole of it, if it is not there.
-    pub(crate) fn path(self) -> Result<Vec<Step>, RpcError> {
+    pub(crate) fn path(self) -> Result<Vec<Step>, CallError> {
         let Some(value) = self.optional("path") else { return Ok(Vec::new()) };
-        let bad = || RpcError::params("path is a list of keys and indexes");
+        let bad = || CallError::params("path is a list of keys and indexes");
         let list = value.as_array().ok_or_else(bad)?;
         list.iter()
             .map(|step| match step {
@@ -117,16 +132,16 @@ impl<'a> Params<'a> {
     }
 
     /// Bytes in base64.
-    pub(crate) fn bytes(self, name: &str) -> Result<Vec<u8>, RpcError> {
+    pub(crate) fn bytes(self, name: &str) -> Result<Vec<u8>, CallError> {
         let bytes = BASE64.decode(self.text(name)?.as_bytes());
-        bytes.map_err(|error| RpcError::params(format!("{name} is not base64: {error}")))
+        bytes.map_err(|error| CallError::params(format!("{name} is not base64: {error}")))
     }
 }
 
-fn as_text<'a>(name: &str, value: &'a Value) -> Result<&'a str, RpcError> {
-    value.as_str().ok_or_else(|| RpcError::params(format!("{name} is a text")))
+fn as_text<'a>(name: &str, value: &'a Value) -> Result<&'a str, CallError> {
+    value.as_str().ok_or_else(|| CallError::params(format!("{name} is a text")))
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, RpcError> {
-    text.parse().map_err(|error| RpcError::params(format!("{name}: {error}")))
+fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, CallError> {
+    text.parse().map_err(|error| CallError::params(format!("{name}: {error}")))
 }

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use sync_core::Command;
-use sync_core::api::Until;
-use sync_core::document::AppOp;
 use sync_protocol::roster::Role;
 
-use super::error::RpcError;
+use super::error::CallError;
 use super::params::Params;
+use crate::api::{Command, Until};
+use crate::document::AppOp;
 
 /// Messages in a page, unless the request says otherwise.
 const PAGE: u64 = 50;
@@ -18,16 +17,16 @@ const PATIENCE_MS: u64 = 30_000;
 
 /// What to ask the engine, and how to tell what came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// The question.
-    pub(crate) command: Command,
+    pub command: Command,
     /// The answer's form.
-    pub(crate) shape: Shape,
+    pub shape: Shape,
 }
 
 /// How an answer becomes a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// As it is.
     Plain,
     /// With what the host knows about the connection.
@@ -40,7 +39,7 @@ pub(crate) enum Shape {
 ///
 /// # Errors
 /// `unsupported` for an unknown method, `invalid` for bad parameters.
-pub(crate) fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, RpcError> {
+pub fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, CallError> {
     let params = Params(params);
     let (family, verb) = method.split_once('.').unwrap_or((method, ""));
     let command = match family {
@@ -53,9 +52,10 @@ pub(crate) fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, Rp
         "document" => document(verb, params)?,
         "sync" => sync(verb, params)?,
         "network" => network(verb),
+        "edit" => edit(verb, params)?,
         _ => None,
     };
-    let command = command.ok_or_else(|| RpcError::unsupported(method))?;
+    let command = command.ok_or_else(|| CallError::unsupported(method))?;
     let shape = match command {
         Command::Wait(_) => {
             let patience = params.number("timeout_ms")?.unwrap_or(PATIENCE_MS);
@@ -64,10 +64,14 @@ pub(crate) fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, Rp
         Command::Status => Shape::Status,
         _ => Shape::Plain,
     };
+    let command = match params.edit()? {
+        Some(edit) => Command::Once { edit, command: Box::new(command) },
+        None => command,
+    };
     Ok(Plan { command, shape })
 }
 
-type Found = Result<Option<Command>, RpcError>;
+type Found = Result<Option<Command>, CallError>;
 
 fn account(verb: &str, params: Params<'_>) -> Found {
     Ok(Some(match verb {
@@ -113,11 +117,11 @@ fn device(verb: &str, params: Params<'_>) -> Found {
 }
 
 /// What was written before is given away only where the request says so.
-fn history(params: Params<'_>) -> Result<bool, RpcError> {
+fn history(params: Params<'_>) -> Result<bool, CallError> {
     match params.optional_text("history")?.as_deref() {
         Some("all") => Ok(true),
         None | Some("none") => Ok(false),
-        Some(_) => Err(RpcError::params("history is all or none")),
+        Some(_) => Err(CallError::params("history is all or none")),
     }
 }
 
@@ -157,11 +161,11 @@ fn of_one_conversation(verb: &str) -> bool {
     verbs.contains(&verb)
 }
 
-fn role(params: Params<'_>) -> Result<Role, RpcError> {
+fn role(params: Params<'_>) -> Result<Role, CallError> {
     match params.text("role")?.as_str() {
         "admin" => Ok(Role::Admin),
         "member" => Ok(Role::Member),
-        _ => Err(RpcError::params("role is admin or member")),
+        _ => Err(CallError::params("role is admin or member")),
     }
 }
 
@@ -224,18 +228,18 @@ fn document(verb: &str, params: Params<'_>) -> Found {
     }))
 }
 
-fn ops(params: Params<'_>) -> Result<Vec<AppOp>, RpcError> {
+fn ops(params: Params<'_>) -> Result<Vec<AppOp>, CallError> {
     let list = params.required("ops")?.as_array();
-    let list = list.ok_or_else(|| RpcError::params("ops is a list"))?;
+    let list = list.ok_or_else(|| CallError::params("ops is a list"))?;
     list.iter()
-        .map(|op| op.as_object().ok_or_else(|| RpcError::params("an op is an object")))
+        .map(|op| op.as_object().ok_or_else(|| CallError::params("an op is an object")))
         .map(|fields| op(Params(fields?)))
         .collect()
 }
 
-fn op(params: Params<'_>) -> Result<AppOp, RpcError> {
+fn op(params: Params<'_>) -> Result<AppOp, CallError> {
     let path = params.path()?;
-    let value = || Ok::<_, RpcError>(params.required("value")?.to_string().into_bytes().into());
+    let value = || Ok::<_, CallError>(params.required("value")?.to_string().into_bytes().into());
     Ok(match params.text("op")?.as_str() {
         "put" => AppOp::Put { path, value: value()? },
         "insert" => AppOp::Insert { path, value: value()? },
@@ -243,7 +247,7 @@ fn op(params: Params<'_>) -> Result<AppOp, RpcError> {
         "increment" => {
             let by = params.optional("by").or_else(|| params.optional("value"));
             let by = by.map_or(Some(1), Value::as_i64);
-            AppOp::Increment { path, by: by.ok_or_else(|| RpcError::params("by is a number"))? }
+            AppOp::Increment { path, by: by.ok_or_else(|| CallError::params("by is a number"))? }
         }
         "splice_text" => AppOp::SpliceText {
             path,
@@ -254,7 +258,7 @@ fn op(params: Params<'_>) -> Result<AppOp, RpcError> {
                 None => params.optional_text("value")?.unwrap_or_default(),
             },
         },
-        other => return Err(RpcError::params(format!("there is no op {other:?}"))),
+        other => return Err(CallError::params(format!("there is no op {other:?}"))),
     })
 }
 
@@ -263,7 +267,7 @@ fn sync(verb: &str, params: Params<'_>) -> Found {
         "wait" => Command::Wait(match params.text("until")?.as_str() {
             "stored" => Until::Stored,
             "up_to_date" => Until::UpToDate,
-            _ => return Err(RpcError::params("until is stored or up_to_date")),
+            _ => return Err(CallError::params("until is stored or up_to_date")),
         }),
         "digest" => Command::Digest { space: params.space()? },
         _ => return Ok(None),
@@ -278,21 +282,29 @@ fn network(verb: &str) -> Option<Command> {
     }
 }
 
+fn edit(verb: &str, params: Params<'_>) -> Found {
+    Ok(match verb {
+        "forget" => Some(Command::ForgetEdits { edits: params.edits("edits")? }),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::api::{Member, Space};
+    use crate::document::{OrderKey, Stamp, Step};
+    use crate::json::Fault;
     use serde_json::json;
-    use sync_core::api::{Member, Space};
-    use sync_core::document::{OrderKey, Stamp, Step};
     use sync_protocol::{DeviceId, SpaceId};
 
     fn command(method: &str, params: &Value) -> Command {
         plan(method, params.as_object().unwrap()).unwrap().command
     }
 
-    fn error(method: &str, params: &Value) -> Value {
-        plan(method, params.as_object().unwrap()).unwrap_err().to_json()
+    fn error(method: &str, params: &Value) -> CallError {
+        plan(method, params.as_object().unwrap()).unwrap_err()
     }
 
     fn space() -> SpaceId {
@@ -314,7 +326,7 @@ mod tests {
             "conversation": space().to_string(), "message": key().to_string(), "emoji": null,
             "key": "k", "value": 1, "space": "account", "ops": [], "until": "stored",
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
-            "device": device().to_string(), "blocked": true,
+            "device": device().to_string(), "blocked": true, "edits": [],
         });
         let methods = "account.create account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
@@ -322,7 +334,7 @@ mod tests {
             conversation.remove conversation.leave conversation.read message.send message.edit \
             message.delete message.react message.list settings.get settings.set settings.all \
             document.get document.change document.export sync.wait sync.digest network.offline \
-            network.online";
+            network.online edit.forget";
         for method in methods.split_whitespace() {
             assert!(plan(method, params.as_object().unwrap()).is_ok(), "{method}");
         }
@@ -332,10 +344,7 @@ mod tests {
     fn what_is_not_served_says_so() {
         for method in ["device.x", "account.delete", "message", "x.y", ""] {
             let error = error(method, &json!({}));
-            assert_eq!(
-                (&error["code"], &error["data"]["kind"]),
-                (&json!(-32601), &json!("unsupported"))
-            );
+            assert_eq!((error.fault, error.kind), (Fault::Method, "unsupported"));
         }
     }
 
@@ -384,10 +393,12 @@ mod tests {
             ("device.revoke", json!({ "device": "x" }), "device"),
             ("contact.block", json!({ "address": "bob" }), "blocked"),
             ("account.recover", json!({ "address": "ada" }), "recovery_code"),
+            ("network.online", json!({ "edit": "short" }), "edit"),
+            ("edit.forget", json!({ "edits": ["short"] }), "edits"),
         ] {
             let error = error(method, &params);
-            assert_eq!(error["code"], -32602, "{method} {params}");
-            assert!(error["message"].as_str().unwrap().contains(word), "{error}");
+            assert_eq!(error.fault, Fault::Params, "{method} {params}");
+            assert!(error.message.contains(word), "{error}");
         }
     }
 
@@ -421,6 +432,20 @@ mod tests {
         };
         let increment = AppOp::Increment { path: vec![Step::Key("n".into())], by: -2 };
         assert_eq!(ops, [put, increment, splice, AppOp::Delete { path: vec![a] }]);
+    }
+
+    #[test]
+    fn an_edit_may_be_named_in_hex_or_in_base64url() {
+        let named =
+            |edit: &str| command("settings.set", &json!({ "key": "k", "value": 1, "edit": edit }));
+        let once = named("000102030405060708090a0b0c0d0eff");
+        assert_eq!(once, named("AAECAwQFBgcICQoLDA0O_w"));
+        let Command::Once { edit, command } = once else { panic!("another command") };
+        assert_eq!(*command, Command::SetSetting { key: "k".into(), value: json!(1) });
+        assert_eq!(
+            self::command("edit.forget", &json!({ "edits": [edit.to_string()] })),
+            Command::ForgetEdits { edits: vec![edit] }
+        );
     }
 
     #[test]

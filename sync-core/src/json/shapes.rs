@@ -1,23 +1,19 @@
 //! Answers and events as JSON.
 
-use std::collections::BTreeMap;
-
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
-use sync_core::Response;
-use sync_core::api::{
-    ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView, Problem,
-    Progress, Status,
-};
-use sync_core::document::OrderKey;
 use sync_protocol::AccountId;
 use sync_protocol::roster::Role;
 
-/// What is known of people: address and name.
-pub(crate) type Known = BTreeMap<AccountId, (Option<String>, String)>;
+use super::people::Known;
+use crate::api::{
+    ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView, Problem,
+    Progress, Response, Status,
+};
 
 /// Any answer but a page of messages, which needs to know people.
-pub(crate) fn response(response: Response) -> Value {
+#[must_use]
+pub fn response(response: Response) -> Value {
     match response {
         Response::Done => json!({}),
         Response::Account(new) => json!({
@@ -50,7 +46,8 @@ pub(crate) fn response(response: Response) -> Value {
 }
 
 /// How things stand.
-pub(crate) fn status(status: &Status) -> Value {
+#[must_use]
+pub fn status(status: &Status) -> Value {
     json!({
         "account": status.account.map(|id| id.to_string()),
         "device": status.device.map(|id| id.to_string()),
@@ -132,7 +129,8 @@ fn member(view: &MemberView) -> Value {
 }
 
 /// One message.
-pub(crate) fn message(view: &MessageView, known: &Known) -> Value {
+#[must_use]
+pub fn message(view: &MessageView, known: &Known) -> Value {
     let accounts = |ids: &mut dyn Iterator<Item = &AccountId>| -> Value {
         ids.map(ToString::to_string).collect()
     };
@@ -188,11 +186,6 @@ fn hashes(hashes: &[[u8; 32]]) -> Value {
     hashes.iter().map(|hash| HEXLOWER.encode(hash)).collect()
 }
 
-/// Ids of messages.
-pub(crate) fn keys(keys: &[OrderKey]) -> Value {
-    keys.iter().map(ToString::to_string).collect()
-}
-
 /// What happened to a conversation: `change`, and who and why, where somebody could not be added.
 pub(crate) fn change(change: &ConversationChange) -> Value {
     match change {
@@ -209,8 +202,8 @@ pub(crate) fn change(change: &ConversationChange) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-    use sync_core::document::Stamp;
+    use crate::document::{OrderKey, Stamp};
+    use std::collections::{BTreeMap, BTreeSet};
     use sync_protocol::DeviceId;
 
     fn account(n: u8) -> AccountId {

@@ -1,0 +1,71 @@
+//! Errors as programs see them: a stable word, and whether to wait or to act.
+
+use crate::api::Failure;
+
+/// Why a call failed. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    /// What it was about the call.
+    pub fault: Fault,
+    /// The stable word.
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+    /// Whether the client tries again by itself.
+    pub retry: bool,
+}
+
+/// Where a call went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no such method in this version.
+    Method,
+    /// A parameter is missing or makes no sense.
+    Params,
+    /// The call was understood and could not be done.
+    Failed,
+}
+
+impl CallError {
+    /// There is no such method in this version.
+    pub(super) fn unsupported(method: &str) -> Self {
+        let message = format!("there is no method {method:?}");
+        Self { fault: Fault::Method, kind: "unsupported", message, retry: false }
+    }
+
+    /// A parameter is missing or makes no sense.
+    pub fn params(message: impl Into<String>) -> Self {
+        Self { fault: Fault::Params, kind: "invalid", message: message.into(), retry: false }
+    }
+}
+
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        let fault = match failure {
+            Failure::Invalid(_) => Fault::Params,
+            _ => Fault::Failed,
+        };
+        Self { fault, kind: failure.kind(), message: failure.to_string(), retry: failure.retry() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_protocol::Rejection;
+
+    #[test]
+    fn failures_keep_their_stable_words() {
+        let cases = [
+            (Failure::Offline, Fault::Failed, "offline", false),
+            (Failure::Invalid("x".into()), Fault::Params, "invalid", false),
+            (Failure::Refused(Rejection::Quota), Fault::Failed, "quota", false),
+            (Failure::Refused(Rejection::Rate { retry_ms: 5 }), Fault::Failed, "rate", true),
+        ];
+        for (failure, fault, kind, retry) in cases {
+            let error = CallError::from(failure);
+            assert_eq!((error.fault, error.kind, error.retry), (fault, kind, retry));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The engine for programs: methods by name, and parameters, results, errors and notifications as
+//! JSON. Every host that serves programs speaks it; `examples/chat/README.md` is the contract.
+
+mod error;
+mod methods;
+mod notices;
+mod params;
+mod people;
+mod shapes;
+
+pub use error::{CallError, Fault};
+pub use methods::{Plan, Shape, plan};
+pub use notices::{FEW, Notification, RECENT, announcement, notification};
+pub use people::{Known, People};
+pub use shapes::{message, response, status};

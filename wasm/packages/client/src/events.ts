@@ -1,0 +1,58 @@
+/** From what the host says happened to what an app hears. */
+import { list, message, number, text, texts } from "./shapes.js";
+import type { AccountId, Events } from "./types.js";
+import type { Fields, Notice } from "./wire.js";
+
+type Heard = { readonly [K in keyof Events]: readonly [K, Events[K]] }[keyof Events];
+
+const CHANGES = ["founded", "joined", "changed", "left"] as const;
+
+/** The event that a notice is, if it is one. */
+export function toEvent({ method, params }: Notice, me: AccountId | null): Heard | undefined {
+  const conversation = text(params["conversation"]);
+  switch (method) {
+    case "message": {
+      const items = list(params["items"]).map((item) => message(item, me));
+      return ["message", { conversation, messages: texts(params["messages"]), items }];
+    }
+    case "receipt":
+      return ["receipt", { conversation, accounts: texts(params["accounts"]) }];
+    case "conversation": {
+      if (params["change"] === "not_added") {
+        return ["notAdded", { conversation, address: text(params["address"]), kind: text(params["kind"]) }];
+      }
+      const change = CHANGES.find((known) => known === params["change"]);
+      return change === undefined ? undefined : ["conversation", { conversation, change }];
+    }
+    case "device":
+      if (params["change"] === "revoked") return ["ended", { unsent: number(params["unsent"]) }];
+      return [
+        "devices",
+        {
+          account: text(params["account"]),
+          added: texts(params["added"]),
+          revoked: texts(params["revoked"]),
+        },
+      ];
+    case "document":
+      return ["document", { space: text(params["space"]), name: text(params["name"]).replace(/^app\//, "") }];
+    case "edited":
+      return ofEdit(text(params["method"]), params);
+    case "settings":
+      return ["settings", { keys: texts(params["keys"]) }];
+    case "typing":
+      return ["typing", { conversation, account: text(params["account"]) }];
+    case "evidence":
+      return ["evidence", { space: text(params["space"]), what: text(params["what"]) }];
+    default:
+      return undefined;
+  }
+}
+
+/** What a tab of this device changed itself, where the engine announces only what others change. */
+function ofEdit(method: string, params: Fields): Heard | undefined {
+  if (method === "document.change" || method === "document.import") {
+    return ["document", { space: text(params["space"]), name: text(params["name"]) }];
+  }
+  return method === "settings.set" ? ["settings", { keys: [text(params["key"])] }] : undefined;
+}

@@ -1,0 +1,50 @@
+/**
+ * Conversations, documents and settings in step on all of a person's devices.
+ *
+ * Begin with {@link Rejoinder}`.open()`.
+ */
+export { Rejoinder } from "./rejoinder.js";
+export { RejoinderError } from "./error.js";
+export { values } from "./document.js";
+export type {
+  Account,
+  AccountId,
+  Contact,
+  Contacts,
+  Conversation,
+  ConversationId,
+  ConversationInfo,
+  Conversations,
+  Device,
+  DeviceId,
+  DeviceRole,
+  Devices,
+  DocumentEdit,
+  DocumentValue,
+  ErrorKind,
+  Events,
+  HistoryProgress,
+  Json,
+  LastMessage,
+  LinkOffer,
+  LinkRequest,
+  Live,
+  Member,
+  MemberRole,
+  Message,
+  MessageId,
+  MessageList,
+  MessagePage,
+  MessageStatus,
+  NewAccount,
+  OpenOptions,
+  Path,
+  Person,
+  Problem,
+  RejoinderOpener,
+  Settings,
+  SharedDocument,
+  Status,
+  StorageKind,
+  StorageStatus,
+} from "./types.js";

@@ -1,0 +1,595 @@
+/**
+ * Everything an app sees of Rejoinder.
+ *
+ * The families, and the order of calls: {@link RejoinderOpener.open} gives a {@link Rejoinder}. On an
+ * empty store {@link Account.create}, {@link Account.recover} or {@link Devices.offer} gives it an
+ * account; then {@link Conversations}, {@link Conversation}, {@link Settings} and
+ * {@link SharedDocument} are there. Whatever changes by itself is a {@link Live}.
+ *
+ * A change is made on this device at once, connected or not. Its promise resolves when the change is
+ * durable here; {@link Status} and {@link Message.status} tell how far it has come since. A change
+ * whose tab is closed before that is made by another tab, or at the next start, exactly once.
+ *
+ * Ids are opaque strings. Times are Unix milliseconds and end in `Ms`.
+ */
+
+/** Names an account: a person. Equal on every device, for ever. */
+export type AccountId = string;
+/** Names a device: one installation of an account. */
+export type DeviceId = string;
+/** Names a conversation. */
+export type ConversationId = string;
+/** Names a message in its conversation. Message ids sort, as strings, in display order. */
+export type MessageId = string;
+
+/** A JSON value. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
+
+/** Keys and indexes that lead into a document. */
+export type Path = readonly (string | number)[];
+
+/**
+ * A value that changes by itself.
+ *
+ * `current` is the same reference until the value changes, so that frameworks can compare it.
+ * What is expensive is loaded when somebody first subscribes, iterates or calls `ready`, and
+ * followed while somebody does.
+ *
+ * ```ts
+ * const stop = client.conversations.list.subscribe((list) => render(list));
+ * for await (const status of client.status) console.log(status.connected);
+ * ```
+ */
+export interface Live<T> extends AsyncIterable<T> {
+  /** The newest value that is known. */
+  readonly current: T;
+  /**
+   * Calls `listener` at each change, not for the value that is there already.
+   * Returns what ends the subscription.
+   */
+  subscribe(listener: (value: T) => void): () => void;
+  /** The value, once it is loaded; rejects with a {@link RejoinderError} if that fails. */
+  ready(): Promise<Exclude<T, undefined>>;
+}
+
+/** Where a store is kept. */
+export type StorageKind = "opfs" | "indexeddb" | "memory";
+
+/** How {@link RejoinderOpener.open} opens. */
+export interface OpenOptions {
+  /** The relay, `wss://host` or `ws://host:port`; by default the page's own host. */
+  readonly relay?: string;
+  /**
+   * The store's name, by default `rejoinder`. Tabs of one origin that open the same name share one
+   * device; different names are different devices.
+   */
+  readonly name?: string;
+  /** Where to keep the store; by default the best that this browser has. */
+  readonly storage?: StorageKind;
+  /**
+   * Where `rejoinder.worker.js` is served from. Needed only where a bundler or a CDN separates it
+   * from the package; it must be of the page's own origin.
+   */
+  readonly worker?: string | URL;
+}
+
+/** Opens clients. */
+export interface RejoinderOpener {
+  /**
+   * Opens this browser's device. Tabs that open the same name work on one store together.
+   *
+   * @throws {RejoinderError} `unsupported` where the browser lacks what is needed (a secure
+   * context, workers, locks), `store` if the store can't be opened.
+   */
+  open(options?: OpenOptions): Promise<Rejoinder>;
+}
+
+/** One device, open in this tab. */
+export interface Rejoinder {
+  /** The account, the device and how the sync stands. */
+  readonly status: Live<Status>;
+  /** The own account. */
+  readonly account: Account;
+  /** The own account's devices. */
+  readonly devices: Devices;
+  /** Other people. */
+  readonly contacts: Contacts;
+  /** All conversations. */
+  readonly conversations: Conversations;
+  /** What is set for the account, the same on all its devices. */
+  readonly settings: Settings;
+  /** One conversation; the same object for the same id. It need not exist yet. */
+  conversation(id: ConversationId): Conversation;
+  /** A document of the account's own, shared by its devices only. */
+  document(name: string): SharedDocument;
+  /** Calls `listener` at each event of a kind. Returns what ends the subscription. */
+  on<K extends keyof Events>(kind: K, listener: (event: Events[K]) => void): () => void;
+  /** Events of a kind, one after the other, from now on. */
+  events<K extends keyof Events>(kind: K): AsyncIterable<Events[K]>;
+  /** Closes the connection and stays away, on behalf of all tabs, until `goOnline`. */
+  goOffline(): Promise<void>;
+  /** Connects again. */
+  goOnline(): Promise<void>;
+  /**
+   * Waits until everything written here is durable at the relay (`stored`), or until everything
+   * the relay had is here (`up_to_date`). False if that took longer than `timeoutMs` (30,000).
+   */
+  wait(until: "stored" | "up_to_date", timeoutMs?: number): Promise<boolean>;
+  /**
+   * Asks the browser never to throw the store away under pressure. False if it makes no promise.
+   * Call it from a click: some browsers ask the user.
+   */
+  persist(): Promise<boolean>;
+  /** Lets go of the store; another tab goes on. Changes under way are finished first. */
+  close(): Promise<void>;
+}
+
+/** How things stand. */
+export interface Status {
+  /** The account; null until there is one. */
+  readonly account: AccountId | null;
+  /** This device; null until there is an account. */
+  readonly device: DeviceId | null;
+  /** The account's address. */
+  readonly address: string | null;
+  /** The person's name. */
+  readonly name: string;
+  /** What this device may do; null until there is an account. */
+  readonly role: DeviceRole | null;
+  /** Whether a session with the relay is open. */
+  readonly connected: boolean;
+  /** Whether everything the relay had is here. */
+  readonly upToDate: boolean;
+  /** When the relay last confirmed that; null if never. */
+  readonly lastConfirmedMs: number | null;
+  /** Changes that are not yet durable at the relay. */
+  readonly waiting: number;
+  /** Spaces in step: the account's own and one for each conversation. */
+  readonly spaces: number;
+  /** What keeps the device from the relay, or a change from being taken; null if nothing does. */
+  readonly problem: Problem | null;
+  /** Why there is no connection, in words for a log; null while there is one. */
+  readonly connectionProblem: string | null;
+  /** Where this device's store is, and what may become of it. */
+  readonly storage: StorageStatus;
+}
+
+/** Where this device's store is, and what may become of it. */
+export interface StorageStatus {
+  /** Where it is. `memory` is gone when the last tab closes: warn the user. */
+  readonly kind: StorageKind;
+  /** Whether the browser promised to keep it; without, it may be cleared when disk runs out. */
+  readonly persisted: boolean;
+  /** Whether writing failed and is tried again (disk full, for one); nothing is taken meanwhile. */
+  readonly failed: boolean;
+}
+
+/** What an app should tell its user about. */
+export interface Problem {
+  /** A stable word: `revoked`, `address_taken`, `not_a_relay`, `quota`, ... */
+  readonly kind: ErrorKind;
+  /** In words. */
+  readonly message: string;
+  /** The conversation it is about, if it is about one. */
+  readonly space: ConversationId | null;
+}
+
+/** The account's first device, or the one it passed this on to, links and ends the others. */
+export type DeviceRole = "primary" | "companion";
+
+/** The own account. */
+export interface Account {
+  /** Founds an account on an empty store. The code is shown once and kept nowhere. */
+  create(options: { readonly address: string; readonly name: string }): Promise<NewAccount>;
+  /**
+   * Brings an account back on an empty store when all its devices are lost. Ends all of them.
+   * The code is used up; the answer has a new one.
+   */
+  recover(options: {
+    readonly address: string;
+    readonly recoveryCode: string;
+    /** What this device is to be called. */
+    readonly deviceName?: string;
+  }): Promise<NewAccount>;
+  /** On the primary: a new recovery code; the one before counts no more. */
+  newRecoveryCode(): Promise<string>;
+}
+
+/** An account that begins on this device. */
+export interface NewAccount {
+  readonly account: AccountId;
+  readonly device: DeviceId;
+  /** To be written down: brings the account back when all devices are lost. */
+  readonly recoveryCode: string;
+}
+
+/** The own account's devices. */
+export interface Devices {
+  /** All of them, the primary first, those that ended too; undefined until loaded. */
+  readonly list: Live<readonly Device[] | undefined>;
+  /**
+   * On an empty store: offers this device to an account. Show the offer's `qr` to be scanned, then
+   * its code to be typed.
+   */
+  offer(options?: {
+    /** What this device is to be called. */
+    readonly name?: string;
+  }): Promise<LinkOffer>;
+  /** On the primary: takes what was scanned or pasted. */
+  accept(
+    qr: string,
+    options?: {
+      /** Whether the new device may read what was written before; by default not. */
+      readonly history?: boolean;
+    },
+  ): Promise<LinkRequest>;
+  /** Ends a device: the primary any but itself, every device itself (which empties its store). */
+  revoke(device: DeviceId): Promise<void>;
+  /** On the primary: makes another device the primary in the place of this one. */
+  makePrimary(device: DeviceId): Promise<void>;
+}
+
+/** A device of the own account. */
+export interface Device {
+  readonly id: DeviceId;
+  readonly name: string;
+  readonly role: DeviceRole;
+  /** Whether it is this one. */
+  readonly current: boolean;
+  /** When it was linked, where known. */
+  readonly linkedMs: number | null;
+  /** When the relay last saw it; null while offline. */
+  readonly lastSeenMs: number | null;
+  /** Whether it ended. */
+  readonly revoked: boolean;
+}
+
+/** On a new device: an offer to be linked. Valid for two minutes, once. */
+export interface LinkOffer {
+  /** The text to show as a QR code, or to be copied. */
+  readonly qr: string;
+  /** The seven digits to type on the primary, once it scanned the offer. */
+  readonly code: Promise<string>;
+  /** The link is made; rejects if it came to nothing. */
+  readonly done: Promise<{ readonly account: AccountId; readonly device: DeviceId }>;
+  /** Takes the offer back. */
+  cancel(): Promise<void>;
+}
+
+/** On the primary: a device that asks to be linked. */
+export interface LinkRequest {
+  /** What the device is to be called. */
+  readonly deviceName: string;
+  /** The code the new device shows. A wrong one (`denied`) ends the link. */
+  confirm(code: string): Promise<DeviceId>;
+  /** Lets the device go. */
+  cancel(): Promise<void>;
+}
+
+/** Other people. */
+export interface Contacts {
+  /** Who is behind an address. Needs a connection. */
+  lookup(address: string): Promise<Contact>;
+  /** Shows nothing more of somebody. */
+  block(person: Person): Promise<void>;
+  /** Shows them again. */
+  unblock(person: Person): Promise<void>;
+}
+
+/** Somebody, by address or by account. */
+export type Person = { readonly address: string } | { readonly account: AccountId };
+
+/** A person, as an address leads to them. */
+export interface Contact {
+  readonly account: AccountId;
+  readonly address: string | null;
+  readonly name: string;
+  /** Equal on both sides when nobody stands between: to be compared aloud. */
+  readonly safetyNumber: string;
+}
+
+/** All conversations. */
+export interface Conversations {
+  /** Newest activity first; undefined until loaded. */
+  readonly list: Live<readonly ConversationInfo[] | undefined>;
+  /** Founds a conversation, and adds those who are at these addresses as soon as they are found. */
+  create(options: {
+    readonly title?: string;
+    readonly members?: readonly string[];
+  }): Promise<Conversation>;
+  /** What the user looks at, if anything: it is delivered first after a pause. */
+  foreground(conversation: ConversationId | null): Promise<void>;
+}
+
+/** A conversation in the list. */
+export interface ConversationInfo {
+  readonly id: ConversationId;
+  readonly title: string;
+  /** Members, this account included. */
+  readonly members: readonly Member[];
+  /** Addresses whose addition is under way. */
+  readonly adding: readonly string[];
+  /** Messages of others not read yet. */
+  readonly unread: number;
+  /** The newest message. */
+  readonly last: LastMessage | null;
+  readonly muted: boolean;
+  readonly archived: boolean;
+  readonly pinned: boolean;
+  /** A stranger's invitation that waits for an answer; nobody learns that it was read. */
+  readonly pending: boolean;
+  /** Whether this account is still a member. */
+  readonly active: boolean;
+  /** Changes that are not yet durable at the relay. */
+  readonly waiting: number;
+}
+
+/** A member of a conversation. */
+export interface Member {
+  readonly account: AccountId;
+  readonly address: string | null;
+  readonly name: string;
+  readonly role: MemberRole;
+}
+
+/** What a member may do: an admin adds, removes and changes roles. */
+export type MemberRole = "admin" | "member";
+
+/** The newest message of a conversation. */
+export interface LastMessage {
+  readonly id: MessageId;
+  readonly author: AccountId;
+  /** Its text; empty when deleted. */
+  readonly text: string;
+  readonly atMs: number;
+}
+
+/** One conversation. */
+export interface Conversation {
+  readonly id: ConversationId;
+  /** Its row in the list; undefined until loaded, null if there is no such conversation. */
+  readonly info: Live<ConversationInfo | null | undefined>;
+  /** Who is typing, others only. Each name goes by itself after a few seconds. */
+  readonly typing: Live<readonly AccountId[]>;
+  /** How much of what was written before this device was linked is here; null when nothing is on its way. */
+  readonly history: Live<HistoryProgress | null>;
+  /** A window of messages that follows the newest. Close it when it is no longer shown. */
+  messages(options?: {
+    /** How many to load at first, and at each `loadOlder` (50, at most 1,000). */
+    readonly page?: number;
+  }): MessageList;
+  /** Writes a message. It shows in message lists at once, as `sending`. */
+  send(text: string, options?: { readonly replyTo?: MessageId }): Promise<MessageId>;
+  /** Gives an own message another text. */
+  edit(message: MessageId, text: string): Promise<void>;
+  /** Deletes an own message for everyone. */
+  delete(message: MessageId): Promise<void>;
+  /** Reacts to a message; null takes the reaction back. */
+  react(message: MessageId, emoji: string | null): Promise<void>;
+  /** Everything up to this message was read. */
+  markRead(message: MessageId): Promise<void>;
+  /** Tells those who are looking that this person is typing. At most one call in 3 s is passed on. */
+  sendTyping(): Promise<void>;
+  /** Adds somebody. */
+  add(address: string, options?: { readonly shareHistory?: boolean }): Promise<void>;
+  /** Removes somebody. */
+  remove(person: Person): Promise<void>;
+  /** Changes somebody's role. */
+  setRole(person: Person, role: MemberRole): Promise<void>;
+  /** Changes the title. */
+  setTitle(title: string): Promise<void>;
+  /** Accepts a stranger's invitation. */
+  accept(): Promise<void>;
+  /** Declines it: leaves the conversation, and blocks whoever invited if asked to. */
+  decline(options?: { readonly block?: boolean }): Promise<void>;
+  /** Leaves; what was read stays on this device. */
+  leave(): Promise<void>;
+  /** Notifies no more, or again. Like all settings, on all own devices. */
+  setMuted(muted: boolean): Promise<void>;
+  /** Puts it away, or back. */
+  setArchived(archived: boolean): Promise<void>;
+  /** Keeps it on top, or lets it go. */
+  setPinned(pinned: boolean): Promise<void>;
+  /** A document that the members share. */
+  document(name: string): SharedDocument;
+}
+
+/** How much of the past has arrived on a linked device. */
+export interface HistoryProgress {
+  /** Entries here. */
+  readonly read: number;
+  /** Entries there are. */
+  readonly total: number;
+}
+
+/** What a message list shows. */
+export interface MessagePage {
+  /** In display order, oldest first, without gaps up to the newest. */
+  readonly messages: readonly Message[];
+  /** Whether there are older ones than those. */
+  readonly hasOlder: boolean;
+  /** Whether older ones are being loaded. */
+  readonly isLoading: boolean;
+}
+
+/** A window of a conversation's messages, from some message up to the newest. */
+export interface MessageList extends Live<MessagePage | undefined> {
+  /** Loads older messages; false when there are none. Calls meanwhile share the same load. */
+  loadOlder(): Promise<boolean>;
+  /** Drops all but the newest page, as when the user jumps to the end. */
+  reset(): Promise<void>;
+  /** Follows no longer. */
+  close(): void;
+}
+
+/** A message. */
+export interface Message {
+  /** Its id; null while `sending`. */
+  readonly id: MessageId | null;
+  /** Names the message in this tab from `sending` on: for a list's keys. */
+  readonly key: string;
+  readonly author: AccountId;
+  /** The author's address, where known. */
+  readonly authorAddress: string | null;
+  /** The author's name, where known. */
+  readonly authorName: string | null;
+  /** Whether this account wrote it. */
+  readonly mine: boolean;
+  readonly device: DeviceId | null;
+  /** Its text, edits folded in; empty when deleted. */
+  readonly text: string;
+  readonly atMs: number;
+  readonly replyTo: MessageId | null;
+  readonly edited: boolean;
+  readonly deleted: boolean;
+  /** Emoji by account. */
+  readonly reactions: Readonly<Record<AccountId, string>>;
+  readonly status: MessageStatus;
+  /** Accounts it was delivered to. */
+  readonly delivered: readonly AccountId[];
+  /** Accounts that read it. */
+  readonly read: readonly AccountId[];
+  /** Something in it is newer than this version. */
+  readonly needsUpdate: boolean;
+}
+
+/**
+ * How far a message has come: `sending` (kept by this tab, not yet in the store), `local` (durable
+ * on this device), `stored` (durable at the relay), `delivered` (on a device of another member),
+ * `read`.
+ */
+export type MessageStatus = "sending" | "local" | "stored" | "delivered" | "read";
+
+/** What is set for the account, the same on all its devices. */
+export interface Settings {
+  /** All settings by key; undefined until loaded. */
+  readonly all: Live<Readonly<Record<string, Json>> | undefined>;
+  /** One setting; undefined if it is not set. */
+  get(key: string): Promise<Json | undefined>;
+  /** Sets it; null takes it away. The last writer wins. */
+  set(key: string, value: Json): Promise<void>;
+}
+
+/** A document: JSON that several devices change at once, and that is the same on all of them. */
+export interface SharedDocument {
+  readonly name: string;
+  /** The whole of it; undefined until loaded, an empty map where nothing was written yet. */
+  readonly value: Live<Json | undefined>;
+  /** The JSON at a path; null if nothing is there. */
+  get(path?: Path): Promise<Json>;
+  /**
+   * Makes some changes, all or none.
+   *
+   * ```ts
+   * await notes.change((edit) => edit.put(["title"], "Plan").insert(["items", 0], "milk"));
+   * ```
+   */
+  change(edits: (edit: DocumentEdit) => void): Promise<void>;
+  /** As bytes that any Automerge build opens. */
+  export(): Promise<Uint8Array>;
+  /** Makes it what such bytes say. */
+  import(bytes: Uint8Array): Promise<void>;
+}
+
+/** Gathers changes to a document. Each call gives the same object back. */
+export interface DocumentEdit {
+  /** Sets a key of a map or an element of a list. */
+  put(path: Path, value: DocumentValue): DocumentEdit;
+  /** Inserts into a list, before the index that ends the path. */
+  insert(path: Path, value: DocumentValue): DocumentEdit;
+  /** Takes away a key or an element. */
+  delete(path: Path): DocumentEdit;
+  /** Adds to a counter; by 1 unless told otherwise. */
+  increment(path: Path, by?: number): DocumentEdit;
+  /** In a text: at `index`, deletes so many characters and inserts others. */
+  spliceText(path: Path, index: number, deleted: number, inserted?: string): DocumentEdit;
+}
+
+/**
+ * JSON, and what it has no word for: a text that several people edit, a counter that several count,
+ * bytes in base64, a time. Maps and lists may contain them.
+ */
+export type DocumentValue = Json;
+
+/** What happens, as it happens, by kind. A {@link Live} is often the easier way to follow. */
+export interface Events {
+  /** Messages appeared or look different. */
+  message: {
+    readonly conversation: ConversationId;
+    readonly messages: readonly MessageId[];
+    /** The messages themselves, while they are few. */
+    readonly items: readonly Message[];
+  };
+  /** Receipts moved. */
+  receipt: { readonly conversation: ConversationId; readonly accounts: readonly AccountId[] };
+  /** A conversation appeared or changed. */
+  conversation: {
+    readonly conversation: ConversationId;
+    readonly change: "founded" | "joined" | "changed" | "left";
+  };
+  /** Somebody could not be added. */
+  notAdded: {
+    readonly conversation: ConversationId;
+    readonly address: string;
+    readonly kind: ErrorKind;
+  };
+  /** Somebody's devices changed, perhaps one's own: compare the safety number anew. */
+  devices: {
+    readonly account: AccountId;
+    readonly added: readonly DeviceId[];
+    readonly revoked: readonly DeviceId[];
+  };
+  /** This device was ended by its account; so many changes made here were taken in by nobody. */
+  ended: { readonly unsent: number };
+  /** A document changed. */
+  document: { readonly space: string; readonly name: string };
+  /** Settings changed; any may have, if there are no keys. */
+  settings: { readonly keys: readonly string[] };
+  /** Somebody is typing. */
+  typing: { readonly conversation: ConversationId; readonly account: AccountId };
+  /** The relay showed different histories to different devices: somebody should be asked. */
+  evidence: { readonly space: string; readonly what: string };
+  /** A change that a closed tab had left behind, or that nobody waits for, could not be made. */
+  rejected: { readonly method: string; readonly error: RejoinderError };
+}
+
+/**
+ * Why something failed, as a stable word. Beside those listed there may be others: treat them as
+ * failures that say in words what happened.
+ */
+export type ErrorKind =
+  | "no_account"
+  | "exists"
+  | "offline"
+  | "not_found"
+  | "denied"
+  | "invalid"
+  | "too_large"
+  | "quota"
+  | "rate"
+  | "revoked"
+  | "taken"
+  | "address_taken"
+  | "not_a_relay"
+  | "unsupported"
+  | "unavailable"
+  | "store"
+  | "interrupted"
+  | "outdated"
+  | "closed"
+  | (string & {});
+
+/** A failure. Nothing was changed. */
+export interface RejoinderError extends Error {
+  readonly name: "RejoinderError";
+  /** A stable word. */
+  readonly kind: ErrorKind;
+  /** Whether the client tries again by itself: there is nothing to do but to wait. */
+  readonly retry: boolean;
+}

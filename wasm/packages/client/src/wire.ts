@@ -1,0 +1,71 @@
+/** What the engine's host is asked and what it says: the methods and notices of `chat rpc`. */
+import type { Json } from "./types.js";
+
+/** An object as the host sends it; `shapes.ts` reads it. */
+export type Fields = { readonly [key: string]: unknown };
+
+/** Parameters, by name. */
+export type Params = { readonly [key: string]: Json | undefined };
+
+/** How a method is treated when the tab that runs the engine changes under it. */
+export type Treatment =
+  /** Asked again; it changes nothing. */
+  | "read"
+  /** Made exactly once, by its edit id; forgotten if its tab closes before it was made. */
+  | "once"
+  /** Made exactly once, and kept in the journal until it was made. */
+  | "journal";
+
+/** Every method, and how it is treated. */
+export const METHODS = {
+  "account.create": "once",
+  "account.recover": "once",
+  "account.new_recovery_code": "once",
+  "account.status": "read",
+  "device.offer": "once",
+  "device.accept": "once",
+  "device.confirm": "once",
+  "device.cancel": "once",
+  "device.list": "read",
+  "device.revoke": "once",
+  "device.primary": "once",
+  "contact.lookup": "read",
+  "contact.block": "journal",
+  "conversation.create": "journal",
+  "conversation.list": "read",
+  "conversation.accept": "journal",
+  "conversation.decline": "journal",
+  "conversation.leave": "journal",
+  "conversation.add": "journal",
+  "conversation.remove": "journal",
+  "conversation.role": "journal",
+  "conversation.title": "journal",
+  "conversation.read": "journal",
+  "conversation.typing": "read",
+  "conversation.foreground": "read",
+  "message.send": "journal",
+  "message.edit": "journal",
+  "message.delete": "journal",
+  "message.react": "journal",
+  "message.list": "read",
+  "settings.get": "read",
+  "settings.set": "journal",
+  "settings.all": "read",
+  "document.get": "read",
+  "document.change": "journal",
+  "document.export": "read",
+  "document.import": "journal",
+  "sync.wait": "read",
+  "sync.digest": "read",
+  "network.offline": "read",
+  "network.online": "read",
+} as const satisfies Record<string, Treatment>;
+
+/** A method's name. */
+export type Method = keyof typeof METHODS;
+
+/** Something that happened. */
+export interface Notice {
+  readonly method: string;
+  readonly params: Fields;
+}

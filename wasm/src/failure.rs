@@ -1,0 +1,58 @@
+//! Failures as a page's script sees them: `{kind, message, retry}`.
+
+use js_sys::{Object, Reflect};
+use sync_core::json::CallError;
+use sync_store::StoreError;
+use wasm_bindgen::JsValue;
+
+/// Why a client could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The options make no sense.
+    #[error("{0}")]
+    Options(String),
+    /// The relay's address makes no sense.
+    #[error("{0:?} is not a relay's address: write ws://host:port or wss://host")]
+    RelayUrl(String),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OpenError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Options(_) => "invalid",
+            Self::RelayUrl(_) => "relay_url",
+            Self::Store(error) => error.kind(),
+        }
+    }
+}
+
+impl From<OpenError> for JsValue {
+    fn from(error: OpenError) -> Self {
+        let retry = matches!(&error, OpenError::Store(error) if error.passes());
+        failure(error.kind(), &error.to_string(), retry)
+    }
+}
+
+/// A refused call.
+pub(crate) fn refusal(error: &CallError) -> JsValue {
+    failure(error.kind, &error.message, error.retry)
+}
+
+/// The client is closed.
+pub(crate) fn closed() -> JsValue {
+    failure("closed", "the client is closed", false)
+}
+
+fn failure(kind: &str, message: &str, retry: bool) -> JsValue {
+    let object = Object::new();
+    for (name, value) in
+        [("kind", kind.into()), ("message", message.into()), ("retry", retry.into())]
+    {
+        // A fresh object takes any property.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), &value);
+    }
+    object.into()
+}

@@ -1,0 +1,25 @@
+//! The tests that need a browser: the WebAssembly crate's, the npm packages' and the web app's, all
+//! in real Chromium, with the relay and the terminal client of this build.
+
+use crate::command;
+use crate::failure::Failure;
+use crate::wasm;
+use crate::web;
+
+/// Packages of npm whose tests are run, those of the client before those of the app on it.
+const TESTED: [&str; 2] = ["wasm/tests", "examples/web"];
+
+/// Builds what browsers load, and runs every test of it.
+///
+/// # Errors
+/// The first step's failure.
+pub(crate) fn run() -> Result<(), Failure> {
+    wasm::chromium()?;
+    command::run(command::cargo().args(["build", "--workspace"]))?;
+    web::run(&web::Options::default())?;
+    wasm::test()?;
+    for package in TESTED {
+        command::run(web::npm().args(["test", "--workspace", package]))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! The engine as WebAssembly: its toolchain, its build, its size and its tests in Chromium.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command;
+use crate::failure::Failure;
+use crate::tools;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Of npm's `binaryen`: Debian's is too old for what rustc emits.
+const BINARYEN: &str = "132.0.0";
+/// What a page loads of the client, compressed as servers compress, may have so many bytes.
+const BUDGET: u64 = 900 * 1024;
+
+/// How the module is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Quickly, and quick to run.
+    Quick,
+    /// As small as it gets, and held to [`BUDGET`].
+    Release,
+}
+
+impl Build {
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Quick => "browser",
+            Self::Release => "browser-release",
+        }
+    }
+}
+
+/// Builds the module, and puts it beside the script of the worker that loads it.
+///
+/// # Errors
+/// The failed step.
+pub(crate) fn build(build: Build) -> Result<(), Failure> {
+    set_up_target()?;
+    let mut cargo = cargo();
+    cargo.args(["build", "--locked", "--package", "wasm", "--target", TARGET]);
+    command::run(cargo.args(["--profile", build.profile()]))?;
+    let made = target_folder().join(TARGET).join(build.profile()).join("wasm.wasm");
+    let bound = target_folder().join("bound").join(build.profile());
+    let mut bindgen = Command::new(bindgen()?.join("wasm-bindgen"));
+    bindgen.args(["--target", "web", "--out-name", "rejoinder", "--out-dir"]).arg(&bound);
+    command::run(bindgen.arg(made))?;
+    if build == Build::Release {
+        let module = bound.join("rejoinder_bg.wasm");
+        let mut optimise = Command::new(wasm_opt()?);
+        optimise.args(["-Oz", "--all-features", "-o"]).arg(&module).arg(&module);
+        command::run(&mut optimise)?;
+    }
+    hand_over(&bound)
+}
+
+/// Fails if what a page loads of the client is larger than its budget.
+///
+/// # Errors
+/// `Step`, with each file's size on the screen.
+pub(crate) fn check_size() -> Result<(), Failure> {
+    let mut measure = Command::new("node");
+    measure.current_dir(command::root()).args(["xtask/src/size.mjs", "wasm/packages/client/dist"]);
+    command::run(measure.arg(BUDGET.to_string()))
+}
+
+/// Runs the crate's own tests in Chromium: stores, the protocol's vectors, the engine's.
+///
+/// # Errors
+/// The failed step.
+pub(crate) fn test() -> Result<(), Failure> {
+    set_up_target()?;
+    chromium()?;
+    let runner = bindgen()?.join("wasm-bindgen-test-runner");
+    let mut cargo = cargo();
+    cargo.args(["test", "--locked", "--target", TARGET, "--profile", Build::Quick.profile()]);
+    // One command for all three, so that they are built with the same features.
+    cargo.args(["--package", "wasm", "--package", "sync-protocol", "--package", "sync-core"]);
+    cargo.args(["--lib", "--tests"]);
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &runner);
+    cargo.env("CHROMEDRIVER", "/usr/bin/chromedriver");
+    cargo.env("WASM_BINDGEN_TEST_TIMEOUT", "120");
+    let capabilities = command::root().join("wasm").join("webdriver.json");
+    cargo.env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", capabilities);
+    command::run(&mut cargo)
+}
+
+/// Debian's Chromium and its driver, installed where they are not there.
+///
+/// # Errors
+/// If they can't be installed.
+pub(crate) fn chromium() -> Result<(), Failure> {
+    let is_there = |program: &str| command::succeeds(Command::new(program).arg("--version"));
+    if is_there("chromium") && is_there("chromedriver") {
+        return Ok(());
+    }
+    command::run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]);
+    command::run(install.args(["chromium", "chromium-driver", "fonts-noto-color-emoji"]))
+}
+
+/// The target's standard library, by rustup. It can't be asked for in `rust-toolchain.toml`: where
+/// the server is out of reach, every cargo command would fail.
+fn set_up_target() -> Result<(), Failure> {
+    let mut sysroot = Command::new("rustc");
+    sysroot.current_dir(command::root()).args(["--print", "sysroot"]);
+    let is_there = command::output(&mut sysroot).is_some_and(|sysroot| {
+        Path::new(&sysroot).join("lib/rustlib").join(TARGET).join("lib").exists()
+    });
+    if is_there {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    command::run(add.current_dir(command::root()).args(["target", "add", TARGET]))
+}
+
+/// Native builds and this one would undo each other's in one folder.
+fn target_folder() -> PathBuf {
+    command::root().join("target").join("wasm")
+}
+
+fn cargo() -> Command {
+    let mut cargo = command::cargo();
+    cargo.env("CARGO_TARGET_DIR", target_folder());
+    cargo
+}
+
+/// The folder of wasm-bindgen's programs, of exactly the version that the crate was built with.
+fn bindgen() -> Result<PathBuf, Failure> {
+    let path = command::root().join("Cargo.lock");
+    let lock = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+    let version = locked(&lock, "wasm-bindgen").unwrap_or_default();
+    let folder = tools::root()?.join(format!("wasm-bindgen-cli-{version}"));
+    let programs = folder.join("bin");
+    if !programs.join(format!("wasm-bindgen{}", env::consts::EXE_SUFFIX)).exists() {
+        eprintln!("wasm-bindgen-cli {version} is built once; this takes minutes.");
+        let mut install = command::cargo();
+        // Not --locked: its lock file may name what a mirror has yet to get.
+        install.args(["install", "wasm-bindgen-cli", "--version", version]);
+        command::run(install.arg("--root").arg(&folder))?;
+    }
+    Ok(programs)
+}
+
+/// The version that a lock file has of a package.
+fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let (_, rest) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
+    rest.split('"').next()
+}
+
+fn wasm_opt() -> Result<PathBuf, Failure> {
+    let folder = tools::root()?.join(format!("binaryen-{BINARYEN}"));
+    let program = folder.join("node_modules").join(".bin").join("wasm-opt");
+    if !program.exists() {
+        let mut install = Command::new("npm");
+        install.args(["install", "--no-fund", "--no-audit", "--prefix"]).arg(&folder);
+        command::run(install.arg(format!("binaryen@{BINARYEN}")))?;
+    }
+    Ok(program)
+}
+
+fn hand_over(bound: &Path) -> Result<(), Failure> {
+    let beside = command::root().join("wasm/packages/client/dist/wasm");
+    fs::create_dir_all(&beside).map_err(Failure::file(&beside))?;
+    for name in ["rejoinder.js", "rejoinder_bg.wasm"] {
+        let file = beside.join(name);
+        fs::copy(bound.join(name), &file).map_err(Failure::file(&file))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::locked;
+
+    #[test]
+    fn the_tool_has_the_version_of_the_lock_file() {
+        let lock = "[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"1.0.0\"\n\n\
+            [[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\nsource = \"x\"\n";
+        assert_eq!(locked(lock, "wasm-bindgen"), Some("0.2.130"));
+        assert_eq!(locked(lock, "automerge"), None);
+    }
+}
