@@ -9,6 +9,9 @@ use sync_server::store::{Contents, RedbStore};
 use sync_server::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let config = match Config::load(&cli.flags) {
