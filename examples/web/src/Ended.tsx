@@ -2,6 +2,7 @@ import { useRejoinder } from "@rejoinder/react";
 import { useState } from "react";
 
 import { Main } from "./Screens.tsx";
+import { logOut } from "./logOut.ts";
 import { Logo } from "./parts/Logo.tsx";
 import { useSession } from "./session.tsx";
 import type { End } from "./useEnd.ts";
@@ -21,7 +22,7 @@ export function Ended({ end }: { readonly end: End }) {
       isDangerous: true,
     });
     const { device } = client.status.current;
-    if (isSure && device) await attempt(client.devices.revoke(device));
+    if (isSure && device) await attempt(logOut(client, device));
   };
   return (
     <main className="alone">

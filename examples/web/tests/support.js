@@ -106,9 +106,14 @@ export async function say(page, text) {
   await saw(page, text);
 }
 
-/** The bubble of a message. */
+/** A text from its beginning to its end, white space as it is. */
+function exactly(text) {
+  return new RegExp(`^${text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`, "u");
+}
+
+/** The bubble of a message: its own words count, not those it answers. */
 export function bubble(page, text) {
-  return page.getByRole("feed").locator(".message", { has: page.getByText(text, { exact: true }) });
+  return page.getByRole("feed").locator(".message", { has: page.locator("p.words", { hasText: exactly(text) }) });
 }
 
 /** Waits until a message shows. */

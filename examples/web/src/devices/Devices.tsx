@@ -3,9 +3,9 @@ import { useDevices, useRejoinder, useStatus } from "@rejoinder/react";
 import { LogOut, MonitorSmartphone, Plus, Star } from "lucide-react";
 import { useState } from "react";
 
+import { logOut } from "../logOut.ts";
 import { Page } from "../parts/Page.tsx";
 import { useNow } from "../parts/useNow.ts";
-import { go } from "../route.ts";
 import { useSession } from "../session.tsx";
 import { ago, dateTime, deviceName } from "../words.ts";
 import { LinkOther } from "./LinkOther.tsx";
@@ -86,10 +86,10 @@ function Row({ device, isPrimary }: { readonly device: Device; readonly isPrimar
     const isSure = await ask({ title: `Remove ${name}?`, text, yes: "Remove", isDangerous: true });
     if (isSure) await attempt(client.devices.revoke(device.id));
   };
-  const logOut = async () => {
+  const leave = async () => {
     const text = "Everything is erased from this browser. Your other devices keep theirs.";
     const isSure = await ask({ title: "Log this device out?", text, yes: "Log out", isDangerous: true });
-    if (isSure && (await attempt(client.devices.revoke(device.id)))) go({ page: "list" }, { replace: true });
+    if (isSure) await attempt(logOut(client, device.id));
   };
   const pass = async () => {
     const text = `From then on ${name} links and removes devices, and this one does not.`;
@@ -115,7 +115,7 @@ function Row({ device, isPrimary }: { readonly device: Device; readonly isPrimar
           </button>
         )}
         {device.current && (
-          <button type="button" className="danger quiet" onClick={() => void logOut()}>
+          <button type="button" className="danger quiet" onClick={() => void leave()}>
             <LogOut aria-hidden /> Log out
           </button>
         )}
