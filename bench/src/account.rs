@@ -15,6 +15,9 @@ use crate::{Outcome, failed};
 
 /// Conversations in which something was written meanwhile.
 const CHANGED: usize = 3;
+/// How long nobody does anything before the device goes away: more than what it received last
+/// takes to be confirmed.
+const IDLE_MS: u64 = 10_000;
 
 type World = Town<MemoryStore>;
 
@@ -76,6 +79,7 @@ fn read_index(directory: &std::path::Path) -> Outcome<Records> {
 
 /// Away while a few conversations change, then back.
 fn reconnect(town: &mut World, spaces: &[SpaceId]) -> Outcome<Vec<Measure>> {
+    town.linger(IDLE_MS)?;
     town.run(0, Command::GoOffline)?;
     for (n, space) in spaces.iter().take(CHANGED).enumerate() {
         town.say(1, *space, message(n))?;

@@ -221,6 +221,13 @@ impl<S: Store> Town<S> {
         Err(failed("the town does not come to rest"))
     }
 
+    /// Lets time go by in which nobody does anything: the relay confirms what it owes.
+    pub(crate) fn linger(&mut self, for_ms: u64) -> Outcome<()> {
+        self.now_ms += for_ms;
+        self.relay.tick(self.now_ms);
+        self.settle()
+    }
+
     /// Runs a command to its answer.
     pub(crate) fn run(&mut self, n: usize, command: Command) -> Outcome<Response> {
         self.commands += 1;
