@@ -14,7 +14,8 @@ use crate::tools;
 
 const DATABASE_WITHIN: Duration = Duration::from_secs(120);
 
-/// Runs every check.
+/// Runs every check. The browser's tests are `cargo xtask browser`: from nothing, their toolchain
+/// and builds do not fit beside the rest yet.
 ///
 /// # Errors
 /// The first failure.
@@ -27,7 +28,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut documentation = command::cargo();
     documentation.args(["doc", "--workspace", "--no-deps", "--locked"]);
     command::run(documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
-    test::run(&test::Options::everything())?;
+    test::run(&test::Options::native())?;
     demo::run(&demo::Options::check())
 }
 

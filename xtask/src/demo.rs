@@ -52,7 +52,7 @@ impl Options {
     /// A demo that begins anew, checks itself and ends.
     pub(crate) fn check() -> Self {
         let data = Some(command::root().join("target").join("demo-check"));
-        Self { data, port: Some(0), fresh: true, once: true, no_web: false }
+        Self { data, port: Some(0), fresh: true, once: true, no_web: true }
     }
 }
 
