@@ -292,12 +292,11 @@ impl Engine {
         let account = me.account();
         let signing: SigningKey = me.identity.signing.clone();
         let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
+        let mut next = log.clone();
         let (index, previous) = (log.len(), log.head());
         let escrow = self.escrow(&action, index)?;
-        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
         let entry = LogEntry { version: 1, index, previous, action, escrow };
         let entry = Blob(sign_entry(&account, &entry, &signing));
-        let mut next = log.clone();
         next.append(entry.as_slice()).map_err(|error| Failure::Invalid(error.to_string()))?;
         self.ask(Op::AppendLog { index, entry: entry.clone() }, Asked::Append(entry, wish));
         Ok(())

@@ -38,11 +38,11 @@ pub(super) fn open_secrets(
     recovery: &[u8; SECRET],
 ) -> Vec<Blob> {
     let mut known = vec![*recovery];
-    for (index, entry) in (0..).zip(entries).collect::<Vec<(u64, _)>>().into_iter().rev() {
+    for (index, entry) in entries.iter().enumerate().rev() {
         let Ok(signed) = minicbor::decode::<Signed<LogEntry>>(entry.as_slice()) else { continue };
         let Ok(entry) = signed.peek("device log entry") else { continue };
         let Some(escrow) = entry.escrow else { continue };
-        let context = context(account, index);
+        let context = context(account, index as u64);
         let open = |key| seal::open_from(key, &context, escrow.as_slice()).ok();
         let Some(opened) = known.iter().rev().find_map(open) else { continue };
         let secrets = opened.chunks_exact(SECRET).take(SECRETS);

@@ -55,6 +55,22 @@ pub(super) struct Offering {
     coded: bool,
 }
 
+impl Offering {
+    /// What is kept of it, once it has told its keys to whoever invites it.
+    fn row(&self, invite: &Invite) -> GuestRow {
+        GuestRow {
+            format: FORMAT,
+            signing: self.signing.to_bytes(),
+            hpke: *self.hpke,
+            account: invite.account,
+            head: invite.head,
+            index: invite.index,
+            name: self.offer.name.clone(),
+            rendezvous: self.offer.rendezvous,
+        }
+    }
+}
+
 /// A device that brings an account back.
 pub(super) struct Recovering {
     command: CommandId,
@@ -231,17 +247,7 @@ impl Engine {
         let signing = offering.signing.clone();
         let device =
             DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: offering.offer.hpke };
-        let (rendezvous, name) = (offering.offer.rendezvous, offering.offer.name.clone());
-        let row = GuestRow {
-            format: FORMAT,
-            signing: signing.to_bytes(),
-            hpke: *offering.hpke,
-            account: invite.account,
-            head: invite.head,
-            index: invite.index,
-            name,
-            rendezvous,
-        };
+        let (rendezvous, row) = (offering.offer.rendezvous, offering.row(&invite));
         let countersignature =
             countersign(&invite.account, invite.index, &invite.head, &device, &signing);
         let identity = Identity::new(invite.account, signing);
@@ -284,17 +290,8 @@ impl Engine {
     /// The log of the account decides.
     fn look_in_log(&mut self) {
         let Some(Guest::Offering(offering)) = self.guest.take() else { return };
-        let Some((_, invite)) = offering.talk else { return };
-        let row = GuestRow {
-            format: FORMAT,
-            signing: offering.signing.to_bytes(),
-            hpke: *offering.hpke,
-            account: invite.account,
-            head: invite.head,
-            index: invite.index,
-            name: offering.offer.name,
-            rendezvous: offering.offer.rendezvous,
-        };
+        let Some((_, invite)) = &offering.talk else { return };
+        let row = offering.row(invite);
         self.guest = Some(Guest::Checking(Box::new(row), None, CHECKS));
         if self.session.is_up() {
             self.visit();

@@ -319,15 +319,14 @@ impl Engine {
         space.pushed = space.pushed.max(seq);
         let Some(core) = &mut space.core else { return Link::START };
         let Some(cut) = core.outbox.remove(&seq) else { return core.tips.tip(&writer).link };
-        for dropped in core.keep(seq, cut.clone()) {
+        let (link, set) = (cut.link, codec::decode::<ChangeSet>("change set", cut.set.as_slice()));
+        for dropped in core.keep(seq, cut) {
             self.batch.delete(key::outbox(id, dropped));
         }
-        core.tips.advance(writer, Tip { seq, link: cut.link });
+        core.tips.advance(writer, Tip { seq, link });
         self.unsaved.writers.insert((*id, writer));
         self.unsaved.spaces.insert(*id);
-        let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
-            return cut.link;
-        };
+        let Ok(set) = set else { return link };
         for (ordinal, name, change) in numbered(&set) {
             let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
             let row = Row { writer, placement: Some(placement), change: change.0.clone() };
@@ -335,7 +334,7 @@ impl Engine {
             self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));
             self.place_change(id, name, row);
         }
-        cut.link
+        link
     }
 
     /// The log has a change set of this writer that this store does not: the store was rolled

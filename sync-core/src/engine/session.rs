@@ -427,7 +427,7 @@ impl Engine {
         }
         let Ok(account) = self.me().map(|me| me.account()) else { return };
         let own = account.space();
-        if self.me.as_ref().is_some_and(|me| !me.row.recovering.is_empty()) {
+        if self.recovers() {
             self.strays.insert(own);
         }
         if self.people.log(&account).is_some_and(|log| log.len() < welcome.log_len) {
@@ -444,9 +444,8 @@ impl Engine {
         if reason == Rejection::Fenced {
             self.new_incarnation();
         }
-        let recovering = self.me.as_ref().is_some_and(|me| !me.row.recovering.is_empty());
         let refused = match reason {
-            Rejection::Taken | Rejection::Invalid => recovering,
+            Rejection::Taken | Rejection::Invalid => self.recovers(),
             // Unless it was taken, and another came after it.
             Rejection::Revoked => self.session.recovered.is_some(),
             _ => false,

@@ -134,13 +134,18 @@ impl SpaceState {
         }
     }
 
-    /// Whether something written here is not yet durable at the relay.
     /// Whether the log does not have yet what the space begins with.
     pub(super) fn is_founding(&self) -> bool {
         let pending = self.core.as_ref().and_then(|core| core.pending.as_ref());
         pending.is_some_and(|pending| !pending.enters && pending.child == Some(self.row.epoch))
     }
 
+    /// The number of the change set by which all that was written here has left.
+    pub(super) fn last_cut(&self) -> u64 {
+        self.row.cut.0 + u64::from(self.row.journal > 0)
+    }
+
+    /// Whether something written here is not yet durable at the relay.
     pub(super) fn is_busy(&self) -> bool {
         self.row.active && self.waiting() > 0
     }

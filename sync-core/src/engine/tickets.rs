@@ -11,7 +11,7 @@ use sync_protocol::frames::{Answer, Op};
 use sync_protocol::hash;
 use sync_protocol::roster::{Roster, RosterChange};
 use sync_protocol::signing::Signed;
-use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, limits};
+use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
@@ -159,7 +159,8 @@ impl Engine {
         }
     }
 
-    fn recovers(&self) -> bool {
+    /// Whether this device brings the account back, and is not in its space yet.
+    pub(super) fn recovers(&self) -> bool {
         self.me.as_ref().is_some_and(|me| !me.row.recovering.is_empty())
     }
 
@@ -323,11 +324,9 @@ impl Engine {
     /// meanwhile: the account was brought back, and its last device never got to write it down.
     fn comes_alone(&self, id: &SpaceId) -> bool {
         let tried = self.stray_tries.get(id).is_some_and(|tries| tries + 1 >= TRIES);
-        let Some(log) = self.me().ok().and_then(|me| self.people.log(&me.account())) else {
-            return false;
-        };
-        let added = |device: &DeviceId| log.active(device).map(|device| device.added);
-        let own = self.me().ok().and_then(|me| added(&me.device()));
+        let Ok(me) = self.me() else { return false };
+        let Some(log) = self.people.log(&me.account()) else { return false };
+        let own = log.active(&me.device()).map(|device| device.added);
         tried && log.devices().all(|(_, device)| Some(device.added) >= own)
     }
 

@@ -103,7 +103,7 @@ impl Engine {
     pub(super) fn note_vaulted(&mut self) {
         let Ok(account) = self.me().map(|me| me.account().space()) else { return };
         if let Some(space) = self.spaces.get(&account) {
-            self.vaulting.by = space.row.cut.0 + u64::from(space.row.journal > 0);
+            self.vaulting.by = space.last_cut();
         }
     }
 
@@ -117,8 +117,7 @@ impl Engine {
         };
         let owed = !space.row.unvaulted.is_empty();
         // What was journalled may come to nothing.
-        let last = own.row.cut.0 + u64::from(own.row.journal > 0);
-        let left = own.pushed.max(own.row.stored) >= self.vaulting.by.min(last);
+        let left = own.pushed.max(own.row.stored) >= self.vaulting.by.min(own.last_cut());
         if space.row.own || !own.row.active || (!owed && left) {
             return true;
         }
@@ -164,15 +163,17 @@ impl Engine {
     /// The private half of the newest join key, if this device knows it and the vault of this era
     /// does not.
     fn write_join_key(&mut self, account: &SpaceId, name: &Name) -> Step<()> {
-        let secrets = self.join_secrets()?;
-        let me = self.me()?;
-        let public = self.people.log(&me.account()).map(|log| *log.join());
-        let found = secrets.iter().find(|secret| {
-            seal::hpke_public(secret.as_slice()).is_some_and(|key| Some(key) == public)
-        });
-        let (Some(secret), Some(public)) = (found.cloned(), public) else { return Ok(()) };
+        let me = self.me()?.account();
+        let Some(public) = self.people.log(&me).map(|log| *log.join()) else { return Ok(()) };
         let key = format!("join/{}", data_encoding::HEXLOWER.encode(&public));
-        self.write_new(account, name, key, secret)
+        if self.document(account, name)?.entry(&key).is_some() {
+            return Ok(());
+        }
+        let is_it = |secret: &Blob| seal::hpke_public(secret.as_slice()) == Some(public);
+        match self.join_secrets()?.into_iter().find(is_it) {
+            Some(secret) => self.write_new(account, name, key, secret),
+            None => Ok(()),
+        }
     }
 
     fn write_new(&mut self, account: &SpaceId, name: &Name, key: String, value: Blob) -> Step<()> {
@@ -182,15 +183,18 @@ impl Engine {
         Ok(())
     }
 
-    /// The values under a prefix, of all vaults that this device may read.
+    /// All vaults that this device may read.
+    fn vaults(&self, account: &SpaceId) -> Vec<Name> {
+        let documents = self.spaces.get(account).map(|space| &space.row.documents);
+        let all = documents.into_iter().flatten();
+        all.filter(|name| matches!(name, Name::Vault(_))).cloned().collect()
+    }
+
+    /// The values under a prefix, of all vaults.
     fn vaulted_under(&mut self, prefix: &str) -> Step<Vec<(String, Vec<u8>)>> {
         let account = self.me()?.account().space();
-        let Some(space) = self.spaces.get(&account) else { return Ok(Vec::new()) };
-        let documents = space.row.documents.iter();
-        let names: Vec<Name> =
-            documents.filter(|name| matches!(name, Name::Vault(_))).cloned().collect();
         let mut found = Vec::new();
-        for name in names {
+        for name in self.vaults(&account) {
             let document = self.document(&account, &name)?;
             let entries = document.entries().into_iter();
             let under = entries.filter(|(key, _)| key.starts_with(prefix));
@@ -218,9 +222,10 @@ impl Engine {
     /// Looks for an epoch that another device wrote down since this one came in.
     pub(super) fn seek_epoch(&mut self, id: &SpaceId, epoch: &EpochId) -> Step<()> {
         let account = self.me()?.account().space();
-        let own = self.spaces.get(&account).filter(|_| account != *id);
-        let documents = own.map(|space| space.row.documents.clone()).unwrap_or_default();
-        for name in documents.into_iter().filter(|name| matches!(name, Name::Vault(_))) {
+        if account == *id {
+            return Ok(());
+        }
+        for name in self.vaults(&account) {
             let key = epoch_key(id, epoch);
             let Some(entry) = self.document(&account, &name)?.entry(&key) else { continue };
             let Ok(found) = codec::decode::<VaultEpoch>("vault epoch", &entry.bytes) else {
