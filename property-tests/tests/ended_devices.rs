@@ -114,6 +114,23 @@ fn what_a_revoked_device_had_not_sent_is_told_to_its_owner_and_enters_no_state()
     assert!(!town.texts(1, id).iter().any(|text| text.starts_with("unsent")));
 }
 
+#[test]
+fn a_removed_device_empties_itself_and_begins_anew() {
+    let (mut town, id) = talking();
+    let (laptop, device) = link(&mut town, 0, true);
+    town.run(0, Command::RevokeDevice { device });
+    town.settle();
+    assert!(town.try_run(laptop, send(id, "more")).is_err());
+    town.run(laptop, Command::RevokeDevice { device });
+    assert!(town.try_run(laptop, send(id, "more")).is_err());
+    assert!(town.devices[laptop].disk.iter().next().is_none(), "something is left");
+    town.sign_up(laptop, "dora");
+    town.settle();
+    town.say(0, id, "still here");
+    town.settle();
+    assert_eq!(town.digest(0, id), town.digest(1, id));
+}
+
 fn send(conversation: SpaceId, text: &str) -> Command {
     Command::SendMessage { conversation, text: text.into(), reply_to: None }
 }

@@ -7,6 +7,7 @@ async function tabTo(page, name) {
   for (let n = 0; n < 60; n++) {
     const at = await page.evaluate(() => {
       const element = document.activeElement;
+      if (element === document.body) return "";
       const label = element?.id && document.querySelector(`label[for="${CSS.escape(element.id)}"]`)?.textContent;
       return element?.getAttribute("aria-label") || label || element?.closest("label")?.textContent || element?.textContent || "";
     });
@@ -31,7 +32,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
   await page.keyboard.type("ada");
   await page.keyboard.press("Enter");
   await page.getByLabel(/I wrote them down/).waitFor();
-  await tabTo(page, /I wrote them down/);
+  await tabTo(page, /^I wrote them down/);
   await page.keyboard.press("Space");
   await press(page, /^Continue/);
 

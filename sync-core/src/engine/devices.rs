@@ -202,6 +202,11 @@ impl Engine {
     ) -> Step<Option<Response>> {
         let me = self.me()?;
         let (account, own) = (me.account(), me.device());
+        if *device == own && self.told_revoked {
+            // The account has ended it already: what is left is here.
+            self.logged_out(id);
+            return Ok(None);
+        }
         let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
         if log.active(device).is_none() {
             return Err(Failure::NotFound("device").into());

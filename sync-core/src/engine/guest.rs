@@ -485,6 +485,7 @@ impl Engine {
     pub(super) fn wipe(&mut self) {
         self.stop_session();
         self.me = None;
+        self.told_revoked = false;
         self.spaces.clear();
         self.people = super::People::default();
         self.documents = super::Documents::default();

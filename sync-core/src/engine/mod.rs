@@ -122,6 +122,8 @@ pub struct Engine {
     /// When the relay last saw the account's devices, once asked.
     seen: Option<Vec<(DeviceId, u64)>>,
     told_revoked: bool,
+    /// Whether the last status that the app was told said that all is up to date.
+    told_up_to_date: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -246,6 +248,7 @@ impl Engine {
             vaulting: Vaulting::default(),
             seen: None,
             told_revoked: false,
+            told_up_to_date: false,
         };
         engine.read_index(&index)?;
         engine.resume_receipts();
@@ -436,6 +439,7 @@ impl Engine {
             return;
         }
         self.report_waits();
+        self.report_turn();
         self.save();
         if !self.batch.is_empty() {
             let mut batch = std::mem::take(&mut self.batch);

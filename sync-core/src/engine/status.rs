@@ -52,6 +52,20 @@ impl Engine {
 
     pub(super) fn report_status(&mut self) {
         let status = Box::new(self.status());
+        self.told_up_to_date = status.up_to_date;
         self.notify(Event::Status(status));
+    }
+
+    /// The app hears by itself when the last thing that was missing has come, and when this device
+    /// finds that it can't read a conversation yet.
+    pub(super) fn report_turn(&mut self) {
+        let turned = if self.told_up_to_date {
+            !self.strays.is_empty()
+        } else {
+            self.session.caught_up() && self.is_up_to_date()
+        };
+        if turned {
+            self.report_status();
+        }
     }
 }
