@@ -22,6 +22,15 @@ async function press(page, name) {
   await page.keyboard.press("Enter");
 }
 
+/** From the line where one writes to the message above it, and so many more. */
+async function up(page, times = 1) {
+  for (let n = 0; n < times; n++) {
+    const before = await page.evaluate(() => document.activeElement.dataset.key ?? null);
+    await page.keyboard.press("ArrowUp");
+    await page.waitForFunction((before) => (document.activeElement.dataset.key ?? null) !== before, before);
+  }
+}
+
 test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets and goes back", async (t) => {
   const world = await start(t);
   const page = await newDevice(t, world);
@@ -51,8 +60,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
   await page.keyboard.press("Enter");
   await saw(page, "second");
 
-  await page.keyboard.press("ArrowUp");
-  await page.keyboard.press("ArrowUp");
+  await up(page, 2);
   assert.match(await page.evaluate(() => document.activeElement.textContent), /first/);
   await page.keyboard.press("Enter");
   await press(page, /React with 👍/);
@@ -62,7 +70,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
   await page.keyboard.press("Enter");
   await saw(page, "an answer");
 
-  await page.keyboard.press("ArrowUp");
+  await up(page);
   await page.keyboard.press("Enter");
   await press(page, /^Edit/);
   await page.keyboard.press("Control+A");
@@ -70,7 +78,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
   await page.keyboard.press("Enter");
   await saw(page, "a better answer");
 
-  await page.keyboard.press("ArrowUp");
+  await up(page);
   await page.keyboard.press("Enter");
   await press(page, /^Delete for everyone/);
   await press(page, /^Delete$/);

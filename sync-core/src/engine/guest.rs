@@ -486,6 +486,7 @@ impl Engine {
         self.stop_session();
         self.me = None;
         self.told_revoked = false;
+        self.standing = super::Standing::default();
         self.spaces.clear();
         self.people = super::People::default();
         self.documents = super::Documents::default();

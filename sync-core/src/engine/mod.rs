@@ -61,6 +61,7 @@ use hosting::Hosting;
 use people::People;
 use session::Session;
 use space::SpaceState;
+use status::Standing;
 use vault::Vaulting;
 
 /// Why a store's index could not be read.
@@ -122,8 +123,8 @@ pub struct Engine {
     /// When the relay last saw the account's devices, once asked.
     seen: Option<Vec<(DeviceId, u64)>>,
     told_revoked: bool,
-    /// Whether the last status that the app was told said that all is up to date.
-    told_up_to_date: bool,
+    /// What the app was told last of how things stand, and how they stand.
+    standing: Standing,
 }
 
 impl std::fmt::Debug for Engine {
@@ -248,7 +249,7 @@ impl Engine {
             vaulting: Vaulting::default(),
             seen: None,
             told_revoked: false,
-            told_up_to_date: false,
+            standing: Standing::default(),
         };
         engine.read_index(&index)?;
         engine.resume_receipts();
@@ -268,6 +269,7 @@ impl Engine {
                     let id = id.ok_or(OpenError::Damaged("space"))?;
                     let row = read_row("space", value)?;
                     self.spaces.insert(id, SpaceState::new(id, row));
+                    self.note_waiting(&id);
                 }
                 Some(b'e') => self.edits.read(record, value)?,
                 _ => {}
@@ -439,8 +441,8 @@ impl Engine {
             return;
         }
         self.report_waits();
-        self.report_turn();
         self.save();
+        self.report_turn();
         if !self.batch.is_empty() {
             let mut batch = std::mem::take(&mut self.batch);
             batch.number = self.next_batch;
@@ -464,6 +466,7 @@ impl Engine {
     fn save(&mut self) {
         let unsaved = std::mem::take(&mut self.unsaved);
         for id in &unsaved.spaces {
+            self.note_waiting(id);
             if let Some(space) = self.spaces.get(id) {
                 self.batch.put(key::index(id), codec::encode(&space.row));
             }

@@ -1,7 +1,22 @@
 //! How things stand, as an app shows it.
 
+use std::collections::BTreeMap;
+
+use sync_protocol::SpaceId;
+
 use crate::api::{Event, Problem, Status};
 use crate::engine::Engine;
+use crate::engine::space::SpaceState;
+
+/// What decides whether the app hears how things stand.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Spaces with changes that the relay has not confirmed, and how many.
+    waiting: BTreeMap<SpaceId, u64>,
+    /// How many of them the app was told of, and whether it was told that all is up to date.
+    told: u64,
+    up_to_date: bool,
+}
 
 impl Engine {
     pub(super) fn is_up_to_date(&self) -> bool {
@@ -52,19 +67,35 @@ impl Engine {
 
     pub(super) fn report_status(&mut self) {
         let status = Box::new(self.status());
-        self.told_up_to_date = status.up_to_date;
+        (self.standing.up_to_date, self.standing.told) = (status.up_to_date, status.waiting);
         self.notify(Event::Status(status));
     }
 
-    /// The app hears by itself when the last thing that was missing has come, and when this device
-    /// finds that it can't read a conversation yet.
+    /// Looks again at how many of a space's changes wait.
+    pub(super) fn note_waiting(&mut self, id: &SpaceId) {
+        match self.spaces.get(id).map_or(0, SpaceState::waiting) {
+            0 => self.standing.waiting.remove(id),
+            changes => self.standing.waiting.insert(*id, changes),
+        };
+    }
+
+    /// The app hears by itself when the last thing that was missing has come, when this device
+    /// finds that it can't read a conversation yet, and how many changes wait: each without a
+    /// connection, and with one when there are none any more, and each time that they double or
+    /// halve.
     pub(super) fn report_turn(&mut self) {
-        let turned = if self.told_up_to_date {
+        let waiting: u64 = self.standing.waiting.values().sum();
+        let told = self.standing.told;
+        let is_away = !self.session.is_open();
+        let turned = if self.standing.up_to_date {
             !self.strays.is_empty()
         } else {
             self.session.caught_up() && self.is_up_to_date()
         };
-        if turned {
+        if turned
+            || (is_away && waiting != told)
+            || waiting.checked_ilog2() != told.checked_ilog2()
+        {
             self.report_status();
         }
     }

@@ -62,7 +62,8 @@ export function Chat({ id }: { readonly id: ConversationId }) {
       )}
       {acting && (
         <MessageActions
-          {...acting}
+          message={window.messages.find(({ key }) => key === acting.message.key) ?? acting.message}
+          at={acting.at}
           info={info}
           conversation={conversation}
           onCompose={setComposing}

@@ -1,4 +1,4 @@
-import type { Conversation, ConversationInfo, Message } from "@rejoinder/client";
+import type { Conversation, ConversationInfo, Message, MessageId } from "@rejoinder/client";
 import { Copy, Info, Pencil, Plus, Reply, Trash2 } from "lucide-react";
 import { useLayoutEffect, useRef, useState, type ReactNode } from "react";
 
@@ -22,8 +22,13 @@ type View = "menu" | "emoji" | "details";
 /** Keeps the menu so far from the edges. */
 const MARGIN_PX = 8;
 
-/** What one can do with a message. */
-export function MessageActions({ message, at, info, conversation, onCompose, onClose }: Props) {
+/** What one can do with a message: as soon as it is in the store. */
+export function MessageActions(props: Props) {
+  const { id } = props.message;
+  return id === null ? null : <Menu {...props} id={id} />;
+}
+
+function Menu({ id, message, at, info, conversation, onCompose, onClose }: Props & { readonly id: MessageId }) {
   const { attempt, ask, say } = useSession();
   const me = useMe();
   const dialog = useRef<HTMLDialogElement>(null);
@@ -39,8 +44,6 @@ export function MessageActions({ message, at, info, conversation, onCompose, onC
     if (element) place(element, at);
   }, [at, view]);
 
-  const { id } = message;
-  if (id === null) return null;
   const own = me === null ? undefined : message.reactions[me];
   const react = (emoji: string) => {
     onClose();

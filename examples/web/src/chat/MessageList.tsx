@@ -85,11 +85,12 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
   });
   const items = virtualizer.getVirtualItems();
 
-  useStartingPoint(virtualizer, isFirstLoad, messages.length, firstUnread === null ? -1 : (indexes.get(firstUnread) ?? -1));
+  const unreadIndex = firstUnread === null ? -1 : (indexes.get(firstUnread) ?? -1);
+  const isPlaced = useStartingPoint(virtualizer, isFirstLoad, messages.length, unreadIndex);
   const firstShown = items[0]?.index ?? Number.POSITIVE_INFINITY;
   useEffect(() => {
-    if (hasOlder && !isLoading && firstShown < AHEAD) void loadOlder().catch(() => undefined);
-  }, [hasOlder, isLoading, firstShown, loadOlder]);
+    if (isPlaced && hasOlder && !isLoading && firstShown < AHEAD) void loadOlder().catch(() => undefined);
+  }, [isPlaced, hasOlder, isLoading, firstShown, loadOlder]);
 
   const { isAtEnd, newer } = useReading({ box, conversation, info, messages, me, endPx: END_PX });
   const heard = useNewArrivals(messages, isFirstLoad);
@@ -98,18 +99,15 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
     (key: string | null) => {
       const index = key === null ? undefined : indexes.get(key);
       if (index === undefined) return;
-      wantsFocus.current = true;
       setActive(key);
       virtualizer.scrollToIndex(index, { align: "auto" });
+      // What is not in the page yet gets the focus as soon as it is.
+      wantsFocus.current = !focusRow(box.current, key);
     },
     [indexes, virtualizer],
   );
   useEffect(() => {
-    if (!wantsFocus.current || activeKey === null) return;
-    const row = box.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(activeKey)}"]`);
-    if (!row) return;
-    wantsFocus.current = false;
-    row.focus({ preventScroll: true });
+    if (wantsFocus.current) wantsFocus.current = !focusRow(box.current, activeKey);
   });
   const show = useCallback(
     (key: string) => {
@@ -186,7 +184,7 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
           type="button"
           className="to-end"
           aria-label={newer > 0 ? `To the newest, ${newer} new` : "To the newest"}
-          onClick={() => virtualizer.scrollToIndex(messages.length - 1, { align: "end" })}
+          onClick={() => virtualizer.scrollToEnd()}
         >
           <ArrowDown aria-hidden />
           {newer > 0 && <span className="badge">{newer}</span>}
@@ -197,6 +195,13 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
       </p>
     </div>
   );
+}
+
+/** Puts the focus on a message, if it is in the page. */
+function focusRow(box: HTMLElement | null, key: string | null): boolean {
+  const row = key === null ? null : box?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+  row?.focus({ preventScroll: true });
+  return row !== null && row !== undefined;
 }
 
 /** The first message that was unread when the conversation was opened: there the mark is. */
@@ -214,21 +219,26 @@ function useFirstUnread(info: ConversationInfo, window: Messages, me: string | n
 }
 
 interface Scrolling {
-  scrollToIndex(index: number, options: { align: "end" | "center" }): void;
+  scrollToEnd(): void;
+  scrollToIndex(index: number, options: { align: "center" }): void;
 }
 
-/** Where reading begins: at the first unread message, else at the end. */
-function useStartingPoint(list: Scrolling, isFirstLoad: boolean, count: number, firstUnread: number): void {
-  const isPlaced = useRef(false);
+/** Where reading begins: at the first unread message, else at the end. Gives whether it has begun. */
+function useStartingPoint(list: Scrolling, isFirstLoad: boolean, count: number, firstUnread: number): boolean {
+  const [isPlaced, setPlaced] = useState(false);
+  const isReady = !isFirstLoad && count > 0;
   useLayoutEffect(() => {
-    if (isPlaced.current || isFirstLoad || count === 0) return;
-    isPlaced.current = true;
-    list.scrollToIndex(count - 1, { align: "end" });
-  }, [list, isFirstLoad, count]);
+    if (!isReady) return;
+    list.scrollToEnd();
+    // Only after that frame it is known what is in view, and so what to load.
+    const frame = requestAnimationFrame(() => setPlaced(true));
+    return () => cancelAnimationFrame(frame);
+  }, [list, isReady]);
   const isMoved = useRef(false);
   useLayoutEffect(() => {
     if (isMoved.current || firstUnread < 0 || count - firstUnread < 8) return;
     isMoved.current = true;
     list.scrollToIndex(firstUnread, { align: "center" });
   }, [list, firstUnread, count]);
+  return isPlaced;
 }

@@ -1,13 +1,19 @@
 import { useStatus } from "@rejoinder/react";
 
+import { useLasting } from "../parts/useLasting.ts";
 import { useNow } from "../parts/useNow.ts";
 import { ago, count } from "../words.ts";
+
+/** What is sent within this time is not worth a word. */
+const PATIENCE_MS = 500;
 
 /** Whether what is shown is all there is, and since when. */
 export function SyncStatus() {
   const { connected, upToDate, lastConfirmedMs, waiting } = useStatus();
   const now = useNow();
-  const state = !connected ? "away" : upToDate && waiting === 0 ? "well" : "busy";
+  const isSending = useLasting(connected && waiting > 0, PATIENCE_MS);
+  const isBusy = !upToDate || isSending;
+  const state = !connected ? "away" : isBusy ? "busy" : "well";
   return (
     <p className={`sync ${state}`} data-testid="sync">
       <span className="dot" aria-hidden />
@@ -18,7 +24,7 @@ export function SyncStatus() {
   function words(): string {
     const confirmed = lastConfirmedMs === null ? "not confirmed yet" : `last confirmed ${ago(lastConfirmedMs, now)}`;
     if (!connected) return waiting > 0 ? `Offline · ${count(waiting, "change")} waiting` : `Offline · ${confirmed}`;
-    if (waiting > 0) return `Sending ${count(waiting, "change")}…`;
-    return upToDate ? `Up to date · ${confirmed}` : "Catching up…";
+    if (!isBusy) return `Up to date · ${confirmed}`;
+    return isSending ? `Sending ${count(waiting, "change")}…` : "Catching up…";
   }
 }
