@@ -5,11 +5,12 @@ import type { ReactNode } from "react";
 import { useNow } from "./parts/useNow.ts";
 import { useSession } from "./session.tsx";
 import { setAway, useIsAway } from "./useAway.ts";
-import { ago, count } from "./words.ts";
+import { ago, count, troubleOf } from "./words.ts";
 
 /** What concerns the whole app, above everything else. */
 export function Banners({ onEnd }: { readonly onEnd?: () => void }) {
   const { problem, storage, connected } = useStatus();
+  const trouble = problem && troubleOf(problem);
   return (
     <div className="banners">
       {onEnd && (
@@ -21,11 +22,9 @@ export function Banners({ onEnd }: { readonly onEnd?: () => void }) {
         </Banner>
       )}
       {!onEnd && !connected && <Offline />}
-      {!onEnd && problem && problem.kind !== "revoked" && (
+      {!onEnd && trouble && (
         <Banner icon={<TriangleAlert aria-hidden />} kind="warning">
-          {problem.kind === "address_taken"
-            ? "Your address belongs to somebody else: others can't find you by it."
-            : problem.message}
+          {trouble}
         </Banner>
       )}
       {storage.failed && (

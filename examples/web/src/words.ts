@@ -1,5 +1,5 @@
 /** What the app says: names, times, and failures in words for people. */
-import type { ConversationInfo, AccountId, Device, Member, RejoinderError } from "@rejoinder/client";
+import type { ConversationInfo, AccountId, Device, Member, Problem, RejoinderError } from "@rejoinder/client";
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "short" });
@@ -125,6 +125,22 @@ export function failure(error: unknown): string {
     case "closed":
     case "interrupted":
       return "That was interrupted. Try again.";
+    default:
+      return sentence(message);
+  }
+}
+
+/** What keeps this device from the relay, where it does not pass by itself; else null. */
+export function troubleOf({ kind, message }: Problem): string | null {
+  switch (kind) {
+    case "revoked":
+    case "unavailable":
+    case "rate":
+      return null;
+    case "address_taken":
+      return "Your address belongs to somebody else: others can't find you by it.";
+    case "quota":
+      return "The relay has no room left for this account: what you write waits here.";
     default:
       return sentence(message);
   }
