@@ -1,5 +1,6 @@
 //! This device's account: founding it, and who this device is.
 
+use bip39::{Language, Mnemonic};
 use ed25519_dalek::SigningKey;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
@@ -193,7 +194,7 @@ impl RecoverySecrets {
     /// A new code as twelve words, and what it derives.
     pub(super) fn draw(seed: &[u8; 32]) -> (String, Self) {
         let entropy = Zeroizing::new(*seed);
-        let words = bip39::Mnemonic::from_entropy(&entropy[..16]);
+        let words = Mnemonic::from_entropy(&entropy[..16]);
         let words = words.expect("16 bytes are valid entropy");
         (words.to_string(), Self::derive(&entropy[..16]))
     }
@@ -201,9 +202,10 @@ impl RecoverySecrets {
     /// Reads a code as typed: in any case, with any blanks.
     pub(super) fn parse(code: &str) -> Option<Self> {
         let words: Vec<String> = code.split_whitespace().map(str::to_lowercase).collect();
-        let words: bip39::Mnemonic = words.join(" ").parse().ok()?;
-        let entropy = Zeroizing::new(words.to_entropy());
-        (entropy.len() == 16).then(|| Self::derive(&entropy))
+        let words = Mnemonic::parse_in_normalized(Language::English, &words.join(" ")).ok()?;
+        let (entropy, length) = words.to_entropy_array();
+        let entropy = Zeroizing::new(entropy);
+        (length == 16).then(|| Self::derive(&entropy[..16]))
     }
 
     pub(super) fn public(&self) -> RecoveryKeys {
