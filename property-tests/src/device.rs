@@ -70,6 +70,8 @@ pub struct Device {
     pub person: usize,
     /// How it comes to its account.
     pub origin: Origin,
+    /// How often it tried to.
+    pub attempts: u32,
     /// Its id, as far as the world knows it.
     pub id: Option<DeviceId>,
     /// Whether its user was told that its account ended it.
@@ -113,6 +115,7 @@ impl Device {
         Self {
             person,
             origin: Origin::Founds,
+            attempts: 0,
             id: None,
             told_revoked: false,
             engine: None,

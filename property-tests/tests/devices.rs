@@ -102,6 +102,32 @@ fn a_device_linked_without_history_sees_what_comes_from_then_on() {
 }
 
 #[test]
+fn what_its_last_member_left_is_left_on_all_devices() {
+    let (mut town, _) = talking();
+    let alone = town.found(0, "Notes", &[]);
+    town.say(0, alone, "to myself");
+    town.settle();
+    let (laptop, _) = link(&mut town, 0, true);
+    town.run(laptop, Command::Leave { conversation: alone });
+    town.settle();
+    let (tablet, _) = link(&mut town, 0, true);
+    for n in [0, laptop] {
+        assert_eq!(active(&mut town, n, alone), Some(false), "{n}");
+    }
+    assert_eq!(active(&mut town, tablet, alone), None);
+}
+
+/// Whether a device is in a conversation, if it knows it.
+fn active(town: &mut Town, n: usize, id: sync_protocol::SpaceId) -> Option<bool> {
+    match town.run(n, Command::ListConversations) {
+        Response::Conversations(list) => {
+            list.iter().find(|view| view.conversation == id).map(|view| view.active)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn settings_read_marks_and_own_messages_follow_on_all_devices() {
     let (mut town, id) = talking();
     let (laptop, _) = link(&mut town, 0, true);

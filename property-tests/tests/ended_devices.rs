@@ -31,6 +31,7 @@ fn with_the_relays_help(disk: &Records, now: u64, heard: &[Vec<u8>], id: SpaceId
         log_len: 1,
         key_packages: 30,
         spaces_differ: false,
+        away: None,
     };
     let first = [RelayFrame::Challenge(challenge), RelayFrame::Welcome(welcome)];
     let mut inputs = vec![Input::Cancel(0), Input::Connected];

@@ -8,8 +8,8 @@ mod views;
 
 pub use edit::EditId;
 pub use views::{
-    ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage, MemberView,
-    MessageView, NewAccount, Problem, Progress, Status,
+    AwayView, ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage,
+    MemberView, MessageView, NewAccount, Problem, Progress, Status,
 };
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@
 pub mod address;
 pub mod codec;
 pub mod device_log;
+pub mod dormancy;
 pub mod envelope;
 pub mod error;
 pub mod frames;

@@ -39,6 +39,11 @@ pub const LOG_ENTRY: usize = 2048;
 pub const LOG_ENTRIES: usize = 1024;
 /// Active devices of an account.
 pub const DEVICES: usize = 10;
+/// How long a device is away before its owner is warned, in ms.
+pub const DORMANT_WARN_MS: u64 = 21 * DAY_MS;
+/// How long a device is away before it is dormant, in ms.
+pub const DORMANT_MS: u64 = 30 * DAY_MS;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// An address as typed.
 pub const ADDRESS: usize = 64;
 

@@ -117,6 +117,7 @@ impl World {
     }
 
     fn offer(&mut self, device: usize) -> Result<(), Violation> {
+        self.devices[device].attempts += 1;
         self.give(device, Command::OfferDevice { name: format!("device {device}") }).map(drop)
     }
 
@@ -213,6 +214,7 @@ impl World {
 
     /// Tries the newest code, or one before.
     fn recover(&mut self, device: usize) -> Result<(), Violation> {
+        self.devices[device].attempts += 1;
         let person = &self.book.people[self.devices[device].person];
         let (address, mut codes) = (person.address.clone(), person.codes.clone());
         let Some(newest) = codes.pop() else { return Ok(()) };
@@ -222,10 +224,12 @@ impl World {
         self.give(device, Command::RecoverAccount { address, code, name }).map(drop)
     }
 
-    /// A guest that came to nothing is tried once more, or put away.
-    pub(super) fn retry(&mut self, device: usize) -> Result<(), Violation> {
+    /// A guest that came to nothing is tried once more, or put away. What came to nothing may be told
+    /// twice: as an answer and as an event.
+    pub(super) fn retry(&mut self, device: usize, attempt: u32) -> Result<(), Violation> {
         let slot = &self.devices[device];
-        if slot.retired || !slot.is_guest() || slot.engine.is_none() || !self.chaos {
+        let busy = slot.attempts != attempt;
+        if busy || slot.retired || !slot.is_guest() || slot.engine.is_none() || !self.chaos {
             return Ok(());
         }
         if slot.origin == Origin::Recovers {
@@ -290,7 +294,8 @@ impl World {
 
     fn try_again(&mut self, device: usize) {
         let due = self.chance.below(TYPING_MS);
-        self.agenda.after(due, Event::Retry { device });
+        let attempt = self.devices[device].attempts;
+        self.agenda.after(due, Event::Retry { device, attempt });
     }
 
     /// Somebody scans an offer with the primary.

@@ -63,7 +63,7 @@ enum Event {
     BootRelay,
     Reach { device: usize },
     Room { device: usize },
-    Retry { device: usize },
+    Retry { device: usize, attempt: u32 },
     Scan { device: usize, offer: String, history: bool },
     Type { device: usize, code: String },
     End { by: usize, device: usize },
@@ -281,7 +281,7 @@ impl World {
                 Ok(())
             }
             Event::Decide => self.decide(),
-            Event::Retry { device } => self.retry(device),
+            Event::Retry { device, attempt } => self.retry(device, attempt),
             Event::Scan { device, offer, history } => self.scanned(device, offer, history),
             Event::Type { device, code } => self.typed(device, code),
             Event::End { by, device } => self.end_later(by, device),

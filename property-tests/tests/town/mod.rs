@@ -32,6 +32,8 @@ pub(crate) struct Device {
 
 pub(crate) struct Town {
     pub(crate) now: u64,
+    /// How far the relay's clock is ahead of everybody else's, in ms.
+    pub(crate) relay_ahead_ms: i64,
     pub(crate) relay: Relay<MemoryStore>,
     pub(crate) devices: Vec<Device>,
     pub(crate) sessions: u64,
@@ -65,16 +67,27 @@ impl Town {
     pub(crate) fn new(people: usize) -> Self {
         let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
         let relay = Relay::open(MemoryStore::new(), identity, Settings::default()).unwrap();
-        let mut town =
-            Self { now: 1_700_000_000_000, relay, devices: Vec::new(), sessions: 0, commands: 0 };
+        let mut town = Self {
+            now: 1_700_000_000_000,
+            relay_ahead_ms: 0,
+            relay,
+            devices: Vec::new(),
+            sessions: 0,
+            commands: 0,
+        };
         for _ in 0..people {
             town.arrive();
         }
         town
     }
 
+    /// What the relay's clock shows.
+    fn relay_now(&self) -> u64 {
+        self.now.saturating_add_signed(self.relay_ahead_ms)
+    }
+
     pub(crate) fn feed(&mut self, n: usize, input: Input) {
-        let now = self.now;
+        let (now, relay_now) = (self.now, self.relay_now());
         self.devices[n].engine.handle(now, input);
         while let Some(output) = self.devices[n].engine.poll_output() {
             let device = &mut self.devices[n];
@@ -91,19 +104,19 @@ impl Town {
                     self.sessions += 1;
                     let session = SessionId(self.sessions);
                     device.session = Some(session);
-                    self.relay.connect(session, [self.sessions as u8; 32], now);
+                    self.relay.connect(session, [self.sessions as u8; 32], relay_now);
                     device.engine.handle(now, Input::Connected);
                 }
                 Output::Disconnect => {
                     if let Some(session) = device.session.take() {
-                        self.relay.disconnect(session, now);
+                        self.relay.disconnect(session, relay_now);
                     }
                 }
                 Output::Send(bytes) => {
                     device.frames_out += 1;
                     device.bytes += bytes.len();
                     if let Some(session) = device.session {
-                        self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), now);
+                        self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), relay_now);
                     }
                 }
                 Output::Wake(at) => device.wake = Some(at),
@@ -122,7 +135,7 @@ impl Town {
 
     /// One commit of the relay, and what everybody makes of it; whether anything moved.
     pub(crate) fn exchange(&mut self) -> bool {
-        let outputs = self.relay.commit(self.now);
+        let outputs = self.relay.commit(self.relay_now());
         let moved = !outputs.is_empty();
         for output in outputs {
             match output {
@@ -161,7 +174,7 @@ impl Town {
                 let due = self.devices.iter().filter_map(|device| device.wake).min();
                 let Some(due) = due.filter(|due| *due <= until) else { return };
                 self.now = self.now.max(due);
-                self.relay.tick(self.now);
+                self.relay.tick(self.relay_now());
                 for n in 0..self.devices.len() {
                     if self.devices[n].wake.is_some_and(|at| at <= self.now) {
                         self.devices[n].wake = None;
@@ -260,7 +273,7 @@ impl Town {
 
     pub(crate) fn restart(&mut self, n: usize) {
         if let Some(session) = self.devices[n].session.take() {
-            self.relay.disconnect(session, self.now);
+            self.relay.disconnect(session, self.relay_now());
         }
         let index = index(&self.devices[n].disk);
         self.devices[n].engine =

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sync_protocol::dormancy::Dormancy;
 use sync_protocol::roster::Role;
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
 
@@ -22,8 +23,21 @@ pub struct DeviceView {
     pub linked_ms: Option<u64>,
     /// When the relay last saw it, Unix milliseconds; `None` while offline.
     pub last_seen_ms: Option<u64>,
+    /// Whether that is long ago, by the relay's time.
+    pub dormancy: Option<Dormancy>,
     /// Whether it ended.
     pub revoked: bool,
+}
+
+/// A device of the own account that was away for long, by the relay's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwayView {
+    /// Which.
+    pub device: DeviceId,
+    /// When the relay last saw it, Unix milliseconds.
+    pub last_seen_ms: u64,
+    /// What that means.
+    pub dormancy: Dormancy,
 }
 
 /// A fresh account.
@@ -60,6 +74,8 @@ pub struct Status {
     pub waiting: u64,
     /// Spaces, the account's own included.
     pub spaces: u64,
+    /// Devices of the account that were away for long when the relay last said so.
+    pub away: Vec<AwayView>,
     /// What keeps the device from the relay, or the address from the account; shown as it is.
     pub problem: Option<Problem>,
 }

@@ -4,6 +4,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::{Action, DeviceLog, LogEntry, sign_entry};
+use sync_protocol::dormancy::Dormancy;
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
@@ -389,6 +390,7 @@ impl Engine {
             return Err(super::Stop::Need(Need::Seen));
         }
         let seen = self.seen.take().unwrap_or_default();
+        let now_ms = self.relay_time(&seen);
         let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
         let mut devices: Vec<(u64, DeviceView)> = log
             .all()
@@ -401,6 +403,8 @@ impl Engine {
                     false => String::new(),
                 });
                 let linked_ms = record.and_then(|record| record.get("linked_ms")?.as_u64());
+                let last_seen_ms = seen.iter().find(|(of, _)| of == id).map(|(_, at_ms)| *at_ms);
+                let times = last_seen_ms.zip(now_ms);
                 let primary = *id == log.primary();
                 let view = DeviceView {
                     device: *id,
@@ -408,7 +412,8 @@ impl Engine {
                     role: if primary { "primary" } else { "companion" },
                     current: *id == own,
                     linked_ms,
-                    last_seen_ms: seen.iter().find(|(of, _)| of == id).map(|(_, at)| *at),
+                    last_seen_ms,
+                    dormancy: times.and_then(|(seen, now)| Dormancy::of(seen, now)),
                     revoked: device.revoked.is_some(),
                 };
                 (if primary { 0 } else { device.added + 1 }, view)
@@ -417,22 +422,6 @@ impl Engine {
         devices.sort_by_key(|(order, _)| *order);
         let devices = devices.into_iter().map(|(_, view)| view).collect();
         Ok(Some(Response::Devices(devices)))
-    }
-
-    pub(super) fn ask_seen(&mut self) {
-        if self.session.is_open() {
-            self.ask(Op::LastSeen, Asked::Seen);
-        } else {
-            self.on_seen(Answer::Seen(Vec::new()));
-        }
-    }
-
-    pub(super) fn on_seen(&mut self, answer: Answer) {
-        self.seen = Some(match answer {
-            Answer::Seen(seen) => seen,
-            _ => Vec::new(),
-        });
-        self.unpark(&Need::Seen);
     }
 
     /// The relay says that this device is none of the account's any more.

@@ -498,6 +498,7 @@ impl Engine {
         self.asked_tickets.clear();
         self.unsaved = super::Unsaved::default();
         self.session.row = super::rows::SessionRow::default();
+        self.session.away.clear();
         self.batch = crate::records::Batch::default();
         self.batch.clears.push(Vec::new());
     }

@@ -182,12 +182,8 @@ impl Engine {
 
     fn push_leave(&mut self, id: &SpaceId) -> Step<()> {
         let me = self.me()?;
-        let (account, writer, signing) = (me.account(), me.writer, me.identity.signing.clone());
+        let (writer, signing) = (me.writer, me.identity.signing.clone());
         let space = self.space(id)?;
-        if space.row.context.roster.iter().all(|(member, _)| member == account) {
-            self.left(id);
-            return Ok(());
-        }
         let mut header = header(Kind::Intent, space.row.epoch, space.row.next);
         header.intent = Some(Intent::Leave);
         let envelope = Envelope::sign(id, &writer, header, Vec::new(), &signing);

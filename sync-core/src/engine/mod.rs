@@ -18,6 +18,7 @@ mod deliveries;
 mod devices;
 mod digest;
 mod documents;
+mod dormancy;
 mod doubt;
 mod edits;
 mod escrow;

@@ -11,7 +11,7 @@ use sync_protocol::frames::{
 };
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
 
-use crate::api::{CommandId, NewAccount, Output, Problem, Response};
+use crate::api::{AwayView, CommandId, NewAccount, Output, Problem, Response};
 use crate::engine::devices::Wish;
 use crate::engine::rows::SessionRow;
 use crate::engine::{Engine, Task};
@@ -89,6 +89,8 @@ pub(super) struct Session {
     pub(super) address_taken: bool,
     pub(super) recovery_code: Option<String>,
     pub(super) sign_up: Option<(CommandId, u64, NewAccount)>,
+    /// The account's devices that were away for long, as the relay said last.
+    pub(super) away: Vec<AwayView>,
     /// An account brought back, until the relay has taken that in.
     pub(super) recovered: Option<(CommandId, NewAccount)>,
 }
@@ -406,6 +408,7 @@ impl Engine {
             self.publish_key_packages(KEY_PACKAGES);
         }
         self.claim_address();
+        self.hear_who_is_away(welcome);
         self.after_welcome(welcome);
         let lagging: Vec<_> = self
             .spaces

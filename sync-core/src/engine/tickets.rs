@@ -285,6 +285,7 @@ impl Engine {
         let number = group.epoch();
         let roster = group.context().roster.clone();
         let begins = vaulted.epochs.iter().any(|(_, row)| row.number == 0);
+        let gap = !own && self.is_oldest() && vaulted.has_gap(body.number);
         let history = begins || (complete && (own || !vaulted.epochs.is_empty()));
         let parent_row = EpochRow { number: body.number, index, root: body.root };
         let mut grant = body.grant;
@@ -310,8 +311,8 @@ impl Engine {
         if let Some(space) = self.spaces.get_mut(id) {
             space.turned_away = false;
         }
-        if !history {
-            // What was written before can't be read here: documents begin anew.
+        if !history || gap {
+            // Some of what was written before can't be read here: documents begin anew.
             self.intend(id, Intention::NewEra);
         }
         let change = ConversationChange::Joined;
@@ -324,10 +325,16 @@ impl Engine {
     /// meanwhile: the account was brought back, and its last device never got to write it down.
     fn comes_alone(&self, id: &SpaceId) -> bool {
         let tried = self.stray_tries.get(id).is_some_and(|tries| tries + 1 >= TRIES);
+        tried && self.is_oldest()
+    }
+
+    /// Whether no device of the account was there before this one: what its vault lacks, none can
+    /// tell.
+    fn is_oldest(&self) -> bool {
         let Ok(me) = self.me() else { return false };
         let Some(log) = self.people.log(&me.account()) else { return false };
         let own = log.active(&me.device()).map(|device| device.added);
-        tried && log.devices().all(|(_, device)| Some(device.added) >= own)
+        log.devices().all(|(_, device)| Some(device.added) >= own)
     }
 
     fn open_ticket(&mut self, id: &SpaceId, bytes: &Blob, own: bool) -> Step<(Ticket, TicketBody)> {

@@ -27,6 +27,16 @@ pub(super) struct Vaulted {
     pub(super) writers: Vec<WriterRow>,
 }
 
+impl Vaulted {
+    /// Whether an epoch is missing between the first that is known and the one of this number.
+    pub(super) fn has_gap(&self, last: u64) -> bool {
+        let numbers = self.epochs.iter().map(|(_, row)| row.number);
+        let numbers: BTreeSet<u64> = numbers.chain(std::iter::once(last)).collect();
+        let span = numbers.first().zip(numbers.last()).map(|(first, last)| last - first);
+        span != Some(numbers.len() as u64 - 1)
+    }
+}
+
 /// How far the vault is with the relay.
 #[derive(Debug, Default)]
 pub(super) struct Vaulting {

@@ -3,12 +3,13 @@
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 use sync_protocol::AccountId;
+use sync_protocol::dormancy::Dormancy;
 use sync_protocol::roster::Role;
 
 use super::people::Known;
 use crate::api::{
-    ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView, Problem,
-    Progress, Response, Status,
+    AwayView, ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView,
+    Problem, Progress, Response, Status,
 };
 
 /// Any answer but a page of messages, which needs to know people.
@@ -59,7 +60,16 @@ pub fn status(status: &Status) -> Value {
         "last_confirmed_ms": status.last_confirmed_ms,
         "waiting": status.waiting,
         "spaces": status.spaces,
+        "away": status.away.iter().map(away).collect::<Value>(),
         "problem": status.problem.as_ref().map(problem),
+    })
+}
+
+fn away(view: &AwayView) -> Value {
+    json!({
+        "device": view.device.to_string(),
+        "last_seen_ms": view.last_seen_ms,
+        "dormancy": view.dormancy.word(),
     })
 }
 
@@ -87,6 +97,7 @@ fn device(view: &DeviceView) -> Value {
         "current": view.current,
         "linked_ms": view.linked_ms,
         "last_seen_ms": view.last_seen_ms,
+        "dormancy": view.dormancy.map(Dormancy::word),
         "revoked": view.revoked,
     })
 }
@@ -252,14 +263,15 @@ mod tests {
             role: "primary",
             current: true,
             linked_ms: Some(5),
-            last_seen_ms: None,
+            last_seen_ms: Some(7),
+            dormancy: Some(Dormancy::Asleep),
             revoked: false,
         };
         let json = response(Response::Devices(vec![view]));
         let expected = json!([{
             "device": DeviceId::of_signing_key(&[1; 32]).to_string(), "name": "phone",
-            "role": "primary", "current": true, "linked_ms": 5, "last_seen_ms": null,
-            "revoked": false,
+            "role": "primary", "current": true, "linked_ms": 5, "last_seen_ms": 7,
+            "dormancy": "asleep", "revoked": false,
         }]);
         assert_eq!(json, expected);
     }
@@ -273,6 +285,16 @@ mod tests {
             assert!(json.get(field).is_some(), "{field}");
         }
         assert_eq!(json["account"], Value::Null);
+    }
+
+    #[test]
+    fn a_status_names_devices_that_were_away_for_long() {
+        let device = DeviceId::of_signing_key(&[1; 32]);
+        let view = AwayView { device, last_seen_ms: 7, dormancy: Dormancy::Dormant };
+        let json = status(&Status { away: vec![view], ..Status::default() });
+        let expected =
+            json!([{ "device": device.to_string(), "last_seen_ms": 7, "dormancy": "dormant" }]);
+        assert_eq!(json["away"], expected);
     }
 
     #[test]

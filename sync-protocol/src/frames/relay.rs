@@ -134,6 +134,12 @@ pub struct Welcome {
     /// The account is in other spaces than those of the digest in the hello.
     #[n(5)]
     pub spaces_differ: bool,
+    /// The account's other active devices that were away for [`limits::DORMANT_WARN_MS`] or longer,
+    /// and since when, if there are any.
+    ///
+    /// [`limits::DORMANT_WARN_MS`]: crate::limits::DORMANT_WARN_MS
+    #[n(6)]
+    pub away: Option<Vec<(DeviceId, u64)>>,
 }
 
 /// Something under flow control. A cursor, where present, covers everything delivered on this

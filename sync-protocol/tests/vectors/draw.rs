@@ -326,6 +326,7 @@ impl Draw {
             log_len: self.u64(),
             key_packages: self.u64(),
             spaces_differ: self.below(2) == 1,
+            away: self.maybe(|draw| draw.list(|draw| (draw.device(), draw.u64()))),
         }
     }
 

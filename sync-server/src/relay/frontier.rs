@@ -2,14 +2,14 @@
 //! message (`docs/protocol.md`, "Frames from devices").
 
 use sync_protocol::codec::Blob;
-use sync_protocol::error::Rejection;
+use sync_protocol::dormancy::Dormancy;
 use sync_protocol::frames::Answer;
-use sync_protocol::ids::AccountId;
+use sync_protocol::ids::{AccountId, DeviceId};
 
 use crate::relay::session::position_in;
 use crate::relay::{Relay, SessionId};
 use crate::rules::Fault;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
     pub(super) fn acknowledge(&mut self, session: SessionId, cursor: &Blob) {
@@ -42,13 +42,32 @@ impl<S: Store> Relay<S> {
         self.state.put_frontier(&device, position, self.now_ms);
     }
 
-    /// When each of an account's devices was here last.
+    /// Answers when each of an account's devices was here last.
     pub(super) fn last_seen(
         &mut self,
         account: &AccountId,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
-        let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
+        Ok(Some(Answer::Seen(self.seen(account, now_ms)?)))
+    }
+
+    /// The account's devices but this one that were away for so long that it matters.
+    pub(super) fn away(
+        &mut self,
+        (account, own): (&AccountId, &DeviceId),
+        now_ms: u64,
+    ) -> Result<Option<Vec<(DeviceId, u64)>>, StoreError> {
+        let mut away = self.seen(account, now_ms)?;
+        away.retain(|(device, at_ms)| device != own && Dormancy::of(*at_ms, now_ms).is_some());
+        Ok((!away.is_empty()).then_some(away))
+    }
+
+    fn seen(
+        &mut self,
+        account: &AccountId,
+        now_ms: u64,
+    ) -> Result<Vec<(DeviceId, u64)>, StoreError> {
+        let Some(log) = self.state.log(account)? else { return Ok(Vec::new()) };
         let mut seen = Vec::new();
         for device in log.devices().map(|(id, _)| *id) {
             let is_here = self.devices.contains_key(&device);
@@ -58,6 +77,6 @@ impl<S: Store> Relay<S> {
             };
             seen.extend(at_ms.map(|at_ms| (device, at_ms)));
         }
-        Ok(Some(Answer::Seen(seen)))
+        Ok(seen)
     }
 }

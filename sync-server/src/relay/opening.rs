@@ -113,6 +113,7 @@ impl<S: Store> Relay<S> {
             log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
             key_packages: self.state.package_count(&hello.device)?,
             spaces_differ: hello.digest.as_slice() != membership_digest(&spaces),
+            away: self.away((&hello.account, &hello.device), now_ms)?,
         };
         self.accounts.entry(hello.account).or_default().insert(session);
         self.devices.entry(hello.device).or_default().insert(session);

@@ -233,7 +233,7 @@ impl<S: Store> Relay<S> {
         space: &SpaceId,
     ) -> Result<Option<Answer>, Fault> {
         let found = self.state.space(space)?.ok_or(Rejection::NotFound)?;
-        if !found.has(account) {
+        if !found.may_push(account) {
             return Err(Rejection::Denied.into());
         }
         let (ticket, index) = self.state.ticket(space)?.ok_or(Rejection::NotFound)?;

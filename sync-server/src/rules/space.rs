@@ -328,10 +328,22 @@ impl<S: Store> Pusher<'_, S> {
         let mut members = RosterRow::clone(&space.members);
         members.leavers.push(self.account);
         members.leavers.sort_unstable();
+        if members.roster.iter().all(|(account, _)| members.leavers.contains(&account)) {
+            self.desert(&mut members, space.row.head + 1);
+        }
         space.members = Arc::new(members);
         self.put_roster(space);
         self.append(space, sealed, 0);
         Ok(())
+    }
+
+    /// Everybody leaves, so nobody stays who could remove them.
+    fn desert(&mut self, members: &mut RosterRow, until: u64) {
+        let RosterRow { roster, .. } = std::mem::take(members);
+        for (account, _) in roster.iter() {
+            self.set_membership(account, 0, Some(until));
+            self.done.removed.push((account, until));
+        }
     }
 
     /// A register is delivered like content; the newest of a writer and key is the one that counts.

@@ -152,6 +152,30 @@ fn devices_see_when_their_siblings_were_here() {
     assert_eq!(world.ask(a, Op::LastSeen), Answer::Seen(expected));
 }
 
+#[test]
+fn devices_hear_which_siblings_sleep_and_let_them_in_when_they_wake() {
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    let a = world.connect(&mut ada);
+    let mut phone = world.link(a, &mut ada, 2);
+    world.link(a, &mut ada, 3);
+    let p = world.connect(&mut phone);
+    let seen = world.now;
+    world.relay.disconnect(p, world.now);
+    for (days, away) in
+        [(20, None), (2, Some(vec![(phone.id, seen)])), (9, Some(vec![(phone.id, seen)]))]
+    {
+        world.now += days * DAY_MS;
+        let a = world.connect(&mut ada);
+        assert_eq!(welcome(&world.take(a)).away, away, "{days} days later");
+    }
+    let p = world.connect(&mut phone);
+    assert_eq!(welcome(&world.take(p)).away, None, "who is here is not away");
+    let a = world.connect(&mut ada);
+    assert_eq!(welcome(&world.take(a)).away, None);
+}
+
 fn with_ticket(envelopes: Vec<Blob>, ticket: &[u8]) -> ClientFrame {
     let ticket = Some(Blob(ticket.to_vec()));
     ClientFrame::Push(Push { space: space(1), envelopes, welcomes: Vec::new(), ticket })

@@ -2,7 +2,7 @@
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{ClientFrame, Notice, Push, RelayFrame};
+use sync_protocol::frames::{Answer, ClientFrame, Notice, Op, Push, RelayFrame};
 use sync_protocol::limits;
 
 use crate::support::{Device, add, push, remove, space};
@@ -150,6 +150,34 @@ fn strangers_leavers_and_removed_members_are_denied() {
     assert_eq!(delivered(&frames), [(space(1), 3)]);
     let notice = RelayFrame::Notice(Notice::Removed { space: space(1) });
     assert!(frames.contains(&notice));
+}
+
+#[test]
+fn a_space_that_all_have_left_is_nobodys() {
+    let mut world = World::new();
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
+    let start = vec![ada.found(space(1)), ada.handshake(space(1), 1, vec![add(&bob)])];
+    world.send(a, push(space(1), start));
+    let leave = bob.leave(space(1), 2);
+    world.send(b, push(space(1), vec![leave]));
+    assert_eq!(world.ask(b, Op::ReadTicket { space: space(1) }), denied());
+    assert_eq!(world.ask(b, Op::Spaces), Answer::Spaces(vec![space(1)]));
+    let leave = ada.leave(space(1), 2);
+    world.send(a, push(space(1), vec![leave]));
+    for session in [a, b] {
+        assert_eq!(world.ask(session, Op::Spaces), Answer::Spaces(Vec::new()));
+        let notice = RelayFrame::Notice(Notice::Removed { space: space(1) });
+        assert!(world.take(session).contains(&notice));
+    }
+    let again = bob.found(space(1));
+    world.send(b, push(space(1), vec![again]));
+    world.commit();
+    assert_eq!(refusals(&world.take(b)), [Rejection::Taken]);
+}
+
+fn denied() -> Answer {
+    Answer::Refused(Rejection::Denied)
 }
 
 #[test]

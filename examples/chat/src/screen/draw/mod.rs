@@ -252,7 +252,9 @@ fn banner(model: &Model) -> Option<String> {
         format!("earlier messages arrive: {percent} %")
     });
     if status.connected {
-        return problem.or(arrival).map(|line| format!(" {line}"));
+        let away = || "a device of yours was not here for weeks: ^D shows which".to_owned();
+        let away = (!status.away.is_empty()).then(away);
+        return problem.or(arrival).or(away).map(|line| format!(" {line}"));
     }
     let mut parts = vec![if model.is_away { "Offline by choice" } else { "Offline" }.to_owned()];
     parts.push(match status.waiting {

@@ -6,6 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Gauge, Padding, Paragraph, Wrap};
 use sync_core::api::DeviceView;
+use sync_protocol::dormancy::Dormancy;
 use sync_protocol::limits::RENDEZVOUS_MS;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -276,6 +277,8 @@ fn about(model: &Model) -> Vec<Line<'static>> {
     } else {
         " The primary device links and removes the others."
     };
+    let away = model.devices.iter().filter_map(|view| Some((view, view.dormancy?)));
+    lines.extend(away.map(|(view, dormancy)| long_away(model, view, dormancy)));
     lines.push(Line::styled(text, FAINT));
     lines.push(Line::styled(
         " All of them are told of each change, and so is everybody you talk to.",
@@ -284,8 +287,23 @@ fn about(model: &Model) -> Vec<Line<'static>> {
     lines
 }
 
+fn long_away(model: &Model, view: &DeviceView, dormancy: Dormancy) -> Line<'static> {
+    let since = view.last_seen_ms.map_or("long ago".to_owned(), |at| text::when(at, model.now_ms));
+    let advice = match dormancy {
+        Dormancy::Asleep => "asleep for 3 weeks: use it, or remove it",
+        Dormancy::Dormant => "dormant for 30 days: remove it if it is lost",
+    };
+    let line = format!(" {}: last seen {since}, {advice}", device_name(view));
+    Line::styled(line, Style::new().fg(Color::Yellow))
+}
+
 fn device_row(model: &Model, view: &DeviceView, is_chosen: bool, width: usize) -> String {
-    let here = if view.current { " (here)" } else { "" };
+    let here = match view.dormancy {
+        _ if view.current => " (here)",
+        Some(Dormancy::Asleep) => " (asleep)",
+        Some(Dormancy::Dormant) => " (dormant)",
+        None => "",
+    };
     let name = text::cut(&device_name(view), width.saturating_sub(here.len() + 1)) + here;
     let role = if view.revoked { "removed" } else { view.role };
     let when = |at: Option<u64>| at.map_or("—".to_owned(), |at| text::when(at, model.now_ms));

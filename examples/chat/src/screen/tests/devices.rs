@@ -1,7 +1,8 @@
 //! The first run, linking, the page of devices, and being removed.
 
-use sync_core::api::{ContactCard, DeviceView, LinkEvent};
+use sync_core::api::{AwayView, ContactCard, DeviceView, LinkEvent};
 use sync_protocol::Rejection;
+use sync_protocol::dormancy::Dormancy;
 
 use super::*;
 use crate::screen::pages::{Linking, Page};
@@ -22,6 +23,7 @@ fn device_view(n: u8, name: &str, role: &'static str) -> DeviceView {
         current: n == 1,
         linked_ms: Some(NOW_MS - u64::from(n) * 86_400_000),
         last_seen_ms: Some(NOW_MS - u64::from(n) * 60_000),
+        dormancy: None,
         revoked: false,
     }
 }
@@ -174,6 +176,28 @@ fn devices_are_listed_with_what_to_know_of_them() {
         assert!(line("laptop").contains("companion"));
         assert!(line("old tablet").contains("removed"));
     }
+}
+
+#[test]
+fn a_device_that_sleeps_for_weeks_is_pointed_out() {
+    let mut model = on_devices();
+    let seen = NOW_MS - 31 * 86_400_000;
+    let away = AwayView { device: device(2), last_seen_ms: seen, dormancy: Dormancy::Dormant };
+    let status = Status { away: vec![away], ..online() };
+    model.notice(Notice::Event(Event::Status(Box::new(status))));
+    for (dormancy, word) in [(Dormancy::Asleep, "(asleep)"), (Dormancy::Dormant, "(dormant)")] {
+        let laptop = DeviceView {
+            last_seen_ms: Some(seen),
+            dormancy: Some(dormancy),
+            ..device_view(2, "laptop", "companion")
+        };
+        let all = vec![device_view(1, "phone", "primary"), laptop];
+        model.answer(Purpose::Devices, Ok(Response::Devices(all)));
+        let shown = text_of(&model, 80, 24);
+        assert!(shown.contains(word) && shown.contains("laptop: last seen"), "{shown}");
+    }
+    press(&mut model, KeyCode::Esc);
+    assert!(text_of(&model, 80, 24).contains("a device of yours was not here for weeks"));
 }
 
 #[test]
