@@ -79,6 +79,7 @@ function Row({ device, isPrimary }: { readonly device: Device; readonly isPrimar
     device.role === "primary" ? "first device" : null,
     device.linkedMs === null ? null : `linked ${dateTime(device.linkedMs)}`,
     device.current || device.lastSeenMs === null ? null : `last seen ${ago(device.lastSeenMs, now)}`,
+    device.dormancy === null ? null : "not used for weeks: remove it if you don't have it any more",
   ];
   const remove = async () => {
     const text =

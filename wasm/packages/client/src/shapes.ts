@@ -96,6 +96,8 @@ export function newAccount(value: unknown): NewAccount {
   };
 }
 
+const DORMANCIES = ["asleep", "dormant"] as const;
+
 /** A device of the own account. */
 export function device(value: unknown): Device {
   const from = fields(value);
@@ -106,6 +108,7 @@ export function device(value: unknown): Device {
     current: from["current"] === true,
     linkedMs: optionalNumber(from["linked_ms"]),
     lastSeenMs: optionalNumber(from["last_seen_ms"]),
+    dormancy: DORMANCIES.find((known) => known === from["dormancy"]) ?? null,
     revoked: from["revoked"] === true,
   };
 }

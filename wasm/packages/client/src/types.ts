@@ -246,6 +246,8 @@ export interface Device {
   readonly linkedMs: number | null;
   /** When the relay last saw it; null while offline. */
   readonly lastSeenMs: number | null;
+  /** Whether it was away for 21 days ("asleep") or 30 ("dormant"), by the relay's time. */
+  readonly dormancy: "asleep" | "dormant" | null;
   /** Whether it ended. */
   readonly revoked: boolean;
 }
