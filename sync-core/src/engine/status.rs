@@ -93,9 +93,7 @@ impl Engine {
         } else {
             self.session.caught_up() && self.is_up_to_date()
         };
-        if turned
-            || (is_away && waiting != told)
-            || waiting.checked_ilog2() != told.checked_ilog2()
+        if turned || (is_away && waiting != told) || waiting.checked_ilog2() != told.checked_ilog2()
         {
             self.report_status();
         }
