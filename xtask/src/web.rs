@@ -18,13 +18,6 @@ pub(crate) struct Options {
     release: bool,
 }
 
-impl Options {
-    /// As users get it.
-    pub(crate) fn shipped() -> Self {
-        Self { release: true }
-    }
-}
-
 /// Builds the engine, the packages and the web app; says where the app lies.
 ///
 /// # Errors

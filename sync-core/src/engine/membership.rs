@@ -80,6 +80,7 @@ impl Engine {
             self.push_pending(id);
             return Ok(());
         }
+        space.lets_others_go_first();
         let first = space.row.intentions.first();
         if first.is_some_and(|wish| *wish != Intention::Leave)
             && space.retry_at.is_none_or(|at| at <= now)

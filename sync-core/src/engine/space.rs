@@ -224,6 +224,16 @@ impl SpaceState {
     pub(super) fn intends(&self, intention: &Intention) -> bool {
         self.row.intentions.contains(intention)
     }
+
+    /// Whoever leaves carries out first what others wished who leave: a member who came after
+    /// their wish never hears of it.
+    pub(super) fn lets_others_go_first(&mut self) {
+        let wishes = &mut self.row.intentions;
+        let lets_go = wishes.iter().any(|wish| matches!(wish, Intention::LetGo(_)));
+        if lets_go && wishes.first() == Some(&Intention::Leave) {
+            wishes.rotate_left(1);
+        }
+    }
 }
 
 impl Core {

@@ -48,7 +48,8 @@ impl Engine {
             role: if primary == Some(false) { "companion" } else { "primary" },
             connected: self.session.is_open(),
             up_to_date: self.is_up_to_date(),
-            last_confirmed_ms: self.session.row.last_confirmed_ms,
+            // A clock that was set back since would have it in the future.
+            last_confirmed_ms: self.session.row.last_confirmed_ms.map(|at_ms| at_ms.min(self.wall)),
             waiting: self.spaces.values().map(|space| space.waiting()).sum(),
             spaces: self.spaces.len() as u64,
             away: self.away(),
