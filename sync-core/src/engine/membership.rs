@@ -174,6 +174,8 @@ impl Engine {
         if let Some(space) = self.spaces.get_mut(id) {
             space.row.deciding = true;
             space.deciding_sent = false;
+            // Whatever the relay refused was something before this.
+            space.rebuild = false;
             if let Some(core) = &mut space.core {
                 core.pending = Some(pending);
             }
