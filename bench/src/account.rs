@@ -79,10 +79,7 @@ fn read_index(directory: &std::path::Path) -> Outcome<Records> {
 
 /// Away while a few conversations change, then back.
 fn reconnect(town: &mut World, spaces: &[SpaceId]) -> Outcome<Vec<Measure>> {
-    // Once for what the devices put off, once for what the relay and they then confirm.
-    for _ in 0..2 {
-        town.linger(IDLE_MS)?;
-    }
+    town.linger(IDLE_MS)?;
     town.run(0, Command::GoOffline)?;
     for (n, space) in spaces.iter().take(CHANGED).enumerate() {
         town.say(1, *space, message(n))?;

@@ -221,11 +221,8 @@ impl<S: Store> Town<S> {
         Err(failed("the town does not come to rest"))
     }
 
-    /// Lets time go by in which nobody does anything: devices do what they put off, and the relay
-    /// confirms what it then owes.
+    /// Lets time go by in which nobody does anything: the relay confirms what it owes.
     pub(crate) fn linger(&mut self, for_ms: u64) -> Outcome<()> {
-        self.now_ms += for_ms;
-        self.settle()?;
         self.now_ms += for_ms;
         self.relay.tick(self.now_ms);
         self.settle()

@@ -13,10 +13,10 @@ const TESTED: [&str; 2] = ["wasm/tests", "examples/web"];
 ///
 /// # Errors
 /// The first step's failure.
-pub(crate) fn run(app: &web::Options) -> Result<(), Failure> {
+pub(crate) fn run() -> Result<(), Failure> {
     wasm::chromium()?;
     command::run(command::cargo().args(["build", "--workspace"]))?;
-    web::run(app)?;
+    web::run(&web::Options::default())?;
     wasm::test()?;
     for package in TESTED {
         command::run(web::npm().args(["test", "--workspace", package]))?;

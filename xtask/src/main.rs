@@ -41,7 +41,7 @@ enum Task {
     /// Builds what browsers load: the engine as WebAssembly, the npm packages and the web app.
     Web(web::Options),
     /// Runs the tests that need a browser, which are part of `test`.
-    Browser(web::Options),
+    Browser,
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
     /// Runs new simulator seeds until the time is up or one fails.
@@ -66,7 +66,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Ci => ci::run(),
         Task::Demo(options) => demo::run(&options),
         Task::Web(options) => web::run(&options),
-        Task::Browser(options) => browser::run(&options),
+        Task::Browser => browser::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Seed(options) => soak::replay(&options),

@@ -6,7 +6,6 @@ use crate::browser;
 use crate::command;
 use crate::failure::Failure;
 use crate::tools;
-use crate::web;
 
 /// What to test.
 #[derive(Debug, Args)]
@@ -41,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.nextest.is_empty() {
         command::run(nextest.arg("--workspace"))?;
         command::run(command::cargo().args(["test", "--doc", "--workspace"]))?;
-        return if options.no_browser { Ok(()) } else { browser::run(&web::Options::default()) };
+        return if options.no_browser { Ok(()) } else { browser::run() };
     }
     if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {
         nextest.arg("--workspace");
