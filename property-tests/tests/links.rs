@@ -76,6 +76,31 @@ fn a_link_that_nobody_confirms_leaves_nothing_behind() {
     link(&mut town, 0, true);
 }
 
+#[test]
+fn who_told_its_keys_looks_in_the_log_before_it_offers_others() {
+    for again in [Command::OfferDevice { name: "again".into() }, Command::CancelLink] {
+        let (mut town, id) = talking();
+        let new = town.arrive();
+        let offer = offer(&mut town, new);
+        town.tell(0, Command::AcceptDevice { offer, history: true });
+        town.pass(1_000);
+        let shown = code(&town, new);
+        let confirmed = town.tell(0, Command::ConfirmDevice { code: shown });
+        while !town.devices[0].answers.contains_key(&confirmed) {
+            assert!(town.exchange());
+        }
+        // The certificate is in the log, and nothing of that has reached the new device.
+        let asked = town.tell(new, again);
+        town.settle();
+        if let Some(answer) = town.devices[new].answers.remove(&asked) {
+            assert!(!matches!(answer, Ok(Response::Offer(_))), "{answer:?}");
+        }
+        assert!(status(&mut town, new).account.is_some(), "it found itself in the log");
+        assert_eq!(active(&mut town, 0), 2);
+        assert_eq!(town.texts(new, id).len(), 10);
+    }
+}
+
 /// Restarts one side after so many exchanges of a link; whoever says so is linked, and nobody else.
 fn interrupted(victim: usize, after: usize) {
     let (mut town, id) = talking();

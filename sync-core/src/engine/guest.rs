@@ -95,14 +95,10 @@ impl Engine {
         if self.me.is_some() {
             return Err(Failure::HasAccount.into());
         }
-        if matches!(self.guest, Some(Guest::Checking(..))) {
-            // The log may name this device already: it finds out before it forgets its keys.
-            return Err(Failure::from(Rejection::Unavailable { retry_ms: CHECK_MS }).into());
-        }
         if name.len() > NAME {
             return Err(Failure::TooLarge { what: "name", limit: NAME }.into());
         }
-        self.forget_guest();
+        self.begin_anew()?;
         let mut rendezvous = [0; RendezvousId::LEN];
         self.rng.fill_bytes(&mut rendezvous);
         let signing = SigningKey::from_bytes(&self.seed());
@@ -117,12 +113,30 @@ impl Engine {
     }
 
     pub(super) fn cancel_link(&mut self) {
-        if let Some(Guest::Offering(offering)) = &self.guest {
-            let rendezvous = offering.offer.rendezvous;
-            self.meet(rendezvous, MeetStep::Leave);
-            self.forget_guest();
-        }
+        self.leave_offer();
         self.cancel_hosting();
+    }
+
+    /// Gives up an offer. Once its keys were told, the account's log may name them: the device finds
+    /// that out before it forgets them.
+    fn leave_offer(&mut self) {
+        let Some(Guest::Offering(offering)) = &self.guest else { return };
+        let (rendezvous, told) = (offering.offer.rendezvous, offering.talk.is_some());
+        if told {
+            return self.look_in_log();
+        }
+        self.meet(rendezvous, MeetStep::Leave);
+        self.forget_guest();
+    }
+
+    /// Nothing of before stands in the way of something new.
+    fn begin_anew(&mut self) -> Result<(), Failure> {
+        self.leave_offer();
+        if matches!(self.guest, Some(Guest::Checking(..))) {
+            return Err(Rejection::Unavailable { retry_ms: CHECK_MS }.into());
+        }
+        self.forget_guest();
+        Ok(())
     }
 
     /// An interrupted link of before.
@@ -390,7 +404,7 @@ impl Engine {
         }
         let secrets = RecoverySecrets::parse(code)
             .ok_or_else(|| Failure::Invalid("not a recovery code".to_owned()))?;
-        self.forget_guest();
+        self.begin_anew()?;
         self.guest = Some(Guest::Recovering(Box::new(Recovering {
             command: id,
             address: address.clone(),
