@@ -9,6 +9,7 @@
 //! live, they are handed on as they commit, encoded once for all receivers. A session that runs out
 //! of credit is catching up again, so nothing ever waits in memory for a slow reader.
 
+mod confirm;
 mod delivery;
 mod frontier;
 mod opening;
@@ -27,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame};
+use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame, Stored};
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
@@ -60,6 +61,8 @@ pub struct Relay<S> {
     meetings: Meetings,
     /// What may be sent once the batch is durable.
     held: Vec<Output>,
+    /// What each session hears of its pushes, before anything that is held from here on.
+    unsaid: BTreeMap<SessionId, Stored>,
     appended: BTreeMap<SpaceId, Vec<Piece>>,
     /// Sessions that may have something to receive.
     ready: BTreeSet<SessionId>,
@@ -101,6 +104,7 @@ impl<S: Store> Relay<S> {
             unauthenticated: 0,
             meetings: Meetings::default(),
             held: Vec::new(),
+            unsaid: BTreeMap::new(),
             appended: BTreeMap::new(),
             ready: BTreeSet::new(),
             owed: BTreeSet::new(),
@@ -228,6 +232,7 @@ impl<S: Store> Relay<S> {
     /// store fails, nothing of the batch counts: every session is closed as unavailable, and
     /// [`failure`](Relay::failure) says why from then on.
     pub fn commit(&mut self, now_ms: u64) -> Vec<Output> {
+        self.say_all_stored();
         if self.failure.is_none() {
             match self.state.commit() {
                 Ok(true) => self.counts.commits += 1,
@@ -298,10 +303,12 @@ impl<S: Store> Relay<S> {
     }
 
     fn send(&mut self, session: SessionId, frame: &RelayFrame) {
+        self.say_stored(session);
         self.held.push(Output::Send { session, frame: frame.to_bytes().into() });
     }
 
     fn send_shared(&mut self, session: SessionId, frame: &Arc<[u8]>) {
+        self.say_stored(session);
         self.held.push(Output::Send { session, frame: Arc::clone(frame) });
     }
 
@@ -343,6 +350,7 @@ impl<S: Store> Relay<S> {
         self.acked.remove(&session);
         self.owed.remove(&session);
         self.ready.remove(&session);
+        self.unsaid.remove(&session);
         let Some(known) = self.sessions.remove(&session) else { return };
         let Some(open) = known.open else {
             self.unauthenticated -= 1;
@@ -355,6 +363,7 @@ impl<S: Store> Relay<S> {
     /// The store failed: nothing since the last commit happened.
     fn fail(&mut self, error: StoreError) {
         self.held.clear();
+        self.unsaid.clear();
         self.fail_after_commit(error);
     }
 

@@ -167,7 +167,7 @@ impl<S: Store> Relay<S> {
     ) -> Result<(), StoreError> {
         let Pushed { generation, runs, first, end, added, removed, .. } = pushed;
         if !runs.is_empty() {
-            self.send(session, &RelayFrame::Stored(Stored { space, generation, runs }));
+            self.confirm(session, Stored { space, generation, runs });
             self.owed.insert(session);
         }
         if end > first {

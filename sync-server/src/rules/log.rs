@@ -31,7 +31,7 @@ pub(super) fn chunk_of(index: u64) -> u32 {
 
 impl<S: Store> State<S> {
     /// Appends an entry, and its position to the space's index. Rows of the space itself are
-    /// written by the caller, once for all that it appends.
+    /// written with the commit, once for all that was appended.
     pub(super) fn append(&mut self, space: &mut Space, writer: u32, envelope: &[u8]) {
         let position = self.new_position();
         let row = &mut space.row;
@@ -72,11 +72,12 @@ impl<S: Store> State<S> {
         visit: &mut dyn FnMut(u64, Logged) -> bool,
     ) -> Result<(), StoreError> {
         let Some(found) = self.space(space)? else { return Ok(()) };
-        let (number, end) = (found.row.number, end.min(found.row.head));
-        let mut index = first.max(found.row.floor);
+        let (chunks, row) = (Index::of(found), found.row);
+        let end = end.min(row.head);
+        let mut index = first.max(row.floor);
         while index < end {
             let chunk = chunk_of(index);
-            let positions = positions(&self.chunk(number, chunk)?)?;
+            let positions = chunks.positions(self, chunk)?;
             let start = u64::from(chunk) * u64::from(CHUNK);
             let skip = usize::try_from(index - start).unwrap_or(usize::MAX);
             for position in positions.iter().skip(skip) {
@@ -114,23 +115,45 @@ impl<S: Store> State<S> {
     /// If the store fails.
     pub fn first_after(&mut self, space: &SpaceId, position: u64) -> Result<u64, StoreError> {
         let Some(found) = self.space(space)? else { return Ok(0) };
-        let row = found.row;
+        let (index, row) = (Index::of(found), found.row);
         if row.position <= position {
             return Ok(row.head);
         }
         let (mut low, mut high) = (chunk_of(row.floor), chunk_of(row.head - 1));
         while low < high {
             let middle = low + (high - low).div_ceil(2);
-            let chunk = positions(&self.chunk(row.number, middle)?)?;
+            let chunk = index.positions(self, middle)?;
             if chunk.first().is_some_and(|first| *first <= position) {
                 low = middle;
             } else {
                 high = middle - 1;
             }
         }
-        let chunk = positions(&self.chunk(row.number, low)?)?;
+        let chunk = index.positions(self, low)?;
         let before = chunk.iter().take_while(|at| **at <= position).count();
         Ok((u64::from(low) * u64::from(CHUNK) + before as u64).max(row.floor))
+    }
+}
+
+/// A space's index as it is now: the rows of all full chunks, and the newest, which may not be
+/// written yet.
+struct Index {
+    number: u32,
+    newest: Option<(u32, Vec<u8>)>,
+}
+
+impl Index {
+    fn of(space: &Space) -> Self {
+        let is_full = space.row.head.is_multiple_of(u64::from(CHUNK));
+        let newest = (!is_full).then(|| (chunk_of(space.row.head), space.tail.clone()));
+        Self { number: space.row.number, newest }
+    }
+
+    fn positions<S: Store>(&self, state: &State<S>, chunk: u32) -> Result<Vec<u64>, StoreError> {
+        match &self.newest {
+            Some((newest, row)) if *newest == chunk => positions(row),
+            _ => positions(&state.chunk(self.number, chunk)?),
+        }
     }
 }
 

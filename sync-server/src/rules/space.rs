@@ -28,6 +28,8 @@ pub struct Space {
     pub(super) members: Arc<RosterRow>,
     /// The newest row of its index.
     pub(super) tail: Vec<u8>,
+    /// Whether its rows are not written yet.
+    pub(super) is_changed: bool,
 }
 
 impl Space {
@@ -115,7 +117,7 @@ pub(super) fn apply_space<S: Store>(
             Ok(Effect::Pushed(push.done))
         }
         Action::Reserve { space, account } => {
-            if state.store().row(Table::Spaces, space.as_bytes())?.is_none() {
+            if state.space(&space)?.is_none() {
                 let row = rows::encode(&account);
                 state.store_mut().put(Table::Reservations, space.as_bytes(), row);
             }
@@ -139,10 +141,7 @@ impl<S: Store> State<S> {
 
 impl<S: Store> Pusher<'_, S> {
     fn run(&mut self, envelopes: &[Sealed]) -> Result<(), StoreError> {
-        let mut space = match self.state.spaces.take(&self.id) {
-            Some(space) => Some(space),
-            None => self.state.load_space(&self.id)?,
-        };
+        let mut space = self.state.take_space(&self.id)?;
         self.done.first = space.as_ref().map_or(0, |space| space.row.head);
         for sealed in envelopes {
             match self.one(&mut space, sealed) {
@@ -156,14 +155,10 @@ impl<S: Store> Pusher<'_, S> {
             }
         }
         self.done.end = space.as_ref().map_or(0, |space| space.row.head);
-        if let Some(space) = space {
+        if let Some(mut space) = space {
             self.done.generation = space.row.generation;
-            if self.done.end > self.done.first {
-                self.state.put_tail(&space);
-                let row = rows::encode(&space.row);
-                self.state.store_mut().put(Table::Spaces, self.id.as_bytes(), row);
-            }
-            self.state.spaces.insert(self.id, space);
+            space.is_changed |= self.done.end > self.done.first;
+            self.state.keep_space(self.id, space);
         }
         Ok(())
     }
@@ -237,6 +232,7 @@ impl<S: Store> Pusher<'_, S> {
             },
             members: Arc::new(RosterRow { roster, leavers: Vec::new() }),
             tail: Vec::new(),
+            is_changed: true,
         };
         self.put_roster(&founded);
         self.set_membership(self.account, 0, None);

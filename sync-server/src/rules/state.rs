@@ -1,5 +1,6 @@
 //! The state: typed rows over a store, with bounded caches of what is used now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_protocol::device_log::DeviceLog;
@@ -30,8 +31,11 @@ pub struct State<S> {
     written: Counters,
     facts: u64,
     taken: u64,
-    pub(super) spaces: Cache<SpaceId, Space>,
-    pub(super) tips: Cache<(u32, u32), TipRow>,
+    /// What changed since the last commit, and is written with the next.
+    changed: BTreeMap<SpaceId, Space>,
+    changed_tips: BTreeMap<(u32, u32), TipRow>,
+    spaces: Cache<SpaceId, Space>,
+    tips: Cache<(u32, u32), TipRow>,
     pub(super) logs: Cache<AccountId, Arc<DeviceLog>>,
     numbers: Cache<WriterId, u32>,
     writers: Cache<u32, WriterId>,
@@ -70,6 +74,8 @@ impl<S: Store> State<S> {
             written: counters,
             facts,
             taken: 0,
+            changed: BTreeMap::new(),
+            changed_tips: BTreeMap::new(),
             spaces: Cache::new(CACHED_SPACES),
             tips: Cache::new(CACHED_TIPS),
             logs: Cache::new(CACHED_LOGS),
@@ -112,6 +118,7 @@ impl<S: Store> State<S> {
     /// # Errors
     /// Then nothing of it is durable, and this state must not be used any more.
     pub fn commit(&mut self) -> Result<bool, StoreError> {
+        self.write_changed();
         if self.counters != self.written {
             self.store.put(Table::Meta, COUNTERS, rows::encode(&self.counters));
             self.written = self.counters;
@@ -126,7 +133,23 @@ impl<S: Store> State<S> {
         done.map(|()| true)
     }
 
+    /// Rows that a batch changed many times are written once.
+    fn write_changed(&mut self) {
+        for (id, mut space) in std::mem::take(&mut self.changed) {
+            self.put_tail(&space);
+            self.store.put(Table::Spaces, id.as_bytes(), rows::encode(&space.row));
+            space.is_changed = false;
+            self.spaces.insert(id, space);
+        }
+        for ((space, writer), tip) in std::mem::take(&mut self.changed_tips) {
+            self.store.put(Table::Tips, &numbered(space, writer), rows::encode(&tip));
+            self.tips.insert((space, writer), tip);
+        }
+    }
+
     fn forget(&mut self) {
+        self.changed.clear();
+        self.changed_tips.clear();
         self.spaces.clear();
         self.tips.clear();
         self.logs.clear();
@@ -139,6 +162,9 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn space(&mut self, id: &SpaceId) -> Result<Option<&Space>, StoreError> {
+        if self.changed.contains_key(id) {
+            return Ok(self.changed.get(id));
+        }
         if self.spaces.get(id).is_none() {
             let Some(space) = self.load_space(id)? else { return Ok(None) };
             self.spaces.insert(*id, space);
@@ -146,7 +172,24 @@ impl<S: Store> State<S> {
         Ok(self.spaces.get(id))
     }
 
-    pub(super) fn load_space(&self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
+    /// Takes a space out, to be changed and kept again.
+    pub(super) fn take_space(&mut self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
+        match self.changed.remove(id).or_else(|| self.spaces.take(id)) {
+            Some(space) => Ok(Some(space)),
+            None => self.load_space(id),
+        }
+    }
+
+    /// Keeps a space: its rows are written with the next commit, if it changed.
+    pub(super) fn keep_space(&mut self, id: SpaceId, space: Space) {
+        if space.is_changed {
+            self.changed.insert(id, space);
+        } else {
+            self.spaces.insert(id, space);
+        }
+    }
+
+    fn load_space(&self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
         let Some(row) = self.store.row(Table::Spaces, id.as_bytes())? else { return Ok(None) };
         let row: SpaceRow = rows::decode("space", &row)?;
         let roster = self.store.row(Table::Rosters, id.as_bytes())?;
@@ -156,7 +199,7 @@ impl<S: Store> State<S> {
             0 => Vec::new(),
             _ => self.chunk(row.number, super::log::chunk_of(row.head))?,
         };
-        Ok(Some(Space { row, members: Arc::new(roster), tail }))
+        Ok(Some(Space { row, members: Arc::new(roster), tail, is_changed: false }))
     }
 
     pub(super) fn chunk(&self, space: u32, chunk: u32) -> Result<Vec<u8>, StoreError> {
@@ -165,6 +208,9 @@ impl<S: Store> State<S> {
     }
 
     pub(super) fn tip(&mut self, space: u32, writer: u32) -> Result<Option<TipRow>, StoreError> {
+        if let Some(tip) = self.changed_tips.get(&(space, writer)) {
+            return Ok(Some(*tip));
+        }
         if let Some(tip) = self.tips.get(&(space, writer)) {
             return Ok(Some(*tip));
         }
@@ -177,8 +223,7 @@ impl<S: Store> State<S> {
     }
 
     pub(super) fn put_tip(&mut self, space: u32, writer: u32, tip: TipRow) {
-        self.store.put(Table::Tips, &numbered(space, writer), rows::encode(&tip));
-        self.tips.insert((space, writer), tip);
+        self.changed_tips.insert((space, writer), tip);
     }
 
     pub(super) fn new_space_number(&mut self) -> u32 {
