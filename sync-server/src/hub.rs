@@ -73,7 +73,7 @@ enum Input {
     Frame {
         session: SessionId,
         frame: Box<ClientFrame>,
-        _room: OwnedSemaphorePermit,
+        room: OwnedSemaphorePermit,
     },
     Malformed {
         session: SessionId,
@@ -166,7 +166,7 @@ impl Hub {
     ) -> Result<(), Gone> {
         let kib = u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Gone)?;
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
-        self.put(Input::Frame { session, frame, _room: room }).await
+        self.put(Input::Frame { session, frame, room }).await
     }
 
     /// Ends a session that sent something that is not a frame.
@@ -231,20 +231,23 @@ impl Core {
     }
 
     /// Applies a batch. Returns the room that it takes in the queue, to be freed after the commit.
-    fn take_in(&mut self, batch: &mut Vec<Input>, drains: bool) -> Vec<OwnedSemaphorePermit> {
+    fn take_in(&mut self, batch: &mut Vec<Input>, drains: bool) -> Option<OwnedSemaphorePermit> {
         let now_ms = now_ms();
         telemetry::batch(batch.len());
-        let mut taken = Vec::new();
+        let mut taken: Option<OwnedSemaphorePermit> = None;
         for input in batch.drain(..) {
             match input {
                 Input::Connect { session, nonce, out, shared } => {
                     self.sockets.insert(session, Socket { out, shared });
                     self.relay.connect(session, nonce, now_ms);
                 }
-                Input::Frame { session, frame, _room } => {
+                Input::Frame { session, frame, room } => {
                     let opens = matches!(*frame, ClientFrame::Hello(_));
                     self.relay.receive(session, *frame, now_ms);
-                    taken.push(_room);
+                    match &mut taken {
+                        Some(taken) => taken.merge(room),
+                        None => taken = Some(room),
+                    }
                     if opens && let Some(socket) = self.sockets.get(&session) {
                         let is_open = self.relay.is_open(session);
                         socket.shared.is_open.store(is_open, Ordering::Relaxed);

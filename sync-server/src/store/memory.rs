@@ -23,7 +23,7 @@ impl MemoryStore {
     /// What survives a crash now: everything committed, nothing else.
     #[must_use]
     pub fn durable(&self) -> Self {
-        Self { durable: self.durable.clone(), pending: Pending::new(), full: false }
+        Self { durable: self.durable.clone(), pending: Pending::default(), full: false }
     }
 
     /// Pretends that the disk is full, or has room again: commits fail meanwhile.
@@ -39,19 +39,18 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let full_key = (table, key.to_vec());
-        if let Some(written) = self.pending.get(&full_key) {
+        if let Some(written) = self.pending.get(table, key) {
             return Ok(written.clone());
         }
-        Ok(self.durable.get(&full_key).map(|value| value.to_vec()))
+        Ok(self.durable.get(&(table, key.to_vec())).map(|value| value.to_vec()))
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.pending.insert((table, key.to_vec()), Some(value));
+        self.pending.put(table, key, Some(value));
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) {
-        self.pending.insert((table, key.to_vec()), None);
+        self.pending.put(table, key, None);
     }
 
     fn scan(
@@ -64,12 +63,9 @@ impl Store for MemoryStore {
         if from >= to {
             return Ok(());
         }
-        let bounds = (table, from.to_vec())..(table, to.to_vec());
-        let durable = self.durable.range(bounds.clone());
+        let durable = self.durable.range((table, from.to_vec())..(table, to.to_vec()));
         let durable = durable.map(|((_, key), value)| Ok((key.clone(), value.to_vec())));
-        let pending = self.pending.range(bounds);
-        let pending = pending.map(|((_, key), value)| (key.as_slice(), value.as_deref()));
-        merged(durable, pending, visit)
+        merged(durable, self.pending.range(table, from, to), visit)
     }
 
     fn is_dirty(&self) -> bool {
@@ -81,11 +77,14 @@ impl Store for MemoryStore {
         if self.full {
             return Err(StoreError::Full);
         }
-        for (key, value) in pending {
-            match value {
-                Some(value) => self.durable.insert(key, value.into()),
-                None => self.durable.remove(&key),
-            };
+        for (table, rows) in pending.changed() {
+            for (key, value) in rows {
+                let key = (table, key.to_vec());
+                match value {
+                    Some(value) => self.durable.insert(key, value.into()),
+                    None => self.durable.remove(&key),
+                };
+            }
         }
         Ok(())
     }

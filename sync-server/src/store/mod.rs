@@ -6,13 +6,14 @@
 
 mod error;
 mod memory;
+mod pending;
 mod redb;
 
 pub use self::error::StoreError;
 pub use self::memory::MemoryStore;
 pub use self::redb::{Contents, FILE, RedbStore};
 
-use std::collections::BTreeMap;
+use self::pending::Pending;
 
 /// The tables. The byte is part of the file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,9 +126,6 @@ pub trait Store {
     /// Then nothing of the batch is durable, and its writes are dropped.
     fn commit(&mut self) -> Result<(), StoreError>;
 }
-
-/// Writes that wait for the commit: `None` deletes.
-type Pending = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
 
 /// Visits the union of committed rows and pending writes, in key order.
 fn merged<'p, E>(

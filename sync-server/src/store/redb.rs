@@ -126,7 +126,7 @@ impl RedbStore {
     fn with_database(database: Database, path: PathBuf) -> Result<Self, StoreError> {
         ensure_format(&database, &path)?;
         let snapshot = Some(Snapshot::take(&database)?);
-        Ok(Self { snapshot, pending: Pending::new(), database, path })
+        Ok(Self { snapshot, pending: Pending::default(), database, path })
     }
 
     /// Counts what is in the store.
@@ -192,13 +192,7 @@ impl RedbStore {
 
     fn write(&self, pending: &Pending) -> Result<(), StoreError> {
         let transaction = begin(&self.database)?;
-        for table in Table::ALL {
-            let mut rows = pending.range((table, Vec::new())..).peekable();
-            if rows.peek().is_none_or(|((of, _), _)| *of != table) {
-                continue;
-            }
-            let rows = rows.take_while(|((of, _), _)| *of == table);
-            let rows = rows.map(|((_, key), value)| (key.as_slice(), value.as_deref()));
+        for (table, rows) in pending.changed() {
             write_table(&transaction, table, rows)?;
         }
         transaction.commit().map_err(|error| StoreError::from(redb::Error::from(error)))
@@ -207,9 +201,7 @@ impl RedbStore {
 
 impl Store for RedbStore {
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if !self.pending.is_empty()
-            && let Some(written) = self.pending.get(&(table, key.to_vec()))
-        {
+        if let Some(written) = self.pending.get(table, key) {
             return Ok(written.clone());
         }
         let snapshot = self.snapshot()?;
@@ -221,11 +213,11 @@ impl Store for RedbStore {
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.pending.insert((table, key.to_vec()), Some(value));
+        self.pending.put(table, key, Some(value));
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) {
-        self.pending.insert((table, key.to_vec()), None);
+        self.pending.put(table, key, None);
     }
 
     fn scan(
@@ -238,8 +230,7 @@ impl Store for RedbStore {
         if from >= to {
             return Ok(());
         }
-        let pending = self.pending.range((table, from.to_vec())..(table, to.to_vec()));
-        let pending = pending.map(|((_, key), value)| (key.as_slice(), value.as_deref()));
+        let pending = self.pending.range(table, from, to);
         let snapshot = self.snapshot()?;
         if table == Table::Entries {
             let range = snapshot.entries.range(position(from)..position(to)).map_err(storage)?;

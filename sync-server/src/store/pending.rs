@@ -1,0 +1,84 @@
+//! Writes that wait for the commit, by table and in key order.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
+
+use super::Table;
+
+/// A table's rows that wait: `None` deletes.
+type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// What was written since the last commit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pending {
+    tables: [Rows; Table::ALL.len()],
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.iter().all(BTreeMap::is_empty)
+    }
+
+    /// What was written for a key: its value, or that it has none any more.
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+        self.rows(table)?.get(key)
+    }
+
+    pub(super) fn put(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
+        if let Some(rows) = self.tables.get_mut(table as usize) {
+            rows.insert(key.to_vec(), value);
+        }
+    }
+
+    /// A table's writes with `from <= key < to`, in order.
+    pub(super) fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let bounds = (Included(from), Excluded(to));
+        let rows = self.rows(table).into_iter();
+        rows.flat_map(move |rows| rows.range::<[u8], _>(bounds)).map(borrowed)
+    }
+
+    /// The tables that were written to, and what.
+    pub(super) fn changed(
+        &self,
+    ) -> impl Iterator<Item = (Table, impl Iterator<Item = (&[u8], Option<&[u8]>)>)> {
+        let changed = Table::ALL.into_iter().zip(&self.tables).filter(|(_, rows)| !rows.is_empty());
+        changed.map(|(table, rows)| (table, rows.iter().map(borrowed)))
+    }
+
+    fn rows(&self, table: Table) -> Option<&Rows> {
+        self.tables.get(table as usize)
+    }
+}
+
+fn borrowed<'a>((key, value): (&'a Vec<u8>, &'a Option<Vec<u8>>)) -> (&'a [u8], Option<&'a [u8]>) {
+    (key, value.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_place() {
+        let mut pending = Pending::default();
+        for (n, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, n);
+            pending.put(table, &[n as u8], Some(vec![1]));
+            pending.put(table, &[n as u8 + 1], None);
+            assert_eq!(pending.get(table, &[n as u8]), Some(&Some(vec![1])));
+            assert_eq!(pending.get(table, &[n as u8 + 1]), Some(&None));
+            assert_eq!(pending.range(table, &[n as u8], &[n as u8 + 1]).count(), 1);
+        }
+        assert!(
+            pending
+                .changed()
+                .map(|(table, rows)| (table, rows.count()))
+                .eq(Table::ALL.map(|t| (t, 2)))
+        );
+    }
+}
