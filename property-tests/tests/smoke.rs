@@ -185,6 +185,7 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
     let all: Vec<SpaceId> = (0..1_000)
         .map(|n| {
             let id = town.found(0, &format!("talk {n}"), &["bob"]);
+            town.say(0, id, "hello");
             if n % 50 == 0 {
                 town.settle();
             }
@@ -195,8 +196,7 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
     assert!(
         matches!(town.run(1, Command::ListConversations), Response::Conversations(list) if list.len() == 1_000)
     );
-    town.restart(1);
-    town.settle();
+    // What Bob wrote himself, his receipts, he is not sent again.
     town.run(1, Command::GoOffline);
     for id in &all[500..503] {
         town.say(0, *id, "news");
@@ -232,9 +232,9 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
     assert_eq!(needed, 1, "only the hello was needed");
     assert!(device.bytes < 64 * 1024, "{} bytes on the wire", device.bytes);
     for id in &all[500..503] {
-        assert_eq!(town.texts(1, *id), ["news"]);
+        assert_eq!(town.texts(1, *id), ["hello", "news"]);
     }
-    assert!(town.texts(1, all[7]).is_empty());
+    assert_eq!(town.texts(1, all[7]), ["hello"]);
 }
 
 #[test]

@@ -509,7 +509,6 @@ impl Engine {
         self.fresh_key_packages.clear();
         self.parked.clear();
         self.strays.clear();
-        self.asked_tickets.clear();
         self.unsaved = super::Unsaved::default();
         self.session.row = super::rows::SessionRow::default();
         self.session.away.clear();

@@ -359,6 +359,8 @@ impl Engine {
         }
         space.recent.clear();
         space.deliveries.clear();
+        // Of a membership that is over.
+        (space.problem, space.behind) = (None, None);
         space.core = Some(core);
         space.group = Some(group);
         self.reset_own_chain(&mut space);

@@ -63,6 +63,7 @@ use people::People;
 use session::Session;
 use space::SpaceState;
 use status::Standing;
+use tickets::Stray;
 use vault::Vaulting;
 
 /// Why a store's index could not be read.
@@ -116,10 +117,7 @@ pub struct Engine {
     /// A device that is being linked.
     hosting: Option<Box<Hosting>>,
     /// Spaces this account is in and this device is not.
-    strays: BTreeSet<SpaceId>,
-    strays_at: Option<u64>,
-    stray_tries: BTreeMap<SpaceId, u32>,
-    asked_tickets: BTreeSet<SpaceId>,
+    strays: BTreeMap<SpaceId, Stray>,
     vaulting: Vaulting,
     /// When the relay last saw the account's devices, once asked.
     seen: Option<Vec<(DeviceId, u64)>>,
@@ -243,10 +241,7 @@ impl Engine {
             foreground: None,
             guest: None,
             hosting: None,
-            strays: BTreeSet::new(),
-            strays_at: None,
-            stray_tries: BTreeMap::new(),
-            asked_tickets: BTreeSet::new(),
+            strays: BTreeMap::new(),
             vaulting: Vaulting::default(),
             seen: None,
             told_revoked: false,
@@ -533,7 +528,7 @@ impl Engine {
         let retries = self.spaces.values().filter_map(|space| space.retry_at);
         let guest = self.guest.as_ref().and_then(Guest::deadline);
         let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
-        let others = [guest, hosting, self.strays_at, self.vaulting.at, self.session.deadline()];
+        let others = [guest, hosting, self.strays_due(), self.vaulting.at, self.session.deadline()];
         receipts.chain(retries).chain(others.into_iter().flatten()).min()
     }
 
@@ -553,9 +548,7 @@ impl Engine {
             self.vaulting.at = None;
             self.tasks.push_back(Task::Vault);
         }
-        if self.strays_at.is_some_and(|at| at <= now) {
-            self.strays_woken();
-        }
+        self.seek();
         self.guest_woken();
         self.hosting_woken();
         self.session_woken();

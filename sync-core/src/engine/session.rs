@@ -211,7 +211,7 @@ impl Engine {
         if self.parked.contains_key(&super::Need::Seen) {
             self.on_seen(Answer::Seen(Vec::new()));
         }
-        self.asked_tickets.clear();
+        self.strays_disconnected();
         let session = &mut self.session;
         session.cursor = None;
         session.inbox.clear();
@@ -431,7 +431,7 @@ impl Engine {
         let Ok(account) = self.me().map(|me| me.account()) else { return };
         let own = account.space();
         if self.recovers() {
-            self.strays.insert(own);
+            self.strays.entry(own).or_default();
         }
         if self.people.log(&account).is_some_and(|log| log.len() < welcome.log_len) {
             self.read_own_log();
@@ -509,6 +509,7 @@ impl Engine {
                 self.session.caught_up = true;
                 self.session.row.last_confirmed_ms = Some(self.wall);
                 self.unsaved.session = true;
+                self.keep_cursor();
                 self.on_caught_up();
             }
         }
@@ -541,9 +542,11 @@ impl Engine {
 
     /// Keeps the newest cursor, once nothing delivered before it waits for anything.
     pub(super) fn keep_cursor(&mut self) {
-        let waiting = self.spaces.values().any(|space| !space.deliveries.is_empty());
         let inviting = !self.session.inbox.is_empty();
-        if waiting || inviting || self.session.cursor.is_none() {
+        if inviting || self.session.cursor.is_none() {
+            return;
+        }
+        if self.spaces.values().any(|space| !space.deliveries.is_empty()) {
             return;
         }
         self.session.row.cursor = self.session.cursor.take();

@@ -40,6 +40,17 @@ const TRIES: u32 = 6;
 /// Tickets asked for at once.
 const ASKED: usize = 16;
 
+/// A space that this account is in and this device is not.
+#[derive(Default)]
+pub(super) struct Stray {
+    /// When its ticket is asked for at the latest, or again.
+    due: u64,
+    /// Whether its ticket was asked for, and what came of it is not known.
+    asked: bool,
+    /// Tickets that led nowhere.
+    tries: u32,
+}
+
 /// The epoch that a ticket leads into.
 pub(super) struct Leads<'a> {
     pub(super) epoch: EpochId,
@@ -115,9 +126,8 @@ impl Engine {
 
     /// A space that this account is in and this device is not. An invitation may be on its way.
     pub(super) fn note_stray(&mut self, id: &SpaceId) {
-        if self.strays.insert(*id) && self.strays_at.is_none() {
-            self.strays_at = Some(self.now + STRAY_MS);
-        }
+        let due = self.now + STRAY_MS;
+        self.strays.entry(*id).or_insert(Stray { due, ..Stray::default() });
     }
 
     /// The relay says which spaces this account is in.
@@ -125,7 +135,7 @@ impl Engine {
         let Answer::Spaces(spaces) = answer else { return };
         for id in spaces {
             if !self.spaces.contains_key(&id) {
-                self.strays.insert(id);
+                self.strays.entry(id).or_default();
             }
         }
         self.seek();
@@ -142,20 +152,20 @@ impl Engine {
         let is_in = |id: &SpaceId| {
             spaces.get(id).is_some_and(|space| space.row.active && !space.turned_away)
         };
-        self.strays.retain(|id| !is_in(id));
+        self.strays.retain(|id, _| !is_in(id));
         let settled =
             self.spaces.get(&account).is_some_and(|own| own.row.active && !own.row.lagging);
+        let asked = self.strays.values().filter(|stray| stray.asked).count();
         let ready: Vec<SpaceId> = self
             .strays
             .iter()
-            .filter(|id| !self.asked_tickets.contains(id))
-            .filter(|id| if **id == account { self.recovers() } else { settled })
-            .take(ASKED.saturating_sub(self.asked_tickets.len()))
-            .copied()
+            .filter(|(_, stray)| !stray.asked && (stray.tries == 0 || stray.due <= self.now))
+            .filter(|(id, _)| if **id == account { self.recovers() } else { settled })
+            .take(ASKED.saturating_sub(asked))
+            .map(|(id, _)| *id)
             .collect();
         for id in ready {
-            self.asked_tickets.insert(id);
-            self.ask(Op::ReadTicket { space: id }, Asked::Ticket(id));
+            self.ask_for_ticket(&id);
         }
     }
 
@@ -176,7 +186,7 @@ impl Engine {
                 }
                 self.give_up_on(id);
             }
-            _ => self.ask_again(ASK_AGAIN_MS),
+            _ => self.ask_again(id, ASK_AGAIN_MS),
         }
     }
 
@@ -206,20 +216,29 @@ impl Engine {
     }
 
     fn give_up_on(&mut self, id: &SpaceId) {
-        self.asked_tickets.remove(id);
         self.strays.remove(id);
         self.seek();
     }
 
-    fn ask_again(&mut self, wait_ms: u64) {
-        let at = self.now + wait_ms;
-        self.strays_at = Some(self.strays_at.map_or(at, |due| due.min(at)));
+    fn ask_again(&mut self, id: &SpaceId, wait_ms: u64) {
+        if let Some(stray) = self.strays.get_mut(id) {
+            stray.asked = false;
+            stray.due = self.now + wait_ms;
+            stray.tries = stray.tries.max(1);
+        }
     }
 
-    pub(super) fn strays_woken(&mut self) {
-        self.strays_at = None;
-        self.asked_tickets.clear();
-        self.seek();
+    /// When a ticket is to be asked for next, if nothing happens before.
+    pub(super) fn strays_due(&self) -> Option<u64> {
+        let waiting = self.strays.values().filter(|stray| !stray.asked);
+        waiting.map(|stray| stray.due).filter(|due| *due > self.now).min()
+    }
+
+    /// What was asked for is not answered any more.
+    pub(super) fn strays_disconnected(&mut self) {
+        for stray in self.strays.values_mut() {
+            stray.asked = false;
+        }
     }
 
     /// Enters a space by its ticket. The commit that does it is sent like any other; until the log
@@ -234,17 +253,15 @@ impl Engine {
             Ok(()) => self.give_up_on(id),
             Err(Stop::Need(need)) => return Err(Stop::Need(need)),
             Err(Stop::Fail(failure)) => {
-                let tries = self.stray_tries.entry(*id).or_default();
-                *tries += 1;
-                let often = *tries >= TRIES;
-                self.asked_tickets.remove(id);
+                let stray = self.strays.entry(*id).or_default();
+                stray.tries += 1;
+                let often = stray.tries >= TRIES;
                 if often && failure != unknown_to_vault() {
                     self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
-                    self.stray_tries.remove(id);
                     self.give_up_on(id);
                     return Ok(());
                 }
-                self.ask_again(if often { ASK_SELDOM_MS } else { ASK_AGAIN_MS });
+                self.ask_again(id, if often { ASK_SELDOM_MS } else { ASK_AGAIN_MS });
             }
         }
         Ok(())
@@ -324,7 +341,7 @@ impl Engine {
     /// Whether no other device can still tell of the space, and nobody has invited this one
     /// meanwhile: the account was brought back, and its last device never got to write it down.
     fn comes_alone(&self, id: &SpaceId) -> bool {
-        let tried = self.stray_tries.get(id).is_some_and(|tries| tries + 1 >= TRIES);
+        let tried = self.strays.get(id).is_some_and(|stray| stray.tries + 1 >= TRIES);
         tried && self.is_oldest()
     }
 
@@ -478,8 +495,8 @@ impl Engine {
 
     /// The relay did not take our entrance: another commit came first, or the ticket is old.
     pub(super) fn entrance_refused(&mut self, id: &SpaceId) {
-        self.strays.insert(*id);
-        self.asked_tickets.remove(id);
+        let stray = self.strays.entry(*id).or_default();
+        (stray.asked, stray.due) = (false, self.now);
         if let Some(space) = self.spaces.get_mut(id) {
             space.turned_away = true;
             space.deciding_sent = true;
@@ -488,7 +505,10 @@ impl Engine {
     }
 
     fn ask_for_ticket(&mut self, id: &SpaceId) {
-        if self.session.is_open() && self.asked_tickets.insert(*id) {
+        if self.session.is_open()
+            && let Some(stray) = self.strays.get_mut(id).filter(|stray| !stray.asked)
+        {
+            stray.asked = true;
             self.ask(Op::ReadTicket { space: *id }, Asked::Ticket(*id));
         }
     }
