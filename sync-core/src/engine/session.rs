@@ -543,10 +543,8 @@ impl Engine {
     /// Keeps the newest cursor, once nothing delivered before it waits for anything.
     pub(super) fn keep_cursor(&mut self) {
         let inviting = !self.session.inbox.is_empty();
-        if inviting || self.session.cursor.is_none() {
-            return;
-        }
-        if self.spaces.values().any(|space| !space.deliveries.is_empty()) {
+        let waiting = || self.spaces.values().any(|space| !space.deliveries.is_empty());
+        if self.session.cursor.is_none() || inviting || waiting() {
             return;
         }
         self.session.row.cursor = self.session.cursor.take();

@@ -47,7 +47,7 @@ pub(super) struct Stray {
     due: u64,
     /// Whether its ticket was asked for, and what came of it is not known.
     asked: bool,
-    /// Tickets that led nowhere.
+    /// Tickets that led nowhere; at least one once the relay could not give any.
     tries: u32,
 }
 
@@ -224,6 +224,7 @@ impl Engine {
         if let Some(stray) = self.strays.get_mut(id) {
             stray.asked = false;
             stray.due = self.now + wait_ms;
+            // From here on it is asked for when that is due, and not before.
             stray.tries = stray.tries.max(1);
         }
     }

@@ -1,9 +1,10 @@
 //! What devices hear of what became durable: one frame for all that a device pushed to a space in
 //! a row within a commit.
 
-use sync_protocol::frames::{RelayFrame, Run, Stored};
+use sync_protocol::frames::{RelayFrame, Stored};
 
 use crate::relay::{Output, Relay, SessionId};
+use crate::rules::add_run;
 use crate::store::Store;
 
 /// Runs in one frame.
@@ -17,7 +18,7 @@ impl<S: Store> Relay<S> {
             && waiting.runs.len() < RUNS
         {
             for run in stored.runs {
-                add(&mut waiting.runs, run);
+                add_run(&mut waiting.runs, run);
             }
             return;
         }
@@ -28,48 +29,19 @@ impl<S: Store> Relay<S> {
     /// Says what waits to be confirmed to a session.
     pub(super) fn say_stored(&mut self, session: SessionId) {
         if let Some(stored) = self.unsaid.remove(&session) {
-            let frame = RelayFrame::Stored(stored).to_bytes().into();
-            self.held.push(Output::Send { session, frame });
+            self.hold(session, stored);
         }
     }
 
     /// Says what waits to be confirmed to anybody.
     pub(super) fn say_all_stored(&mut self) {
-        while let Some((&session, _)) = self.unsaid.first_key_value() {
-            self.say_stored(session);
+        while let Some((session, stored)) = self.unsaid.pop_first() {
+            self.hold(session, stored);
         }
     }
-}
 
-/// Adds a run, as part of the one before if it goes on where that ends.
-fn add(runs: &mut Vec<Run>, run: Run) {
-    match runs.last_mut() {
-        Some(last)
-            if last.seq > 0
-                && last.time_ms == run.time_ms
-                && (last.seq + last.count, last.index + last.count) == (run.seq, run.index) =>
-        {
-            last.count += run.count;
-        }
-        _ => runs.push(run),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_join_only_where_one_goes_on_where_the_other_ends() {
-        let run = |seq, index, count, time_ms| Run { seq, index, count, time_ms };
-        let mut runs = vec![run(1, 10, 2, 5)];
-        add(&mut runs, run(3, 12, 1, 5));
-        assert_eq!(runs, [run(1, 10, 3, 5)]);
-        // Somebody else's entry between them, a later time, a handshake.
-        add(&mut runs, run(4, 14, 1, 5));
-        add(&mut runs, run(5, 15, 1, 6));
-        add(&mut runs, run(0, 16, 1, 6));
-        add(&mut runs, run(0, 17, 1, 6));
-        assert_eq!(runs.len(), 5);
+    fn hold(&mut self, session: SessionId, stored: Stored) {
+        let frame = RelayFrame::Stored(stored).to_bytes().into();
+        self.held.push(Output::Send { session, frame });
     }
 }

@@ -22,6 +22,7 @@ mod state;
 pub use command::{Action, Command, InboxFrom, Partition, RULES, Sealed};
 pub use log::Logged;
 pub use rows::Membership;
+pub(crate) use space::add_run;
 pub use space::{Pushed, Space};
 pub use state::State;
 

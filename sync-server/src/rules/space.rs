@@ -357,16 +357,7 @@ impl<S: Store> Pusher<'_, S> {
         space.row.time_ms = space.row.time_ms.max(self.time_ms);
         let (index, time_ms) = (space.row.head, space.row.time_ms);
         self.state.append(space, self.number, sealed.bytes());
-        let continues = |run: &Run| {
-            run.seq > 0
-                && run.seq + run.count == seq
-                && run.index + run.count == index
-                && run.time_ms == time_ms
-        };
-        match self.done.runs.last_mut() {
-            Some(run) if continues(run) => run.count += 1,
-            _ => self.done.runs.push(Run { seq, index, count: 1, time_ms }),
-        }
+        add_run(&mut self.done.runs, Run { seq, index, count: 1, time_ms });
     }
 
     fn put_roster(&mut self, space: &Space) {
@@ -390,5 +381,38 @@ impl<S: Store> Pusher<'_, S> {
             let row = rows::encode(&TicketRow { index, ticket });
             self.state.store_mut().put(Table::Tickets, self.id.as_bytes(), row);
         }
+    }
+}
+
+/// Adds a run, as part of the one before if it goes on where that ends.
+pub(crate) fn add_run(runs: &mut Vec<Run>, run: Run) {
+    match runs.last_mut() {
+        Some(last)
+            if last.seq > 0
+                && last.time_ms == run.time_ms
+                && (last.seq + last.count, last.index + last.count) == (run.seq, run.index) =>
+        {
+            last.count += run.count;
+        }
+        _ => runs.push(run),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_join_only_where_one_goes_on_where_the_other_ends() {
+        let run = |seq, index, count, time_ms| Run { seq, index, count, time_ms };
+        let mut runs = vec![run(1, 10, 2, 5)];
+        add_run(&mut runs, run(3, 12, 1, 5));
+        assert_eq!(runs, [run(1, 10, 3, 5)]);
+        // Somebody else's entry between them, a later time, a handshake.
+        add_run(&mut runs, run(4, 14, 1, 5));
+        add_run(&mut runs, run(5, 15, 1, 6));
+        add_run(&mut runs, run(0, 16, 1, 6));
+        add_run(&mut runs, run(0, 17, 1, 6));
+        assert_eq!(runs.len(), 5);
     }
 }
