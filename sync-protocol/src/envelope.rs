@@ -4,6 +4,8 @@
 //! together with the space and the writer, which the session implies, it is what the seal
 //! authenticates and, with the payload, what the author signs.
 
+use std::ops::Range;
+
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
@@ -159,9 +161,16 @@ pub fn epoch_id(
 pub struct Envelope {
     /// The parsed header.
     pub header: Header,
-    header_bytes: Vec<u8>,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+    bytes: Vec<u8>,
+    parts: Parts,
+}
+
+/// Where an envelope's parts lie in its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    header: Range<usize>,
+    payload: Range<usize>,
+    signature: Range<usize>,
 }
 
 /// What the seal authenticates beside the payload.
@@ -183,8 +192,18 @@ impl Envelope {
     ) -> Self {
         let header_bytes = codec::encode(&header);
         let parts: [&[u8]; 4] = [space.as_bytes(), &writer.to_bytes(), &header_bytes, &payload];
-        let signature = signing::sign(key, hash::ENVELOPE, &parts).to_vec();
-        Self { header, header_bytes, payload, signature }
+        let signature = signing::sign(key, hash::ENVELOPE, &parts);
+        let size = header_bytes.len() + payload.len() + signature.len();
+        let mut e = minicbor::Encoder::new(Vec::with_capacity(size + 16));
+        let written = e
+            .array(3)
+            .and_then(|e| e.bytes(&header_bytes))
+            .and_then(|e| e.bytes(&payload))
+            .and_then(|e| e.bytes(&signature));
+        written.expect("encoding into a vector cannot fail");
+        let bytes = e.into_writer();
+        let parts = Parts::find(&bytes).expect("what was just encoded has its parts");
+        Self { header, bytes, parts }
     }
 
     /// Parses an envelope and checks its shape and sizes, not its signature.
@@ -192,47 +211,38 @@ impl Envelope {
     /// # Errors
     /// `Malformed`, `TooLarge` or `Unsupported`.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let too_large =
-            ProtocolError::TooLarge { what: "envelope", limit: limits::ENVELOPE_HANDSHAKE };
-        if bytes.len() > limits::ENVELOPE_HANDSHAKE {
-            return Err(too_large);
+        Self::from_bytes(bytes.to_vec())
+    }
+
+    /// As [`parse`](Self::parse), and keeps the bytes that it is given.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
+        let limit = limits::ENVELOPE_HANDSHAKE;
+        if bytes.len() > limit {
+            return Err(ProtocolError::TooLarge { what: "envelope", limit });
         }
-        let mut d = minicbor::Decoder::new(bytes);
-        let malformed = |_| ProtocolError::Malformed("envelope");
-        if d.array().map_err(malformed)? != Some(3) {
-            return Err(ProtocolError::Malformed("envelope"));
-        }
-        let header_bytes = d.bytes().map_err(malformed)?;
-        let payload = d.bytes().map_err(malformed)?;
-        let signature = d.bytes().map_err(malformed)?;
-        if d.position() != bytes.len() || signature.len() != signing::SIGNATURE {
-            return Err(ProtocolError::Malformed("envelope"));
-        }
-        let header = parse_header(header_bytes)?;
+        let parts = Parts::find(&bytes).ok_or(ProtocolError::Malformed("envelope"))?;
+        let header = bytes.get(parts.header.clone()).unwrap_or_default();
+        let header = parse_header(header)?;
         let limit = header.kind.limit();
         if bytes.len() > limit {
             return Err(ProtocolError::TooLarge { what: "envelope", limit });
         }
-        Ok(Self {
-            header,
-            header_bytes: header_bytes.to_vec(),
-            payload: payload.to_vec(),
-            signature: signature.to_vec(),
-        })
+        Ok(Self { header, bytes, parts })
     }
 
     /// The bytes that travel and are stored.
     #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A copy of [`as_bytes`](Self::as_bytes).
+    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let size = self.header_bytes.len() + self.payload.len() + self.signature.len() + 16;
-        let mut e = minicbor::Encoder::new(Vec::with_capacity(size));
-        let written = e
-            .array(3)
-            .and_then(|e| e.bytes(&self.header_bytes))
-            .and_then(|e| e.bytes(&self.payload))
-            .and_then(|e| e.bytes(&self.signature));
-        written.expect("encoding into a vector cannot fail");
-        e.into_writer()
+        self.bytes.clone()
     }
 
     /// Whether `key` signed exactly this, as this writer, for this space.
@@ -246,20 +256,25 @@ impl Envelope {
         key: &PublicKey,
     ) -> Result<(), ProtocolError> {
         let writer = writer.to_bytes();
-        let parts: [&[u8]; 4] = [space.as_bytes(), &writer, &self.header_bytes, &self.payload];
-        signing::verify("envelope", key, hash::ENVELOPE, &parts, &self.signature)
+        let parts: [&[u8]; 4] = [space.as_bytes(), &writer, self.header_bytes(), self.payload()];
+        let signature = self.part(&self.parts.signature);
+        signing::verify("envelope", key, hash::ENVELOPE, &parts, signature)
     }
 
     /// The sealed payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        self.part(&self.parts.payload)
     }
 
     /// The header as received.
     #[must_use]
     pub fn header_bytes(&self) -> &[u8] {
-        &self.header_bytes
+        self.part(&self.parts.header)
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
     }
 
     /// The commit header of a handshake.
@@ -274,7 +289,24 @@ impl Envelope {
     /// The hash that names an intent in the commit that carries it out.
     #[must_use]
     pub fn intent_hash(&self, space: &SpaceId, writer: &WriterId) -> [u8; 32] {
-        hash::hash(hash::INTENT, &[space.as_bytes(), &writer.to_bytes(), &self.header_bytes])
+        hash::hash(hash::INTENT, &[space.as_bytes(), &writer.to_bytes(), self.header_bytes()])
+    }
+}
+
+impl Parts {
+    /// `None` if these are not the bytes of one envelope, and of nothing else.
+    fn find(bytes: &[u8]) -> Option<Self> {
+        let mut d = minicbor::Decoder::new(bytes);
+        if d.array().ok()? != Some(3) {
+            return None;
+        }
+        let mut next = || {
+            let size = d.bytes().ok()?.len();
+            Some(d.position() - size..d.position())
+        };
+        let parts = Self { header: next()?, payload: next()?, signature: next()? };
+        let is_all = d.position() == bytes.len() && parts.signature.len() == signing::SIGNATURE;
+        is_all.then_some(parts)
     }
 }
 

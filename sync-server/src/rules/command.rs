@@ -206,10 +206,7 @@ pub struct InboxFrom {
 
 /// An envelope whose shape was checked, with its bytes as they came.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sealed {
-    bytes: Blob,
-    envelope: Envelope,
-}
+pub struct Sealed(Envelope);
 
 impl Sealed {
     /// Parses an envelope.
@@ -217,20 +214,19 @@ impl Sealed {
     /// # Errors
     /// If it is malformed, too large or of an unknown version.
     pub fn parse(bytes: Blob) -> Result<Self, sync_protocol::ProtocolError> {
-        let envelope = Envelope::parse(bytes.as_slice())?;
-        Ok(Self { bytes, envelope })
+        Envelope::from_bytes(bytes.0).map(Self)
     }
 
     /// The bytes as received.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.as_slice()
+        self.0.as_bytes()
     }
 
     /// The public part.
     #[must_use]
     pub fn envelope(&self) -> &Envelope {
-        &self.envelope
+        &self.0
     }
 }
 
@@ -240,7 +236,7 @@ impl<C> Encode<C> for Sealed {
         e: &mut minicbor::Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(self.bytes.as_slice())?;
+        e.bytes(self.bytes())?;
         Ok(())
     }
 }

@@ -31,8 +31,9 @@ pub struct State<S> {
     written: Counters,
     facts: u64,
     taken: u64,
-    /// What changed since the last commit, and is written with the next.
-    changed: BTreeMap<SpaceId, Space>,
+    /// What changed since the last commit, and is written with the next. A space that is being
+    /// changed has only its place here.
+    changed: BTreeMap<SpaceId, Option<Space>>,
     changed_tips: BTreeMap<(u32, u32), TipRow>,
     spaces: Cache<SpaceId, Space>,
     tips: Cache<(u32, u32), TipRow>,
@@ -135,7 +136,8 @@ impl<S: Store> State<S> {
 
     /// Rows that a batch changed many times are written once.
     fn write_changed(&mut self) {
-        for (id, mut space) in std::mem::take(&mut self.changed) {
+        for (id, space) in std::mem::take(&mut self.changed) {
+            let Some(mut space) = space else { continue };
             self.put_tail(&space);
             self.store.put(Table::Spaces, id.as_bytes(), rows::encode(&space.row));
             space.is_changed = false;
@@ -163,7 +165,7 @@ impl<S: Store> State<S> {
     /// If the store fails.
     pub fn space(&mut self, id: &SpaceId) -> Result<Option<&Space>, StoreError> {
         if self.changed.contains_key(id) {
-            return Ok(self.changed.get(id));
+            return Ok(self.changed.get(id).and_then(Option::as_ref));
         }
         if self.spaces.get(id).is_none() {
             let Some(space) = self.load_space(id)? else { return Ok(None) };
@@ -174,7 +176,10 @@ impl<S: Store> State<S> {
 
     /// Takes a space out, to be changed and kept again.
     pub(super) fn take_space(&mut self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
-        match self.changed.remove(id).or_else(|| self.spaces.take(id)) {
+        if let Some(place) = self.changed.get_mut(id) {
+            return Ok(place.take());
+        }
+        match self.spaces.take(id) {
             Some(space) => Ok(Some(space)),
             None => self.load_space(id),
         }
@@ -183,7 +188,7 @@ impl<S: Store> State<S> {
     /// Keeps a space: its rows are written with the next commit, if it changed.
     pub(super) fn keep_space(&mut self, id: SpaceId, space: Space) {
         if space.is_changed {
-            self.changed.insert(id, space);
+            *self.changed.entry(id).or_default() = Some(space);
         } else {
             self.spaces.insert(id, space);
         }
