@@ -22,6 +22,12 @@ async function press(page, name) {
   await page.keyboard.press("Enter");
 }
 
+/** Opens the menu of the message that has the focus: it comes once the message is in the store. */
+async function openMenu(page) {
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Actions for this message" }).waitFor();
+}
+
 /** From the line where one writes to the message above it, and so many more. */
 async function up(page, times = 1) {
   for (let n = 0; n < times; n++) {
@@ -62,7 +68,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
 
   await up(page, 2);
   assert.match(await page.evaluate(() => document.activeElement.textContent), /first/);
-  await page.keyboard.press("Enter");
+  await openMenu(page);
   await press(page, /React with 👍/);
   await page.getByRole("button", { name: /👍 from Ada/ }).waitFor();
   await page.keyboard.press("r");
@@ -71,7 +77,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
   await saw(page, "an answer");
 
   await up(page);
-  await page.keyboard.press("Enter");
+  await openMenu(page);
   await press(page, /^Edit/);
   await page.keyboard.press("Control+A");
   await page.keyboard.type("a better answer");
@@ -79,7 +85,7 @@ test("the keyboard alone signs up, writes, reacts, replies, edits, deletes, sets
   await saw(page, "a better answer");
 
   await up(page);
-  await page.keyboard.press("Enter");
+  await openMenu(page);
   await press(page, /^Delete for everyone/);
   await press(page, /^Delete$/);
   await saw(page, "This message was deleted");

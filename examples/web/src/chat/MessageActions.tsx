@@ -22,7 +22,7 @@ type View = "menu" | "emoji" | "details";
 /** Keeps the menu so far from the edges. */
 const MARGIN_PX = 8;
 
-/** What one can do with a message: as soon as it is in the store. */
+/** What one can do with a message: nothing yet in the moment before it is in the store. */
 export function MessageActions(props: Props) {
   const { id } = props.message;
   return id === null ? null : <Menu {...props} id={id} />;

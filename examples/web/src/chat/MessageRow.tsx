@@ -55,8 +55,6 @@ function Bubble(props: Props & { readonly isBegin: boolean }) {
   const author = authorOf(message, info);
   const showsAuthor = isGroup && !message.mine;
   const act = (element: Element) => {
-    // Nothing can be done with it in the moment before it is in the store.
-    if (message.id === null) return;
     const beside = element.matches(".message") ? element.querySelector(".bubble") : element;
     onAct(message, (beside ?? element).getBoundingClientRect());
   };
