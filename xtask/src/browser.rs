@@ -9,13 +9,22 @@ use crate::web;
 /// Packages of npm whose tests are run, those of the client before those of the app on it.
 const TESTED: [&str; 2] = ["wasm/tests", "examples/web"];
 
-/// Builds what browsers load, and runs every test of it.
+/// Builds the relay and the terminal client, and runs every test that needs a browser.
 ///
 /// # Errors
 /// The first step's failure.
 pub(crate) fn run() -> Result<(), Failure> {
-    wasm::chromium()?;
     command::run(command::cargo().args(["build", "--workspace"]))?;
+    tests()
+}
+
+/// Builds what browsers load, and runs every test of it with the programs that are there: other
+/// tests' builds have them, with other features than a build of their own would.
+///
+/// # Errors
+/// The first step's failure.
+pub(crate) fn tests() -> Result<(), Failure> {
+    wasm::chromium()?;
     web::run(&web::Options::default())?;
     wasm::test()?;
     for package in TESTED {

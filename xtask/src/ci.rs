@@ -9,13 +9,11 @@ use crate::command;
 use crate::demo;
 use crate::failure::Failure;
 use crate::process::{self, Event};
-use crate::test;
 use crate::tools;
 
 const DATABASE_WITHIN: Duration = Duration::from_secs(120);
 
-/// Runs every check. The browser's tests are `cargo xtask browser`: together with the rest they
-/// were not timed yet on a machine that has nothing.
+/// Runs every check, and every test by the command that a developer types.
 ///
 /// # Errors
 /// The first failure.
@@ -28,7 +26,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut documentation = command::cargo();
     documentation.args(["doc", "--workspace", "--no-deps", "--locked"]);
     command::run(documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
-    test::run(&test::Options::native())?;
+    command::run(command::cargo().args(["xtask", "test", "--profile", "ci"]))?;
     demo::run(&demo::Options::check())
 }
 

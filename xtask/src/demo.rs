@@ -46,13 +46,16 @@ pub(crate) struct Options {
     /// Leave the web app out: there is less to build.
     #[arg(long)]
     no_web: bool,
+    /// Takes the programs that are there.
+    #[arg(skip)]
+    is_built: bool,
 }
 
 impl Options {
-    /// A demo that begins anew, checks itself and ends.
+    /// A demo that begins anew with the programs of the tests, checks itself and ends.
     pub(crate) fn check() -> Self {
         let data = Some(command::root().join("target").join("demo-check"));
-        Self { data, port: Some(0), fresh: true, once: true, no_web: true }
+        Self { data, port: Some(0), fresh: true, once: true, no_web: true, is_built: true }
     }
 }
 
@@ -65,8 +68,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let (sender, events) = mpsc::channel();
     let interrupt = sender.clone();
     ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted)))?;
-    let mut build = command::cargo();
-    command::run(build.args(["build", "--package", "sync-server", "--package", "chat"]))?;
+    if !options.is_built {
+        let mut build = command::cargo();
+        command::run(build.args(["build", "--package", "sync-server", "--package", "chat"]))?;
+    }
     let web = if options.no_web { None } else { Some(web_app()?) };
 
     let data = options.data.clone().unwrap_or_else(|| command::root().join("target").join("demo"));

@@ -22,13 +22,6 @@ pub(crate) struct Options {
     nextest: Vec<String>,
 }
 
-impl Options {
-    /// Every test that needs no browser, reported as continuous integration wants it.
-    pub(crate) fn native() -> Self {
-        Self { profile: "ci".into(), no_browser: true, nextest: Vec::new() }
-    }
-}
-
 /// Runs the tests. The programs that black-box tests start belong to the workspace, so
 /// nextest builds them by the same profile.
 ///
@@ -40,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.nextest.is_empty() {
         command::run(nextest.arg("--workspace"))?;
         command::run(command::cargo().args(["test", "--doc", "--workspace"]))?;
-        return if options.no_browser { Ok(()) } else { browser::run() };
+        return if options.no_browser { Ok(()) } else { browser::tests() };
     }
     if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {
         nextest.arg("--workspace");

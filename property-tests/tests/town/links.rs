@@ -1,66 +1,188 @@
-//! Linking in a town, step by step.
+//! What is tried against linking, and what comes of interruptions.
 
-use sync_core::api::{Command, DeviceView, Event, LinkEvent, Response};
-use sync_protocol::{DeviceId, SpaceId};
+use sync_core::api::{Command, Event, LinkEvent, Response, Status};
 
-use super::Town;
+use crate::support::Town;
+use crate::support::linking::{code, devices, link, offer, talking};
 
-pub(crate) fn offer(town: &mut Town, n: usize) -> String {
-    let id = town.tell(n, Command::OfferDevice { name: format!("device {n}") });
-    town.pass(1_000);
-    match town.devices[n].answers.remove(&id) {
-        Some(Ok(Response::Offer(offer))) => offer,
+fn status(town: &mut Town, n: usize) -> Status {
+    match town.run(n, Command::Status) {
+        Response::Status(status) => status,
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) fn code(town: &Town, n: usize) -> String {
-    let mut codes = town.devices[n].events.iter().filter_map(|event| match event {
-        Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
-        _ => None,
-    });
-    codes.next_back().expect("a code is shown")
+fn failed(town: &Town, n: usize) -> bool {
+    town.devices[n].events.iter().any(|e| matches!(e, Event::Link(LinkEvent::Failed(_))))
 }
 
-/// Links a new device to the account of `primary`; gives its number and id.
-pub(crate) fn link(town: &mut Town, primary: usize, history: bool) -> (usize, DeviceId) {
+fn active(town: &mut Town, n: usize) -> usize {
+    devices(town, n).iter().filter(|view| !view.revoked).count()
+}
+
+#[test]
+fn an_offer_that_expired_links_nothing() {
+    let (mut town, _) = talking();
     let n = town.arrive();
-    let offer = offer(town, n);
-    let name = town.tell(primary, Command::AcceptDevice { offer, history });
+    let offer = offer(&mut town, n);
+    town.now += 121_000;
+    town.relay.tick(town.now);
     town.pass(1_000);
-    let name = town.devices[primary].answers.remove(&name).unwrap().unwrap();
-    assert_eq!(name, Response::DeviceName(format!("device {n}")));
-    let code = code(town, n);
-    assert_eq!(code.len(), 7);
-    let Response::Device(device) = town.run(primary, Command::ConfirmDevice { code }) else {
-        panic!("not linked");
-    };
-    town.settle();
-    let done = town.devices[n].events.iter().any(
-        |event| matches!(event, Event::Link(LinkEvent::Done { device: of, .. }) if *of == device),
-    );
-    assert!(done, "{:?}", town.devices[n].events);
-    (n, device)
+    assert!(failed(&town, n));
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    assert!(failed(&town, 0));
+    assert_eq!(active(&mut town, 0), 1);
+    assert_eq!(status(&mut town, n).account, None);
 }
 
-pub(crate) fn devices(town: &mut Town, n: usize) -> Vec<DeviceView> {
-    match town.run(n, Command::ListDevices) {
-        Response::Devices(devices) => devices,
-        other => panic!("{other:?}"),
+#[test]
+fn an_offer_works_once_and_who_photographed_it_can_not_confirm() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = offer(&mut town, n);
+    // Bob photographed the screen and is quicker than Ada.
+    town.tell(1, Command::AcceptDevice { offer: offer.clone(), history: true });
+    town.pass(1_000);
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    assert!(failed(&town, 0), "the offer was taken already");
+    // The code is on Ada's laptop: Bob does not see it.
+    let shown = code(&town, n);
+    let guess = if shown == "1234567" { "7654321" } else { "1234567" };
+    assert!(town.try_run(1, Command::ConfirmDevice { code: guess.into() }).is_err());
+    town.settle();
+    assert_eq!((active(&mut town, 0), active(&mut town, 1)), (1, 1));
+    assert_eq!(status(&mut town, n).account, None);
+    assert!(failed(&town, n));
+}
+
+#[test]
+fn a_link_that_nobody_confirms_leaves_nothing_behind() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = offer(&mut town, n);
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    town.now += 130_000;
+    town.relay.tick(town.now);
+    town.settle();
+    assert!(failed(&town, n) && failed(&town, 0));
+    assert_eq!(active(&mut town, 0), 1);
+    assert!(town.devices[n].disk.is_empty());
+    link(&mut town, 0, true);
+}
+
+#[test]
+fn who_told_its_keys_looks_in_the_log_before_it_offers_others() {
+    for again in [Command::OfferDevice { name: "again".into() }, Command::CancelLink] {
+        let (mut town, id) = talking();
+        let new = town.arrive();
+        let offer = offer(&mut town, new);
+        town.tell(0, Command::AcceptDevice { offer, history: true });
+        town.pass(1_000);
+        let shown = code(&town, new);
+        let confirmed = town.tell(0, Command::ConfirmDevice { code: shown });
+        while !town.devices[0].answers.contains_key(&confirmed) {
+            assert!(town.exchange());
+        }
+        // The certificate is in the log, and nothing of that has reached the new device.
+        let asked = town.tell(new, again);
+        town.settle();
+        if let Some(answer) = town.devices[new].answers.remove(&asked) {
+            assert!(!matches!(answer, Ok(Response::Offer(_))), "{answer:?}");
+        }
+        assert!(status(&mut town, new).account.is_some(), "it found itself in the log");
+        assert_eq!(active(&mut town, 0), 2);
+        assert_eq!(town.texts(new, id).len(), 10);
     }
 }
 
-/// Two people who have talked: Ada (0) and Bob (1).
-pub(crate) fn talking() -> (Town, SpaceId) {
-    let mut town = Town::new(2);
-    town.sign_up(0, "ada");
-    town.sign_up(1, "bob");
-    let id = town.found(0, "Tea", &["bob"]);
+/// Restarts one side after so many exchanges of a link; whoever says so is linked, and nobody else.
+fn interrupted(victim: usize, after: usize) {
+    let (mut town, id) = talking();
+    let new = town.arrive();
+    let victim = if victim == 0 { 0 } else { new };
+    let mut left = after;
+    let mut step = |town: &mut Town| {
+        for _ in 0..6 {
+            if left == 0 {
+                left = usize::MAX;
+                town.restart(victim);
+            }
+            left -= 1;
+            town.exchange();
+        }
+    };
+    let offered = town.tell(new, Command::OfferDevice { name: "device".into() });
+    step(&mut town);
+    if let Some(Ok(Response::Offer(offer))) = town.devices[new].answers.remove(&offered) {
+        town.tell(0, Command::AcceptDevice { offer, history: true });
+        step(&mut town);
+        let shown = town.devices[new].events.iter().find_map(|event| match event {
+            Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
+            _ => None,
+        });
+        if let Some(code) = shown {
+            town.tell(0, Command::ConfirmDevice { code });
+            step(&mut town);
+        }
+    }
+    town.now += 130_000;
+    town.relay.tick(town.now);
     town.settle();
+    town.settle();
+    let belongs = status(&mut town, new).account.is_some();
+    assert_eq!(active(&mut town, 0), if belongs { 2 } else { 1 }, "victim {victim} after {after}");
+    if belongs {
+        assert_eq!(town.texts(new, id).len(), 10, "victim {victim} after {after}");
+        town.say(new, id, "here");
+    } else {
+        assert!(town.devices[new].disk.is_empty(), "victim {victim} after {after}");
+        link(&mut town, 0, true);
+    }
+    town.settle();
+    town.say(0, id, "there");
+    town.settle();
+    assert_eq!(town.texts(1, id).last().unwrap(), "there");
+}
+
+#[test]
+fn a_new_device_that_dies_at_any_step_is_linked_or_empty() {
+    for after in 0..18 {
+        interrupted(1, after);
+    }
+}
+
+#[test]
+fn a_primary_that_dies_at_any_step_has_linked_it_or_not() {
+    for after in 0..18 {
+        interrupted(0, after);
+    }
+}
+
+#[test]
+fn a_new_device_reads_all_generations_it_is_entitled_to() {
+    let (mut town, id) = talking();
+    let carol = town.arrive();
+    town.sign_up(carol, "carol");
     for n in 0..5 {
-        town.say(0, id, &format!("from ada {n}"));
-        town.say(1, id, &format!("from bob {n}"));
+        let address = "carol".parse().unwrap();
+        let add = Command::AddMember { conversation: id, address, share_history: n % 2 == 0 };
+        town.run(0, add);
+        town.settle();
+        town.say(1, id, &format!("with carol {n}"));
+        town.settle();
+        let member = sync_core::api::Member::Address("carol".parse().unwrap());
+        town.run(0, Command::RemoveMember { conversation: id, member });
+        town.settle();
+        town.say(0, id, &format!("without carol {n}"));
         town.settle();
     }
-    (town, id)
+    let (laptop, _) = link(&mut town, 0, true);
+    assert_eq!(town.texts(laptop, id), town.texts(0, id));
+    assert_eq!(town.digest(laptop, id), town.digest(1, id));
+    // Bob's own new device sees the same, and Carol's nothing of what came after her.
+    let (bobs, _) = link(&mut town, 1, true);
+    assert_eq!(town.digest(bobs, id), town.digest(1, id));
 }

@@ -1,16 +1,18 @@
-//! The relay without sockets: rules, sessions, stores.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+//! The relay: its rules, sessions and stores without sockets, and the real program with them.
 
-#[path = "../support/mod.rs"]
-mod support;
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod conformance;
 mod cuts;
 mod delivery;
 mod devices;
+mod kill;
 mod partitions;
 mod pushes;
 mod rendezvous;
 mod requests;
 mod sessions;
+mod sockets;
+mod support;
+mod web;
 mod world;

@@ -1,9 +1,10 @@
 //! What enters a space's log, and what does not.
 
-use sync_protocol::codec::Blob;
+use sync_protocol::codec::{self, Blob};
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Answer, ClientFrame, Notice, Op, Push, RelayFrame};
 use sync_protocol::limits;
+use sync_server::store::{Store as _, Table};
 
 use crate::support::{Device, add, push, remove, space};
 use crate::world::{World, delivered, refusals, stored};
@@ -123,6 +124,39 @@ fn nobody_passes_a_membership_change_unseen() {
     world.send(b, push(space(1), vec![again]));
     world.commit();
     assert_eq!(stored(&world.take(b))[0].index, 2);
+}
+
+#[test]
+fn a_register_is_appended_and_delivered_without_a_number_and_the_newest_counts() {
+    let mut world = World::new();
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let (to_ada, to_bob) = (world.connect(&mut ada), world.connect(&mut bob));
+    let handshakes = vec![ada.found(space(1)), ada.handshake(space(1), 1, vec![add(&bob)])];
+    world.send(to_ada, push(space(1), handshakes));
+    world.commit();
+    world.take(to_ada);
+    world.take(to_bob);
+    let unseen = ada.register(space(1), 1, 9);
+    world.send(to_ada, push(space(1), vec![unseen]));
+    world.commit();
+    assert!(matches!(refusals(&world.take(to_ada))[..], [Rejection::Behind { .. }]));
+    let registers = [9, 9, 8].map(|key| ada.register(space(1), 2, key));
+    let then = ada.content(space(1), 2);
+    world.send(to_ada, push(space(1), registers.into_iter().chain([then]).collect()));
+    world.commit();
+    let runs = stored(&world.take(to_ada));
+    assert_eq!(
+        runs.iter().map(|run| (run.seq, run.index)).collect::<Vec<_>>(),
+        [(0, 2), (0, 3), (0, 4), (1, 5)]
+    );
+    assert_eq!(delivered(&world.take(to_bob)).len(), 4);
+    let mut newest = Vec::new();
+    let scanned = world.relay.store().scan(Table::Registers, &[], &[0xff; 13], &mut |_, index| {
+        newest.push(codec::decode::<u64>("index", index).unwrap());
+        true
+    });
+    scanned.unwrap();
+    assert_eq!(newest, [4, 3], "of keys 8 and 9");
 }
 
 #[test]

@@ -1,12 +1,8 @@
 //! People talk through a real relay, each with a real client process.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
-
 use serde_json::{Value, json};
-use support::{Person, World, command};
+
+use crate::support::{PATIENCE, Person, World, command};
 
 /// Ada and Bob in one conversation, both up to date.
 fn ada_and_bob(world: &World) -> (Person, Person, Value) {
@@ -23,7 +19,7 @@ fn assert_equal(ada: &mut Person, bob: &mut Person, conversation: &Value) {
     ada.wait("stored");
     bob.wait("stored");
     let params = json!({ "space": conversation });
-    let deadline = std::time::Instant::now() + support::PATIENCE;
+    let deadline = std::time::Instant::now() + PATIENCE;
     while ada.call("sync.digest", params.clone()) != bob.call("sync.digest", params.clone()) {
         assert!(std::time::Instant::now() < deadline, "the digests stay different");
         std::thread::sleep(std::time::Duration::from_millis(50));

@@ -1,11 +1,7 @@
 //! Long days over one real relay process: thousands of messages, members who come and go, and
 //! everything killed at any time.
 
-#![allow(clippy::unwrap_used)]
 #![allow(clippy::needless_range_loop, reason = "a number is a person here, in more than one list")]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -13,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
-use support::Person;
+
+use crate::support::{PATIENCE, Person};
 
 const NAMES: [&str; 3] = ["ada", "bob", "cyd"];
 
@@ -135,7 +132,7 @@ impl Town {
             self.people[*n].wait("stored");
         }
         let params = json!({ "space": self.conversation });
-        let deadline = std::time::Instant::now() + support::PATIENCE;
+        let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let digests: Vec<Value> = among
                 .iter()

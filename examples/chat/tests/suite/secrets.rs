@@ -1,11 +1,6 @@
 //! What must be read by members alone is looked for wherever else it could lie: in the relay's
 //! files, its metrics, and everything that relay and clients log.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -14,9 +9,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use support::{Person, World, command};
 use sync_client::store::{RecordStore as _, RedbStore};
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Person, World, command};
 
 /// Every text, name, title and key that is used here holds this.
 const MARK: &str = "plainmark";

@@ -1,6 +1,5 @@
 //! redb itself on a disk that loses and tears what was not synced, in the client's way of using it:
 //! one ordered table, batches that are whole or not at all, and in order.
-#![allow(clippy::unwrap_used)]
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,17 +1,14 @@
 //! What is tried with a device that was ended or slept for long.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod town;
-
 use sync_core::Engine;
 use sync_core::api::{Command, Input, Member, Output, Response};
 use sync_core::records::Records;
 use sync_protocol::SpaceId;
 use sync_protocol::frames::{Challenge, RelayFrame, Welcome};
 use sync_protocol::ids::RelayId;
-use town::links::{devices, link, talking};
-use town::{Town, index, read, write};
+
+use crate::support::linking::{devices, link, talking};
+use crate::support::{Town, index, read, write};
 
 /// Shows an engine over these records what a relay that helps it has: messages that others got.
 fn with_the_relays_help(disk: &Records, now: u64, heard: &[Vec<u8>], id: SpaceId) -> Vec<String> {

@@ -1,7 +1,4 @@
 //! The real program: killed under load, started twice, stopped politely.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};

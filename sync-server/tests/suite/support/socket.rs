@@ -1,5 +1,4 @@
 //! A device's socket, over the network.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! A relay in this process, and clients driven as any program would drive them.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 pub(crate) mod linking;
 
 use std::collections::BTreeMap;
@@ -132,12 +130,6 @@ impl Person {
                 None => self.notices.push(line),
             }
         }
-    }
-
-    /// The parameters of the first notification of a kind, of those not asked for yet.
-    pub(crate) fn heard(&mut self, method: &str) -> Value {
-        let notice = self.hear(|notice| notice["method"] == method);
-        notice.expect("the process goes on")["params"].take()
     }
 
     /// The result or the error of a request; `None` if the process ended before.

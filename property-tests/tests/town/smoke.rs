@@ -1,15 +1,12 @@
 //! The shortest way from a tap on one device to the screen of another: real engines and the real
 //! relay rules, nothing delayed, nothing lost.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod town;
-
 use sync_core::Failure;
 use sync_core::api::{Command, Input, Member, Response, Until};
 use sync_protocol::SpaceId;
 use sync_protocol::roster::Role;
-use town::Town;
+
+use crate::support::Town;
 
 #[test]
 fn two_people_talk() {

@@ -1,7 +1,4 @@
 //! The relay over real sockets: peers that are slow, endless, silent or not devices at all.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
-
-mod support;
 
 use std::time::Duration;
 

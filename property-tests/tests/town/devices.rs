@@ -1,13 +1,10 @@
 //! A device's life: linked, used beside others, ended, brought back.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod town;
-
 use sync_core::Failure;
 use sync_core::api::{Command, Event, LinkEvent, Response, Space, Until};
-use town::Town;
-use town::links::{code, devices, link, offer, talking};
+
+use crate::support::Town;
+use crate::support::linking::{code, devices, link, offer, talking};
 
 fn account_digest(town: &mut Town, n: usize) -> sync_core::api::Digest {
     match town.run(n, Command::Digest { space: Space::Account }) {

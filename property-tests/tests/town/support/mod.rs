@@ -1,9 +1,7 @@
 //! A town: real engines around the real relay rules, nothing delayed, nothing lost, time in the
 //! hands of the test.
 
-#![allow(dead_code, reason = "each test binary uses its part of the harness")]
-
-pub(crate) mod links;
+pub(crate) mod linking;
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,10 @@
 //! Devices that sleep for weeks: warned of, let in again, and short of nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod town;
-
 use sync_core::api::{Command, Event, Response, Status, Until};
 use sync_protocol::dormancy::Dormancy;
-use town::Town;
-use town::links::{devices, link, talking};
+
+use crate::support::Town;
+use crate::support::linking::{devices, link, talking};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 

@@ -1,5 +1,4 @@
 //! One seed, one world: two processes that run it decide, send and show the same.
-#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 

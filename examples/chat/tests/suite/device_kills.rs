@@ -1,18 +1,14 @@
 //! Devices killed at each step of linking, revoking and recovering: nothing is half done, and either
 //! side can start again.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::linking::{
+
+use crate::support::linking::{
     STEPS, Step, active_devices, agree, is_told_that_it_was_removed, link, own_device, try_link,
 };
-use support::{PATIENCE, Person, World};
+use crate::support::{PATIENCE, Person, World};
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

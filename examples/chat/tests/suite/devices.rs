@@ -1,18 +1,14 @@
 //! A device's life over a real relay, each device a real client process.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::linking::{
+
+use crate::support::linking::{
     Step, active_devices, agree, agree_within, copy_store, is_told_that_it_was_removed, link,
     own_device, try_link,
 };
-use support::{Person, World};
+use crate::support::{Person, World};
 
 /// Signs up and gives the recovery code too.
 fn sign_up(world: &World, store: &str, address: &str) -> (Person, Value) {

@@ -1,6 +1,5 @@
 //! A device as far as a relay can tell: it signs what has to be signed, and fills the rest with
 //! noise.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 pub mod socket;
 

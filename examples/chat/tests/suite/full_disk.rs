@@ -1,14 +1,11 @@
 //! A client whose disk is full, for real: the system refuses to let its store grow.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code, reason = "each test file uses its part")]
-mod support;
 
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Person, World, command};
+
+use crate::support::{Person, World, command};
 
 /// A client that is told of a full disk as of any other error, instead of being ended.
 fn open(world: &World, who: &str) -> Person {

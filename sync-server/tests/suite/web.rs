@@ -1,5 +1,4 @@
 //! The web app that a relay serves: what is sent with it, and what is not sent.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,11 @@
+//! The terminal client's machine mode over real relays: every device is a process of its own.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod device_kills;
+mod devices;
+mod full_disk;
+mod long_days;
+mod secrets;
+mod support;
+mod two_people;

@@ -1,0 +1,10 @@
+//! Stories told step by step in a town: real engines around the real relay rules.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod devices;
+mod dormant;
+mod ended_devices;
+mod links;
+mod smoke;
+mod support;
