@@ -18,7 +18,7 @@ pub(crate) enum Failure {
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     /// There is no place to keep tools in.
-    #[error("no home directory: set REJOINDER_TOOLS to a folder where tools may be kept")]
+    #[error("no home directory: set XTASK_TOOLS to a folder where tools may be kept")]
     NoToolRoot,
     /// The relay ended, or said nothing, before it listened.
     #[error("the relay did not start listening; its last words are {last:?}; see {}", log.display())]

@@ -137,11 +137,8 @@ fn bindgen() -> Result<PathBuf, Failure> {
     let folder = tools::root()?.join(format!("wasm-bindgen-cli-{version}"));
     let programs = folder.join("bin");
     if !programs.join(format!("wasm-bindgen{}", env::consts::EXE_SUFFIX)).exists() {
-        eprintln!("wasm-bindgen-cli {version} is built once; this takes minutes.");
-        let mut install = command::cargo();
         // Not --locked: its lock file may name what a mirror has yet to get.
-        install.args(["install", "wasm-bindgen-cli", "--version", version]);
-        command::run(install.arg("--root").arg(&folder))?;
+        tools::install("wasm-bindgen-cli", version, &[], &folder)?;
     }
     Ok(programs)
 }
