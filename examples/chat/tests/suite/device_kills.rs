@@ -51,7 +51,10 @@ impl Ada {
         let deadline = Instant::now() + PATIENCE;
         while new.call("account.status", json!({}))["device"].is_null() {
             assert!(Instant::now() < deadline, "the new device can't be linked again");
-            try_link(&mut self.primary, new, "new", |_, _, _| true);
+            if try_link(&mut self.primary, new, "new", |_, _, _| true).is_none() {
+                // It looks for a while whether it was linked, and the primary may be on its way.
+                std::thread::sleep(Duration::from_millis(100));
+            }
         }
         agree(&mut [&mut self.primary, new], &self.conversation);
         agree(&mut [&mut self.primary, new], &"account".into());

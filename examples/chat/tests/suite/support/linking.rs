@@ -43,9 +43,10 @@ pub(crate) fn try_link(
     name: &str,
     mut goes_on: impl FnMut(Step, &mut Person, &mut Person) -> bool,
 ) -> Option<Value> {
+    let qr = new.attempt("device.offer", json!({ "name": name }))?.ok()?["qr"].take();
+    // What was told before that answer is about an earlier offer.
     primary.notices.retain(|notice| !is_of_link(notice));
     new.notices.retain(|notice| !is_of_link(notice));
-    let qr = new.attempt("device.offer", json!({ "name": name }))?.ok()?["qr"].take();
     goes_on(Step::Offered, primary, new).then_some(())?;
     let accept = json!({ "qr": qr, "history": "all" });
     let asked = primary.attempt("device.accept", accept)?.ok()?;
