@@ -17,7 +17,21 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    as_typed(&mut command);
     command
+}
+
+/// Takes away what cargo told this program of its own package. Build scripts that look at that
+/// (ring's does) would run again after every command that a developer typed, and all that stands
+/// on them would be built again.
+pub(crate) fn as_typed(command: &mut Command) {
+    let is_own = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for (name, _) in env::vars_os().filter(|(name, _)| is_own(name)) {
+        command.env_remove(name);
+    }
 }
 
 /// Where this build's programs lie: beside this one, which the same profile built.
@@ -68,6 +82,15 @@ mod tests {
         let mut command = Command::new("/some/where/cargo");
         command.args(["deny", "check"]);
         assert_eq!(shown(&command), "cargo deny check");
+    }
+
+    #[test]
+    fn cargo_is_not_told_of_this_package() {
+        assert!(env::var_os("CARGO_PKG_NAME").is_some(), "cargo runs this test");
+        let command = cargo();
+        let removed =
+            |name: &str| command.get_envs().any(|(key, value)| key == name && value.is_none());
+        assert!(removed("CARGO_PKG_NAME") && removed("CARGO_MANIFEST_DIR"));
     }
 
     #[test]

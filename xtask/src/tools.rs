@@ -41,6 +41,7 @@ impl Tool {
         }
         let mut own = Command::new(self.installed()?);
         own.current_dir(command::root()).arg(subcommand);
+        command::as_typed(&mut own);
         Ok(own)
     }
 
