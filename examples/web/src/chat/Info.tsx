@@ -78,19 +78,19 @@ function Switches({ info, conversation }: Props) {
         label="Muted"
         hint="No notifications, and not counted as unread elsewhere."
         isOn={info.muted}
-        onChange={(isOn) => void attempt(conversation.setMuted(isOn))}
+        onChange={(isOn) => attempt(conversation.setMuted(isOn))}
       />
       <Toggle
         label="Pinned"
         hint="Stays on top of the list."
         isOn={info.pinned}
-        onChange={(isOn) => void attempt(conversation.setPinned(isOn))}
+        onChange={(isOn) => attempt(conversation.setPinned(isOn))}
       />
       <Toggle
         label="Archived"
         hint="Out of the list, but not gone."
         isOn={info.archived}
-        onChange={(isOn) => void attempt(conversation.setArchived(isOn))}
+        onChange={(isOn) => attempt(conversation.setArchived(isOn))}
       />
     </section>
   );

@@ -1,4 +1,4 @@
-import { useId, type InputHTMLAttributes, type ReactNode } from "react";
+import { startTransition, useId, useOptimistic, type InputHTMLAttributes, type ReactNode } from "react";
 
 interface Props extends InputHTMLAttributes<HTMLInputElement> {
   readonly label: string;
@@ -26,12 +26,19 @@ interface ToggleProps {
   readonly hint?: ReactNode;
   readonly isOn: boolean;
   readonly isDisabled?: boolean;
-  readonly onChange: (isOn: boolean) => void;
+  /** Sets it. Until a promise is kept, what was asked for is shown; if it fails, `isOn` again. */
+  readonly onChange: (isOn: boolean) => Promise<unknown> | void;
 }
 
 /** On or off, at once. */
 export function Toggle({ label, hint, isOn, isDisabled = false, onChange }: ToggleProps) {
   const id = useId();
+  const [shown, show] = useOptimistic(isOn);
+  const change = (wanted: boolean) =>
+    startTransition(async () => {
+      show(wanted);
+      await onChange(wanted);
+    });
   return (
     <div className="toggle">
       <div>
@@ -46,10 +53,10 @@ export function Toggle({ label, hint, isOn, isDisabled = false, onChange }: Togg
         id={id}
         type="checkbox"
         role="switch"
-        checked={isOn}
+        checked={shown}
         disabled={isDisabled}
         aria-describedby={hint ? `${id}-hint` : undefined}
-        onChange={(event) => onChange(event.target.checked)}
+        onChange={(event) => change(event.target.checked)}
       />
     </div>
   );

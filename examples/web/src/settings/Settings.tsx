@@ -79,7 +79,7 @@ function Notices() {
         hint={canNotify() ? "While Rejoinder is open in the background. Muted conversations stay silent." : "This browser has none."}
         isOn={isOn}
         isDisabled={!canNotify()}
-        onChange={(on) => void change(on)}
+        onChange={change}
       />
     </section>
   );
@@ -104,7 +104,7 @@ function Sync() {
         label="Stay offline"
         hint="What you write waits on this device until you are back."
         isOn={isAway}
-        onChange={(away) => void attempt(setAway(client, away))}
+        onChange={(away) => attempt(setAway(client, away))}
       />
       <p className="fact">
         Everything is kept {STORAGE[storage.kind]}
