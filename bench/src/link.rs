@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -147,9 +146,8 @@ impl Link for Seat {
         let Some(Outgoing::Frame(frame)) = patiently("a frame", next).await? else {
             return Err(failed("the hub ended the session"));
         };
-        let frame: Arc<[u8]> = frame;
         self.place.shared.sent(frame.len());
-        Ok(RelayFrame::parse(&frame)?)
+        Ok(RelayFrame::parse(&frame.whole())?)
     }
 }
 

@@ -78,7 +78,7 @@ fn fill(data: &Path, entries: usize) -> Outcome<()> {
     }
     for output in relay.commit(now_ms) {
         let Output::Send { session, frame } = output else { continue };
-        let RelayFrame::Challenge(challenge) = RelayFrame::parse(&frame)? else { continue };
+        let RelayFrame::Challenge(challenge) = RelayFrame::parse(&frame.whole())? else { continue };
         let author = usize::try_from(session.0)?;
         let Some(author) = authors.get_mut(author) else { continue };
         let mut frames = vec![author.hello(&challenge)];

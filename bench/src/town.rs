@@ -181,7 +181,7 @@ impl<S: Store> Town<S> {
                         device.traffic.frames_in += 1;
                         device.traffic.bytes_in += frame.len();
                     }
-                    self.feed(n, Input::Received(frame.to_vec()))?;
+                    self.feed(n, Input::Received(frame.whole()))?;
                 }
                 RelayOutput::Close { reason, .. } => {
                     return Err(failed(format!("the relay closed a session: {reason}")));

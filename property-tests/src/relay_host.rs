@@ -143,7 +143,9 @@ impl RelayHost {
 
 fn wish(output: Output) -> Wish {
     match output {
-        Output::Send { session, frame } => Wish::Send(ConnectionId(session.0), frame),
+        Output::Send { session, frame } => {
+            Wish::Send(ConnectionId(session.0), frame.whole().into())
+        }
         Output::Close { session, reason } => Wish::Close(ConnectionId(session.0), reason),
     }
 }

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes gathered before they go out without a flush: a chunk of a catch-up with what frames it.
 const MOST: usize = limits::CHUNK + limits::PART;
+/// Parts for which there is room at once, where one does not come alone.
+const PARTS: usize = 4;
 
 /// A socket whose writes are gathered. Reads pass through.
 #[derive(Debug)]
@@ -56,6 +58,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
     ) -> Poll<io::Result<usize>> {
         if self.waiting.len() >= MOST {
             ready!(self.poll_drain(cx))?;
+        }
+        if self.waiting.is_empty() && bytes.len() >= limits::PART {
+            // A full part has others behind it: room for some, so that they are not moved.
+            self.waiting.reserve(PARTS * limits::PART);
         }
         let room = MOST - self.waiting.len();
         let taken = bytes.get(..room).unwrap_or(bytes);

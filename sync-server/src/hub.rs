@@ -15,7 +15,7 @@ use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::relay::{Output, Relay, SessionId, TICK_MS};
+use crate::relay::{Frame, Output, Relay, SessionId, TICK_MS};
 use crate::store::{RedbStore, StoreError};
 use crate::telemetry;
 
@@ -34,7 +34,7 @@ const DRAIN_RETRY_MS: u64 = 1_000;
 #[derive(Debug)]
 pub enum Outgoing {
     /// Send one message.
-    Frame(Arc<[u8]>),
+    Frame(Frame),
     /// Close the socket.
     Close,
 }
@@ -293,7 +293,7 @@ impl Core {
     }
 
     /// Queues a message for a socket; a socket that lets too much wait is given up.
-    fn send(&mut self, session: SessionId, frame: Arc<[u8]>) {
+    fn send(&mut self, session: SessionId, frame: Frame) {
         let Some(socket) = self.sockets.get(&session) else { return };
         let size = frame.len();
         let waiting = socket.shared.queued.fetch_add(size, Ordering::Relaxed) + size;

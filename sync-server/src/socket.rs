@@ -1,7 +1,6 @@
 //! One socket: messages in parts on one side, the hub on the other. Reading and writing go on side
 //! by side in one task; neither holds more than a few KiB while the socket is idle.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use sync_protocol::ProtocolError;
-use sync_protocol::codec::{self, Assembler};
+use sync_protocol::codec::Assembler;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
@@ -17,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::hub::{Hub, Outgoing, Place, Shared};
-use crate::relay::SessionId;
+use crate::relay::{Frame, SessionId};
 use crate::telemetry;
 
 /// A silent socket is asked whether it is still there.
@@ -124,15 +123,15 @@ enum After {
 /// Sends a message, and in the same flush what waits behind it.
 async fn send(
     sink: &mut SplitSink<WebSocket, Message>,
-    first: Arc<[u8]>,
+    first: Frame,
     out: &mut UnboundedReceiver<Outgoing>,
     shared: &Shared,
 ) -> Result<After, axum::Error> {
     let (mut frame, mut fed, mut after) = (first, 0, After::GoOn);
     loop {
         telemetry::sent(frame.len());
-        for part in codec::parts(&frame) {
-            sink.feed(Message::Binary(part.into())).await?;
+        for part in frame.parts() {
+            sink.feed(Message::Binary(part)).await?;
         }
         fed += frame.len();
         if fed >= TOGETHER {

@@ -216,7 +216,7 @@ fn a_thousand_conversations_reconnect_in_one_round_trip() {
                 town.devices[1].frames_in += 1;
                 town.devices[1].bytes += frame.len();
                 let before = town.devices[1].frames_out;
-                town.feed(1, Input::Received(frame.to_vec()));
+                town.feed(1, Input::Received(frame.whole()));
                 if !town.devices[1].answers.contains_key(&up_to_date) {
                     needed += town.devices[1].frames_out - before;
                 }

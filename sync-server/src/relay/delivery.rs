@@ -1,15 +1,13 @@
 //! Deliveries: what goes to whom after a commit, under credit.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{Answer, Delivery, Entries, Entry, Notice, RelayFrame, Reply};
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 
 use crate::relay::session::{Fetch, Lag, cursor};
-use crate::relay::{Piece, Relay, SessionId};
+use crate::relay::{Frame, Piece, Relay, SessionId};
 use crate::rules::Logged;
 use crate::store::{Store, StoreError};
 
@@ -20,7 +18,7 @@ const CATCH_UP: u64 = 4 * 1024 * 1024;
 /// Entries encoded once, for all who receive them.
 #[derive(Clone, Debug)]
 struct Chunk {
-    frame: Arc<[u8]>,
+    frame: Frame,
     cost: u64,
     count: u64,
     /// The index after the last one here.
@@ -163,7 +161,7 @@ impl<S: Store> Relay<S> {
         let entries = self.entries(space, start, logged, cursor)?;
         let delivery = Delivery::Entries(entries);
         let cost = delivery.cost();
-        Ok(Chunk { frame: RelayFrame::Delivery(delivery).to_bytes().into(), cost, count, next })
+        Ok(Chunk { frame: Frame::of(&RelayFrame::Delivery(delivery)), cost, count, next })
     }
 
     fn entries(

@@ -21,12 +21,10 @@ mod requests;
 mod session;
 mod settings;
 
-pub use output::{Counts, Identity, Output, SessionId};
+pub use output::{Counts, Frame, Identity, Output, SessionId};
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame, Stored};
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
@@ -304,12 +302,12 @@ impl<S: Store> Relay<S> {
 
     fn send(&mut self, session: SessionId, frame: &RelayFrame) {
         self.say_stored(session);
-        self.held.push(Output::Send { session, frame: frame.to_bytes().into() });
+        self.held.push(Output::Send { session, frame: Frame::of(frame) });
     }
 
-    fn send_shared(&mut self, session: SessionId, frame: &Arc<[u8]>) {
+    fn send_shared(&mut self, session: SessionId, frame: &Frame) {
         self.say_stored(session);
-        self.held.push(Output::Send { session, frame: Arc::clone(frame) });
+        self.held.push(Output::Send { session, frame: frame.clone() });
     }
 
     fn open_session(&self, session: SessionId) -> Option<&Open> {
@@ -448,7 +446,7 @@ impl<S: Store> Relay<S> {
             }
         }
         let notice = RelayFrame::Notice(Notice::LogChanged { account: *account, len });
-        let notice: Arc<[u8]> = notice.to_bytes().into();
+        let notice = Frame::of(&notice);
         for account in concerned {
             for session in self.sessions_of(&account) {
                 self.send_shared(session, &notice);

@@ -1,7 +1,5 @@
 //! Pushes and signals: what a device says to its spaces.
 
-use std::sync::Arc;
-
 use sync_protocol::ProtocolError;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{Envelope, Kind};
@@ -12,7 +10,7 @@ use sync_protocol::limits;
 use sync_protocol::roster::RosterChange;
 
 use crate::relay::rate::{Limited, Rate};
-use crate::relay::{Piece, Relay, SessionId};
+use crate::relay::{Frame, Piece, Relay, SessionId};
 use crate::rules::{Action, Effect, Fault, Pushed, Sealed};
 use crate::store::{Store, StoreError};
 
@@ -227,7 +225,7 @@ impl<S: Store> Relay<S> {
             Some(found) if found.has(&account) => found.members().collect(),
             _ => return Ok(()),
         };
-        let frame: Arc<[u8]> = RelayFrame::Signal { space, writer, envelope }.to_bytes().into();
+        let frame = Frame::of(&RelayFrame::Signal { space, writer, envelope });
         let receivers: Vec<_> =
             members.iter().flat_map(|account| self.sessions_of(account)).collect();
         for receiver in receivers {

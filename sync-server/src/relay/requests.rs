@@ -1,7 +1,5 @@
 //! Requests: what a device asks, and what it is answered.
 
-use std::sync::Arc;
-
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
@@ -14,7 +12,7 @@ use sync_protocol::limits;
 
 use crate::relay::rate::{Limited, Rate};
 use crate::relay::session::Fetch;
-use crate::relay::{KEY_PACKAGES_LOW, Relay, SessionId};
+use crate::relay::{Frame, KEY_PACKAGES_LOW, Relay, SessionId};
 use crate::rules::{Action, Effect, Fault, InboxFrom};
 use crate::store::Store;
 
@@ -202,7 +200,7 @@ impl<S: Store> Relay<S> {
     }
 
     fn notice_device(&mut self, device: &DeviceId, notice: Notice) {
-        let frame: Arc<[u8]> = RelayFrame::Notice(notice).to_bytes().into();
+        let frame = Frame::of(&RelayFrame::Notice(notice));
         for session in self.sessions_of_device(device) {
             self.send_shared(session, &frame);
         }

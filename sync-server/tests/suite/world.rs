@@ -47,7 +47,7 @@ impl<S: Store> World<S> {
             for output in self.relay.commit(self.now) {
                 match output {
                     Output::Send { session, frame } => {
-                        let frame = RelayFrame::parse(&frame).unwrap();
+                        let frame = RelayFrame::parse(&frame.whole()).unwrap();
                         self.inboxes.entry(session).or_default().push(frame);
                     }
                     Output::Close { session, reason } => {

@@ -6,7 +6,7 @@ pub(crate) mod linking;
 use std::collections::BTreeMap;
 
 use sync_core::api::{Command, Event, Input, Output, Response, Space};
-use sync_core::records::{Batch, Records, index_prefixes};
+use sync_core::records::{Batch, Load, Records, index_prefixes};
 use sync_core::{Engine, Failure};
 use sync_protocol::SpaceId;
 use sync_protocol::frames::ClientFrame;
@@ -26,6 +26,8 @@ pub(crate) struct Device {
     pub(crate) bytes: usize,
     /// Every message received.
     pub(crate) heard: Vec<Vec<u8>>,
+    /// Everything read from the store.
+    pub(crate) loads: Vec<Load>,
 }
 
 pub(crate) struct Town {
@@ -96,6 +98,7 @@ impl Town {
                 }
                 Output::Load(load) => {
                     let records = read(&device.disk, &load.prefix());
+                    device.loads.push(load.clone());
                     device.engine.handle(now, Input::Loaded(load, records));
                 }
                 Output::Connect => {
@@ -142,8 +145,8 @@ impl Town {
                     if let Some(n) = n {
                         self.devices[n].frames_in += 1;
                         self.devices[n].bytes += frame.len();
-                        self.devices[n].heard.push(frame.to_vec());
-                        self.feed(n, Input::Received(frame.to_vec()));
+                        self.devices[n].heard.push(frame.whole());
+                        self.feed(n, Input::Received(frame.whole()));
                     }
                 }
                 RelayOutput::Close { session, reason } => {
@@ -199,6 +202,7 @@ impl Town {
             frames_out: 0,
             bytes: 0,
             heard: Vec::new(),
+            loads: Vec::new(),
         });
         n
     }
