@@ -3,6 +3,7 @@
 mod ended;
 mod equal;
 mod kept;
+mod named;
 mod ordered;
 mod removed;
 mod siblings;
@@ -30,6 +31,7 @@ pub fn check(
     store: Option<&RelayStore>,
 ) -> Result<(), Violation> {
     equal::check(book, seen)?;
+    named::check(book, seen)?;
     kept::check(book, seen)?;
     ordered::check(book, seen)?;
     removed::check(book, seen)?;

@@ -6,5 +6,7 @@ mod devices;
 mod dormant;
 mod ended_devices;
 mod links;
+mod names;
+mod pages;
 mod smoke;
 mod support;

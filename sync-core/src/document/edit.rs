@@ -8,6 +8,7 @@ use sync_protocol::ids::AccountId;
 use super::clock::OrderKey;
 use super::contacts::Contact;
 use super::messages::Attachment;
+use super::people::Person;
 use super::receipts::Mark;
 
 /// One local edit.
@@ -83,6 +84,9 @@ pub enum Edit {
         #[n(1)]
         value: Blob,
     },
+    /// What this writer's person is called.
+    #[n(9)]
+    Person(#[n(0)] Person),
     /// Operations on an app's own document, all or none.
     #[n(7)]
     App {

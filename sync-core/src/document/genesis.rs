@@ -18,6 +18,7 @@ pub(crate) fn bytes(grammar: Grammar) -> &'static [u8] {
         Grammar::Settings => include_bytes!("genesis/settings.bin"),
         Grammar::Contacts => include_bytes!("genesis/contacts.bin"),
         Grammar::Vault => include_bytes!("genesis/vault.bin"),
+        Grammar::People => include_bytes!("genesis/people.bin"),
     }
 }
 
@@ -45,6 +46,7 @@ mod tests {
             (Grammar::Settings, "settings"),
             (Grammar::Contacts, "contacts"),
             (Grammar::Vault, "vault"),
+            (Grammar::People, "people"),
         ] {
             assert_eq!(bytes(grammar), made_anew(grammar), "{file}");
         }

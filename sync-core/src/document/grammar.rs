@@ -23,6 +23,7 @@ pub(crate) enum Grammar {
     Settings,
     Contacts,
     Vault,
+    People,
 }
 
 impl Grammar {
@@ -34,6 +35,7 @@ impl Grammar {
             Name::Settings => Some(Self::Settings),
             Name::Contacts => Some(Self::Contacts),
             Name::Vault(_) => Some(Self::Vault),
+            Name::People(_) => Some(Self::People),
             Name::App(_) | Name::Unknown { .. } => None,
         }
     }
@@ -46,6 +48,7 @@ impl Grammar {
             Self::Settings => &["settings"],
             Self::Contacts => &["contacts"],
             Self::Vault => &["vault"],
+            Self::People => &["people"],
         }
     }
 
@@ -80,7 +83,7 @@ impl Grammar {
                 let entry = EntryKey::parse(key).ok_or(Reason::Grammar("a message key"))?;
                 entry.tag == writer.tag() && shard(&entry.message) == map
             }
-            Self::Receipts => key == tag_text(&writer.tag()),
+            Self::Receipts | Self::People => key == tag_text(&writer.tag()),
             Self::Settings => {
                 is_setting_key(key) && setting_owner(key).is_none_or(|owner| owner == writer.device)
             }

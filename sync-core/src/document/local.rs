@@ -128,10 +128,10 @@ impl Document {
             (Some(Grammar::Vault), Edit::Vault { key, value }) => {
                 let own = Grammar::Vault.check_entry(0, key, value.as_slice(), writer);
                 own.map_err(|_| EditError::BadValue)?;
-                if self.entry(key).is_some_and(|known| known.bytes == value.0) {
-                    return Ok(Touched::default());
-                }
-                self.put_entry(key.clone(), value.0.clone())
+                self.put_new(key.clone(), value.0.clone())
+            }
+            (Some(Grammar::People), Edit::Person(person)) => {
+                self.put_new(tag_text(&writer.tag()), to_cbor(person))
             }
             (None, Edit::App { ops }) => self.app_edit(ops),
             _ => Err(EditError::WrongDocument),
@@ -147,6 +147,14 @@ impl Document {
             return Err(EditError::NotOwn);
         }
         self.put_entry(message.key.to_string(), to_cbor(&Body::of(message)))
+    }
+
+    /// Writes an entry unless it stands like that already.
+    fn put_new(&mut self, key: String, value: Vec<u8>) -> Result<Touched, EditError> {
+        if self.entry(&key).is_some_and(|known| known.bytes == value) {
+            return Ok(Touched::default());
+        }
+        self.put_entry(key, value)
     }
 
     fn put_entry(&mut self, key: String, value: Vec<u8>) -> Result<Touched, EditError> {

@@ -268,6 +268,14 @@ impl MessageView {
         self.counts.get(&segment).copied().unwrap_or_default()
     }
 
+    /// The effective stamp of the newest message that a segment holds.
+    #[must_use]
+    pub fn last_of(&self, segment: u32) -> Option<Stamp> {
+        let holds =
+            |key| self.parts.get(key).is_some_and(|parts| parts.posted.contains_key(&segment));
+        self.order.iter().rev().find(|(_, key)| holds(*key)).map(|(rank, _)| rank.0)
+    }
+
     /// Every message in display order, by key.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &OrderKey> {
         self.order.values()

@@ -5,7 +5,7 @@
 //! show at once and leave as raw changes at [`Document::cut`]. [`Document::snapshot`] makes one
 //! record of it all, to replace a store's rows. Heads, content hash and JSON compare replicas.
 //!
-//! Typed documents (messages, receipts, settings, contacts) follow a small grammar: flat maps of
+//! Typed documents (messages, receipts, settings, contacts, people, vaults) follow a small grammar: flat maps of
 //! `key -> one scalar of bytes`, each key its writer's. Their views are kept beside the document
 //! and read again only what was touched. An app's own documents are free in form.
 //!
@@ -27,6 +27,7 @@ mod json;
 mod local;
 pub mod messages;
 mod name;
+pub mod people;
 pub mod receipts;
 mod row;
 pub mod settings;

@@ -20,6 +20,7 @@ const SETTINGS: u32 = 2;
 const CONTACTS: u32 = 3;
 const APP: u32 = 4;
 const VAULT: u32 = 5;
+const PEOPLE: u32 = 6;
 
 /// A document's name in its space: CBOR `[kind, argument]` on the wire, text for people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +37,8 @@ pub enum Name {
     App(String),
     /// What the devices of an account must know to read its conversations, from an era on.
     Vault(u32),
+    /// What those who write in a conversation call themselves, from an era on.
+    People(u32),
     /// A kind of a newer version: stored and forwarded, never interpreted.
     Unknown {
         /// The kind's number.
@@ -56,7 +59,7 @@ pub fn actor(space: &SpaceId, name: &Name, writer: &WriterId) -> ActorId {
 impl Name {
     fn argument(&self) -> Vec<u8> {
         match self {
-            Self::Messages(n) | Self::Receipts(n) | Self::Vault(n) => {
+            Self::Messages(n) | Self::Receipts(n) | Self::Vault(n) | Self::People(n) => {
                 sync_protocol::codec::encode(n)
             }
             Self::Settings | Self::Contacts => sync_protocol::codec::encode(&()),
@@ -75,6 +78,7 @@ impl Name {
             Self::Contacts => CONTACTS,
             Self::App(_) => APP,
             Self::Vault(_) => VAULT,
+            Self::People(_) => PEOPLE,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -93,6 +97,7 @@ impl Name {
             CONTACTS => whole::<()>(argument).map(|()| Self::Contacts)?,
             APP => Self::App(whole::<String>(argument).filter(|name| is_app_name(name))?),
             VAULT => Self::Vault(whole(argument)?),
+            PEOPLE => Self::People(whole(argument)?),
             kind => Self::Unknown { kind, argument: argument.to_vec() },
         };
         // One name, one spelling: actors are derived from these bytes.
@@ -139,6 +144,7 @@ impl fmt::Display for Name {
             Self::Contacts => f.write_str("contacts"),
             Self::App(name) => write!(f, "app/{name}"),
             Self::Vault(n) => write!(f, "vault/{n}"),
+            Self::People(n) => write!(f, "people/{n}"),
             Self::Unknown { kind, argument } => {
                 write!(f, "unknown/{kind}/{}", data_encoding::HEXLOWER.encode(argument))
             }
@@ -158,6 +164,7 @@ impl FromStr for Name {
             ("settings", "") => Self::Settings,
             ("contacts", "") => Self::Contacts,
             ("vault", _) => Self::Vault(number()?),
+            ("people", _) => Self::People(number()?),
             ("app", name) if is_app_name(name) => Self::App(name.to_owned()),
             ("unknown", rest) => unknown_of_text(rest).ok_or(DocumentError::BadName)?,
             _ => return Err(DocumentError::BadName),
@@ -186,6 +193,7 @@ mod tests {
             Name::Contacts,
             Name::App("notes/2026".into()),
             Name::Vault(3),
+            Name::People(1),
             Name::Unknown { kind: 99, argument: vec![0x82, 1, 2] },
         ]
     }

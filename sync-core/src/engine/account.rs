@@ -149,6 +149,7 @@ impl Engine {
             log: vec![Blob(entry)],
             address: Some(address.to_string()),
             name: name.to_owned(),
+            confirmed: false,
         };
         self.learn_person(&account, person)?;
         self.found_account_space()?;

@@ -125,6 +125,9 @@ impl Engine {
             Command::AcceptConversation { conversation } => {
                 self.active_conversation(conversation)?;
                 self.keep_setting(&accepted_key(conversation), &Value::Bool(true))?;
+                self.core_space(conversation)?.answered = true;
+                self.introduce(conversation)?;
+                self.tasks.push_back(Task::Contacts(*conversation));
                 Ok(Response::Done)
             }
             Command::DeclineConversation { conversation, block } => {
@@ -133,7 +136,7 @@ impl Engine {
             Command::SetBlocked { member, blocked } => {
                 let account = match member {
                     Member::Account(account) => *account,
-                    Member::Address(address) => self.resolve(address)?,
+                    Member::Address(address) => self.resolve_shown(address)?,
                 };
                 self.set_blocked(&account, *blocked)?;
                 Ok(Response::Done)
@@ -284,7 +287,7 @@ impl Engine {
     fn member(&mut self, id: &SpaceId, member: &Member) -> Step<AccountId> {
         let account = match member {
             Member::Account(account) => *account,
-            Member::Address(address) => self.resolve(address)?,
+            Member::Address(address) => self.resolve_shown(address)?,
         };
         if self.space(id)?.role(&account).is_none() {
             return Err(Failure::NotFound("member").into());
@@ -301,6 +304,8 @@ impl Engine {
         limit("text", text.len(), TEXT)?;
         self.active_conversation(id)?;
         let name = self.open_segment(id)?;
+        self.answer(id);
+        self.prepare_introduction(id)?;
         let writer = self.writer()?;
         let author = self.me()?.account();
         let now = self.wall;
@@ -317,14 +322,19 @@ impl Engine {
         };
         self.edit(id, &name, Edit::Message(message))?;
         if let Some(space) = self.spaces.get_mut(id) {
-            if space.row.invited_by.is_some() && !std::mem::replace(&mut space.answered, true) {
-                // Whoever answers an invitation has accepted it.
-                self.tasks.push_back(Task::Setting(accepted_key(id), Value::Bool(true)));
-            }
             space.row.last = Some(last);
             space.row.activity_ms = space.row.activity_ms.max(now);
         }
         Ok(Response::Message(key))
+    }
+
+    /// Whoever answers an invitation has accepted it.
+    fn answer(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.row.invited_by.is_some() && !std::mem::replace(&mut space.answered, true) {
+            self.tasks.push_back(Task::Setting(accepted_key(id), Value::Bool(true)));
+            self.tasks.push_back(Task::Contacts(*id));
+        }
     }
 
     /// The segment that takes the next message or amendment, open.

@@ -272,6 +272,9 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         log_hash: [0; 32],
         cut_by: 0,
         begun: None,
+        introduced: None,
+        unheard: None,
+        reach: None,
         unvaulted: Vec::new(),
         invited_by: None,
     }

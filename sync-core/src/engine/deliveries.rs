@@ -338,11 +338,15 @@ impl Engine {
         space.fetched = false;
         let from = space.row.next;
         space.fetched_from = from;
-        self.ask(Op::Fetch { space: *id, from, to: u64::MAX }, Asked::Fetch(*id));
+        self.ask(Op::Fetch { space: *id, from, to: u64::MAX }, Asked::Fetch(*id, from));
     }
 
-    pub(super) fn on_fetched(&mut self, id: &SpaceId, answer: &Answer) {
+    pub(super) fn on_fetched(&mut self, id: &SpaceId, from: u64, answer: &Answer) {
         let Some(space) = self.spaces.get_mut(id) else { return };
+        if !space.fetching || space.fetched_from != from {
+            // Of a membership that is over: what it brought was not kept.
+            return;
+        }
         space.fetching = false;
         match answer {
             Answer::Done => {

@@ -45,7 +45,7 @@ impl Engine {
         let Ok(account) = self.me().map(|me| me.account()) else { return };
         let mut log = self.log_blobs(&account);
         log.push(entry);
-        let person = PersonRow { log, address: None, name: String::new() };
+        let person = PersonRow { log, ..PersonRow::default() };
         if self.learn_person(&account, person).is_err() {
             self.read_own_log();
         }
@@ -73,7 +73,7 @@ impl Engine {
             return;
         }
         log.extend(entries);
-        let person = PersonRow { log, address: None, name: String::new() };
+        let person = PersonRow { log, ..PersonRow::default() };
         if self.learn_person(account, person).is_err() {
             let space = account.space();
             self.evidence(&space, "the relay shows a device log that does not follow");

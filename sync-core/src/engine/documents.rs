@@ -182,6 +182,11 @@ impl Engine {
         {
             self.tasks.push_back(Task::Siblings(*id, *segment));
         }
+        match name {
+            Name::People(era) => self.owe_names(id, *era),
+            Name::Messages(segment) => self.forget_reach(id, *segment),
+            _ => {}
+        }
         let me = self.me().map(|me| me.device()).ok();
         let current = self.numbers_are_current(id);
         if let Some(document) = self.documents.peek(id, name) {
@@ -221,8 +226,12 @@ impl Engine {
 
     /// A segment's number is bounded by what the log can hold up to its entry.
     fn acceptable(&self, id: &SpaceId, name: &Name, index: u64) -> bool {
-        let (Name::Messages(number) | Name::Receipts(number)) = name else { return true };
         let Some(space) = self.spaces.get(id) else { return false };
+        let number = match name {
+            Name::Messages(number) | Name::Receipts(number) => number,
+            Name::People(era) => return *era <= space.row.context.era,
+            _ => return true,
+        };
         let era = number >> ERA_SHIFT;
         let within = u64::from(number & ((1 << ERA_SHIFT) - 1));
         let most = (index + 1).saturating_mul(MESSAGES_PER_ENTRY) / SEGMENT as u64 + 1;

@@ -387,7 +387,7 @@ impl Engine {
         self.unsaved.account = true;
         self.unsaved.session = true;
         let entries = log.entries().iter().map(|entry| Blob(entry.clone())).collect();
-        let person = PersonRow { log: entries, address, name: String::new() };
+        let person = PersonRow { log: entries, address, ..PersonRow::default() };
         let learned = self.learn_person(&account, person);
         debug_assert!(learned.is_ok(), "a verified log verifies again");
     }

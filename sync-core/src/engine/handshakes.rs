@@ -70,8 +70,13 @@ impl Engine {
             }
             let roster = &space.row.context.roster;
             core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
+            let standing: Vec<_> = core.state.leavers.iter().map(|(one, _)| *one).collect();
             space.row.epoch = joining;
             self.owe_vault(id, child);
+            // Whoever was to let them go may be gone as well.
+            for account in standing {
+                self.let_go(id, account);
+            }
         } else if let Some((_, epoch)) =
             core.state.history.iter().find(|(index, _)| *index == arrived.index)
         {
@@ -96,7 +101,7 @@ impl Engine {
     fn take_others_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
         let Some((incoming, sealed)) = self.judge(id, arrived, child) else { return };
         for (account, log) in sealed.logs {
-            let person = PersonRow { log, address: None, name: String::new() };
+            let person = PersonRow { log, ..PersonRow::default() };
             // Judged already; what can't be kept now is asked for again when it is needed.
             let _ = self.learn_person(&account, person);
         }
@@ -287,8 +292,6 @@ impl Engine {
         let hash = arrived.envelope.intent_hash(id, &arrived.writer);
         let item = log_item(&hash);
         let me = self.me().map(|me| me.account()).ok();
-        let wait = LET_GO_MS + u64::from(self.seed()[0]) * 8;
-        let now = self.now;
         let space = self.core_space(id)?;
         let Some(core) = &mut space.core else { return Ok(item) };
         let Some(author) = core.writer_at(&arrived.writer.device, arrived.index) else {
@@ -311,13 +314,23 @@ impl Engine {
         core.state.leavers.push((account, Blob(hash.to_vec())));
         if Some(account) == me {
             self.own_intent_stored(id);
-        } else if space.row.active && !space.intends(&Intention::LetGo(account)) {
-            space.row.intentions.push(Intention::LetGo(account));
-            space.retry_at = Some(now + wait);
         }
+        self.let_go(id, account);
         self.save_state(id);
-        self.save_space(id);
         Ok(item)
+    }
+
+    /// Wishes to carry out somebody's wish to leave, in a while: not all have to.
+    fn let_go(&mut self, id: &SpaceId, account: AccountId) {
+        let at = self.now + LET_GO_MS + u64::from(self.seed()[0]) * 8;
+        let is_other = !self.is_own_account(&account);
+        if let Some(space) = self.spaces.get_mut(id)
+            && (is_other && space.row.active && !space.intends(&Intention::LetGo(account)))
+        {
+            space.row.intentions.push(Intention::LetGo(account));
+            space.retry_at = Some(at);
+        }
+        self.save_space(id);
     }
 }
 

@@ -58,14 +58,6 @@ impl Engine {
             .ok_or(Failure::NotFound("device"))?
             .keys
             .hpke;
-        let mut grant = self.grant(id, account, history)?;
-        if !history && self.space(id)?.row.own {
-            grant.documents = self.shared_documents(id)?;
-        }
-        let grant = codec::encode(&grant);
-        let aad = [id.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
-        let grant = seal::seal_to(&hpke, &aad, &grant, &mut self.rng)
-            .map_err(|_| Failure::Invalid("the device's key is not usable".to_owned()))?;
         let mut members: Vec<AccountId> =
             self.space(id)?.row.context.roster.iter().map(|(member, _)| member).collect();
         members.extend([*account, own]);
@@ -73,6 +65,14 @@ impl Engine {
         members.extend(together);
         members.sort_unstable();
         members.dedup();
+        let mut grant = self.grant(id, &members, history)?;
+        if !history && self.space(id)?.row.own {
+            grant.documents = self.shared_documents(id)?;
+        }
+        let grant = codec::encode(&grant);
+        let aad = [id.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
+        let grant = seal::seal_to(&hpke, &aad, &grant, &mut self.rng)
+            .map_err(|_| Failure::Invalid("the device's key is not usable".to_owned()))?;
         let logs = members.iter().map(|member| (*member, self.log_blobs(member))).collect();
         let invitation = Invitation {
             version: VERSION,
@@ -87,11 +87,11 @@ impl Engine {
         Ok(encoded(&signed))
     }
 
-    pub(super) fn grant(&self, id: &SpaceId, account: &AccountId, history: bool) -> Step<Grant> {
+    /// What a device needs beside the group to read a space, all of it or from here on.
+    pub(super) fn grant(&self, id: &SpaceId, members: &[AccountId], history: bool) -> Step<Grant> {
         let space = self.space(id)?;
         let core = space.core.as_ref().ok_or(Stop::from(Load::Space(*id)))?;
-        let accounts = space.row.context.roster.iter().map(|(member, _)| member);
-        let people = self.hints(accounts.chain(std::iter::once(*account)));
+        let people = self.hints(members.iter().copied());
         if history {
             return Ok(Grant {
                 from: 0,
@@ -174,7 +174,7 @@ impl Engine {
             .map_err(|error| Failure::Invalid(error.to_string()))?;
         self.check_joined(&invitation, &joined, item)?;
         for (account, log) in &invitation.logs {
-            let person = PersonRow { log: log.clone(), address: None, name: String::new() };
+            let person = PersonRow { log: log.clone(), ..PersonRow::default() };
             self.learn_person(account, person)?;
         }
         for hint in grant.people.iter().take(sync_protocol::limits::LEAVES) {
@@ -343,6 +343,7 @@ impl Engine {
         self.batch.clears.push(key::group(&id));
         self.batch.absorb(&key::group(&id), diff);
         space.row.segment = space.row.segment.max(context.era << ERA_SHIFT).max(grant.segment);
+        space.row.introduced = None;
         space.row.context = context;
         space.row.number = group.epoch();
         space.row.active = true;
@@ -361,6 +362,7 @@ impl Engine {
         space.deliveries.clear();
         // Of a membership that is over.
         (space.problem, space.behind) = (None, None);
+        (space.fetching, space.fetched) = (false, false);
         space.core = Some(core);
         space.group = Some(group);
         self.reset_own_chain(&mut space);

@@ -26,6 +26,7 @@ mod guest;
 mod handshakes;
 mod hosting;
 mod inbox;
+mod introductions;
 mod link;
 mod membership;
 mod outbox;
@@ -181,6 +182,10 @@ enum Task {
     Setting(String, serde_json::Value),
     /// Read how far the account's other devices have come in a receipts document.
     Siblings(SpaceId, u32),
+    /// Read what people call themselves in a conversation, from an era on.
+    Names(SpaceId, u32),
+    /// Keep for the account's other devices who is in a conversation.
+    Contacts(SpaceId),
 }
 
 /// The outcome of a step that may lack something.
@@ -249,6 +254,7 @@ impl Engine {
         };
         engine.read_index(&index)?;
         engine.resume_receipts();
+        engine.resume_names();
         engine.note_vaulted();
         engine.call_vault_if_owed();
         engine.start_session();
@@ -356,6 +362,8 @@ impl Engine {
             Task::Vault => self.write_vault()?,
             Task::Setting(key, value) => self.keep_setting(key, value)?,
             Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
+            Task::Names(space, era) => self.hear_names(space, *era)?,
+            Task::Contacts(space) => self.keep_contacts(space)?,
         }
         Ok(())
     }

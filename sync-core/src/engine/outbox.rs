@@ -460,6 +460,7 @@ impl Engine {
         space.row.journal = core.journal.len() as u64;
         space.pushed = tip.seq;
         space.view = MessageView::default();
+        space.row.reach = None;
         space.receipts.clear();
         let own = space.row.own;
         self.documents.close_space(id);

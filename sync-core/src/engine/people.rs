@@ -14,11 +14,28 @@ use crate::engine::session::Asked;
 use crate::engine::{Engine, Need, OpenError, read_row};
 use crate::records::key;
 
+/// Characters of a name that are kept.
+const NAME_CHARS: usize = 64;
+
 /// Somebody, with the log verified.
 pub(super) struct Person {
     pub(super) log: DeviceLog,
     pub(super) address: Option<String>,
     pub(super) name: String,
+    /// Whether the relay's directory gave the address. What another member says it is, is shown
+    /// and never followed: who is written to by an address would be that member's choice.
+    confirmed: bool,
+}
+
+impl Person {
+    fn row(&self) -> PersonRow {
+        PersonRow {
+            log: self.log.entries().iter().map(|entry| Blob(entry.clone())).collect(),
+            address: self.address.clone(),
+            name: self.name.clone(),
+            confirmed: self.confirmed,
+        }
+    }
 }
 
 /// Everybody known.
@@ -37,12 +54,13 @@ impl People {
         let account = account.ok_or(damaged.clone())?;
         let row: PersonRow = read_row("person", value)?;
         let log = DeviceLog::verify(&account, &blobs(&row.log)).map_err(|_| damaged)?;
-        self.insert(account, Person { log, address: row.address, name: row.name });
+        let PersonRow { address, name, confirmed, .. } = row;
+        self.insert(account, Person { log, address, name, confirmed });
         Ok(())
     }
 
     fn insert(&mut self, account: AccountId, person: Person) {
-        if let Some(address) = &person.address {
+        if let Some(address) = person.address.as_ref().filter(|_| person.confirmed) {
             self.by_address.insert(address.clone(), account);
         }
         self.by_account.insert(account, person);
@@ -56,9 +74,23 @@ impl People {
         self.by_account.get(account)
     }
 
+    /// The account that the relay's directory has for an address, where it was asked.
     pub(super) fn account(&self, address: &str) -> Option<AccountId> {
         self.by_address.get(address).copied()
     }
+
+    /// The only one who is shown under an address, whoever said so.
+    fn shown(&self, address: &str) -> Option<AccountId> {
+        let is_it =
+            |(_, person): &(&AccountId, &Person)| person.address.as_deref() == Some(address);
+        let mut shown = self.by_account.iter().filter(is_it).map(|(account, _)| *account);
+        shown.next().filter(|_| shown.next().is_none())
+    }
+}
+
+/// A name as it is kept, however long somebody made it.
+fn short(name: &str) -> String {
+    name.chars().take(NAME_CHARS).collect()
 }
 
 fn blobs(log: &[Blob]) -> Vec<&[u8]> {
@@ -76,28 +108,55 @@ impl Engine {
         let log = DeviceLog::verify(account, &blobs(&row.log))
             .map_err(|error| Failure::Invalid(error.to_string()))?;
         let mut before = None;
-        let (log, address, name) = match self.people.by_account.remove(account) {
-            None => (log, row.address, row.name),
+        let PersonRow { address, name, confirmed, .. } = row;
+        let person = match self.people.by_account.remove(account) {
+            None => Person { log, address, name, confirmed },
             Some(known) => {
-                let name = if row.name.is_empty() { known.name } else { row.name };
+                let name = if name.is_empty() { known.name } else { name };
                 let agree = log.entries().iter().zip(known.log.entries()).all(|(a, b)| a == b);
                 let longer = agree && log.len() > known.log.len();
                 before = longer.then(|| known.log.clone());
                 let log = if longer { log } else { known.log };
-                (log, row.address.or(known.address), name)
+                let address = if confirmed { address } else { known.address.or(address) };
+                Person { log, address, name, confirmed: confirmed || known.confirmed }
             }
         };
-        let row = PersonRow {
-            log: log.entries().iter().map(|entry| Blob(entry.clone())).collect(),
-            address: address.clone(),
-            name: name.clone(),
-        };
-        self.batch.put(key::account(account), codec::encode(&row));
-        self.people.insert(*account, Person { log, address, name });
+        self.keep_person(*account, person);
         if let Some(before) = before {
             self.log_grew(account, &before);
         }
         Ok(())
+    }
+
+    fn keep_person(&mut self, account: AccountId, person: Person) {
+        self.batch.put(key::account(&account), codec::encode(&person.row()));
+        self.people.insert(account, person);
+    }
+
+    /// The relay's directory has this address for somebody: nobody else is shown under it.
+    fn free_address(&mut self, address: &Address, owner: &AccountId) {
+        let is_anothers = |(account, person): &(&AccountId, &Person)| {
+            *account != owner && person.address.as_deref() == Some(address.as_str())
+        };
+        let others = self.people.by_account.iter().filter(is_anothers);
+        for account in others.map(|(account, _)| *account).collect::<Vec<_>>() {
+            if let Some(mut person) = self.people.by_account.remove(&account) {
+                (person.address, person.confirmed) = (None, false);
+                self.keep_person(account, person);
+            }
+        }
+    }
+
+    /// Takes in what somebody says they are called; true if that is new.
+    pub(super) fn learn_name(&mut self, account: &AccountId, name: &str) -> bool {
+        let name = short(name);
+        let is_new = |person: &Person| !name.is_empty() && person.name != name;
+        if !self.people.get(account).is_some_and(is_new) {
+            return false;
+        }
+        let Some(person) = self.people.by_account.remove(account) else { return false };
+        self.keep_person(*account, Person { name, ..person });
+        true
     }
 
     /// Takes in what another member calls somebody. Never replaces what is known.
@@ -107,17 +166,13 @@ impl Engine {
             address.parse::<Address>().is_ok() && self.people.account(address).is_none()
         });
         let address = person.address.clone().or(address);
-        let name: String = hint.name.chars().take(64).collect();
-        let name = if person.name.is_empty() { name } else { person.name.clone() };
+        let name = if person.name.is_empty() { short(&hint.name) } else { person.name.clone() };
         if person.address == address && person.name == name {
             return;
         }
-        let log = person.log.entries().iter().map(|entry| Blob(entry.clone())).collect();
-        let learned = self.learn_person(
-            &hint.account,
-            PersonRow { log, address: address.clone(), name: name.clone() },
-        );
-        debug_assert!(learned.is_ok(), "a verified log verifies again");
+        let Some(person) = self.people.by_account.remove(&hint.account) else { return };
+        let person = Person { address: address.clone(), name: name.clone(), ..person };
+        self.keep_person(hint.account, person);
         if self.is_own_account(&hint.account)
             && let Some(me) = &mut self.me
         {
@@ -166,6 +221,20 @@ impl Engine {
         }
     }
 
+    /// Who is meant by an address that is on the screen: whom the directory says, and offline who is
+    /// shown under it.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub(super) fn resolve_shown(&mut self, address: &Address) -> Result<AccountId, super::Stop> {
+        match self.resolve(address) {
+            Err(super::Stop::Fail(Failure::Offline)) => {
+                self.people.shown(address.as_str()).ok_or(Failure::Offline.into())
+            }
+            resolved => resolved,
+        }
+    }
+
     pub(super) fn ask_lookup(&mut self, address: Address) {
         if self.session.is_open() {
             self.ask(Op::Lookup { address: address.clone() }, Asked::Lookup(address));
@@ -183,9 +252,16 @@ impl Engine {
     pub(super) fn on_lookup(&mut self, address: &Address, answer: Answer) {
         let outcome = match answer {
             Answer::Log { account, from: 0, entries } => {
-                let name = String::new();
-                let row = PersonRow { log: entries, address: Some(address.to_string()), name };
-                self.learn_person(&account, row).map_err(|_| Rejection::Invalid)
+                let row = PersonRow {
+                    log: entries,
+                    address: Some(address.to_string()),
+                    confirmed: true,
+                    ..PersonRow::default()
+                };
+                let learned = self.learn_person(&account, row);
+                learned
+                    .map(|()| self.free_address(address, &account))
+                    .map_err(|_| Rejection::Invalid)
             }
             Answer::Refused(rejection) => Err(rejection),
             _ => Err(Rejection::Invalid),

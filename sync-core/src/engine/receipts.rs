@@ -61,17 +61,26 @@ impl Engine {
         Some(Edit::Receipt { delivered, read })
     }
 
-    /// A receipt that is due rides on a change set that is cut anyway.
+    /// What is due anyway rides on a change set that is cut.
     pub(super) fn ride_along(&mut self, id: &SpaceId) {
-        let Ok(writer) = self.writer() else { return };
-        let Some(space) = self.spaces.get(id).filter(|space| space.row.receipts_due) else {
-            return;
-        };
-        let name = Name::Receipts(space.row.segment);
-        if !self.documents.is_open(id, &name) {
-            return;
+        let due = self.spaces.get(id).filter(|space| space.row.receipts_due);
+        if let Some(name) = due.map(|space| Name::Receipts(space.row.segment))
+            && self.documents.is_open(id, &name)
+            && let Some(receipt) = self.receipt(id)
+        {
+            self.ride(id, name, receipt);
         }
-        let Some(edit) = self.receipt(id) else { return };
+        if let Some(name) = self.introduction_due(id)
+            && self.documents.is_open(id, &name)
+            && let Some(introduction) = self.introduction(id, &name)
+        {
+            self.ride(id, name, introduction);
+        }
+    }
+
+    /// Makes an edit to an open document as part of the change set that is being cut.
+    fn ride(&mut self, id: &SpaceId, name: Name, edit: Edit) {
+        let Ok(writer) = self.writer() else { return };
         let Some(document) = self.documents.peek(id, &name) else { return };
         let Ok(touched) = document.edit(&writer, &edit) else { return };
         self.note_document(id, &name);

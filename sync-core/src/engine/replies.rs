@@ -15,7 +15,7 @@ impl Engine {
             Asked::Lookup(address) => self.on_lookup(&address, reply.answer),
             Asked::Claim => self.on_claimed(&reply.answer),
             Asked::Packages(space, account) => self.on_packages(&space, &account, reply.answer),
-            Asked::Fetch(space) => self.on_fetched(&space, &reply.answer),
+            Asked::Fetch(space, from) => self.on_fetched(&space, from, &reply.answer),
             Asked::GuestLog => self.on_guest_log(reply.answer),
             Asked::Certify => self.on_certified(&reply.answer),
             Asked::Append(entry, wish) => self.on_appended(entry, &wish, reply.answer),

@@ -7,7 +7,7 @@ use sync_protocol::signing::PublicKey;
 use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
-use crate::document::{Clock, Edit, Name, OrderKey};
+use crate::document::{Clock, Edit, Name, OrderKey, Stamp};
 use crate::group::Context;
 
 /// The store format this build writes.
@@ -115,7 +115,7 @@ pub(super) struct SessionRow {
 }
 
 /// An account known to this device.
-#[derive(Clone, Encode, Decode)]
+#[derive(Clone, Default, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct PersonRow {
     #[n(0)]
@@ -124,6 +124,9 @@ pub(super) struct PersonRow {
     pub(super) address: Option<String>,
     #[n(2)]
     pub(super) name: String,
+    /// Whether the relay's directory gave the address, and not another member.
+    #[cbor(n(3), default)]
+    pub(super) confirmed: bool,
 }
 
 /// The bounded part of a space, read when the account is opened.
@@ -204,6 +207,26 @@ pub(super) struct SpaceRow {
     /// Where the log can be read again from.
     #[n(27)]
     pub(super) begun: Option<Begun>,
+    /// The era in which this account's name was told here last.
+    #[n(28)]
+    pub(super) introduced: Option<u32>,
+    /// The era in which others said names that were not read yet.
+    #[n(29)]
+    pub(super) unheard: Option<u32>,
+    /// How far the segments below the newest reach, once that was seen.
+    #[n(30)]
+    pub(super) reach: Option<Reach>,
+}
+
+/// Where the messages below a segment end: a page that lies behind needs none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Reach {
+    /// The segment.
+    #[n(0)]
+    pub(super) segment: u32,
+    /// The newest stamp below it.
+    #[n(1)]
+    pub(super) stamp: Stamp,
 }
 
 /// Where the present epoch begins in the log.

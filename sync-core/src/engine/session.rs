@@ -53,7 +53,7 @@ pub(super) enum Asked {
     Claim,
     Packages(SpaceId, AccountId),
     PutPackages,
-    Fetch(SpaceId),
+    Fetch(SpaceId, u64),
     AckInbox,
     /// The account's log, for a device that is none of its devices yet.
     GuestLog,

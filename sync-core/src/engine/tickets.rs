@@ -75,7 +75,7 @@ impl Engine {
             group_info: Blob(leads.group_info.clone()),
             root: *leads.root,
             number: leads.number,
-            grant: self.ticket_grant(id, own)?,
+            grant: self.ticket_grant(id, own, leads.roster)?,
             logs: leads.roster.iter().map(|(one, _)| (one, self.log_blobs(&one))).collect(),
         };
         let key = self.seed();
@@ -101,9 +101,9 @@ impl Engine {
         Ok((signed.0.len() <= limits::TICKET).then_some(signed))
     }
 
-    fn ticket_grant(&self, id: &SpaceId, own: bool) -> Step<Grant> {
-        let me = self.me()?.account();
-        let mut grant = self.grant(id, &me, false)?;
+    fn ticket_grant(&self, id: &SpaceId, own: bool, roster: &Roster) -> Step<Grant> {
+        let members: Vec<AccountId> = roster.iter().map(|(member, _)| member).collect();
+        let mut grant = self.grant(id, &members, false)?;
         if own && let Some(core) = &self.space(id)?.core {
             grant.epochs = core.epochs.iter().map(|(epoch, row)| (*epoch, row.clone())).collect();
             grant.writers.clone_from(&core.state.writers);
@@ -288,13 +288,15 @@ impl Engine {
         if self.spaces.contains_key(id) {
             self.core_space(id)?;
         }
+        let members: Vec<AccountId> = body.logs.iter().map(|(account, _)| *account).collect();
+        let recalled = if own { Vec::new() } else { self.recall(&members)? };
         let (entered, header_bytes, commit) = self.make_entrance(id, &ticket, &body)?;
         self.check_entered(id, &entered, &body)?;
         for (account, log) in &body.logs {
-            let person = PersonRow { log: log.clone(), address: None, name: String::new() };
+            let person = PersonRow { log: log.clone(), ..PersonRow::default() };
             self.learn_person(account, person)?;
         }
-        for hint in body.grant.people.iter().take(limits::LEAVES) {
+        for hint in recalled.iter().chain(body.grant.people.iter().take(limits::LEAVES)) {
             self.learn_hint(hint);
         }
         let Entered { group, message, group_info } = entered;

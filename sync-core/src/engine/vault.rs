@@ -85,6 +85,9 @@ impl Engine {
         }
         let name = Name::Vault(space.row.context.era);
         self.document(&account, &name)?;
+        for vault in self.vaults(&account) {
+            self.document(&account, &vault)?;
+        }
         let owing: Vec<SpaceId> = self
             .spaces
             .iter()
@@ -165,9 +168,23 @@ impl Engine {
             .collect();
         self.save_space(id);
         for (key, value) in entries {
-            self.write_new(account, name, key, value)?;
+            // What an earlier vault has must not come into a new one: that is for devices that may
+            // read only what came after it.
+            if !self.has_vaulted(account, &key)? {
+                self.edit(account, name, Edit::Vault { key, value })?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether any vault that this device may read has a key.
+    fn has_vaulted(&mut self, account: &SpaceId, key: &str) -> Step<bool> {
+        for name in self.vaults(account) {
+            if self.document(account, &name)?.entry(key).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The private half of the newest join key, if this device knows it and the vault of this era
@@ -181,16 +198,9 @@ impl Engine {
         }
         let is_it = |secret: &Blob| seal::hpke_public(secret.as_slice()) == Some(public);
         match self.join_secrets()?.into_iter().find(is_it) {
-            Some(secret) => self.write_new(account, name, key, secret),
+            Some(value) => self.edit(account, name, Edit::Vault { key, value }).map(drop),
             None => Ok(()),
         }
-    }
-
-    fn write_new(&mut self, account: &SpaceId, name: &Name, key: String, value: Blob) -> Step<()> {
-        if self.document(account, name)?.entry(&key).is_none() {
-            self.edit(account, name, Edit::Vault { key, value })?;
-        }
-        Ok(())
     }
 
     /// All vaults that this device may read.

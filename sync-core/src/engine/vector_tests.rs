@@ -288,7 +288,7 @@ fn replay_change_sets(json: &str) {
     }
 }
 
-fn names() -> [Name; 7] {
+fn names() -> [Name; 9] {
     [
         Name::Messages(0),
         Name::Messages(65_536),
@@ -296,6 +296,8 @@ fn names() -> [Name; 7] {
         Name::Settings,
         Name::Contacts,
         Name::App("notes/2026".into()),
+        Name::Vault(1),
+        Name::People(2),
         Name::Unknown { kind: 99, argument: vec![0x82, 1, 2] },
     ]
 }
@@ -368,6 +370,8 @@ fn document_vectors_are_what_is_written_down() {
             genesis_vector(&Name::Receipts(0), include_bytes!("../document/genesis/receipts.bin")),
             genesis_vector(&Name::Settings, include_bytes!("../document/genesis/settings.bin")),
             genesis_vector(&Name::Contacts, include_bytes!("../document/genesis/contacts.bin")),
+            genesis_vector(&Name::Vault(0), include_bytes!("../document/genesis/vault.bin")),
+            genesis_vector(&Name::People(0), include_bytes!("../document/genesis/people.bin")),
         ],
         "order keys": order_keys,
     });

@@ -12,7 +12,7 @@ use crate::document::messages::Message;
 use crate::document::receipts::Mark;
 use crate::document::{Name, OrderKey, Placement, contacts, settings};
 use crate::engine::commands::accepted_key;
-use crate::engine::rows::{Intention, LastRow};
+use crate::engine::rows::{Intention, LastRow, Reach};
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step};
 
@@ -169,11 +169,17 @@ impl Engine {
         let mut beyond = false;
         for segment in self.segments(id) {
             self.document(id, &Name::Messages(segment))?;
-            // One segment more than the page needs: the key ranges of neighbours overlap.
-            if std::mem::replace(&mut beyond, self.page(id, before, limit)?.len() >= limit) {
+            // One segment more than the page needs, unless it is known to end before: the key ranges
+            // of neighbours overlap.
+            let page = self.page(id, before, limit)?;
+            let is_full = page.len() >= limit;
+            if std::mem::replace(&mut beyond, is_full)
+                || (is_full && self.is_behind(id, segment, &page))
+            {
                 break;
             }
         }
+        self.note_reach(id);
         self.open_receipts(id)?;
         let page = self.page(id, before, limit)?;
         let space = self.core_space(id)?;
@@ -222,6 +228,39 @@ impl Engine {
         Ok(message.and_then(|message| message.placement).map(mark).or(space.row.delivered))
     }
 
+    /// Whether a page lies behind all that is below a segment.
+    fn is_behind(&self, id: &SpaceId, segment: u32, page: &[Message]) -> bool {
+        let reach = self.spaces.get(id).and_then(|space| space.row.reach);
+        let reach = reach.filter(|reach| reach.segment == segment);
+        reach.zip(page.first()).is_some_and(|(reach, first)| first.effective > reach.stamp)
+    }
+
+    /// Remembers where the second newest segment ends, while both are open.
+    fn note_reach(&mut self, id: &SpaceId) {
+        let [newest, below, ..] = self.segments(id)[..] else { return };
+        let is_open = |segment| self.documents.is_open(id, &Name::Messages(segment));
+        if !is_open(newest) || !is_open(below) {
+            return;
+        }
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let stamp = space.view.last_of(below);
+        let reach = stamp.map(|stamp| Reach { segment: newest, stamp });
+        if reach != space.row.reach {
+            space.row.reach = reach;
+            self.save_space(id);
+        }
+    }
+
+    /// Something came to a segment that may lie below the newest.
+    pub(super) fn forget_reach(&mut self, id: &SpaceId, segment: u32) {
+        if let Some(space) = self.spaces.get_mut(id)
+            && space.row.reach.is_some_and(|reach| segment < reach.segment)
+        {
+            space.row.reach = None;
+            self.save_space(id);
+        }
+    }
+
     /// Brings the list's row up to date, and announces and acknowledges what is new.
     pub(super) fn summarise(&mut self, id: &SpaceId) -> Step<()> {
         let Some(space) = self.spaces.get(id).filter(|space| space.row.stale) else {
@@ -232,6 +271,7 @@ impl Engine {
         }
         let me = self.me()?.account();
         self.open_unread(id)?;
+        self.note_reach(id);
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(()) };
         let rescan = std::mem::take(&mut space.rescan);
