@@ -16,6 +16,7 @@ import {
 
 import { useMe } from "../session.tsx";
 import { MessageRow } from "./MessageRow.tsx";
+import { Places } from "./places.ts";
 import { useNewArrivals } from "./useNewArrivals.ts";
 import { useReading } from "./useReading.ts";
 import type { Search } from "./useSearch.ts";
@@ -54,11 +55,10 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
   const box = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState<string | null>(null);
   const wantsFocus = useRef(false);
-  const indexes = useMemo(() => new Map(messages.map((message, index) => [message.key, index])), [messages]);
-  const byId = useMemo(() => new Map(messages.map((message) => [message.id, message])), [messages]);
+  const places = useMemo(() => new Places(messages), [messages]);
   const lastKey = messages.at(-1)?.key ?? null;
-  const activeKey = active !== null && indexes.has(active) ? active : lastKey;
-  const activeIndex = activeKey === null ? -1 : (indexes.get(activeKey) ?? -1);
+  const activeKey = active !== null && places.of(active) >= 0 ? active : lastKey;
+  const activeIndex = places.of(activeKey);
   const firstUnread = useFirstUnread(info, window, me);
 
   const virtualizer = useVirtualizer({
@@ -85,7 +85,7 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
   });
   const items = virtualizer.getVirtualItems();
 
-  const unreadIndex = firstUnread === null ? -1 : (indexes.get(firstUnread) ?? -1);
+  const unreadIndex = places.of(firstUnread);
   const isPlaced = useStartingPoint(virtualizer, isFirstLoad, messages.length, unreadIndex);
   const firstShown = items[0]?.index ?? Number.POSITIVE_INFINITY;
   useEffect(() => {
@@ -97,24 +97,24 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
 
   const focusOn = useCallback(
     (key: string | null) => {
-      const index = key === null ? undefined : indexes.get(key);
-      if (index === undefined) return;
+      const index = places.of(key);
+      if (index < 0) return;
       setActive(key);
       virtualizer.scrollToIndex(index, { align: "auto" });
       // What is not in the page yet gets the focus as soon as it is.
       wantsFocus.current = !focusRow(box.current, key);
     },
-    [indexes, virtualizer],
+    [places, virtualizer],
   );
   useEffect(() => {
     if (wantsFocus.current) wantsFocus.current = !focusRow(box.current, activeKey);
   });
   const show = useCallback(
     (key: string) => {
-      const index = indexes.get(key);
-      if (index !== undefined) virtualizer.scrollToIndex(index, { align: "center" });
+      const index = places.of(key);
+      if (index >= 0) virtualizer.scrollToIndex(index, { align: "center" });
     },
-    [indexes, virtualizer],
+    [places, virtualizer],
   );
   useImperativeHandle(
     ref,
@@ -157,15 +157,16 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
                 <MessageRow
                   message={message}
                   previous={messages[item.index - 1]}
-                  quoted={message.replyTo === null ? undefined : byId.get(message.replyTo)}
+                  quoted={places.message(message.replyTo)}
                   info={info}
                   isGroup={isGroup}
                   isActive={message.key === activeKey}
                   isFirstUnread={message.key === firstUnread}
                   isFound={message.key === search.current}
                   marked={search.marked}
-                  position={item.index + 1}
-                  total={hasOlder ? -1 : messages.length}
+                  // Until the first one is here, nobody knows which of how many this is.
+                  position={hasOlder ? undefined : item.index + 1}
+                  total={hasOlder ? undefined : messages.length}
                   onAct={onAct}
                   onReply={onReply}
                   onFocus={setActive}

@@ -22,9 +22,9 @@ interface Props {
   readonly isFirstUnread: boolean;
   readonly isFound: boolean;
   readonly marked: string;
-  readonly position: number;
-  /** -1 while it isn't known. */
-  readonly total: number;
+  /** Which of all it is, from 1; undefined while that isn't known, as `total` is. */
+  readonly position: number | undefined;
+  readonly total: number | undefined;
   readonly onAct: (message: Message, at: DOMRect) => void;
   readonly onReply: (message: Message) => void;
   readonly onFocus: (key: string) => void;

@@ -293,7 +293,8 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
 
   /** The known objects for those that are the same in content. */
   #renewed(messages: readonly Stored[]): readonly Stored[] {
-    if (this.#stored.length === 0) return messages;
+    const [first, newest] = [this.#stored[0], messages.at(-1)];
+    if (first === undefined || newest === undefined || newest.id < first.id) return messages;
     const known = new Map(this.#stored.map((item) => [item.id, item]));
     return messages.map((item) => {
       const keyed = this.#keyed(item);
@@ -308,8 +309,10 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
 
   #show(): void {
     if (!this.#isLoaded || this.#isOver) return;
-    const present = new Set(this.#stored.map((item) => item.id));
-    this.#outgoing = this.#outgoing.filter((item) => item.id === null || !present.has(item.id));
+    if (this.#outgoing.length > 0) {
+      const present = new Set(this.#stored.map((item) => item.id));
+      this.#outgoing = this.#outgoing.filter((item) => item.id === null || !present.has(item.id));
+    }
     const { messages, waiting } = this.#matched();
     const me = this.#store;
     const pending = waiting.map((item): Message => asMessage(item, me));
