@@ -1,12 +1,14 @@
-//! Writes to a socket, gathered: what is written between two flushes goes out in as few system calls
-//! (and TLS records) as it fits into. Nothing is kept while there is nothing to send, so an idle
-//! connection costs no buffer.
+//! A socket's reads and writes, gathered: what is written between two flushes goes out in as few
+//! system calls (and TLS records) as it fits into, and what has arrived is read at once, however
+//! little the reader takes at a time. Nothing is kept while there is nothing to send or to take, so an
+//! idle connection costs no buffer.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use sync_protocol::limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -15,16 +17,25 @@ const MOST: usize = limits::CHUNK + limits::PART;
 /// Parts for which there is room at once, where one does not come alone.
 const PARTS: usize = 4;
 
-/// A socket whose writes are gathered. Reads pass through.
+/// Bytes read at once. They belong to the thread; a connection keeps only what it has not taken yet.
+const READ: usize = 4 * limits::PART;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// A socket whose reads and writes are gathered.
 #[derive(Debug)]
 pub(crate) struct Gather<T> {
     inner: T,
     waiting: BytesMut,
+    /// What was read and not taken.
+    ahead: Bytes,
 }
 
 impl<T: AsyncWrite + Unpin> Gather<T> {
     pub(crate) fn new(inner: T) -> Self {
-        Self { inner, waiting: BytesMut::new() }
+        Self { inner, waiting: BytesMut::new(), ahead: Bytes::new() }
     }
 
     /// Hands on what waits, and lets go of its memory.
@@ -40,13 +51,40 @@ impl<T: AsyncWrite + Unpin> Gather<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Gather<T> {
+    /// Reads what has arrived; gives the reader what it has room for.
+    fn poll_arrived(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut arrived = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut arrived))?;
+            let arrived = arrived.filled();
+            let (taken, rest) = arrived.split_at(arrived.len().min(into.remaining()));
+            into.put_slice(taken);
+            self.ahead = Bytes::copy_from_slice(rest);
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, into)
+        if self.ahead.is_empty() {
+            return self.poll_arrived(cx, into);
+        }
+        let most = self.ahead.len().min(into.remaining());
+        into.put_slice(&self.ahead.split_to(most));
+        if self.ahead.is_empty() {
+            self.ahead = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -108,6 +146,30 @@ mod tests {
         far.read_to_end(&mut got).await.unwrap();
         writing.await.unwrap();
         assert_eq!(got, expected);
+    }
+
+    #[tokio::test]
+    async fn what_arrives_is_read_whole_and_in_order_however_little_is_taken() {
+        let (near, mut far) = tokio::io::duplex(3 * READ);
+        let sent: Vec<u8> = (0..200_000u32).map(|n| (n % 241) as u8).collect();
+        let expected = sent.clone();
+        let writing = tokio::spawn(async move {
+            far.write_all(&sent).await.unwrap();
+        });
+        let mut gather = Gather::new(near);
+        let mut got = Vec::new();
+        for most in [1, 7, 1_024, 5_000, 3 * READ].into_iter().cycle() {
+            let mut into = vec![0; most];
+            let taken = gather.read(&mut into).await.unwrap();
+            assert!(gather.ahead.len() <= READ);
+            if taken == 0 {
+                break;
+            }
+            got.extend_from_slice(&into[..taken]);
+        }
+        writing.await.unwrap();
+        assert_eq!(got, expected);
+        assert!(gather.ahead.is_empty());
     }
 
     #[tokio::test]
