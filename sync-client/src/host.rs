@@ -346,7 +346,9 @@ fn open(
     getrandom::fill(&mut seed).map_err(|error| StoreError::Io(error.to_string()))?;
     let engine = Engine::open(seed, now_ms(), index).map_err(|error| match error {
         EngineError::Damaged(what) => StoreError::Damaged(format!("unreadable {what}")),
-        EngineError::Newer(found) => StoreError::Newer { found: found.into(), known: 1 },
+        EngineError::Newer { found, known } => {
+            StoreError::Newer { found: found.into(), known: known.into() }
+        }
     })?;
     let sender = sender.clone();
     let done = move |done| {

@@ -28,6 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     install()?;
     compile()?;
     if build == Build::Release {
+        minify()?;
         wasm::check_size()?;
     }
     eprintln!("\nServe it: sync-server --web {}", app().display());
@@ -61,6 +62,13 @@ fn compile() -> Result<(), Failure> {
         command::run(npm().args(["run", "build", "--workspace", package]))?;
     }
     Ok(())
+}
+
+/// Makes the client's scripts small, as they are shipped. The app's are small by its own build.
+fn minify() -> Result<(), Failure> {
+    let mut minify = Command::new("node");
+    minify.current_dir(command::root());
+    command::run(minify.args(["xtask/src/minify.mjs", "wasm/packages/client/dist"]))
 }
 
 /// npm in the workspace's root, by the name under which this system starts it.

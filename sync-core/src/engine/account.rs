@@ -13,7 +13,7 @@ use sync_protocol::{AccountId, DeviceId, WriterId, codec};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::api::{CommandId, Failure, NewAccount, Response};
-use crate::engine::rows::{AccountRow, FORMAT, PersonRow};
+use crate::engine::rows::{AccountRow, FORMAT, PersonRow, check_format};
 use crate::engine::{Engine, OpenError, Step, escrow, read_row, seal};
 use crate::group::Identity;
 
@@ -34,9 +34,7 @@ pub(super) struct Me {
 impl Me {
     pub(super) fn read(value: &[u8], incarnation: u64) -> Result<Self, OpenError> {
         let row: AccountRow = read_row("account", value)?;
-        if row.format > FORMAT {
-            return Err(OpenError::Newer(row.format));
-        }
+        check_format(row.format)?;
         Ok(Self::new(row, incarnation))
     }
 

@@ -1,12 +1,8 @@
 //! What one seal carries: changes to documents of one space, and the commitment that a writer's
 //! chain makes to them (`docs/protocol.md`, "Change sets").
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use minicbor::{Decode, Encode};
-use miniz_oxide::deflate::core::{
-    self as deflating, CompressorOxide, TDEFLFlush, TDEFLStatus, deflate_flags,
-};
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::{self as inflating, DecompressorOxide, inflate_flags};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::Commitment;
@@ -22,9 +18,8 @@ const BLIND: Domain = Domain::new("rejoinder change blinding v1");
 const PLAIN: u8 = 0;
 /// The body is one raw DEFLATE stream, whose window begins as [`WINDOW`].
 const DEFLATE: u8 = 1;
-const LEVEL: i32 = 6;
-/// Below this, a table of codes costs more than it saves.
-const TABLE_FROM: usize = 512;
+const LEVEL: u32 = 6;
+const ZLIB_HEADER: bool = false;
 /// Below this, compressing costs more than it saves.
 const COMPRESS_FROM: usize = 128;
 
@@ -155,32 +150,24 @@ impl ChangeSet {
 
 /// Compresses; `None` if that saves nothing.
 fn deflate(body: &[u8]) -> Option<Vec<u8>> {
-    let raw = 0;
-    let mut flags = deflating::create_comp_flags_from_zip_params(LEVEL, raw, 0);
-    if body.len() < TABLE_FROM {
-        flags |= deflate_flags::TDEFL_FORCE_ALL_STATIC_BLOCKS;
-    }
-    let mut state = CompressorOxide::new(flags);
-    // Flushed to a byte's end: what follows is a stream of its own, to whoever has the window.
-    let mut dropped = [0; 4 * WINDOW.len()];
-    let (_, taken, _) = deflating::compress(&mut state, &WINDOW, &mut dropped, TDEFLFlush::Sync);
-    debug_assert_eq!(taken, WINDOW.len());
+    let mut state = Compress::new(Compression::new(LEVEL), ZLIB_HEADER);
+    state.set_dictionary(&WINDOW).ok()?;
     let mut packed = vec![0; body.len() - 1];
-    let (done, _, len) = deflating::compress(&mut state, body, &mut packed, TDEFLFlush::Finish);
-    packed.truncate(len);
-    (done == TDEFLStatus::Done).then_some(packed)
+    let done = state.compress(body, &mut packed, FlushCompress::Finish).ok()?;
+    packed.truncate(usize::try_from(state.total_out()).ok()?);
+    (done == Status::StreamEnd).then_some(packed)
 }
 
 /// Decompresses to exactly `size` bytes, which the caller has limited; `None` if it is not that.
 fn inflate(packed: &[u8], size: usize) -> Option<Vec<u8>> {
-    let mut window = WINDOW.to_vec();
-    window.resize(WINDOW.len() + size, 0);
-    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let mut state = DecompressorOxide::new();
-    let (done, read, len) =
-        inflating::decompress(&mut state, packed, &mut window, WINDOW.len(), flags);
-    let is_whole = done == TINFLStatus::Done && read == packed.len() && len == size;
-    is_whole.then(|| window.split_off(WINDOW.len()))
+    let mut state = Decompress::new(ZLIB_HEADER);
+    state.set_dictionary(&WINDOW).ok()?;
+    let mut body = vec![0; size];
+    let done = state.decompress(packed, &mut body, FlushDecompress::Finish).ok()?;
+    let is_whole = done == Status::StreamEnd
+        && state.total_in() == packed.len() as u64
+        && state.total_out() == size as u64;
+    is_whole.then_some(body)
 }
 
 fn join(pair: &[[u8; 32]]) -> [u8; 32] {

@@ -70,12 +70,17 @@ use vault::Vaulting;
 /// Why a store's index could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// A record is not readable.
+    /// A record is not readable, or this build no longer reads the store's format.
     #[error("the store is damaged: {0}")]
     Damaged(&'static str),
     /// The store was written by a newer version.
-    #[error("the store is of a newer version ({0})")]
-    Newer(u32),
+    #[error("the store is of a newer version ({found})")]
+    Newer {
+        /// The format found.
+        found: u32,
+        /// The newest format this build reads.
+        known: u32,
+    },
 }
 
 /// One account on one device. See the crate's page for the order of calls.
@@ -284,7 +289,9 @@ impl Engine {
             self.me = Some(Me::read(value, self.session.row.incarnation)?);
         }
         if let Some(value) = index.get(&key::meta("guest")).filter(|_| self.me.is_none()) {
-            self.resume_guest(read_row("guest", value)?);
+            let row: rows::GuestRow = read_row("guest", value)?;
+            rows::check_format(row.format)?;
+            self.resume_guest(row);
         }
         Ok(())
     }

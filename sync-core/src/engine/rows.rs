@@ -1,5 +1,7 @@
 //! What the engine keeps in its store, record by record.
 
+use std::cmp::Ordering;
+
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::WelcomeFor;
@@ -8,10 +10,20 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
 use crate::document::{Clock, Edit, Name, OrderKey, Stamp};
+use crate::engine::OpenError;
 use crate::group::Context;
 
-/// The store format this build writes.
-pub(super) const FORMAT: u32 = 1;
+/// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON.
+pub(super) const FORMAT: u32 = 2;
+
+/// Refuses a row of another format, before anything of its store is used.
+pub(super) fn check_format(found: u32) -> Result<(), OpenError> {
+    match found.cmp(&FORMAT) {
+        Ordering::Less => Err(OpenError::Damaged("store of an earlier build")),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Newer { found, known: FORMAT }),
+    }
+}
 
 /// The device's own identity and secrets.
 #[derive(Clone, Encode, Decode)]
@@ -554,4 +566,55 @@ pub(super) struct SealedCommit {
     pub(super) logs: Vec<(AccountId, Vec<Blob>)>,
     #[n(2)]
     pub(super) people: Vec<Hint>,
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_protocol::codec;
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::records::{Records, key};
+
+    fn device(format: u32) -> Vec<u8> {
+        codec::encode(&AccountRow {
+            format,
+            account: AccountId::of_root_key(&[1; 32]),
+            signing: [2; 32],
+            hpke: [3; 32],
+            joins: Vec::new(),
+            address: String::new(),
+            name: String::new(),
+            claimed: true,
+            device_name: String::new(),
+            complete: true,
+            recovering: Vec::new(),
+            linking: None,
+        })
+    }
+
+    fn guest(format: u32) -> Vec<u8> {
+        codec::encode(&GuestRow {
+            format,
+            signing: [2; 32],
+            hpke: [3; 32],
+            account: AccountId::of_root_key(&[1; 32]),
+            head: sync_protocol::ids::LogHead::from_bytes([4; 32]),
+            index: 1,
+            name: String::new(),
+            rendezvous: sync_protocol::ids::RendezvousId::from_bytes([6; 16]),
+        })
+    }
+
+    #[test]
+    fn a_store_of_another_format_is_refused() {
+        let earlier = OpenError::Damaged("store of an earlier build");
+        let newer = OpenError::Newer { found: FORMAT + 1, known: FORMAT };
+        for (format, refusal) in [(1, earlier), (FORMAT + 1, newer)] {
+            for (name, row) in [("account", device(format)), ("guest", guest(format))] {
+                let index = Records::from([(key::meta(name), row)]);
+                assert_eq!(Engine::open([5; 32], 0, index).err(), Some(refusal.clone()));
+            }
+        }
+    }
 }

@@ -4,15 +4,14 @@
 //! so all records of a group are loaded first, openmls runs on them in memory, and what changed comes
 //! out as one [`RecordDiff`], to be written in one batch or dropped together with the group object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
 
-use openmls_memory_storage::MemoryStorage;
 use openmls_traits::OpenMlsProvider;
 use sha2::{Digest as _, Sha256};
 
 use super::crypto::Crypto;
+use super::memory::Memory;
 
 /// The MLS records of one group, or a device's key-package records. They hold private keys.
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -56,25 +55,25 @@ impl fmt::Debug for RecordDiff {
 
 /// Records in memory, and a hash of each as it was when last handed out.
 pub(super) struct Overlay {
-    storage: MemoryStorage,
+    storage: Memory,
     saved: BTreeMap<Vec<u8>, [u8; 32]>,
 }
 
 impl Overlay {
     /// No records at all.
     pub(super) fn empty() -> Self {
-        Self { storage: MemoryStorage::default(), saved: BTreeMap::new() }
+        Self { storage: Memory::default(), saved: BTreeMap::new() }
     }
 
     /// The records as the host has them.
     pub(super) fn saved(records: Records) -> Self {
         let saved = records.iter().map(|(key, value)| (key.clone(), digest(value))).collect();
-        Self { storage: in_memory(records), saved }
+        Self { storage: Memory::new(records), saved }
     }
 
     /// Records that the host does not have yet: all are in the first diff.
     pub(super) fn unsaved(records: Records) -> Self {
-        Self { storage: in_memory(records), saved: BTreeMap::new() }
+        Self { storage: Memory::new(records), saved: BTreeMap::new() }
     }
 
     /// What changed since the records were loaded or last asked for.
@@ -97,17 +96,16 @@ impl Overlay {
 
     /// Forgets all records; the next diff deletes them.
     pub(super) fn clear(&mut self) {
-        self.storage = MemoryStorage::default();
+        self.storage = Memory::default();
     }
 
     /// All records.
     pub(super) fn records(&self) -> Records {
-        let values = self.storage.values.read().unwrap_or_else(PoisonError::into_inner);
-        values.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.storage.records().clone()
     }
 
     /// The store as openmls sees it.
-    pub(super) fn storage(&self) -> &MemoryStorage {
+    pub(super) fn storage(&self) -> &Memory {
         &self.storage
     }
 
@@ -122,10 +120,6 @@ impl Overlay {
     }
 }
 
-fn in_memory(records: Records) -> MemoryStorage {
-    MemoryStorage { values: RwLock::new(records.into_iter().collect::<HashMap<_, _>>()) }
-}
-
 fn digest(value: &[u8]) -> [u8; 32] {
     Sha256::digest(value).into()
 }
@@ -133,15 +127,15 @@ fn digest(value: &[u8]) -> [u8; 32] {
 /// Cryptography, randomness and records of one operation.
 pub(super) struct Provider<'a> {
     crypto: Crypto,
-    storage: &'a MemoryStorage,
+    storage: &'a Memory,
 }
 
 impl OpenMlsProvider for Provider<'_> {
     type CryptoProvider = Crypto;
     type RandProvider = Crypto;
-    type StorageProvider = MemoryStorage;
+    type StorageProvider = Memory;
 
-    fn storage(&self) -> &MemoryStorage {
+    fn storage(&self) -> &Memory {
         self.storage
     }
 
