@@ -109,6 +109,14 @@ function About({ composing, onCancel }: AboutProps) {
   );
 }
 
+type Editing = Extract<Composing, { readonly kind: "edit" }>;
+
+/** What became of a text that is being edited. */
+interface Edited {
+  readonly by: Editing;
+  readonly text: string;
+}
+
 type Update = (next: string | ((now: string) => string)) => void;
 
 /** What is half written stays with the conversation, on all own devices, until it is sent. */
@@ -116,7 +124,7 @@ function useDraft(conversation: Conversation, composing: Composing): readonly [s
   const { settings } = useRejoinder();
   const key = `conversation/${conversation.id}/draft`;
   const [draft, setDraft] = useState("");
-  const [edited, setEdited] = useState("");
+  const [edited, setEdited] = useState<Edited | null>(null);
   const newest = useRef("");
   const kept = useRef("");
   useEffect(() => {
@@ -147,10 +155,13 @@ function useDraft(conversation: Conversation, composing: Composing): readonly [s
     };
   }, [settings, key]);
 
-  const edit = composing.kind === "edit" ? composing.message : null;
-  useEffect(() => {
-    if (edit) setEdited(edit.text);
-  }, [edit]);
+  const edit = composing.kind === "edit" ? composing : null;
+  // At once what is to be edited, and not in a moment: somebody may be typing already.
+  const textOf = (now: Edited | null, edit: Editing) => (now?.by === edit ? now.text : edit.message.text);
+  const setEdit: Update = (next) => {
+    if (edit === null) return;
+    setEdited((now) => ({ by: edit, text: typeof next === "function" ? next(textOf(now, edit)) : next }));
+  };
   const setNew = useCallback<Update>((next) => {
     setDraft((now) => {
       const text = typeof next === "function" ? next(now) : next;
@@ -158,7 +169,7 @@ function useDraft(conversation: Conversation, composing: Composing): readonly [s
       return text;
     });
   }, []);
-  return edit ? [edited, setEdited] : [draft, setNew];
+  return edit ? [textOf(edited, edit), setEdit] : [draft, setNew];
 }
 
 /** As high as its text, within what the style allows. */
