@@ -5,7 +5,7 @@ import test from "node:test";
 import { create } from "qrcode";
 import {
   PHONE, acceptByText, agree, begin, confirm, conversationOf, digits, newDevice, offer, openConversation, openLinking,
-  saw, say, scratch, shows, signUp, start, startChat, texts, until, wordsOf,
+  picture, saw, say, scratch, shows, signUp, start, startChat, texts, until, wordsOf,
 } from "./support.js";
 
 const FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
@@ -176,4 +176,31 @@ test("the recovery code brings everything back, and ends what was before", async
     await page.getByRole("link", { name: "Devices" }).click();
     return (await page.getByRole("button", { name: "Log out" }).count()) === 1;
   });
+});
+
+test("who was found by an address has a name once they accept, on devices that come later, too", async (t) => {
+  const world = await start(t);
+  const ada = await newDevice(t, world);
+  const fay = await newDevice(t, world);
+  await signUp(ada, "Ada", "ada");
+  await signUp(fay, "Fay Moreau", "fay2");
+  await begin(ada, ["fay2"]);
+  await say(ada, "Is this you?");
+  await ada.getByRole("heading", { name: "fay2" }).waitFor();
+
+  await openConversation(fay, /Ada/);
+  await fay.getByRole("button", { name: "Accept" }).click();
+  await ada.getByRole("heading", { name: "Fay Moreau" }).waitFor();
+  await say(fay, "It is");
+  await saw(ada, "It is");
+
+  const phone = await newDevice(t, world, PHONE);
+  await acceptByText(ada, await offer(phone, "Ada's phone"));
+  await confirm(ada, await digits(phone));
+  await openConversation(phone, /Fay Moreau/);
+  await saw(phone, "It is");
+  await say(phone, "Now on the phone");
+  await saw(fay, "Now on the phone");
+  await picture(ada, "names-desktop");
+  await picture(phone, "names-phone");
 });
