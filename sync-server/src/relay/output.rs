@@ -34,8 +34,11 @@ impl Frame {
         let message = frame.to_bytes();
         let mut parts = codec::parts(&message);
         let mut row = parts.next().unwrap_or_default();
-        row.reserve_exact(message.len() + message.len() / (limits::PART - 1));
-        parts.for_each(|part| row.extend_from_slice(&part));
+        if row.len() == limits::PART {
+            // More follow, as a rule; most messages are of one part, and stay as they are.
+            row.reserve_exact(message.len());
+            parts.for_each(|part| row.extend_from_slice(&part));
+        }
         Self { parts: row.into() }
     }
 
