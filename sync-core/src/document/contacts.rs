@@ -14,7 +14,7 @@ const FIELDS: u32 = 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Contact {
-    /// The name its owner gave it.
+    /// What it is called: by its owner's own word, where that is known.
     #[n(0)]
     pub name: String,
     /// The address it was found by.

@@ -243,12 +243,13 @@ impl Engine {
             return;
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
-        let stamp = space.view.last_of(below);
-        let reach = stamp.map(|stamp| Reach { segment: newest, stamp });
-        if reach != space.row.reach {
-            space.row.reach = reach;
-            self.save_space(id);
+        if space.row.reach.is_some_and(|reach| reach.segment == newest) {
+            // It holds until something comes to a segment below.
+            return;
         }
+        let Some(stamp) = space.view.last_of(below) else { return };
+        space.row.reach = Some(Reach { segment: newest, stamp });
+        self.save_space(id);
     }
 
     /// Something came to a segment that may lie below the newest.
