@@ -55,6 +55,50 @@ impl std::fmt::Debug for Blob {
 const LAST: u8 = 0;
 const MORE: u8 = 1;
 
+/// Encodes a message straight into its [`parts`], all in a row: each but the last has
+/// [`limits::PART`] bytes. `room` is about how many bytes it takes.
+#[must_use]
+pub fn encode_parts<T: Encode<()>>(value: &T, room: usize) -> Vec<u8> {
+    let leads = room / (limits::PART - 1) + 1;
+    let mut encoder = minicbor::Encoder::new(Row(Vec::with_capacity(room + leads)));
+    encoder.encode(value).expect("encoding into a vector cannot fail");
+    encoder.into_writer().finish()
+}
+
+/// Parts in a row, of which another may follow.
+struct Row(Vec<u8>);
+
+impl Row {
+    fn finish(mut self) -> Vec<u8> {
+        if self.0.is_empty() {
+            self.0.push(LAST);
+        }
+        let last = (self.0.len() - 1) / limits::PART * limits::PART;
+        if let Some(lead) = self.0.get_mut(last) {
+            *lead = LAST;
+        }
+        self.0
+    }
+}
+
+impl minicbor::encode::Write for Row {
+    type Error = std::convert::Infallible;
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Self::Error> {
+        while !bytes.is_empty() {
+            let mut at = self.0.len() % limits::PART;
+            if at == 0 {
+                self.0.push(MORE);
+                at = 1;
+            }
+            let (now, rest) = bytes.split_at(bytes.len().min(limits::PART - at));
+            self.0.extend_from_slice(now);
+            bytes = rest;
+        }
+        Ok(())
+    }
+}
+
 /// Cuts a message into WebSocket messages of at most [`limits::PART`] bytes, each led by a byte
 /// that says whether more follow: what a relay sends.
 pub fn parts(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
@@ -124,6 +168,24 @@ mod tests {
                 }
                 prop_assert_eq!(whole.as_ref(), Some(&message));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_is_the_parts_of_the_message(lengths in prop::collection::vec(0..9_000usize, 0..8), room in 0..20_000usize) {
+            let value: Vec<_> = lengths.iter().map(|n| Blob(vec![7; *n])).collect();
+            let parts: Vec<_> = parts(&encode(&value)).collect();
+            prop_assert_eq!(encode_parts(&value, room), parts.concat());
+        }
+    }
+
+    #[test]
+    fn a_row_ends_where_its_message_ends() {
+        for bytes in limits::PART - 10..limits::PART + 10 {
+            let value = Blob(vec![7; bytes]);
+            let parts: Vec<_> = parts(&encode(&value)).collect();
+            assert_eq!(encode_parts(&value, 0), parts.concat());
         }
     }
 

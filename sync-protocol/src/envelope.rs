@@ -245,6 +245,12 @@ impl Envelope {
         self.bytes.clone()
     }
 
+    /// [`as_bytes`](Self::as_bytes), without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Whether `key` signed exactly this, as this writer, for this space.
     ///
     /// # Errors

@@ -44,6 +44,16 @@ impl RelayFrame {
         codec::encode(self)
     }
 
+    /// The frame as one message, cut into parts that lie in a row ([`codec::encode_parts`]).
+    #[must_use]
+    pub fn to_parts(&self) -> Vec<u8> {
+        let room = match self {
+            Self::Delivery(delivery) => usize::try_from(delivery.cost()).unwrap_or(0) + 256,
+            _ => 128,
+        };
+        codec::encode_parts(self, room)
+    }
+
     /// Parses a message from a relay.
     ///
     /// # Errors

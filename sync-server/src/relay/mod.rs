@@ -243,6 +243,7 @@ impl<S: Store> Relay<S> {
         {
             self.fail_after_commit(error);
         }
+        self.state.end_batch();
         std::mem::take(&mut self.held)
     }
 

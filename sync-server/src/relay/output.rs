@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::RelayFrame;
 use sync_protocol::ids::RelayId;
-use sync_protocol::{codec, limits};
+use sync_protocol::limits;
 
 /// One socket, as the host numbers it: in the order in which they opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,15 +31,7 @@ impl Frame {
     /// Encodes and cuts.
     #[must_use]
     pub fn of(frame: &RelayFrame) -> Self {
-        let message = frame.to_bytes();
-        let mut parts = codec::parts(&message);
-        let mut row = parts.next().unwrap_or_default();
-        if row.len() == limits::PART {
-            // More follow, as a rule; most messages are of one part, and stay as they are.
-            row.reserve_exact(message.len());
-            parts.for_each(|part| row.extend_from_slice(&part));
-        }
-        Self { parts: row.into() }
+        Self { parts: frame.to_parts().into() }
     }
 
     /// What goes out one by one, as WebSocket messages.
@@ -109,8 +101,7 @@ pub struct Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sync_protocol::codec::Assembler;
-    use sync_protocol::codec::Blob;
+    use sync_protocol::codec::{self, Assembler, Blob};
     use sync_protocol::frames::{Answer, Reply};
 
     /// A message whose length is around a whole number of parts.

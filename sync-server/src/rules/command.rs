@@ -223,6 +223,12 @@ impl Sealed {
         self.0.as_bytes()
     }
 
+    /// The same, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_bytes()
+    }
+
     /// The public part.
     #[must_use]
     pub fn envelope(&self) -> &Envelope {

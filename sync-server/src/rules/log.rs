@@ -24,6 +24,33 @@ pub struct Logged {
     pub envelope: Vec<u8>,
 }
 
+/// Entries of this batch: most receivers get them right after the commit, and nothing has to be read
+/// back for them.
+#[derive(Debug, Default)]
+pub(super) struct Fresh {
+    /// The first one's global position; the others follow without a gap.
+    first: u64,
+    entries: Vec<Logged>,
+}
+
+impl Fresh {
+    fn keep(&mut self, position: u64, entry: Logged) {
+        if self.entries.is_empty() {
+            self.first = position;
+        }
+        self.entries.push(entry);
+    }
+
+    fn get(&self, position: u64) -> Option<&Logged> {
+        let place = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        self.entries.get(place)
+    }
+
+    fn clear(&mut self) {
+        self.entries = Vec::new();
+    }
+}
+
 /// The chunk that an index lies in.
 pub(super) fn chunk_of(index: u64) -> u32 {
     u32::try_from(index / u64::from(CHUNK)).unwrap_or(u32::MAX)
@@ -32,14 +59,15 @@ pub(super) fn chunk_of(index: u64) -> u32 {
 impl<S: Store> State<S> {
     /// Appends an entry, and its position to the space's index. Rows of the space itself are
     /// written with the commit, once for all that was appended.
-    pub(super) fn append(&mut self, space: &mut Space, writer: u32, envelope: &[u8]) {
+    pub(super) fn append(&mut self, space: &mut Space, writer: u32, envelope: Vec<u8>) {
         let position = self.new_position();
         let row = &mut space.row;
         let mut entry = Vec::with_capacity(envelope.len() + 12);
         put_varint(&mut entry, u64::from(writer));
         put_varint(&mut entry, row.time_ms);
-        entry.extend_from_slice(envelope);
+        entry.extend_from_slice(&envelope);
         self.store_mut().put(Table::Entries, &position.to_be_bytes(), entry);
+        self.fresh.keep(position, Logged { writer, time_ms: row.time_ms, envelope });
         if row.head.is_multiple_of(u64::from(CHUNK)) {
             space.tail.clear();
             put_varint(&mut space.tail, position);
@@ -97,7 +125,15 @@ impl<S: Store> State<S> {
         Ok(())
     }
 
+    /// Lets go of what was handed on.
+    pub(crate) fn end_batch(&mut self) {
+        self.fresh.clear();
+    }
+
     fn entry(&self, position: u64) -> Result<Logged, StoreError> {
+        if let Some(fresh) = self.fresh.get(position) {
+            return Ok(fresh.clone());
+        }
         let row = self.store().row(Table::Entries, &position.to_be_bytes())?;
         let row = row.ok_or_else(|| StoreError::row("entry"))?;
         let mut rest = row.as_slice();

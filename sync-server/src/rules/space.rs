@@ -113,7 +113,7 @@ pub(super) fn apply_space<S: Store>(
             let extras = Some((welcomes, ticket));
             let mut push =
                 Pusher { state, id: space, account, writer, number, time_ms, done, extras };
-            push.run(&envelopes)?;
+            push.run(envelopes)?;
             Ok(Effect::Pushed(push.done))
         }
         Action::Reserve { space, account } => {
@@ -140,14 +140,14 @@ impl<S: Store> State<S> {
 }
 
 impl<S: Store> Pusher<'_, S> {
-    fn run(&mut self, envelopes: &[Sealed]) -> Result<(), StoreError> {
+    fn run(&mut self, envelopes: Vec<Sealed>) -> Result<(), StoreError> {
         let mut space = self.state.take_space(&self.id)?;
         self.done.first = space.as_ref().map_or(0, |space| space.row.head);
         for sealed in envelopes {
+            let seq = sealed.envelope().header.chain.map_or(0, |chain| chain.seq);
             match self.one(&mut space, sealed) {
                 Ok(()) => {}
                 Err(Fault::Rejected(reason)) => {
-                    let seq = sealed.envelope().header.chain.map_or(0, |chain| chain.seq);
                     self.done.refused = Some((seq, reason));
                     break;
                 }
@@ -163,9 +163,9 @@ impl<S: Store> Pusher<'_, S> {
         Ok(())
     }
 
-    fn one(&mut self, space: &mut Option<Space>, sealed: &Sealed) -> Result<(), Fault> {
-        let header = &sealed.envelope().header;
-        if header.kind == Kind::Handshake {
+    fn one(&mut self, space: &mut Option<Space>, sealed: Sealed) -> Result<(), Fault> {
+        let (kind, intent) = (sealed.envelope().header.kind, sealed.envelope().header.intent);
+        if kind == Kind::Handshake {
             let commit = sealed.envelope().commit().map_err(|_| Rejection::Invalid)?;
             let founds = commit.parent == EpochId::NONE || commit.number == 0;
             if founds {
@@ -177,7 +177,7 @@ impl<S: Store> Pusher<'_, S> {
         }
         let space = space.as_mut().ok_or(Rejection::NotFound)?;
         self.may_push(space)?;
-        match (header.kind, header.intent) {
+        match (kind, intent) {
             (Kind::Content, _) => self.content(space, sealed),
             (Kind::Intent, Some(Intent::Leave)) => self.leaver(space, sealed),
             (Kind::Register, _) => self.register(space, sealed),
@@ -201,7 +201,7 @@ impl<S: Store> Pusher<'_, S> {
     fn found(
         &mut self,
         space: &mut Option<Space>,
-        sealed: &Sealed,
+        sealed: Sealed,
         commit: &CommitHeader,
     ) -> Result<(), Fault> {
         if space.is_some() {
@@ -253,10 +253,10 @@ impl<S: Store> Pusher<'_, S> {
     fn handshake(
         &mut self,
         space: &mut Space,
-        sealed: &Sealed,
+        sealed: Sealed,
         commit: &CommitHeader,
     ) -> Result<(), Fault> {
-        Self::seen_all_handshakes(space, sealed)?;
+        Self::seen_all_handshakes(space, &sealed)?;
         let before = &space.members;
         let roster = before.roster.after(&self.account, &commit.roster, &before.leavers);
         let roster = roster.map_err(|_| Rejection::Denied)?;
@@ -285,7 +285,7 @@ impl<S: Store> Pusher<'_, S> {
     }
 
     /// Appends a handshake, and leaves the ways in and the ticket that came with it.
-    fn decide(&mut self, space: &mut Space, sealed: &Sealed) {
+    fn decide(&mut self, space: &mut Space, sealed: Sealed) {
         let index = space.row.head;
         self.append(space, sealed, 0);
         space.row.handshakes = space.row.head;
@@ -294,7 +294,7 @@ impl<S: Store> Pusher<'_, S> {
         }
     }
 
-    fn content(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
+    fn content(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
         let chain = sealed.envelope().header.chain.ok_or(Rejection::Invalid)?;
         let known = self.state.tip(space.row.number, self.number)?;
         let tip = known.map_or(Tip::START, |row| row.tip);
@@ -310,7 +310,7 @@ impl<S: Store> Pusher<'_, S> {
             Step::Gap => return Err(Rejection::Gap { have: tip.seq }.into()),
             Step::Equivocation | Step::Broken => return Err(Rejection::Equivocation.into()),
         }
-        Self::seen_all_handshakes(space, sealed)?;
+        Self::seen_all_handshakes(space, &sealed)?;
         let index = space.row.head;
         self.append(space, sealed, chain.seq);
         let tip = Tip { seq: chain.seq, link: chain.link };
@@ -319,8 +319,8 @@ impl<S: Store> Pusher<'_, S> {
         Ok(())
     }
 
-    fn leaver(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
-        Self::seen_all_handshakes(space, sealed)?;
+    fn leaver(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
+        Self::seen_all_handshakes(space, &sealed)?;
         let mut members = RosterRow::clone(&space.members);
         members.leavers.push(self.account);
         members.leavers.sort_unstable();
@@ -343,9 +343,9 @@ impl<S: Store> Pusher<'_, S> {
     }
 
     /// A register is delivered like content; the newest of a writer and key is the one that counts.
-    fn register(&mut self, space: &mut Space, sealed: &Sealed) -> Result<(), Fault> {
+    fn register(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
         let key = sealed.envelope().header.register.ok_or(Rejection::Invalid)?;
-        Self::seen_all_handshakes(space, sealed)?;
+        Self::seen_all_handshakes(space, &sealed)?;
         let at = key2(&numbered(space.row.number, self.number), &key.to_be_bytes());
         let index = rows::encode(&space.row.head);
         self.state.store_mut().put(Table::Registers, &at, index);
@@ -353,10 +353,10 @@ impl<S: Store> Pusher<'_, S> {
         Ok(())
     }
 
-    fn append(&mut self, space: &mut Space, sealed: &Sealed, seq: u64) {
+    fn append(&mut self, space: &mut Space, sealed: Sealed, seq: u64) {
         space.row.time_ms = space.row.time_ms.max(self.time_ms);
         let (index, time_ms) = (space.row.head, space.row.time_ms);
-        self.state.append(space, self.number, sealed.bytes());
+        self.state.append(space, self.number, sealed.into_bytes());
         add_run(&mut self.done.runs, Run { seq, index, count: 1, time_ms });
     }
 

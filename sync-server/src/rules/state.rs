@@ -9,6 +9,7 @@ use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
 use crate::relay::Identity;
 use crate::rules::cache::Cache;
 use crate::rules::command::Command;
+use crate::rules::log::Fresh;
 use crate::rules::rows::{
     self, AccountRow, Counters, Membership, RosterRow, SpaceRow, TipRow, key2, numbered,
 };
@@ -35,6 +36,7 @@ pub struct State<S> {
     /// changed has only its place here.
     changed: BTreeMap<SpaceId, Option<Space>>,
     changed_tips: BTreeMap<(u32, u32), TipRow>,
+    pub(super) fresh: Fresh,
     spaces: Cache<SpaceId, Space>,
     tips: Cache<(u32, u32), TipRow>,
     pub(super) logs: Cache<AccountId, Arc<DeviceLog>>,
@@ -77,6 +79,7 @@ impl<S: Store> State<S> {
             taken: 0,
             changed: BTreeMap::new(),
             changed_tips: BTreeMap::new(),
+            fresh: Fresh::default(),
             spaces: Cache::new(CACHED_SPACES),
             tips: Cache::new(CACHED_TIPS),
             logs: Cache::new(CACHED_LOGS),
@@ -152,6 +155,7 @@ impl<S: Store> State<S> {
     fn forget(&mut self) {
         self.changed.clear();
         self.changed_tips.clear();
+        self.end_batch();
         self.spaces.clear();
         self.tips.clear();
         self.logs.clear();
