@@ -137,7 +137,7 @@ impl Link for Seat {
             ClientFrame::Push(push) => push.envelopes.iter().map(|one| one.0.len()).sum(),
             _ => 256,
         };
-        let sent = self.hub.frame(self.place.session, Box::new(frame), bytes).await;
+        let sent = self.hub.frame(self.place.session, Box::new(frame.into()), bytes).await;
         sent.map_err(|_| failed("the hub is gone"))
     }
 

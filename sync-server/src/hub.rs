@@ -15,7 +15,7 @@ use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::relay::{Frame, Output, Relay, SessionId, TICK_MS};
+use crate::relay::{Frame, Incoming, Output, Relay, SessionId, TICK_MS};
 use crate::store::{RedbStore, StoreError};
 use crate::telemetry;
 
@@ -72,7 +72,7 @@ enum Input {
     },
     Frame {
         session: SessionId,
-        frame: Box<ClientFrame>,
+        frame: Box<Incoming>,
         room: OwnedSemaphorePermit,
     },
     Malformed {
@@ -161,7 +161,7 @@ impl Hub {
     pub async fn frame(
         &self,
         session: SessionId,
-        frame: Box<ClientFrame>,
+        frame: Box<Incoming>,
         bytes: usize,
     ) -> Result<(), Gone> {
         let kib = u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Gone)?;
@@ -242,7 +242,7 @@ impl Core {
                     self.relay.connect(session, nonce, now_ms);
                 }
                 Input::Frame { session, frame, room } => {
-                    let opens = matches!(*frame, ClientFrame::Hello(_));
+                    let opens = matches!(*frame, Incoming::Frame(ClientFrame::Hello(_)));
                     self.relay.receive(session, *frame, now_ms);
                     match &mut taken {
                         Some(taken) => taken.merge(room),

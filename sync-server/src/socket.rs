@@ -10,13 +10,12 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use sync_protocol::ProtocolError;
 use sync_protocol::codec::Assembler;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::hub::{Hub, Outgoing, Place, Shared};
-use crate::relay::{Frame, SessionId};
+use crate::relay::{Frame, Incoming, SessionId};
 use crate::telemetry;
 
 /// A silent socket is asked whether it is still there.
@@ -60,9 +59,7 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
         telemetry::received(part.len());
         let taken = match assembler.push(&part, shared.message_limit()) {
             Ok(None) => continue,
-            Ok(Some(whole)) => {
-                ClientFrame::parse(&whole).map(|frame| (Box::new(frame), whole.len()))
-            }
+            Ok(Some(whole)) => Incoming::parse(&whole).map(|frame| (Box::new(frame), whole.len())),
             Err(error) => Err(error),
         };
         drop(part);

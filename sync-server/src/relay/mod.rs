@@ -12,6 +12,7 @@
 mod confirm;
 mod delivery;
 mod frontier;
+mod incoming;
 mod opening;
 mod output;
 mod push;
@@ -21,6 +22,7 @@ mod requests;
 mod session;
 mod settings;
 
+pub use incoming::{Incoming, Pushing};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
 pub use settings::Settings;
 
@@ -152,7 +154,11 @@ impl<S: Store> Relay<S> {
 
     /// A frame arrived. What it changes becomes durable, and what it causes is sent, at the next
     /// commit.
-    pub fn receive(&mut self, session: SessionId, frame: ClientFrame, now_ms: u64) {
+    pub fn receive(&mut self, session: SessionId, frame: impl Into<Incoming>, now_ms: u64) {
+        self.take_in(session, frame.into(), now_ms);
+    }
+
+    fn take_in(&mut self, session: SessionId, frame: Incoming, now_ms: u64) {
         self.now_ms = now_ms;
         let Some(known) = self.sessions.get_mut(&session) else { return };
         if self.failure.is_some() {
@@ -162,8 +168,26 @@ impl<S: Store> Relay<S> {
         known.early.frames += u32::from(!is_open);
         let done = match frame {
             _ if !is_open && known.early.frames > EARLY_FRAMES => Err(Rejection::Quota.into()),
+            Incoming::Push(push) if is_open => self.push(session, push, now_ms),
+            Incoming::Push(_) => Err(Rejection::Invalid.into()),
+            Incoming::Frame(frame) => self.frame(session, frame, is_open, now_ms),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Fault::Rejected(reason)) => self.close(session, reason),
+            Err(Fault::Store(error)) => self.fail(error),
+        }
+    }
+
+    fn frame(
+        &mut self,
+        session: SessionId,
+        frame: ClientFrame,
+        is_open: bool,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match frame {
             ClientFrame::Hello(hello) if !is_open => self.hello(session, &hello, now_ms),
-            ClientFrame::Push(push) if is_open => self.push(session, push, now_ms),
             ClientFrame::Request(request) => self.request(session, request, now_ms),
             ClientFrame::Meet { rendezvous, step } => {
                 self.meet(session, rendezvous, step, now_ms);
@@ -181,11 +205,6 @@ impl<S: Store> Relay<S> {
                 Ok(())
             }
             _ => Err(Rejection::Invalid.into()),
-        };
-        match done {
-            Ok(()) => {}
-            Err(Fault::Rejected(reason)) => self.close(session, reason),
-            Err(Fault::Store(error)) => self.fail(error),
         }
     }
 

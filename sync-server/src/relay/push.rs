@@ -1,14 +1,14 @@
 //! Pushes and signals: what a device says to its spaces.
 
-use sync_protocol::ProtocolError;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{Envelope, Kind};
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Push, RelayFrame, Stored, WelcomeFor};
+use sync_protocol::frames::{RelayFrame, Stored, WelcomeFor};
 use sync_protocol::ids::{AccountId, EpochId, SpaceId};
 use sync_protocol::limits;
 use sync_protocol::roster::RosterChange;
 
+use crate::relay::incoming::Pushing;
 use crate::relay::rate::{Limited, Rate};
 use crate::relay::{Frame, Piece, Relay, SessionId};
 use crate::rules::{Action, Effect, Fault, Pushed, Sealed};
@@ -18,20 +18,19 @@ impl<S: Store> Relay<S> {
     pub(super) fn push(
         &mut self,
         session: SessionId,
-        push: Push,
+        push: Pushing,
         now_ms: u64,
     ) -> Result<(), Fault> {
         let Some(open) = self.open_session(session) else { return Ok(()) };
         let (account, writer) = (open.account, open.writer);
-        let space = push.space;
         if let Err(reason) = self.admit(session, &push, now_ms) {
-            self.refuse(session, space, first_seq(&push), reason);
+            self.refuse(session, push.space, push.first_seq(), reason);
             return Ok(());
         }
-        let bytes: usize = push.envelopes.iter().map(|envelope| envelope.0.len()).sum();
-        let (envelopes, mut refused) = self.parse(account, push.envelopes, now_ms)?;
-        let welcomes = self.deliverable(push.welcomes)?;
-        let ticket = push.ticket;
+        let Pushing { space, envelopes, malformed, bytes, welcomes, ticket, .. } = push;
+        let (envelopes, refused) = self.acceptable(account, envelopes, now_ms)?;
+        let mut refused = refused.or(malformed.map(|reason| (0, reason)));
+        let welcomes = self.deliverable(welcomes)?;
         if !envelopes.is_empty() {
             let action = Action::Push { space, account, writer, envelopes, welcomes, ticket };
             if let Effect::Pushed(mut pushed) = self.run(action, now_ms)? {
@@ -54,53 +53,40 @@ impl<S: Store> Relay<S> {
     }
 
     /// Counts and rates.
-    fn admit(&mut self, session: SessionId, push: &Push, now_ms: u64) -> Result<(), Rejection> {
-        if push.envelopes.is_empty() || push.envelopes.len() > limits::PUSH_ENVELOPES {
-            return Err(Rejection::Invalid);
-        }
-        if push.welcomes.len() > limits::LEAVES {
-            return Err(Rejection::Invalid);
-        }
-        check_extras(push)?;
+    fn admit(&mut self, session: SessionId, push: &Pushing, now_ms: u64) -> Result<(), Rejection> {
+        push.check()?;
         let count = Rate::per_s(self.settings.push_envelopes_per_s);
         let size = Rate::per_s(self.settings.push_bytes_per_s);
         let Some(open) = self.open_session_mut(session) else { return Err(Rejection::Invalid) };
-        let bytes = push.envelopes.iter().map(|envelope| envelope.0.len()).sum::<usize>();
-        let envelopes = push.envelopes.len() as u64;
-        let taken = open.rates.envelopes.take(count, envelopes, now_ms);
-        let taken = taken.and_then(|()| open.rates.bytes.take(size, bytes as u64, now_ms));
+        let taken = open.rates.envelopes.take(count, push.count as u64, now_ms);
+        let taken = taken.and_then(|()| open.rates.bytes.take(size, push.bytes as u64, now_ms));
         taken.map_err(|retry_ms| Rejection::Rate { retry_ms })
     }
 
-    /// Parses envelopes up to the first that can't be taken in, and says why that one can't.
+    /// Envelopes up to the first that can't be taken in, and why that one can't.
     #[expect(clippy::type_complexity, reason = "two halves of one push, taken apart at once")]
-    fn parse(
+    fn acceptable(
         &mut self,
         account: AccountId,
-        envelopes: Vec<Blob>,
+        mut envelopes: Vec<Sealed>,
         now_ms: u64,
     ) -> Result<(Vec<Sealed>, Option<(u64, Rejection)>), StoreError> {
-        let mut parsed = Vec::with_capacity(envelopes.len());
         let mut invited = 0;
-        for bytes in envelopes {
-            let sealed = match Sealed::parse(bytes) {
-                Ok(sealed) => sealed,
-                Err(error) => return Ok((parsed, Some((0, rejection(&error))))),
-            };
-            let header = &sealed.envelope().header;
-            let seq = header.chain.map_or(0, |chain| chain.seq);
-            if header.kind == Kind::Signal {
-                return Ok((parsed, Some((seq, Rejection::Invalid))));
-            }
-            if header.kind == Kind::Handshake
-                && let Some(reason) =
+        for (place, sealed) in envelopes.iter().enumerate() {
+            let reason = match sealed.envelope().header.kind {
+                Kind::Signal => Some(Rejection::Invalid),
+                Kind::Handshake => {
                     self.over_quota(account, sealed.envelope(), &mut invited, now_ms)?
-            {
-                return Ok((parsed, Some((seq, reason))));
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                let seq = sealed.seq();
+                envelopes.truncate(place);
+                return Ok((envelopes, Some((seq, reason))));
             }
-            parsed.push(sealed);
         }
-        Ok((parsed, None))
+        Ok((envelopes, None))
     }
 
     /// Quotas that cross partitions: those of the accounts that a handshake adds, and how many the
@@ -242,35 +228,5 @@ impl<S: Store> Relay<S> {
         self.open_session_mut(session).is_some_and(|open| {
             open.credit > 0 && open.rates.signals_received.take(rate, 1, now_ms).is_ok()
         })
-    }
-}
-
-/// Ways in and a ticket belong to one handshake.
-fn check_extras(push: &Push) -> Result<(), Rejection> {
-    if push.welcomes.is_empty() && push.ticket.is_none() {
-        return Ok(());
-    }
-    let limit = limits::TICKET;
-    if push.ticket.as_ref().is_some_and(|ticket| ticket.0.len() > limit) {
-        return Err(Rejection::TooLarge { limit: limit as u64 });
-    }
-    let parsed = push.envelopes.iter().filter_map(|bytes| Envelope::parse(bytes.as_slice()).ok());
-    let handshakes = parsed.filter(|envelope| envelope.header.kind == Kind::Handshake).count();
-    if handshakes == 1 { Ok(()) } else { Err(Rejection::Invalid) }
-}
-
-fn first_seq(push: &Push) -> u64 {
-    let first = push.envelopes.first();
-    let header = first.and_then(|bytes| Envelope::parse(bytes.as_slice()).ok());
-    header.and_then(|envelope| envelope.header.chain).map_or(0, |chain| chain.seq)
-}
-
-fn rejection(error: &ProtocolError) -> Rejection {
-    match error {
-        ProtocolError::TooLarge { limit, .. } => Rejection::TooLarge { limit: *limit as u64 },
-        ProtocolError::Unsupported { .. } => {
-            Rejection::Unsupported { min: limits::MIN_VERSION, max: limits::VERSION }
-        }
-        _ => Rejection::Invalid,
     }
 }

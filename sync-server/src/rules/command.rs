@@ -236,6 +236,14 @@ impl Sealed {
     }
 }
 
+impl Sealed {
+    /// Content's number; 0 for anything else.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.0.header.chain.map_or(0, |chain| chain.seq)
+    }
+}
+
 impl<C> Encode<C> for Sealed {
     fn encode<W: minicbor::encode::Write>(
         &self,

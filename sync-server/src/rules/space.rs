@@ -144,7 +144,7 @@ impl<S: Store> Pusher<'_, S> {
         let mut space = self.state.take_space(&self.id)?;
         self.done.first = space.as_ref().map_or(0, |space| space.row.head);
         for sealed in envelopes {
-            let seq = sealed.envelope().header.chain.map_or(0, |chain| chain.seq);
+            let seq = sealed.seq();
             match self.one(&mut space, sealed) {
                 Ok(()) => {}
                 Err(Fault::Rejected(reason)) => {
