@@ -1,6 +1,8 @@
 //! The tests that need a browser: the WebAssembly crate's, the npm packages' and the web app's, all
 //! in real Chromium, with the relay and the terminal client of this build.
 
+use std::process::Command;
+
 use crate::command;
 use crate::failure::Failure;
 use crate::wasm;
@@ -31,4 +33,16 @@ pub(crate) fn tests() -> Result<(), Failure> {
         command::run(web::npm().args(["test", "--workspace", package]))?;
     }
     Ok(())
+}
+
+/// Builds what is shipped, holds it to its size, and begins an app with it as a newcomer would: all
+/// other tests run what is quick to build.
+///
+/// # Errors
+/// The first step's failure, or a client that is larger than its budget.
+pub(crate) fn shipped() -> Result<(), Failure> {
+    web::run(&web::Options { release: true })?;
+    let mut start = Command::new("node");
+    start.current_dir(command::root().join("wasm").join("tests"));
+    command::run(start.args(["--test", "--test-timeout=900000", "start.test.js"]))
 }

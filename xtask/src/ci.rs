@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::browser;
 use crate::command;
 use crate::demo;
 use crate::failure::Failure;
@@ -27,7 +28,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     documentation.args(["doc", "--workspace", "--no-deps", "--locked"]);
     command::run(documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
     command::run(command::cargo().args(["xtask", "test", "--profile", "ci"]))?;
-    demo::run(&demo::Options::check())
+    demo::run(&demo::Options::check())?;
+    browser::shipped()
 }
 
 /// Licences, versions and sources always; advisories where their database can be had.

@@ -15,7 +15,7 @@ use crate::wasm::{self, Build};
 pub(crate) struct Options {
     /// As it is shipped: as small as it gets, and held to its size. Takes minutes more.
     #[arg(long)]
-    release: bool,
+    pub(crate) release: bool,
 }
 
 /// Builds the engine, the packages and the web app; says where the app lies.
