@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_core::api::{ConversationView, Digest, MessageView, Progress, Response, Status};
 use sync_core::document::OrderKey;
 use sync_core::{Command, CommandId, Engine, Failure};
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use crate::clock::Clock;
@@ -45,8 +46,8 @@ pub struct Screen {
 #[derive(Clone, Debug)]
 struct Receipts {
     status: Progress,
-    delivered: BTreeSet<AccountId>,
-    read: BTreeSet<AccountId>,
+    delivered: SortedSet<AccountId>,
+    read: SortedSet<AccountId>,
 }
 
 /// How a device comes to its account.
@@ -193,8 +194,8 @@ impl Screen {
             let before = self.progress.insert((space, view.message), now);
             let Some(before) = before else { continue };
             let back = view.status < before.status
-                || !view.delivered.is_superset(&before.delivered)
-                || !view.read.is_superset(&before.read);
+                || !before.delivered.iter().all(|account| view.delivered.contains(account))
+                || !before.read.iter().all(|account| view.read.contains(account));
             if back {
                 let detail = format!("{before:?} of {:?} went back to {view:?}", view.message);
                 return Err(Violation::new(Invariant::Forward, detail));

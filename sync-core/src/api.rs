@@ -12,11 +12,10 @@ pub use views::{
     MemberView, MessageView, NewAccount, Problem, Progress, Status,
 };
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use sync_protocol::address::Address;
 use sync_protocol::roster::Role;
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
 use crate::document::{AppOp, OrderKey, Step};
@@ -381,7 +380,7 @@ pub enum Response {
     /// A setting, or a document's content.
     Value(Value),
     /// All settings.
-    Settings(BTreeMap<String, Value>),
+    Settings(SortedMap<String, Value>),
     /// A document's heads after a change.
     Heads(Vec<[u8; 32]>),
     /// A document's bytes.

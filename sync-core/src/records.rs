@@ -11,6 +11,15 @@ use crate::group::RecordDiff;
 /// Records by key, as read.
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// Records as whoever wrote them under a prefix of this length calls them.
+pub(crate) fn without_prefix(records: Records, prefix: usize) -> Records {
+    let mut bare = Records::new();
+    for (key, value) in records {
+        bare.insert(key.get(prefix..).unwrap_or_default().to_vec(), value);
+    }
+    bare
+}
+
 /// Changes that become durable together, in order. Numbers ascend by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {

@@ -3,8 +3,6 @@
 //! Everybody verifies a log from its genesis; the relay's word counts for nothing. An entry names
 //! its index and the head before it, so a log can't be reordered, forked or shortened unseen.
 
-use std::collections::BTreeMap;
-
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
@@ -14,6 +12,7 @@ use crate::hash;
 use crate::ids::{AccountId, DeviceId, Link, LogHead, WriterId};
 use crate::limits;
 use crate::signing::{PublicKey, SIGNATURE, Signed, sign, verify};
+use crate::sorted::SortedMap;
 
 /// A device's public keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -179,7 +178,7 @@ pub struct DeviceLog {
     account: AccountId,
     entries: Vec<Vec<u8>>,
     head: LogHead,
-    devices: BTreeMap<DeviceId, Device>,
+    devices: SortedMap<DeviceId, Device>,
     primary: DeviceId,
     join: [u8; 32],
     recovery: RecoveryKeys,
@@ -225,7 +224,7 @@ impl DeviceLog {
             account: *account,
             entries: vec![bytes.to_vec()],
             head: head_after(&zero, bytes),
-            devices: BTreeMap::from([(device.id(), first)]),
+            devices: SortedMap::from([(device.id(), first)]),
             primary: device.id(),
             join,
             recovery,

@@ -21,6 +21,7 @@ pub mod ids;
 pub mod limits;
 pub mod roster;
 pub mod signing;
+pub mod sorted;
 
 pub use error::{ProtocolError, Rejection};
 pub use ids::{AccountId, DeviceId, EpochId, Link, Position, SpaceId, WriterId};

@@ -29,9 +29,13 @@ impl RecordStore for MemoryStore {
     }
 
     fn read(&self, prefix: &[u8]) -> Result<Records, StoreError> {
+        let mut found = Records::new();
         let records = self.0.borrow();
-        let found = records.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let from = records.range(prefix.to_vec()..);
+        for (key, value) in from.take_while(|(key, _)| key.starts_with(prefix)) {
+            found.insert(key.clone(), value.clone());
+        }
+        Ok(found)
     }
 }
 

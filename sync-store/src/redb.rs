@@ -107,12 +107,12 @@ impl RedbRecords {
         let table = read.open_table(RECORDS).map_err(|error| self.failed(error))?;
         let end = after_prefix(prefix);
         let rows = table.range::<&[u8]>(bounds(prefix, end.as_deref()));
-        rows.map_err(|error| self.failed(error))?
-            .map(|row| {
-                let (key, value) = row.map_err(|error| self.failed(error))?;
-                Ok((key.value().to_vec(), value.value().to_vec()))
-            })
-            .collect()
+        let mut found = Records::new();
+        for row in rows.map_err(|error| self.failed(error))? {
+            let (key, value) = row.map_err(|error| self.failed(error))?;
+            found.insert(key.value().to_vec(), value.value().to_vec());
+        }
+        Ok(found)
     }
 
     fn failed(&self, error: impl Into<redb::Error>) -> StoreError {

@@ -4,7 +4,6 @@
 //! while it holds anything.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -16,6 +15,7 @@ use gloo_timers::future::TimeoutFuture;
 use sync_core::engine::OpenError as EngineError;
 use sync_core::records::{Records, index_prefixes};
 use sync_core::{Command, CommandId, Engine, Event, Failure, Input, Output, Response};
+use sync_protocol::sorted::SortedMap;
 use sync_store::{AsyncRecordStore as _, StoreError};
 
 use crate::browser::now_ms;
@@ -166,7 +166,7 @@ pub(crate) struct Host {
     /// When the engine wants to be called, Unix ms.
     wake: Option<u64>,
     timer: Option<Timeout>,
-    replies: BTreeMap<CommandId, Reply>,
+    replies: SortedMap<CommandId, Reply>,
     /// The app wants to stay away, whatever the browser says of the network.
     away: bool,
     /// Since when the app wants to close, Unix ms, and where it waits.
@@ -204,7 +204,7 @@ impl Host {
             probed: None,
             wake: None,
             timer: None,
-            replies: BTreeMap::new(),
+            replies: SortedMap::new(),
             away: false,
             closing: None,
         };

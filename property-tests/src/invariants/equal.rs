@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_core::api::{Digest, MessageView};
 use sync_core::document::OrderKey;
 use sync_protocol::roster::Role;
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::{conversations, members, places, reads_all};
@@ -136,7 +137,7 @@ type Face<'a> = (
     u64,
     Option<OrderKey>,
     (bool, bool),
-    &'a BTreeMap<AccountId, String>,
+    &'a SortedMap<AccountId, String>,
 );
 
 /// What no amendment changes of a message.

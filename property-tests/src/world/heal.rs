@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sync_core::Command;
 use sync_core::api::{ConversationView, Digest, MessageView, Response, Space, Status};
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, SpaceId};
 
 use super::{Event, World};
@@ -35,7 +36,7 @@ pub struct Seen {
     /// The fingerprint of the account's own space, in a world in which accounts have many devices.
     pub own: Option<Digest>,
     /// Settings.
-    pub settings: BTreeMap<String, serde_json::Value>,
+    pub settings: SortedMap<String, serde_json::Value>,
 }
 
 /// What a device shows that its account has ended.
@@ -154,7 +155,7 @@ impl World {
         };
         let settings = match self.expect(device, Command::Settings)? {
             Response::Settings(settings) => settings,
-            _ => BTreeMap::new(),
+            _ => SortedMap::new(),
         };
         let mut seen = Seen {
             device,

@@ -1,7 +1,5 @@
 //! One method for each thing an app can want.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use sync_core::api::{
     ContactCard, ConversationView, DeviceView, Digest, Member, MessageView, NewAccount, Space,
@@ -11,6 +9,7 @@ use sync_core::document::{AppOp, OrderKey, Step};
 use sync_core::{Command, Failure, Response};
 use sync_protocol::address::Address;
 use sync_protocol::roster::Role;
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{DeviceId, SpaceId};
 
 use super::Client;
@@ -89,7 +88,7 @@ impl Client {
     }
 
     /// All settings.
-    pub async fn settings(&self) -> Result<BTreeMap<String, Value>, Failure> {
+    pub async fn settings(&self) -> Result<SortedMap<String, Value>, Failure> {
         ask!(self, Command::Settings, Response::Settings)
     }
 

@@ -1,9 +1,8 @@
 //! What an app shows: devices, accounts, conversations, messages, fingerprints.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use sync_protocol::dormancy::Dormancy;
 use sync_protocol::roster::Role;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
 
 use crate::document::OrderKey;
@@ -194,13 +193,13 @@ pub struct MessageView {
     /// Whether it was deleted for everyone.
     pub deleted: bool,
     /// Emoji by account.
-    pub reactions: BTreeMap<AccountId, String>,
+    pub reactions: SortedMap<AccountId, String>,
     /// How far it has come.
     pub status: Progress,
     /// Accounts it was delivered to.
-    pub delivered: BTreeSet<AccountId>,
+    pub delivered: SortedSet<AccountId>,
     /// Accounts that read it.
-    pub read: BTreeSet<AccountId>,
+    pub read: SortedSet<AccountId>,
     /// Something in it is newer than this version.
     pub needs_update: bool,
 }
@@ -209,9 +208,9 @@ pub struct MessageView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
     /// Writer by writer, the last number stored and its link.
-    pub frontier: BTreeMap<WriterId, (u64, [u8; 32])>,
+    pub frontier: SortedMap<WriterId, (u64, [u8; 32])>,
     /// By document name.
-    pub documents: BTreeMap<String, DocumentDigest>,
+    pub documents: SortedMap<String, DocumentDigest>,
     /// SHA-256 of what a message list shows, receipts left out.
     pub view: [u8; 32],
 }

@@ -1,9 +1,8 @@
 //! Contacts: a record per account, the last writer wins.
 
-use std::collections::BTreeMap;
-
 use minicbor::{Decode, Encode};
 use sync_protocol::ids::AccountId;
+use sync_protocol::sorted::SortedMap;
 
 use super::local::lenient;
 use super::{Document, Name};
@@ -37,7 +36,7 @@ pub fn contact(document: &Document, account: &AccountId) -> Option<Contact> {
 
 /// All contacts, by account.
 #[must_use]
-pub fn all(document: &Document) -> BTreeMap<AccountId, Contact> {
+pub fn all(document: &Document) -> SortedMap<AccountId, Contact> {
     let entries = if is_contacts(document) { document.entries() } else { Vec::new() };
     entries
         .into_iter()

@@ -1,10 +1,11 @@
 //! What a document's changes are made of: who wrote them, what they knew, and which operations
 //! they brought. The check reads it; Automerge is never asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_protocol::ids::WriterId;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 
 use super::decode::{Action, Decoded, Key, LocalId, value_type};
 use super::{ChangeHash, Placement};
@@ -90,10 +91,10 @@ impl Ancestry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     actors: Vec<Actor>,
-    by_actor: BTreeMap<Vec<u8>, u32>,
+    by_actor: SortedMap<Vec<u8>, u32>,
     changes: Vec<Known>,
     by_hash: BTreeMap<ChangeHash, u32>,
-    heads: BTreeSet<ChangeHash>,
+    heads: SortedSet<ChangeHash>,
     names: BTreeMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
     op_count: usize,
@@ -109,12 +110,13 @@ impl History {
         self.op_count
     }
 
-    pub(crate) fn heads(&self) -> &BTreeSet<ChangeHash> {
+    pub(crate) fn heads(&self) -> &SortedSet<ChangeHash> {
         &self.heads
     }
 
-    pub(crate) fn changes(&self) -> &[Known] {
-        &self.changes
+    /// All changes in the order of their hashes.
+    pub(crate) fn by_hash(&self) -> impl Iterator<Item = &Known> {
+        self.by_hash.values().filter_map(|number| self.changes.get(*number as usize))
     }
 
     pub(crate) fn contains(&self, hash: &ChangeHash) -> bool {
@@ -181,7 +183,7 @@ impl History {
     }
 
     /// Forgets the changes past the first `len`.
-    pub(crate) fn truncate(&mut self, len: usize, heads: BTreeSet<ChangeHash>) {
+    pub(crate) fn truncate(&mut self, len: usize, heads: SortedSet<ChangeHash>) {
         for change in self.changes.drain(len..) {
             self.by_hash.remove(&change.hash);
             self.op_count -= (change.max_op - change.start_op) as usize + 1;

@@ -1,8 +1,9 @@
 //! Remote changes on their way in.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use automerge::Change;
+use sync_protocol::sorted::SortedSet;
 
 use super::check::{check, check_author};
 use super::decode::{Decoded, decode};
@@ -198,7 +199,7 @@ impl Document {
 
     /// Automerge refuses nothing that passed the check; if a future one does, nothing of the batch
     /// may stay half known.
-    fn undo_batch(&mut self, before: (usize, BTreeSet<ChangeHash>), received: &mut Received) {
+    fn undo_batch(&mut self, before: (usize, SortedSet<ChangeHash>), received: &mut Received) {
         let reason = Reason::Malformed("refused by Automerge");
         for hash in std::mem::take(&mut received.accepted) {
             if let Some(writer) = self.history.writer_of(&hash) {

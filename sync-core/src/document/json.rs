@@ -1,9 +1,7 @@
 //! Documents as JSON, and the hash of their content.
 
-use std::collections::BTreeMap;
-
 use automerge::{AutoCommit, ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, Value};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use sync_protocol::limits;
 
@@ -79,14 +77,13 @@ fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usiz
     }
     match kind {
         ObjType::Map | ObjType::Table => {
-            let items = doc.map_range(id, ..).map(|item| {
+            let mut fields = Map::new();
+            for item in doc.map_range(id, ..) {
                 let inner = item.id();
-                (
-                    item.key.to_string(),
-                    value(doc, item.value.into_value(), &inner, style, depth + 1),
-                )
-            });
-            Json::Object(items.collect::<BTreeMap<_, _>>().into_iter().collect())
+                let value = value(doc, item.value.into_value(), &inner, style, depth + 1);
+                fields.insert(item.key.to_string(), value);
+            }
+            Json::Object(fields)
         }
         ObjType::List => {
             let items = doc.list_range(id, ..).map(|item| {

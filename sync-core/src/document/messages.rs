@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::Blob;
 use sync_protocol::ids::WriterId;
+use sync_protocol::sorted::SortedMap;
 
 use super::clock::{OrderKey, Stamp};
 use super::entries::Entry;
@@ -111,7 +112,7 @@ pub struct Message {
     /// Whether its author deleted it for everyone.
     pub deleted: bool,
     /// One reaction per account, under the writer that made it last.
-    pub reactions: BTreeMap<WriterId, String>,
+    pub reactions: SortedMap<WriterId, String>,
     /// Something about it is of a newer version.
     pub needs_update: bool,
 }
@@ -152,7 +153,7 @@ impl Amendment {
 #[derive(Clone, Debug, Default)]
 struct Parts {
     /// By segment. An honest message is in one.
-    posted: BTreeMap<u32, Posted>,
+    posted: SortedMap<u32, Posted>,
     amendments: BTreeMap<(u32, String), Amendment>,
 }
 
@@ -170,7 +171,7 @@ pub type SameAccount<'a> = &'a dyn Fn(&WriterId, &WriterId) -> bool;
 pub struct MessageView {
     parts: BTreeMap<OrderKey, Parts>,
     order: BTreeMap<Rank, OrderKey>,
-    counts: BTreeMap<u32, usize>,
+    counts: SortedMap<u32, usize>,
 }
 
 impl MessageView {
@@ -343,7 +344,7 @@ fn base(key: OrderKey, posted: &Posted) -> Message {
         expires_ms: body.and_then(|body| body.expires_ms),
         edited: false,
         deleted: false,
-        reactions: BTreeMap::new(),
+        reactions: SortedMap::new(),
         needs_update: posted.newer,
     }
 }

@@ -46,10 +46,9 @@ pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
 pub use name::{Name, actor};
 pub use row::{ChangeHash, Placement, Reason, Received, Refused, Row, Touched};
 
-use std::collections::BTreeMap;
-
 use automerge::{ActorId, AutoCommit, Change, ObjId, TextEncoding};
 use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::sorted::SortedMap;
 
 use grammar::Grammar;
 use history::History;
@@ -89,11 +88,11 @@ pub struct Document {
     history: History,
     waiting: WaitingRoom,
     blacklist: Blacklist,
-    actors: BTreeMap<WriterId, ActorId>,
+    actors: SortedMap<WriterId, ActorId>,
     /// A typed document's maps, in the grammar's order.
     maps: Vec<ObjId>,
     /// Each writer's newest receipt (receipts only).
-    marks: BTreeMap<WriterId, Receipt>,
+    marks: SortedMap<WriterId, Receipt>,
     local: local::Local,
     /// Bytes of all changes.
     bytes: usize,
@@ -128,9 +127,9 @@ impl Document {
             history: History::default(),
             waiting: WaitingRoom::default(),
             blacklist: Blacklist::default(),
-            actors: BTreeMap::new(),
+            actors: SortedMap::new(),
             maps: Vec::new(),
-            marks: BTreeMap::new(),
+            marks: SortedMap::new(),
             local: local::Local::default(),
             bytes: 0,
         }

@@ -1,11 +1,10 @@
 //! Receipts: one entry per writer, written by that writer alone. Marks never go back: an entry that
 //! lowers one is refused. A person's state is the highest of their devices'.
 
-use std::collections::BTreeMap;
-
 use minicbor::{Decode, Encode};
 use sync_protocol::codec;
 use sync_protocol::ids::WriterId;
+use sync_protocol::sorted::SortedMap;
 
 use super::{Document, Placement, Touched};
 
@@ -68,7 +67,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Receipt> {
 /// Everybody's receipts, kept beside the document.
 #[derive(Clone, Debug, Default)]
 pub struct ReceiptsView {
-    by_writer: BTreeMap<WriterId, Receipt>,
+    by_writer: SortedMap<WriterId, Receipt>,
 }
 
 impl ReceiptsView {

@@ -1,9 +1,8 @@
 //! Settings: JSON values by key, the last writer wins and every device agrees on who that was.
 //! Keys under `device/<device id>/` are that device's own.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value as Json;
+use sync_protocol::sorted::SortedMap;
 
 use super::{Document, Name};
 
@@ -16,7 +15,7 @@ pub fn value(document: &Document, key: &str) -> Option<Json> {
 
 /// All settings under a prefix (`""` for all), by full key.
 #[must_use]
-pub fn all(document: &Document, prefix: &str) -> BTreeMap<String, Json> {
+pub fn all(document: &Document, prefix: &str) -> SortedMap<String, Json> {
     let entries = if is_settings(document) { document.entries() } else { Vec::new() };
     entries
         .into_iter()

@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::sorted::SortedSet;
 
 use super::history::Meta;
 use super::json::content_hash;
@@ -97,9 +98,9 @@ impl Document {
         fresh.apply_changes(changes).map_err(|_| DocumentError::Unfaithful)?;
         let bytes = fresh.save();
         let mut again = load_automerge(&bytes).map_err(|_| DocumentError::Unfaithful)?;
-        let mut heads: Vec<ChangeHash> = again.get_heads().iter().map(|hash| hash.0).collect();
-        heads.sort_unstable();
-        let faithful = heads == self.heads() && content_hash(&again) == self.content_hash();
+        let heads: SortedSet<ChangeHash> = again.get_heads().iter().map(|hash| hash.0).collect();
+        let faithful =
+            heads == *self.history.heads() && content_hash(&again) == self.content_hash();
         if faithful { Ok(bytes) } else { Err(DocumentError::Unfaithful) }
     }
 
@@ -110,10 +111,8 @@ impl Document {
     }
 
     fn placements(&self) -> Vec<(Hash, Placement)> {
-        let placed = |change: &super::history::Known| Some((change.hash, change.placement?));
-        let mut out: Vec<_> = self.history.changes().iter().filter_map(placed).collect();
-        out.sort_unstable();
-        out.into_iter().map(|(hash, placement)| (Hash(hash), placement)).collect()
+        let placed = |change: &super::history::Known| Some((Hash(change.hash), change.placement?));
+        self.history.by_hash().filter_map(placed).collect()
     }
 
     fn of_snapshot(space: SpaceId, name: Name, bytes: &[u8]) -> Result<Self, DocumentError> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::ids::WriterId;
 use sync_protocol::limits;
+use sync_protocol::sorted::SortedMap;
 
 use super::{ChangeHash, Row};
 
@@ -21,7 +22,7 @@ pub(crate) struct WaitingRoom {
     guests: BTreeMap<ChangeHash, Guest>,
     by_missing: BTreeMap<ChangeHash, BTreeSet<ChangeHash>>,
     by_seq: BTreeMap<(WriterId, u64), ChangeHash>,
-    load: BTreeMap<WriterId, (usize, usize)>,
+    load: SortedMap<WriterId, (usize, usize)>,
 }
 
 impl WaitingRoom {

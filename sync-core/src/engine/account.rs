@@ -163,7 +163,9 @@ impl Engine {
         let theirs = self.people.log(other).ok_or(Failure::NotFound("contact"))?;
         let mut halves = [mine, theirs]
             .map(|log| hash::hash(SAFETY, &[log.account().as_bytes(), log.head().as_bytes()]));
-        halves.sort_unstable();
+        if halves[0] > halves[1] {
+            halves.swap(0, 1);
+        }
         let groups: Vec<String> = halves
             .iter()
             .flat_map(|half| half.chunks_exact(5).take(6))

@@ -85,7 +85,7 @@ impl Engine {
         core.state = StateRow { writers: vec![writer], ..StateRow::default() };
         space.core = Some(core);
         space.group = Some(group);
-        self.spaces.insert(id, space);
+        self.spaces.insert(id, Box::new(space));
         self.save_state(&id);
         let leads = Leads { epoch, number: 0, root: &root, group_info, roster: &roster };
         let ticket = self.ticket(&id, &leads).unwrap_or_default();

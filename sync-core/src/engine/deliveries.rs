@@ -3,12 +3,11 @@
 //! A signature costs some fifty microseconds, a hash one: of each writer's run in a delivery only
 //! the newest signature is verified, and the link chain proves the rest.
 
-use std::collections::BTreeSet;
-
 use sync_protocol::envelope::{Envelope, Kind, aad};
 use sync_protocol::frames::{Answer, Entries, Op};
 use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::hash::{self, Domain};
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{SpaceId, WriterId, codec};
 
 use crate::api::Event;
@@ -29,12 +28,12 @@ pub(super) struct Delivered {
     entries: Entries,
     at: usize,
     /// Positions whose authorship is proven.
-    proven: BTreeSet<usize>,
+    proven: SortedSet<usize>,
 }
 
 impl From<Entries> for Delivered {
     fn from(entries: Entries) -> Self {
-        Self { entries, at: 0, proven: BTreeSet::new() }
+        Self { entries, at: 0, proven: SortedSet::new() }
     }
 }
 

@@ -6,6 +6,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::device_log::{Action, DeviceLog, LogEntry, sign_entry};
 use sync_protocol::dormancy::Dormancy;
 use sync_protocol::frames::{Answer, Op};
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
 use crate::api::{CommandId, DeviceView, Event, Failure, Problem, Response};
@@ -120,18 +121,17 @@ impl Engine {
     fn evict(&mut self, account: &AccountId, devices: &[DeviceId]) {
         let Ok(me) = self.me().map(|me| me.account()) else { return };
         let own = *account == me;
-        let mut concerned: Vec<(bool, u64, SpaceId)> = self
+        let concerned: SortedSet<(bool, u64, SpaceId)> = self
             .spaces
             .iter()
             .filter(|(_, space)| space.row.active && space.role(account).is_some())
             .filter(|(_, space)| own || space.role(&me) == Some(sync_protocol::roster::Role::Admin))
             .map(|(id, space)| (space.row.own, space.row.activity_ms, *id))
             .collect();
-        concerned.sort_by(|a, b| b.cmp(a));
         let at_once = own && self.is_primary();
         let jitter = u64::from(self.seed()[0]) * 16;
         let retry_at = (!at_once).then_some(self.now + EVICT_MS + jitter);
-        for (_, _, id) in concerned {
+        for (_, _, id) in concerned.into_iter().rev() {
             self.intend_eviction(&id, account, devices, retry_at);
         }
     }
@@ -392,7 +392,7 @@ impl Engine {
         let seen = self.seen.take().unwrap_or_default();
         let now_ms = self.relay_time(&seen);
         let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
-        let mut devices: Vec<(u64, DeviceView)> = log
+        let devices: SortedMap<u64, DeviceView> = log
             .all()
             .map(|(id, device)| {
                 let record = records.get(&record_key(id));
@@ -419,9 +419,7 @@ impl Engine {
                 (if primary { 0 } else { device.added + 1 }, view)
             })
             .collect();
-        devices.sort_by_key(|(order, _)| *order);
-        let devices = devices.into_iter().map(|(_, view)| view).collect();
-        Ok(Some(Response::Devices(devices)))
+        Ok(Some(Response::Devices(devices.into_values().collect())))
     }
 
     /// The relay says that this device is none of the account's any more.

@@ -1,8 +1,9 @@
 //! A space's fingerprint: what must be equal wherever the same entries are.
 
-use serde_json::json;
+use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::SpaceId;
+use sync_protocol::sorted::SortedMap;
 
 use crate::api::{Digest, DocumentDigest, Response};
 use crate::document::Name;
@@ -20,7 +21,7 @@ impl Engine {
         for name in &names {
             self.document(id, name)?;
         }
-        let mut documents = std::collections::BTreeMap::new();
+        let mut documents = SortedMap::new();
         for name in &names {
             let document = self.document(id, name)?;
             let heads = document.heads();
@@ -47,11 +48,12 @@ impl Engine {
 /// What a list shows of a message, receipts and progress left out.
 fn shown(message: &Message, core: &Core) -> serde_json::Value {
     let account = core.account_of(&message.writer.device).map(|account| account.to_string());
-    let reactions: std::collections::BTreeMap<String, &String> = message
-        .reactions
-        .iter()
-        .filter_map(|(writer, emoji)| Some((core.account_of(&writer.device)?.to_string(), emoji)))
-        .collect();
+    let mut reactions = Map::new();
+    for (writer, emoji) in &message.reactions {
+        if let Some(account) = core.account_of(&writer.device) {
+            reactions.insert(account.to_string(), emoji.as_str().into());
+        }
+    }
     json!({
         "message": message.key.to_string(),
         "author": account,

@@ -3,8 +3,7 @@
 //! A change to a closed document is only written as a row. An open document takes it in at once,
 //! and so do the views beside it.
 
-use std::collections::BTreeMap;
-
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{SpaceId, WriterId, codec};
 
 use crate::api::Event;
@@ -32,9 +31,9 @@ struct Open {
 /// All open documents.
 #[derive(Default)]
 pub(super) struct Documents {
-    open: BTreeMap<(SpaceId, Name), Open>,
+    open: SortedMap<(SpaceId, Name), Box<Open>>,
     /// Rows written while a document's load is under way, which it may not see.
-    loading: BTreeMap<(SpaceId, Name), Vec<Row>>,
+    loading: SortedMap<(SpaceId, Name), Vec<Row>>,
     clock: u64,
 }
 
@@ -101,7 +100,7 @@ impl Engine {
         self.replay_journal(id, name, &mut document);
         self.documents.clock += 1;
         let used = self.documents.clock;
-        self.documents.open.insert((*id, name.clone()), Open { document, used });
+        self.documents.open.insert((*id, name.clone()), Box::new(Open { document, used }));
         self.refresh_views(id, name, &Touched { all: true, ..Touched::default() });
     }
 
@@ -290,13 +289,12 @@ impl Engine {
             Name::Receipts(segment) => {
                 let moved = space.receipts.entry(*segment).or_default().update(document, touched);
                 let core = space.core.as_ref();
-                let mut accounts: Vec<_> = moved
+                let accounts: SortedSet<_> = moved
                     .iter()
                     .filter_map(|writer| core.and_then(|core| core.account_of(&writer.device)))
                     .collect();
-                accounts.sort_unstable();
-                accounts.dedup();
                 if !opening && !accounts.is_empty() {
+                    let accounts = accounts.into_iter().collect();
                     self.notify(Event::Receipts { conversation: *id, accounts });
                 }
             }
@@ -318,16 +316,15 @@ impl Engine {
         if cost <= BUDGET {
             return;
         }
-        let mut idle: Vec<_> = self
+        let idle: SortedMap<u64, (usize, (SpaceId, Name))> = self
             .documents
             .open
             .iter()
             .filter(|(_, open)| !open.document.has_uncut())
-            .map(|(place, open)| (open.used, open.document.cost(), place.clone()))
+            .map(|(place, open)| (open.used, (open.document.cost(), place.clone())))
             .collect();
-        idle.sort();
         let mut surplus = cost - BUDGET;
-        for (_, cost, place) in idle {
+        for (cost, place) in idle.into_values() {
             self.documents.open.remove(&place);
             if let Some(space) = self.spaces.get_mut(&place.0) {
                 match &place.1 {

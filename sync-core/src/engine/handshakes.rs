@@ -8,6 +8,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::envelope::{CommitHeader, Intent, aad, epoch_id};
 use sync_protocol::roster::RosterChange;
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
 
 use crate::api::{ConversationChange, Event};
@@ -370,10 +371,13 @@ fn leaves_fit(commit: &CommitHeader, incoming: &Incoming, before: &[Leaf]) -> bo
             RosterChange::SetRole { .. } => {}
         }
     }
-    added.sort_unstable();
-    removed.sort_unstable();
-    let fits = incoming.added.iter().map(|leaf| (leaf.device, leaf.account)).eq(added);
-    fits && incoming.removed == removed
+    let leaves = incoming.added.iter().map(|leaf| (leaf.device, leaf.account));
+    names(added, leaves) && names(removed, incoming.removed.iter().copied())
+}
+
+/// Whether a list has exactly these, each once, in whatever order.
+fn names<T: Ord>(list: Vec<T>, sorted: impl ExactSizeIterator<Item = T>) -> bool {
+    list.len() == sorted.len() && SortedSet::from_iter(list).into_iter().eq(sorted)
 }
 
 /// Whoever enters from outside is a device that its account's log certifies, and does nothing but

@@ -1,7 +1,5 @@
 //! Being let into a space: invitations out, invitations in, and the key packages they need.
 
-use std::collections::btree_map::Entry;
-
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceLog;
@@ -9,6 +7,7 @@ use sync_protocol::frames::{InboxItem, Op};
 use sync_protocol::frontier::Tip;
 use sync_protocol::hash;
 use sync_protocol::signing::Signed;
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use crate::api::{ConversationChange, Event, Failure};
@@ -22,8 +21,8 @@ use crate::engine::rows::{
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step, Stop, seal};
-use crate::group::{Group, Joined, Records as GroupRecords, new_key_package};
-use crate::records::{Load, Records, key};
+use crate::group::{Group, Joined, new_key_package};
+use crate::records::{Load, Records, key, without_prefix};
 
 /// A space to be settled into, by invitation or by ticket.
 pub(super) struct Arrival {
@@ -58,13 +57,12 @@ impl Engine {
             .ok_or(Failure::NotFound("device"))?
             .keys
             .hpke;
-        let mut members: Vec<AccountId> =
+        let mut members: SortedSet<AccountId> =
             self.space(id)?.row.context.roster.iter().map(|(member, _)| member).collect();
         members.extend([*account, own]);
         // Whoever joins by the same commit is a leaf that the joiner has to check, too.
         members.extend(together);
-        members.sort_unstable();
-        members.dedup();
+        let members: Vec<AccountId> = members.into_iter().collect();
         let mut grant = self.grant(id, &members, history)?;
         if !history && self.space(id)?.row.own {
             grant.documents = self.shared_documents(id)?;
@@ -328,7 +326,7 @@ impl Engine {
         let context = group.context().clone();
         let mut space = match self.spaces.remove(&id) {
             Some(before) => before,
-            None => SpaceState::new(id, fresh_row(own, context.clone(), epoch)),
+            None => Box::new(SpaceState::new(id, fresh_row(own, context.clone(), epoch))),
         };
         let mut core = space.core.take().unwrap_or_default();
         let root = *group.root();
@@ -382,9 +380,9 @@ impl Engine {
         self.batch.put(key::epoch(id, &epoch), codec::encode(&joined));
         core.epochs.insert(epoch, joined);
         for (epoch, row) in &grant.epochs {
-            if let Entry::Vacant(vacant) = core.epochs.entry(*epoch) {
+            if !core.epochs.contains_key(epoch) {
                 self.batch.put(key::epoch(id, epoch), codec::encode(row));
-                vacant.insert(row.clone());
+                core.epochs.insert(*epoch, row.clone());
             }
         }
     }
@@ -416,12 +414,10 @@ impl Engine {
     }
 
     pub(super) fn read_key_packages(&mut self, records: Records) {
-        let prefix = key::KEY_PACKAGES.len();
-        let records: GroupRecords = records
-            .into_iter()
-            .map(|(key, value)| (key.get(prefix..).unwrap_or_default().to_vec(), value))
-            .chain(std::mem::take(&mut self.fresh_key_packages))
-            .collect();
+        let mut records = without_prefix(records, key::KEY_PACKAGES.len());
+        for (key, value) in std::mem::take(&mut self.fresh_key_packages) {
+            records.insert(key, value);
+        }
         self.key_packages = Some(records);
     }
 
@@ -443,8 +439,8 @@ impl Engine {
 
 /// The state of whoever comes into a group, until the log is read up to where it came in.
 fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
-    let mut history: Vec<_> = grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
-    history.sort_unstable();
+    let history: SortedSet<_> =
+        grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
     let mut writers = grant.writers.clone();
     for leaf in group.leaves() {
         if !writers.iter().any(|known| known.device == leaf.device && known.to.is_none()) {
@@ -467,7 +463,7 @@ fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>
         writers,
         leavers: grant.leavers.clone(),
         joining: Some(epoch),
-        history,
+        history: history.into_iter().collect(),
         invited: None,
         write_at: None,
     }

@@ -7,9 +7,8 @@
 //! The primary keeps names and addresses in the account's contacts, for devices that come later and
 //! may not read where they were told.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, SpaceId, WriterId};
 
 use crate::api::{ConversationChange, Event};
@@ -141,10 +140,10 @@ impl Engine {
     }
 
     /// The newest word of each account about itself, in an open document.
-    fn said(&mut self, id: &SpaceId, name: &Name) -> BTreeMap<AccountId, Person> {
+    fn said(&mut self, id: &SpaceId, name: &Name) -> SortedMap<AccountId, Person> {
         let said = self.documents.peek(id, name).map(|document| people::all(document));
         let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
-        let Some((said, core)) = said.zip(core) else { return BTreeMap::new() };
+        let Some((said, core)) = said.zip(core) else { return SortedMap::new() };
         let of_account =
             |(writer, person): (WriterId, Person)| Some((core.account_of(&writer.device)?, person));
         said.into_iter().filter_map(of_account).collect()

@@ -12,7 +12,6 @@ use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::commits::{header, local};
 use crate::engine::deliveries::log_item;
 use crate::engine::rows::{Intention, PendingRow};
-use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
 
@@ -125,7 +124,7 @@ impl Engine {
     }
 
     pub(super) fn push_pending(&mut self, id: &SpaceId) {
-        let founding = self.spaces.get(id).is_some_and(SpaceState::is_founding);
+        let founding = self.spaces.get(id).is_some_and(|space| space.is_founding());
         if founding && !self.is_vaulted(id) {
             return;
         }

@@ -43,12 +43,13 @@ mod tickets;
 mod vault;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{DeviceId, SpaceId, WriterId, codec};
 
 use crate::api::{Command, CommandId, Event, Failure, Input, Output, Response, Until};
@@ -105,7 +106,7 @@ pub struct Engine {
     me: Option<Me>,
     session: Session,
     people: People,
-    spaces: BTreeMap<SpaceId, SpaceState>,
+    spaces: SortedMap<SpaceId, Box<SpaceState>>,
     documents: Documents,
     /// Edits made under a name, and what they were answered.
     edits: Edits,
@@ -113,8 +114,8 @@ pub struct Engine {
     key_packages: Option<crate::group::Records>,
     fresh_key_packages: crate::group::Records,
     tasks: VecDeque<Task>,
-    parked: BTreeMap<Need, VecDeque<Task>>,
-    waits: BTreeMap<CommandId, Until>,
+    parked: SortedMap<Need, VecDeque<Task>>,
+    waits: SortedMap<CommandId, Until>,
     unsaved: Unsaved,
     wake: Option<u64>,
     foreground: Option<SpaceId>,
@@ -123,7 +124,7 @@ pub struct Engine {
     /// A device that is being linked.
     hosting: Option<Box<Hosting>>,
     /// Spaces this account is in and this device is not.
-    strays: BTreeMap<SpaceId, Stray>,
+    strays: SortedMap<SpaceId, Stray>,
     vaulting: Vaulting,
     /// When the relay last saw the account's devices, once asked.
     seen: Option<Vec<(DeviceId, u64)>>,
@@ -144,9 +145,9 @@ impl std::fmt::Debug for Engine {
 /// Rows changed in memory during this input, to be written once at its end.
 #[derive(Debug, Default)]
 struct Unsaved {
-    spaces: BTreeSet<SpaceId>,
-    states: BTreeSet<SpaceId>,
-    writers: BTreeSet<(SpaceId, WriterId)>,
+    spaces: SortedSet<SpaceId>,
+    states: SortedSet<SpaceId>,
+    writers: SortedSet<(SpaceId, WriterId)>,
     session: bool,
     account: bool,
 }
@@ -238,20 +239,20 @@ impl Engine {
             me: None,
             session: Session::default(),
             people: People::default(),
-            spaces: BTreeMap::new(),
+            spaces: SortedMap::new(),
             documents: Documents::default(),
             edits: Edits::default(),
             key_packages: None,
-            fresh_key_packages: BTreeMap::new(),
+            fresh_key_packages: crate::group::Records::new(),
             tasks: VecDeque::new(),
-            parked: BTreeMap::new(),
-            waits: BTreeMap::new(),
+            parked: SortedMap::new(),
+            waits: SortedMap::new(),
             unsaved: Unsaved::default(),
             wake: None,
             foreground: None,
             guest: None,
             hosting: None,
-            strays: BTreeMap::new(),
+            strays: SortedMap::new(),
             vaulting: Vaulting::default(),
             seen: None,
             told_revoked: false,
@@ -275,7 +276,7 @@ impl Engine {
                     let id = record.get(1..).and_then(|id| SpaceId::try_from(id).ok());
                     let id = id.ok_or(OpenError::Damaged("space"))?;
                     let row = read_row("space", value)?;
-                    self.spaces.insert(id, SpaceState::new(id, row));
+                    self.spaces.insert(id, Box::new(SpaceState::new(id, row)));
                     self.note_waiting(&id);
                 }
                 Some(b'e') => self.edits.read(record, value)?,
@@ -549,7 +550,7 @@ impl Engine {
 
     fn on_woken(&mut self) {
         let now = self.now;
-        for (id, space) in &mut self.spaces {
+        for (id, space) in self.spaces.iter_mut() {
             if space.receipts_at.is_some_and(|at| at <= now) {
                 space.receipts_at = None;
                 self.tasks.push_back(Task::Receipts(*id));

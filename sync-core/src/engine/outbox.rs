@@ -8,6 +8,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
 use sync_protocol::frames::{ClientFrame, Push, Run, Stored};
 use sync_protocol::frontier::Tip;
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{Link, Rejection, SpaceId, WriterId};
 
 use crate::api::{Failure, Problem};
@@ -54,7 +55,7 @@ impl Engine {
         let encoded = codec::encode(&row);
         let space = self.core_space(id)?;
         let Some(core) = &mut space.core else { return Ok(touched) };
-        let number = core.journal.last_key_value().map_or(0, |(last, _)| last + 1);
+        let number = core.journal.last().map_or(0, |(last, _)| last + 1);
         core.journal.insert(number, row);
         space.row.journal = core.journal.len() as u64;
         space.uncut_bytes += encoded.len();
@@ -119,9 +120,7 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
         let journal = std::mem::take(&mut core.journal);
-        let mut names: Vec<&Name> = journal.values().map(|row| &row.name).collect();
-        names.sort();
-        names.dedup();
+        let names: SortedSet<&Name> = journal.values().map(|row| &row.name).collect();
         let mut items = Vec::new();
         for name in names {
             let Some(document) = self.documents.peek(id, name) else { continue };
@@ -212,7 +211,7 @@ impl Engine {
     fn has_unpushed(&self, id: &SpaceId) -> bool {
         let Some(space) = self.spaces.get(id) else { return false };
         let sent = space.pushed.max(space.row.stored);
-        let last = space.core.as_ref().and_then(|core| core.outbox.last_key_value());
+        let last = space.core.as_ref().and_then(|core| core.outbox.last());
         last.is_some_and(|(seq, _)| *seq > sent)
     }
 
@@ -255,7 +254,7 @@ impl Engine {
         loop {
             let space = self.core_space(id)?;
             let next = space.row.next;
-            let Some((&index, run)) = space.own_runs.first_key_value() else { return Ok(()) };
+            let Some((&index, run)) = space.own_runs.first() else { return Ok(()) };
             let run = *run;
             if index > next {
                 return Ok(());

@@ -1,11 +1,10 @@
 //! Accounts known to this device: their verified device logs, addresses and names.
 
-use std::collections::BTreeMap;
-
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{Answer, Op};
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, Rejection, codec};
 
 use crate::api::{ContactCard, Failure};
@@ -41,10 +40,10 @@ impl Person {
 /// Everybody known.
 #[derive(Default)]
 pub(super) struct People {
-    by_account: BTreeMap<AccountId, Person>,
-    by_address: BTreeMap<String, AccountId>,
+    by_account: SortedMap<AccountId, Person>,
+    by_address: SortedMap<String, AccountId>,
     /// Addresses the relay said lead nowhere, in this session.
-    pub(super) missing: BTreeMap<String, Rejection>,
+    pub(super) missing: SortedMap<String, Rejection>,
 }
 
 impl People {

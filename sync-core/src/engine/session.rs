@@ -1,6 +1,6 @@
 //! The session with the relay: connecting, proving who this is, and sorting what comes in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rand_core::Rng;
 use sync_protocol::address::Address;
@@ -9,6 +9,7 @@ use sync_protocol::frames::{
     Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, Op, RelayFrame, Request,
     Session as SessionProof, Welcome, membership_digest, sign_session,
 };
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, Rejection, SpaceId, limits};
 
 use crate::api::{AwayView, CommandId, NewAccount, Output, Problem, Response};
@@ -75,7 +76,7 @@ pub(super) struct Session {
     offline: bool,
     attempts: u32,
     next_request: u64,
-    pub(super) requests: BTreeMap<u64, Asked>,
+    pub(super) requests: SortedMap<u64, Asked>,
     taken_in: u64,
     /// The newest cursor received, to be kept once all before it is taken in.
     cursor: Option<Blob>,

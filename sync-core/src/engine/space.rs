@@ -1,9 +1,10 @@
 //! One space in memory: its index row always, the rest when it is needed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use sync_protocol::frames::{Run, Taken};
 use sync_protocol::frontier::{Frontier, Tip};
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, WriterId, codec};
 
 use crate::document::OrderKey;
@@ -15,8 +16,8 @@ use crate::engine::rows::{
 };
 use crate::engine::seal::Secret;
 use crate::engine::{Engine, Step, Stop};
-use crate::group::{Group, Records as GroupRecords};
-use crate::records::{Load, Records, key};
+use crate::group::Group;
+use crate::records::{Load, Records, key, without_prefix};
 
 /// Spaces whose inner state may stay in memory while idle.
 const RESIDENT: usize = 64;
@@ -30,11 +31,11 @@ pub(super) struct SpaceState {
     pub(super) core: Option<Core>,
     pub(super) group: Option<Group>,
     pub(super) view: MessageView,
-    pub(super) receipts: BTreeMap<u32, ReceiptsView>,
+    pub(super) receipts: SortedMap<u32, ReceiptsView>,
     /// Deliveries not yet taken in.
     pub(super) deliveries: VecDeque<Delivered>,
     /// Own entries stored beyond `next`, by index.
-    pub(super) own_runs: BTreeMap<u64, Run>,
+    pub(super) own_runs: SortedMap<u64, Run>,
     /// The highest number pushed in this session.
     pub(super) pushed: u64,
     /// A handshake or intent was pushed in this session and not answered.
@@ -44,7 +45,7 @@ pub(super) struct SpaceState {
     /// Why the relay refused what was written here.
     pub(super) problem: Option<Rejection>,
     /// Key packages taken for members to be added.
-    pub(super) packages: BTreeMap<AccountId, Vec<Taken>>,
+    pub(super) packages: SortedMap<AccountId, Vec<Taken>>,
     pub(super) packages_asked: Vec<AccountId>,
     pub(super) fetching: bool,
     /// The fetch was answered: once its entries are taken in, nothing is missing.
@@ -58,9 +59,9 @@ pub(super) struct SpaceState {
     pub(super) doubt: Option<(u64, Vec<u8>)>,
     /// Writers whose entries are passed over in this session where they make no sense, and whether
     /// the relay was asked again since.
-    pub(super) aside: BTreeMap<WriterId, bool>,
+    pub(super) aside: SortedMap<WriterId, bool>,
     /// Recent running hashes of the log, by the index after the entry.
-    pub(super) recent: BTreeMap<u64, [u8; 32]>,
+    pub(super) recent: SortedMap<u64, [u8; 32]>,
     pub(super) receipts_at: Option<u64>,
     pub(super) receipts_written_ms: u64,
     pub(super) retry_at: Option<u64>,
@@ -85,15 +86,15 @@ pub(super) struct SpaceState {
 #[derive(Default)]
 pub(super) struct Core {
     pub(super) state: StateRow,
-    pub(super) epochs: BTreeMap<EpochId, EpochRow>,
+    pub(super) epochs: SortedMap<EpochId, EpochRow>,
     pub(super) tips: Frontier,
-    pub(super) outbox: BTreeMap<u64, CutRow>,
+    pub(super) outbox: SortedMap<u64, CutRow>,
     /// The newest cuts that the relay confirmed, under the same keys: to be sent again, should it
     /// have lost them.
-    pub(super) kept: BTreeMap<u64, CutRow>,
-    pub(super) journal: BTreeMap<u64, JournalRow>,
+    pub(super) kept: SortedMap<u64, CutRow>,
+    pub(super) journal: SortedMap<u64, JournalRow>,
     pub(super) pending: Option<PendingRow>,
-    keys: BTreeMap<(EpochId, WriterId), Secret>,
+    keys: SortedMap<(EpochId, WriterId), Secret>,
 }
 
 impl SpaceState {
@@ -104,22 +105,22 @@ impl SpaceState {
             core: None,
             group: None,
             view: MessageView::default(),
-            receipts: BTreeMap::new(),
+            receipts: SortedMap::new(),
             deliveries: VecDeque::new(),
-            own_runs: BTreeMap::new(),
+            own_runs: SortedMap::new(),
             pushed: 0,
             deciding_sent: false,
             behind: None,
             problem: None,
-            packages: BTreeMap::new(),
+            packages: SortedMap::new(),
             packages_asked: Vec::new(),
             fetching: false,
             fetched: false,
             wanted: 0,
             fetched_from: 0,
             doubt: None,
-            aside: BTreeMap::new(),
-            recent: BTreeMap::new(),
+            aside: SortedMap::new(),
+            recent: SortedMap::new(),
             receipts_at: None,
             receipts_written_ms: 0,
             retry_at: None,
@@ -210,11 +211,7 @@ impl SpaceState {
 
     pub(super) fn read_group(&mut self, records: Records) {
         let prefix = key::group(&self.id).len();
-        let records: GroupRecords = records
-            .into_iter()
-            .map(|(key, value)| (key.get(prefix..).unwrap_or_default().to_vec(), value))
-            .collect();
-        self.group = Group::load(self.id, records).ok();
+        self.group = Group::load(self.id, without_prefix(records, prefix)).ok();
     }
 
     pub(super) fn role(&self, account: &AccountId) -> Option<sync_protocol::roster::Role> {
@@ -295,7 +292,8 @@ impl Core {
 
 impl Engine {
     pub(super) fn space(&self, id: &SpaceId) -> Result<&SpaceState, Stop> {
-        self.spaces.get(id).ok_or(Stop::Fail(crate::Failure::NotFound("conversation")))
+        let space = self.spaces.get(id);
+        Ok(space.ok_or(Stop::Fail(crate::Failure::NotFound("conversation")))?)
     }
 
     /// The space with its core in memory.
@@ -331,7 +329,7 @@ impl Engine {
         if self.spaces.len() <= RESIDENT || !self.next_batch.is_multiple_of(EVICT_EVERY) {
             return;
         }
-        let mut idle: Vec<_> = self
+        let idle: SortedSet<_> = self
             .spaces
             .iter()
             .filter(|(_, space)| space.core.is_some() && space.deliveries.is_empty())
@@ -341,7 +339,6 @@ impl Engine {
         if idle.len() <= RESIDENT {
             return;
         }
-        idle.sort_unstable();
         let surplus = idle.len() - RESIDENT;
         for (_, id) in idle.into_iter().take(surplus) {
             if let Some(space) = self.spaces.get_mut(&id) {

@@ -1,18 +1,16 @@
 //! How things stand, as an app shows it.
 
-use std::collections::BTreeMap;
-
 use sync_protocol::SpaceId;
+use sync_protocol::sorted::SortedMap;
 
 use crate::api::{Event, Problem, Status};
 use crate::engine::Engine;
-use crate::engine::space::SpaceState;
 
 /// What decides whether the app hears how things stand.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// Spaces with changes that the relay has not confirmed, and how many.
-    waiting: BTreeMap<SpaceId, u64>,
+    waiting: SortedMap<SpaceId, u64>,
     /// How many of them the app was told of, and whether it was told that all is up to date.
     told: u64,
     up_to_date: bool,
@@ -75,7 +73,7 @@ impl Engine {
 
     /// Looks again at how many of a space's changes wait.
     pub(super) fn note_waiting(&mut self, id: &SpaceId) {
-        match self.spaces.get(id).map_or(0, SpaceState::waiting) {
+        match self.spaces.get(id).map_or(0, |space| space.waiting()) {
             0 => self.standing.waiting.remove(id),
             changes => self.standing.waiting.insert(*id, changes),
         };

@@ -5,9 +5,8 @@
 //! tickets are sealed to. A device linked without history begins a new vault: the account space's
 //! era numbers them.
 
-use std::collections::BTreeSet;
-
 use sync_protocol::codec::{self, Blob};
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{EpochId, SpaceId};
 
 use crate::document::{Edit, Name};
@@ -31,7 +30,7 @@ impl Vaulted {
     /// Whether an epoch is missing between the first that is known and the one of this number.
     pub(super) fn has_gap(&self, last: u64) -> bool {
         let numbers = self.epochs.iter().map(|(_, row)| row.number);
-        let numbers: BTreeSet<u64> = numbers.chain(std::iter::once(last)).collect();
+        let numbers: SortedSet<u64> = numbers.chain(std::iter::once(last)).collect();
         let span = numbers.first().zip(numbers.last()).map(|(first, last)| last - first);
         span != Some(numbers.len() as u64 - 1)
     }
@@ -45,7 +44,7 @@ pub(super) struct Vaulting {
     /// The own change set in the account's space by which all that was written down has left.
     by: u64,
     /// Conversations that wait with what they send until the vault is on its way.
-    held: BTreeSet<SpaceId>,
+    held: SortedSet<SpaceId>,
 }
 
 impl Engine {
@@ -265,12 +264,11 @@ impl Engine {
 
     /// All private join keys that this device has or finds in the vault.
     pub(super) fn join_secrets(&mut self) -> Step<Vec<Blob>> {
-        let mut secrets: Vec<Blob> = self.me()?.row.joins.clone();
+        let known = self.me()?.row.joins.clone();
         let vaulted = self.vaulted_under("join/")?.into_iter();
-        secrets.extend(vaulted.map(|(_, secret)| Blob(secret)));
-        secrets.sort();
-        secrets.dedup();
-        Ok(secrets)
+        let vaulted = vaulted.map(|(_, secret)| Blob(secret));
+        let secrets: SortedSet<Blob> = known.into_iter().chain(vaulted).collect();
+        Ok(secrets.into_iter().collect())
     }
 }
 

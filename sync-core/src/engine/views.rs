@@ -1,8 +1,7 @@
 //! What an app shows: the list of conversations, pages of messages, ticks.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, SpaceId, WriterId};
 
 use crate::api::{
@@ -40,7 +39,7 @@ impl Engine {
         }
         let contacts = match self.spaces.contains_key(&account) {
             true => contacts::all(self.document(&account, &Name::Contacts)?),
-            false => BTreeMap::new(),
+            false => SortedMap::new(),
         };
         let known = self.acquaintances(&all, contacts.into_keys());
         let mut list: Vec<(u64, ConversationView)> = self
@@ -55,10 +54,10 @@ impl Engine {
 
     /// All settings under a prefix. None, until a device that was linked is let into the account's
     /// space.
-    pub(super) fn own_settings(&mut self, prefix: &str) -> Step<BTreeMap<String, Value>> {
+    pub(super) fn own_settings(&mut self, prefix: &str) -> Step<SortedMap<String, Value>> {
         let account = self.me()?.account().space();
         if !self.spaces.contains_key(&account) {
-            return Ok(BTreeMap::new());
+            return Ok(SortedMap::new());
         }
         Ok(settings::all(self.document(&account, &Name::Settings)?, prefix))
     }
@@ -66,24 +65,25 @@ impl Engine {
     /// Whoever is no stranger: contacts, and members of conversations founded or accepted here.
     fn acquaintances(
         &self,
-        all: &BTreeMap<String, Value>,
+        all: &SortedMap<String, Value>,
         contacts: impl Iterator<Item = AccountId>,
-    ) -> BTreeSet<AccountId> {
-        let accepted = |space: &&SpaceState| {
+    ) -> SortedSet<AccountId> {
+        let accepted = |space: &SpaceState| {
             space.row.invited_by.is_none()
                 || all.get(&accepted_key(&space.id)) == Some(&Value::Bool(true))
         };
         let shared = self.spaces.values().filter(|space| space.row.active && !space.row.own);
-        let members =
-            shared.filter(accepted).flat_map(|space| space.row.context.roster.iter().map(|m| m.0));
+        let members = shared
+            .filter(|space| accepted(space))
+            .flat_map(|space| space.row.context.roster.iter().map(|m| m.0));
         members.chain(contacts).collect()
     }
 
     fn conversation_view(
         &self,
         space: &SpaceState,
-        all: &BTreeMap<String, Value>,
-        known: &BTreeSet<AccountId>,
+        all: &SortedMap<String, Value>,
+        known: &SortedSet<AccountId>,
     ) -> ConversationView {
         let flag = |name: &str| {
             all.get(&format!("conversation/{}/{name}", space.id)) == Some(&Value::Bool(true))
@@ -128,7 +128,7 @@ impl Engine {
     /// The message segments of a space, newest first.
     pub(super) fn segments(&self, id: &SpaceId) -> Vec<u32> {
         let Some(space) = self.spaces.get(id) else { return Vec::new() };
-        let mut segments: Vec<u32> = space
+        let segments: SortedSet<u32> = space
             .row
             .documents
             .iter()
@@ -137,8 +137,7 @@ impl Engine {
                 _ => None,
             })
             .collect();
-        segments.sort_unstable_by(|a, b| b.cmp(a));
-        segments
+        segments.into_iter().rev().collect()
     }
 
     fn open_receipts(&mut self, id: &SpaceId) -> Step<()> {
@@ -392,7 +391,7 @@ fn message_view(message: Message, core: &Core, marks: &Marks, me: &AccountId) ->
         there
             .filter(|entry| place.is_some() && pick(entry) >= place)
             .map(|entry| entry.0)
-            .collect::<BTreeSet<AccountId>>()
+            .collect::<SortedSet<AccountId>>()
     };
     let read = reached(|entry| entry.2);
     let mut delivered = reached(|entry| entry.1);

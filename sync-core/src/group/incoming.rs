@@ -1,6 +1,5 @@
 //! Commits made by others: read, judged by what all can see, applied.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use openmls::prelude::{
@@ -9,6 +8,7 @@ use openmls::prelude::{
     Sender, StageCommitError, StagedCommit, tls_codec::DeserializeBytes as _,
 };
 use openmls_traits::OpenMlsProvider as _;
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{DeviceId, limits};
 use zeroize::Zeroizing;
 
@@ -53,8 +53,8 @@ impl fmt::Debug for Incoming {
 /// What a commit's proposals do.
 #[derive(Default)]
 struct Effects {
-    added: Vec<Leaf>,
-    removed: Vec<DeviceId>,
+    added: SortedSet<Leaf>,
+    removed: SortedSet<DeviceId>,
 }
 
 impl Group {
@@ -162,8 +162,8 @@ impl Group {
             committer,
             enters: member.is_none(),
             aad,
-            added,
-            removed,
+            added: added.into_iter().collect(),
+            removed: removed.into_iter().collect(),
             context,
             child_root,
             removes_me,
@@ -176,7 +176,7 @@ impl Group {
     /// pre-shared keys, updates, re-initialisation and whatever MLS may yet invent are refused.
     fn effects(&self, staged: &StagedCommit) -> Result<Effects, GroupError> {
         let mut effects = Effects::default();
-        let mut devices = BTreeSet::new();
+        let mut devices = SortedSet::new();
         for queued in staged.queued_proposals() {
             if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
                 return Err(GroupError::Invalid("a proposal by reference"));
@@ -187,25 +187,23 @@ impl Group {
                     if self.contains(&leaf.device) || !devices.insert(leaf.device) {
                         return Err(GroupError::Invalid("a device added twice"));
                     }
-                    effects.added.push(leaf);
+                    effects.added.insert(leaf);
                 }
                 Proposal::Remove(remove) => {
                     let leaf = self.leaf_at(remove.removed());
                     let leaf = leaf.ok_or(GroupError::Invalid("a removal of nobody"))?;
-                    effects.removed.push(leaf.device);
+                    effects.removed.insert(leaf.device);
                 }
                 Proposal::GroupContextExtensions(_) => {}
                 _ => return Err(GroupError::Invalid("a proposal of another kind")),
             }
         }
-        effects.added.sort_unstable();
-        effects.removed.sort_unstable();
         Ok(effects)
     }
 
     /// Whoever enters from outside adds itself, and at most takes its own earlier leaf away.
     fn entrance(&self, staged: &StagedCommit, newcomer: Leaf) -> Result<Effects, GroupError> {
-        let mut effects = Effects { added: vec![newcomer], removed: Vec::new() };
+        let mut effects = Effects { added: [newcomer].into(), removed: SortedSet::new() };
         for queued in staged.queued_proposals() {
             if queued.proposal_or_ref_type() != ProposalOrRefType::Proposal {
                 return Err(GroupError::Invalid("a proposal by reference"));
@@ -218,7 +216,7 @@ impl Group {
                     if leaf != newcomer {
                         return Err(GroupError::Invalid("an entrance that removes another"));
                     }
-                    effects.removed.push(leaf.device);
+                    effects.removed.insert(leaf.device);
                 }
                 _ => return Err(GroupError::Invalid("a proposal of another kind")),
             }

@@ -1,10 +1,10 @@
 //! Commits made here.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use openmls::prelude::{CommitMessageBundle, CreateCommitError, KeyPackage, LeafNodeIndex};
 use openmls_traits::OpenMlsProvider as _;
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{DeviceId, limits};
 use zeroize::Zeroizing;
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Commit {
 /// The parts of a change once they make sense in this group.
 struct Plan {
     add: Vec<KeyPackage>,
-    remove: BTreeSet<LeafNodeIndex>,
+    remove: SortedSet<LeafNodeIndex>,
 }
 
 impl Group {
@@ -109,7 +109,7 @@ impl Group {
     }
 
     fn plan(&self, identity: &Identity, change: &Change) -> Result<Plan, GroupError> {
-        let mut remove = BTreeSet::new();
+        let mut remove = SortedSet::new();
         for device in &change.remove {
             if *device == identity.device {
                 return Err(GroupError::Usage("a device cannot remove itself"));
@@ -117,7 +117,7 @@ impl Group {
             remove.insert(self.leaf_index(device).ok_or(GroupError::NotIn(*device))?);
         }
         let mut add = Vec::new();
-        let mut devices = BTreeSet::new();
+        let mut devices = SortedSet::new();
         for bytes in &change.add {
             let (key_package, leaf) = key_package::validated(bytes)?;
             if self.contains(&leaf.device) || !devices.insert(leaf.device) {

@@ -6,6 +6,7 @@ use openmls::prelude::{
     GroupId, LeafNodeIndex, MlsGroup, MlsGroupCreateConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
 };
 use openmls_traits::OpenMlsProvider as _;
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{DeviceId, SpaceId};
 use zeroize::Zeroizing;
 
@@ -191,10 +192,10 @@ fn exported_root(
 
 /// All leaves of a group, checked, sorted by device.
 pub(super) fn read_leaves(mls: &MlsGroup) -> Result<Vec<(Leaf, LeafNodeIndex)>, GroupError> {
-    let mut leaves = Vec::new();
+    let mut leaves = SortedMap::new();
     for (index, node) in mls.treesync().full_leaves() {
-        leaves.push((Leaf::of(node)?, index));
+        let leaf = Leaf::of(node)?;
+        leaves.insert((leaf.device, index), (leaf, index));
     }
-    leaves.sort_by_key(|(leaf, _)| leaf.device);
-    Ok(leaves)
+    Ok(leaves.into_values().collect())
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use openmls_traits::OpenMlsProvider;
 use sha2::{Digest as _, Sha256};
+use sync_protocol::sorted::SortedMap;
 
 use super::crypto::Crypto;
 use super::memory::Memory;
@@ -56,13 +57,13 @@ impl fmt::Debug for RecordDiff {
 /// Records in memory, and a hash of each as it was when last handed out.
 pub(super) struct Overlay {
     storage: Memory,
-    saved: BTreeMap<Vec<u8>, [u8; 32]>,
+    saved: SortedMap<Vec<u8>, [u8; 32]>,
 }
 
 impl Overlay {
     /// No records at all.
     pub(super) fn empty() -> Self {
-        Self { storage: Memory::default(), saved: BTreeMap::new() }
+        Self { storage: Memory::default(), saved: SortedMap::new() }
     }
 
     /// The records as the host has them.
@@ -73,7 +74,7 @@ impl Overlay {
 
     /// Records that the host does not have yet: all are in the first diff.
     pub(super) fn unsaved(records: Records) -> Self {
-        Self { storage: Memory::new(records), saved: BTreeMap::new() }
+        Self { storage: Memory::new(records), saved: SortedMap::new() }
     }
 
     /// What changed since the records were loaded or last asked for.
@@ -81,7 +82,7 @@ impl Overlay {
         let now = self.records();
         let deletes = self.saved.keys().filter(|key| !now.contains_key(*key)).cloned().collect();
         let mut puts = Vec::new();
-        let mut saved = BTreeMap::new();
+        let mut saved = SortedMap::new();
         for (key, value) in now {
             let hash = digest(&value);
             let unchanged = self.saved.get(&key) == Some(&hash);

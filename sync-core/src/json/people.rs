@@ -1,13 +1,12 @@
 //! Who is who: names and addresses of authors, as last seen in the list of conversations.
 
-use std::collections::BTreeMap;
-
 use sync_protocol::AccountId;
+use sync_protocol::sorted::SortedMap;
 
 use crate::api::{ConversationView, MessageView};
 
 /// What is known of people: address and name.
-pub type Known = BTreeMap<AccountId, (Option<String>, String)>;
+pub type Known = SortedMap<AccountId, (Option<String>, String)>;
 
 /// How soon the list is asked again for somebody whom it didn't name.
 const AGAIN_MS: u64 = 1_000;

@@ -34,7 +34,7 @@ pub fn response(response: Response) -> Value {
         Response::Message(key) => json!({ "message": key.to_string() }),
         Response::Messages(list) => list.iter().map(|view| message(view, &Known::new())).collect(),
         Response::Value(value) => value,
-        Response::Settings(all) => all.into_iter().collect::<Map<_, _>>().into(),
+        Response::Settings(all) => object(all),
         Response::Heads(heads) => json!({ "heads": hashes(&heads) }),
         Response::Bytes(bytes) => BASE64.encode(&bytes).into(),
         Response::Digest(digest) => self::digest(&digest),
@@ -146,8 +146,8 @@ pub fn message(view: &MessageView, known: &Known) -> Value {
         ids.map(ToString::to_string).collect()
     };
     let reactions = view.reactions.iter();
-    let reactions: Map<_, _> =
-        reactions.map(|(account, emoji)| (account.to_string(), emoji.clone().into())).collect();
+    let reactions =
+        object(reactions.map(|(account, emoji)| (account.to_string(), emoji.clone().into())));
     let author = known.get(&view.author);
     json!({
         "message": view.message.to_string(),
@@ -177,6 +177,15 @@ fn progress(progress: Progress) -> &'static str {
     }
 }
 
+/// One by one: collecting would sort, and sorting would be built in once more.
+fn object(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        object.insert(name, value);
+    }
+    object.into()
+}
+
 fn digest(digest: &Digest) -> Value {
     let frontier = digest.frontier.iter().map(|(writer, (seq, link))| {
         let writer = format!("{}/{:016x}", writer.device, writer.incarnation);
@@ -187,8 +196,8 @@ fn digest(digest: &Digest) -> Value {
         (name.clone(), json!({ "heads": hashes(&document.heads), "content": content }))
     });
     json!({
-        "frontier": frontier.collect::<Map<_, _>>(),
-        "documents": documents.collect::<Map<_, _>>(),
+        "frontier": object(frontier),
+        "documents": object(documents),
         "view": HEXLOWER.encode(&digest.view),
     })
 }
@@ -214,8 +223,8 @@ pub(crate) fn change(change: &ConversationChange) -> Value {
 mod tests {
     use super::*;
     use crate::document::{OrderKey, Stamp};
-    use std::collections::{BTreeMap, BTreeSet};
     use sync_protocol::DeviceId;
+    use sync_protocol::sorted::{SortedMap, SortedSet};
 
     fn account(n: u8) -> AccountId {
         AccountId::of_root_key(&[n; 32])
@@ -233,8 +242,8 @@ mod tests {
             deleted: false,
             reactions: [(account(2), "👍".to_owned())].into(),
             status: Progress::Delivered,
-            delivered: BTreeSet::from([account(2)]),
-            read: BTreeSet::new(),
+            delivered: SortedSet::from([account(2)]),
+            read: SortedSet::new(),
             needs_update: false,
         }
     }
@@ -299,7 +308,7 @@ mod tests {
 
     #[test]
     fn settings_and_values_are_themselves() {
-        let all = BTreeMap::from([("k".to_owned(), json!([1]))]);
+        let all = SortedMap::from([("k".to_owned(), json!([1]))]);
         assert_eq!(response(Response::Settings(all)), json!({ "k": [1] }));
         assert_eq!(response(Response::Value(json!({ "a": 1 }))), json!({ "a": 1 }));
         assert_eq!(response(Response::Bytes(vec![1, 2])), json!("AQI="));

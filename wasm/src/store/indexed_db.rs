@@ -129,7 +129,11 @@ impl IndexedDbStore {
         let values = answer_later(&values);
         let (keys, values) = (Array::from(&keys.await?), Array::from(&values.await?));
         let bytes = |value: JsValue| Uint8Array::new(&value).to_vec();
-        Ok(keys.iter().map(bytes).zip(values.iter().map(bytes)).collect())
+        let mut found = Records::new();
+        for (key, value) in keys.iter().zip(values.iter()) {
+            found.insert(bytes(key), bytes(value));
+        }
+        Ok(found)
     }
 }
 

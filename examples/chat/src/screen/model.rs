@@ -7,6 +7,7 @@ use sync_core::api::{
 };
 use sync_core::document::OrderKey;
 use sync_core::{Command, Failure, Response};
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, Rejection, SpaceId};
 
 use super::field::Field;
@@ -207,7 +208,7 @@ pub(crate) struct Model {
     /// Which line at the side is chosen.
     pub(crate) side_at: usize,
     /// Settings, by key.
-    pub(crate) settings: BTreeMap<String, serde_json::Value>,
+    pub(crate) settings: SortedMap<String, serde_json::Value>,
     /// Who types where, and until when that is believed.
     pub(crate) typing: BTreeMap<(SpaceId, AccountId), u64>,
     /// When others were last told that this person types.

@@ -4,8 +4,6 @@
 
 mod devices;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -16,6 +14,7 @@ use sync_core::api::{
 use sync_core::document::{OrderKey, Stamp};
 use sync_core::{Command, Event, Failure, Response};
 use sync_protocol::roster::Role;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::draw::draw;
@@ -45,10 +44,10 @@ fn message(n: u64, author: u8, text: &str) -> MessageView {
         reply_to: None,
         edited: false,
         deleted: false,
-        reactions: BTreeMap::new(),
+        reactions: SortedMap::new(),
         status: Progress::Local,
-        delivered: BTreeSet::new(),
-        read: BTreeSet::new(),
+        delivered: SortedSet::new(),
+        read: SortedSet::new(),
         needs_update: false,
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sync_client::Notice;
 use sync_core::api::{ConversationChange, ConversationView, MessageView, Status};
 use sync_core::{Command, Event, Response};
+use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, SpaceId};
 
 use super::field::Field;
@@ -375,7 +376,7 @@ fn list() -> Effect {
 }
 
 /// Whose devices changed since the safety number was compared, as the own devices agreed.
-fn changed(settings: &BTreeMap<String, Value>) -> BTreeMap<AccountId, u64> {
+fn changed(settings: &SortedMap<String, Value>) -> BTreeMap<AccountId, u64> {
     let marks = settings.iter().filter_map(|(key, value)| {
         let account = key.strip_prefix("contact/")?.strip_suffix("/devices_changed")?;
         Some((account.parse().ok()?, value.as_u64()?))
