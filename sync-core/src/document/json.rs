@@ -80,8 +80,8 @@ fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usiz
             let mut fields = Map::new();
             for item in doc.map_range(id, ..) {
                 let inner = item.id();
-                let value = value(doc, item.value.into_value(), &inner, style, depth + 1);
-                fields.insert(item.key.to_string(), value);
+                let json = value(doc, item.value.into_value(), &inner, style, depth + 1);
+                fields.insert(item.key.to_string(), json);
             }
             Json::Object(fields)
         }

@@ -1,6 +1,6 @@
 //! One space in memory: its index row always, the rest when it is needed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sync_protocol::frames::{Run, Taken};
 use sync_protocol::frontier::{Frontier, Tip};
@@ -94,7 +94,7 @@ pub(super) struct Core {
     pub(super) kept: SortedMap<u64, CutRow>,
     pub(super) journal: SortedMap<u64, JournalRow>,
     pub(super) pending: Option<PendingRow>,
-    keys: SortedMap<(EpochId, WriterId), Secret>,
+    keys: BTreeMap<(EpochId, WriterId), Secret>,
 }
 
 impl SpaceState {
