@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use minicbor::{Decode, Encode};
+use thiserror::Error;
 
-use crate::error::ProtocolError;
 use crate::limits;
 
 /// An E.164 phone number (`+` and 7 to 15 digits) or a handle (3 to 64 of `a-z 0-9 . _ -`,
@@ -13,6 +13,14 @@ use crate::limits;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 #[cbor(transparent)]
 pub struct Address(String);
+
+/// What was typed can't be anybody's address. Says what can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "must be a phone number with its +, or 3 to {} of a-z, 0-9, . _ and -, a letter first",
+    limits::ADDRESS
+)]
+pub struct NoAddress;
 
 impl<'b, C> Decode<'b, C> for Address {
     fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
@@ -29,13 +37,10 @@ impl Address {
 }
 
 impl FromStr for Address {
-    type Err = ProtocolError;
+    type Err = NoAddress;
 
-    fn from_str(typed: &str) -> Result<Self, ProtocolError> {
+    fn from_str(typed: &str) -> Result<Self, NoAddress> {
         let text = typed.trim().to_ascii_lowercase();
-        if text.len() > limits::ADDRESS {
-            return Err(ProtocolError::TooLarge { what: "address", limit: limits::ADDRESS });
-        }
         let good = match text.strip_prefix('+') {
             Some(digits) => {
                 (7..=15).contains(&digits.len())
@@ -43,14 +48,14 @@ impl FromStr for Address {
                     && digits.bytes().all(|b| b.is_ascii_digit())
             }
             None => {
-                text.len() >= 3
+                (3..=limits::ADDRESS).contains(&text.len())
                     && text.starts_with(|c: char| c.is_ascii_lowercase())
                     && text
                         .bytes()
                         .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
             }
         };
-        if good { Ok(Self(text)) } else { Err(ProtocolError::Malformed("address")) }
+        if good { Ok(Self(text)) } else { Err(NoAddress) }
     }
 }
 
@@ -72,5 +77,7 @@ mod tests {
         for bad in ["", "+0123456789", "+12", "7up", "a b", "ab", "naïve"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
+        assert!("a".repeat(64).parse::<Address>().is_ok());
+        assert_eq!("a".repeat(65).parse::<Address>(), Err(NoAddress));
     }
 }

@@ -133,7 +133,8 @@ function Subtitle({ info }: { readonly info: ConversationInfo }) {
   const adding = info.adding.map((address) => `${address} (being added)`);
   const others = [...members, ...adding];
   const other = others.length === 1 && info.members.find((member) => member.account !== me);
-  if (other) return <p>{other.address}</p>;
+  // Without a title of its own, the conversation is called by their name already.
+  if (other && !info.title.trim()) return <p>{other.address}</p>;
   return <p>{others.length > 0 ? `You, ${others.join(", ")}` : "Only you"}</p>;
 }
 
