@@ -13,10 +13,10 @@ pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Records as whoever wrote them under a prefix of this length calls them.
 pub(crate) fn without_prefix(records: Records, prefix: usize) -> Records {
+    let bare_key = |key: Vec<u8>| key.get(prefix..).unwrap_or_default().to_vec();
     let mut bare = Records::new();
-    for (key, value) in records {
-        bare.insert(key.get(prefix..).unwrap_or_default().to_vec(), value);
-    }
+    // Not collected: that sorts, and sorting is built in anew for each type.
+    bare.extend(records.into_iter().map(|(key, value)| (bare_key(key), value)));
     bare
 }
 

@@ -55,72 +55,81 @@ impl std::fmt::Debug for Blob {
 const LAST: u8 = 0;
 const MORE: u8 = 1;
 
+/// Cuts a message into WebSocket messages of at most [`limits::PART`] bytes, each led by a byte
+/// that says whether more follow: what a relay sends.
+pub fn parts(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    Row::<{ limits::PART }>::of(message).parts()
+}
+
+/// The same in parts of at most [`limits::PART_UP`] bytes: what a device sends.
+pub fn parts_up(message: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    Row::<{ limits::PART_UP }>::of(message).parts()
+}
+
 /// Encodes a message straight into its [`parts`], all in a row: each but the last has
 /// [`limits::PART`] bytes. `room` is about how many bytes it takes.
 #[must_use]
 pub fn encode_parts<T: Encode<()>>(value: &T, room: usize) -> Vec<u8> {
-    let leads = room / (limits::PART - 1) + 1;
-    let mut encoder = minicbor::Encoder::new(Row(Vec::with_capacity(room + leads)));
+    let mut encoder = minicbor::Encoder::new(Row::<{ limits::PART }>::with_room(room));
     encoder.encode(value).expect("encoding into a vector cannot fail");
     encoder.into_writer().finish()
 }
 
-/// Parts in a row, of which another may follow.
-struct Row(Vec<u8>);
+/// Parts of at most `MOST` bytes in a row, of which another may follow.
+struct Row<const MOST: usize>(Vec<u8>);
 
-impl Row {
+impl<const MOST: usize> Row<MOST> {
+    fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes + bytes / (MOST - 1) + 1))
+    }
+
+    fn of(message: &[u8]) -> Self {
+        let mut row = Self::with_room(message.len());
+        row.extend(message);
+        row
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let mut at = self.0.len() % MOST;
+            if at == 0 {
+                self.0.push(MORE);
+                at = 1;
+            }
+            let (now, rest) = bytes.split_at(bytes.len().min(MOST - at));
+            self.0.extend_from_slice(now);
+            bytes = rest;
+        }
+    }
+
     fn finish(mut self) -> Vec<u8> {
         if self.0.is_empty() {
             self.0.push(LAST);
         }
-        let last = (self.0.len() - 1) / limits::PART * limits::PART;
+        let last = (self.0.len() - 1) / MOST * MOST;
         if let Some(lead) = self.0.get_mut(last) {
             *lead = LAST;
         }
         self.0
     }
-}
 
-impl minicbor::encode::Write for Row {
-    type Error = std::convert::Infallible;
-
-    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Self::Error> {
-        while !bytes.is_empty() {
-            let mut at = self.0.len() % limits::PART;
-            if at == 0 {
-                self.0.push(MORE);
-                at = 1;
-            }
-            let (now, rest) = bytes.split_at(bytes.len().min(limits::PART - at));
-            self.0.extend_from_slice(now);
-            bytes = rest;
-        }
-        Ok(())
+    fn parts(self) -> impl Iterator<Item = Vec<u8>> {
+        let row = self.finish();
+        let starts = (0..row.len()).step_by(MOST);
+        starts.map(move |start| {
+            let end = row.len().min(start + MOST);
+            row.get(start..end).unwrap_or_default().to_vec()
+        })
     }
 }
 
-/// Cuts a message into WebSocket messages of at most [`limits::PART`] bytes, each led by a byte
-/// that says whether more follow: what a relay sends.
-pub fn parts(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    parts_within(message, limits::PART)
-}
+impl<const MOST: usize> minicbor::encode::Write for Row<MOST> {
+    type Error = std::convert::Infallible;
 
-/// The same in parts of at most [`limits::PART_UP`] bytes: what a device sends.
-pub fn parts_up(message: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    parts_within(message, limits::PART_UP)
-}
-
-fn parts_within(message: &[u8], most: usize) -> impl Iterator<Item = Vec<u8>> + '_ {
-    let room = most - 1;
-    let count = message.len().div_ceil(room).max(1);
-    (0..count).map(move |n| {
-        let end = message.len().min((n + 1) * room);
-        let chunk = message.get(n * room..end).unwrap_or_default();
-        let mut part = Vec::with_capacity(chunk.len() + 1);
-        part.push(if n + 1 == count { LAST } else { MORE });
-        part.extend_from_slice(chunk);
-        part
-    })
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.extend(bytes);
+        Ok(())
+    }
 }
 
 /// Puts parts together again. Holds nothing between messages.
@@ -158,10 +167,12 @@ mod tests {
     proptest! {
         #[test]
         fn parts_come_together_again(message in prop::collection::vec(any::<u8>(), 0..20_000)) {
-            for most in [limits::PART, limits::PART_UP] {
+            let down: Vec<_> = parts(&message).collect();
+            let up: Vec<_> = parts_up(&message).collect();
+            for (most, parts) in [(limits::PART, down), (limits::PART_UP, up)] {
                 let mut assembler = Assembler::default();
                 let mut whole = None;
-                for part in parts_within(&message, most) {
+                for part in parts {
                     prop_assert!(part.len() <= most);
                     prop_assert!(whole.is_none());
                     whole = assembler.push(&part, limits::MESSAGE).expect("well-formed");

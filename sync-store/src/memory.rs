@@ -29,12 +29,11 @@ impl RecordStore for MemoryStore {
     }
 
     fn read(&self, prefix: &[u8]) -> Result<Records, StoreError> {
-        let mut found = Records::new();
         let records = self.0.borrow();
-        let from = records.range(prefix.to_vec()..);
-        for (key, value) in from.take_while(|(key, _)| key.starts_with(prefix)) {
-            found.insert(key.clone(), value.clone());
-        }
+        let from = records.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        let mut found = Records::new();
+        // Not collected: that sorts, and sorting is built in anew for each type.
+        found.extend(from.map(|(key, value)| (key.clone(), value.clone())));
         Ok(found)
     }
 }

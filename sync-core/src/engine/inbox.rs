@@ -415,9 +415,7 @@ impl Engine {
 
     pub(super) fn read_key_packages(&mut self, records: Records) {
         let mut records = without_prefix(records, key::KEY_PACKAGES.len());
-        for (key, value) in std::mem::take(&mut self.fresh_key_packages) {
-            records.insert(key, value);
-        }
+        records.extend(std::mem::take(&mut self.fresh_key_packages));
         self.key_packages = Some(records);
     }
 

@@ -292,8 +292,8 @@ impl Core {
 
 impl Engine {
     pub(super) fn space(&self, id: &SpaceId) -> Result<&SpaceState, Stop> {
-        let space = self.spaces.get(id);
-        Ok(space.ok_or(Stop::Fail(crate::Failure::NotFound("conversation")))?)
+        let space = self.spaces.get(id).map(Box::as_ref);
+        space.ok_or(Stop::Fail(crate::Failure::NotFound("conversation")))
     }
 
     /// The space with its core in memory.

@@ -177,12 +177,10 @@ fn progress(progress: Progress) -> &'static str {
     }
 }
 
-/// One by one: collecting would sort, and sorting would be built in once more.
+/// Not collected: that sorts, and sorting is built in anew for each type.
 fn object(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
     let mut object = Map::new();
-    for (name, value) in fields {
-        object.insert(name, value);
-    }
+    object.extend(fields);
     object.into()
 }
 

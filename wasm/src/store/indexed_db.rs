@@ -130,9 +130,7 @@ impl IndexedDbStore {
         let (keys, values) = (Array::from(&keys.await?), Array::from(&values.await?));
         let bytes = |value: JsValue| Uint8Array::new(&value).to_vec();
         let mut found = Records::new();
-        for (key, value) in keys.iter().zip(values.iter()) {
-            found.insert(bytes(key), bytes(value));
-        }
+        found.extend(keys.iter().map(bytes).zip(values.iter().map(bytes)));
         Ok(found)
     }
 }
