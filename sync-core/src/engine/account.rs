@@ -137,7 +137,7 @@ impl Engine {
             device_name: name.to_owned(),
             complete: true,
             recovering: Vec::new(),
-            linking: None,
+            linking: Vec::new(),
         };
         self.session.row.incarnation = self.nonzero();
         self.me = Some(Me::new(row, self.session.row.incarnation));

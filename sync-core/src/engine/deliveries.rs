@@ -414,6 +414,7 @@ impl Engine {
         if settled {
             self.call_vault_if_owed();
             self.seek();
+            self.tasks.push_back(Task::HostMissing);
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.is_busy() {

@@ -50,7 +50,7 @@ impl Engine {
         if self.learn_person(&account, person).is_err() {
             self.read_own_log();
         }
-        self.settle_linking();
+        self.settle_linking(false);
     }
 
     pub(super) fn read_own_log(&mut self) {
@@ -70,17 +70,18 @@ impl Engine {
     pub(super) fn on_log(&mut self, account: &AccountId, answer: Answer) {
         let Answer::Log { account: of, from, entries } = answer else { return };
         let mut log = self.log_blobs(account);
-        if of != *account || from != log.len() as u64 {
-            return;
-        }
-        log.extend(entries);
+        // What came meanwhile by another way may have made the log longer than it was when this was
+        // asked: the answer still says what there is beyond.
+        let known = usize::try_from(from).ok().and_then(|from| log.len().checked_sub(from));
+        let Some(known) = known.filter(|_| of == *account) else { return };
+        log.extend(entries.into_iter().skip(known));
         let person = PersonRow { log, ..PersonRow::default() };
         if self.learn_person(account, person).is_err() {
             let space = account.space();
             self.evidence(&space, "the relay shows a device log that does not follow");
         }
         if self.is_own_account(account) {
-            self.settle_linking();
+            self.settle_linking(true);
         }
     }
 
@@ -107,6 +108,8 @@ impl Engine {
         }
         if own {
             self.call_vault();
+            self.settle_linking(false);
+            self.tasks.push_back(Task::HostMissing);
         }
         if rekeyed && (!own || self.is_primary()) {
             self.renew_tickets(account);
@@ -149,9 +152,7 @@ impl Engine {
             if space.row.intentions.is_empty() {
                 space.retry_at = Some(retry_at);
             }
-            if !space.intends(&Intention::Renew) {
-                space.row.intentions.push(Intention::Renew);
-            }
+            space.wish(Intention::Renew);
             concerned.push(*id);
         }
         for id in concerned {
@@ -170,10 +171,7 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let idle = space.row.intentions.is_empty();
         for device in devices {
-            let wish = Intention::Evict { account: *account, device: *device };
-            if !space.intends(&wish) {
-                space.row.intentions.push(wish);
-            }
+            space.wish(Intention::Evict { account: *account, device: *device });
         }
         if let Some(at) = retry_at.filter(|_| idle) {
             space.retry_at = Some(at);
@@ -304,7 +302,8 @@ impl Engine {
         let entry = LogEntry { version: 1, index, previous, action, escrow };
         let entry = Blob(sign_entry(&account, &entry, &signing));
         next.append(entry.as_slice()).map_err(|error| Failure::Invalid(error.to_string()))?;
-        self.ask(Op::AppendLog { index, entry: entry.clone() }, Asked::Append(entry, wish));
+        let op = Op::AppendLog { index, entry: entry.clone(), until_ms: None };
+        self.ask(op, Asked::Append(entry, wish));
         Ok(())
     }
 
@@ -432,7 +431,7 @@ impl Engine {
     }
 }
 
-fn record_key(device: &DeviceId) -> String {
+pub(super) fn record_key(device: &DeviceId) -> String {
     format!("{RECORDS}{device}")
 }
 

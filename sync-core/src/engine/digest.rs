@@ -38,7 +38,11 @@ impl Engine {
             view.update(shown(message, core).to_string().as_bytes());
             view.update(b"\n");
         }
-        let tips = core.tips.iter().filter(|(_, tip)| tip.seq > 0);
+        let mut reached = space.reached.clone();
+        for (writer, tip) in core.tips.iter() {
+            reached.advance(*writer, *tip);
+        }
+        let tips = reached.iter().filter(|(_, tip)| tip.seq > 0);
         let frontier =
             tips.map(|(writer, tip)| (*writer, (tip.seq, *tip.link.as_bytes()))).collect();
         Ok(Response::Digest(Digest { frontier, documents, view: view.finalize().into() }))

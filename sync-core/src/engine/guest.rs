@@ -25,9 +25,12 @@ use crate::records::key;
 
 /// How long an offer may take to be known at the relay.
 const OPENING_MS: u64 = 10_000;
-/// How often, and how many times, a device looks again whether it was linked.
+/// How often a device looks again whether it was linked: at first, and after so many times.
 const CHECK_MS: u64 = 2_000;
 const CHECKS: u32 = 5;
+const CHECK_SELDOM_MS: u64 = 10_000;
+/// How far a relay's clock may be corrected while somebody waits for it to pass a time.
+const CLOCK_MS: u64 = 20_000;
 /// How long a new device waits, beyond the rendezvous itself, before it gives up.
 const GRACE_MS: u64 = 5_000;
 
@@ -35,8 +38,8 @@ const GRACE_MS: u64 = 5_000;
 pub(super) enum Guest {
     /// Waits at the rendezvous, or talks there.
     Offering(Box<Offering>),
-    /// Told its keys, and looks whether the account's log has it: again at this time, so many times
-    /// more. A primary may have been about to certify it when the talk ended.
+    /// Told its keys, and looks whether the account's log has it: again at this time, having looked
+    /// so many times. A primary may have been about to certify it when the talk ended.
     Checking(Box<GuestRow>, Option<u64>, u32),
     /// Brings an account back.
     Recovering(Box<Recovering>),
@@ -51,6 +54,8 @@ pub(super) struct Offering {
     command: Option<CommandId>,
     /// When it gives up, by the engine's time.
     until: u64,
+    /// When the rendezvous ends, by the relay's clock.
+    until_ms: u64,
     talk: Option<(Channel, Invite)>,
     coded: bool,
 }
@@ -67,6 +72,8 @@ impl Offering {
             index: invite.index,
             name: self.offer.name.clone(),
             rendezvous: self.offer.rendezvous,
+            until_ms: self.until_ms,
+            shown: self.coded,
         }
     }
 }
@@ -106,7 +113,8 @@ impl Engine {
         let rendezvous = RendezvousId::from_bytes(rendezvous);
         let offer = Offer::new(rendezvous, public, self.seed(), name);
         let (command, until) = (Some(id), self.now + OPENING_MS);
-        let offering = Offering { offer, signing, hpke, command, until, talk: None, coded: false };
+        let (until_ms, talk, coded) = (0, None, false);
+        let offering = Offering { offer, signing, hpke, command, until, until_ms, talk, coded };
         self.guest = Some(Guest::Offering(Box::new(offering)));
         self.go_online();
         Ok(None)
@@ -141,7 +149,7 @@ impl Engine {
 
     /// An interrupted link of before.
     pub(super) fn resume_guest(&mut self, row: GuestRow) {
-        self.guest = Some(Guest::Checking(Box::new(row), None, CHECKS));
+        self.guest = Some(Guest::Checking(Box::new(row), None, 0));
     }
 
     /// Nothing of what this device was about is kept.
@@ -174,7 +182,7 @@ impl Engine {
             }
             Some(Guest::Checking(row, ..)) => {
                 let (account, rendezvous) = (row.account, row.rendezvous);
-                // Whoever was left there alone confirms nothing from now on.
+                // Whoever was left there alone hears of it, and confirms nothing any more.
                 self.meet(rendezvous, MeetStep::Leave);
                 self.ask(Op::ReadLog { account, from: 0 }, Asked::GuestLog);
             }
@@ -209,10 +217,11 @@ impl Engine {
                 self.guest = Some(Guest::Offering(offering));
                 if told { self.look_in_log() } else { self.link_failed(Failure::Offline) }
             }
-            Some(Guest::Checking(row, _, left)) => {
-                self.guest = Some(Guest::Checking(row, None, left));
+            Some(Guest::Checking(row, _, looks)) => {
+                self.guest = Some(Guest::Checking(row, None, looks));
                 if self.session.is_up() {
-                    self.visit();
+                    // A new socket begins with the relay's time.
+                    self.reconnect();
                 }
             }
             None => {}
@@ -232,7 +241,7 @@ impl Engine {
                     self.respond(id, Ok(Response::Offer(text)));
                 }
             }
-            MeetEvent::Joined => {}
+            MeetEvent::Joined { until_ms } => offering.until_ms = until_ms,
             MeetEvent::Said(message) => {
                 let heard = match &offering.talk {
                     None => self.hear_invite(message.as_slice()),
@@ -291,8 +300,13 @@ impl Engine {
                 if commitment(&nonce) != invite.commitment {
                     return None;
                 }
-                offering.coded = true;
                 let code = channel.code();
+                offering.coded = true;
+                let row = offering.talk.as_ref().map(|(_, invite)| offering.row(invite));
+                // Kept before it is shown: from here on somebody can confirm this device.
+                if let Some(row) = row {
+                    self.batch.put(key::meta("guest"), codec::encode(&row));
+                }
                 self.notify(Event::Link(LinkEvent::Code(code)));
             }
             Onward::Reveal(_) => return None,
@@ -306,7 +320,7 @@ impl Engine {
         let Some(Guest::Offering(offering)) = self.guest.take() else { return };
         let Some((_, invite)) = &offering.talk else { return };
         let row = offering.row(invite);
-        self.guest = Some(Guest::Checking(Box::new(row), None, CHECKS));
+        self.guest = Some(Guest::Checking(Box::new(row), None, 0));
         if self.session.is_up() {
             self.visit();
         }
@@ -319,13 +333,13 @@ impl Engine {
 
     pub(super) fn on_guest_log(&mut self, answer: Answer) {
         match self.guest.take() {
-            Some(Guest::Checking(row, _, left)) => self.on_checked(&row, left, answer),
+            Some(Guest::Checking(row, _, looks)) => self.on_checked(&row, looks, answer),
             Some(Guest::Recovering(recovering)) => self.on_recoverable(*recovering, answer),
             guest => self.guest = guest,
         }
     }
 
-    fn on_checked(&mut self, row: &GuestRow, left: u32, answer: Answer) {
+    fn on_checked(&mut self, row: &GuestRow, looks: u32, answer: Answer) {
         let signing = SigningKey::from_bytes(&row.signing);
         let identity = Identity::new(row.account, signing);
         let log = match &answer {
@@ -334,7 +348,7 @@ impl Engine {
                 DeviceLog::verify(account, &entries).ok()
             }
             Answer::Refused(rejection) if rejection.passes() => {
-                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, left));
+                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, looks));
                 return self.reconnect();
             }
             _ => None,
@@ -343,15 +357,23 @@ impl Engine {
         let log = log.filter(|log| log.head_at(row.index) == Some(row.head));
         match log {
             Some(log) if log.active(&identity.device).is_some() => self.become_device(row, &log),
-            Some(_) if left > 0 => {
-                let at = Some(self.now + CHECK_MS);
-                self.guest = Some(Guest::Checking(Box::new(row.clone()), at, left - 1));
+            Some(log) if self.may_be_certified(row, &log) => {
+                let wait = if looks < CHECKS { CHECK_MS } else { CHECK_SELDOM_MS };
+                let at = Some(self.now + wait);
+                self.guest = Some(Guest::Checking(Box::new(row.clone()), at, looks + 1));
             }
             _ => {
-                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, 0));
+                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, looks));
                 self.link_failed(Failure::Denied("the link was not confirmed"));
             }
         }
+    }
+
+    /// Whether this device's certificate may still come into a log that does not have it: it is
+    /// good for one place of the log, and until the rendezvous would have ended.
+    fn may_be_certified(&self, row: &GuestRow, log: &DeviceLog) -> bool {
+        let is_late = self.session.relay_ms > row.until_ms.saturating_add(CLOCK_MS);
+        row.shown && log.len() <= row.index && !is_late
     }
 
     /// The account's log has this device: from here on it is one of the account's.
@@ -368,7 +390,7 @@ impl Engine {
             device_name: row.name.clone(),
             complete: false,
             recovering: Vec::new(),
-            linking: None,
+            linking: Vec::new(),
         };
         self.begin_as(account, log, None);
         self.batch.delete(key::meta("guest"));
@@ -477,7 +499,7 @@ impl Engine {
             device_name: recovering.name.clone(),
             complete: true,
             recovering: known,
-            linking: None,
+            linking: Vec::new(),
         };
         self.begin_as(row, &log, Some(address));
         let device = self.me()?.device();

@@ -328,7 +328,7 @@ impl Engine {
         if let Some(space) = self.spaces.get_mut(id)
             && (is_other && space.row.active && !space.intends(&Intention::LetGo(account)))
         {
-            space.row.intentions.push(Intention::LetGo(account));
+            space.wish(Intention::LetGo(account));
             space.retry_at = Some(at);
         }
         self.save_space(id);

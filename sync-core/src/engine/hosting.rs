@@ -20,7 +20,10 @@ use crate::group::read_key_package;
 pub(super) struct Hosting {
     offer: Offer,
     history: bool,
+    /// When it is given up, by the engine's time.
     until: u64,
+    /// When the rendezvous ends, by the relay's clock.
+    until_ms: u64,
     stage: Stage,
     /// A code that was typed before it could be compared.
     typed: Option<(CommandId, String)>,
@@ -35,7 +38,7 @@ enum Stage {
     /// Waiting for the person to type the code.
     Comparing { channel: Channel, reply: Reply, index: u64, head: LogHead },
     /// The certificate is on its way to the log.
-    Certifying { channel: Channel, command: CommandId },
+    Certifying { channel: Channel, command: CommandId, device: DeviceId },
 }
 
 impl Hosting {
@@ -45,6 +48,14 @@ impl Hosting {
 
     fn rendezvous(&self) -> RendezvousId {
         self.offer.rendezvous
+    }
+
+    /// The command that is answered once the link has come to its end.
+    fn waiting(&self) -> Option<CommandId> {
+        match self.stage {
+            Stage::Certifying { command, .. } => Some(command),
+            _ => self.typed.as_ref().map(|(id, _)| *id),
+        }
     }
 }
 
@@ -67,6 +78,7 @@ impl Engine {
             offer,
             history,
             until: self.now + limits::RENDEZVOUS_MS,
+            until_ms: 0,
             stage: Stage::Joining,
             typed: None,
         }));
@@ -90,7 +102,7 @@ impl Engine {
     pub(super) fn cancel_hosting(&mut self) {
         let Some(hosting) = self.hosting.take() else { return };
         self.meet(hosting.rendezvous(), MeetStep::Leave);
-        if let Some((id, _)) = hosting.typed {
+        if let Some(id) = hosting.waiting() {
             self.respond(id, Err(Failure::Invalid("the link was given up".to_owned())));
         }
     }
@@ -98,11 +110,7 @@ impl Engine {
     fn hosting_failed(&mut self, failure: Failure) {
         let Some(hosting) = self.hosting.take() else { return };
         self.meet(hosting.rendezvous(), MeetStep::Leave);
-        let waiting = match hosting.stage {
-            Stage::Certifying { command, .. } => Some(command),
-            _ => hosting.typed.map(|(id, _)| id),
-        };
-        if let Some(id) = waiting {
+        if let Some(id) = hosting.waiting() {
             self.respond(id, Err(failure.clone()));
         }
         self.notify(Event::Link(LinkEvent::Failed(failure)));
@@ -119,13 +127,16 @@ impl Engine {
     }
 
     pub(super) fn host_met(&mut self, rendezvous: &RendezvousId, event: MeetEvent) {
-        let Some(hosting) = &self.hosting else { return };
+        let Some(hosting) = &mut self.hosting else { return };
         if hosting.rendezvous() != *rendezvous {
             return;
         }
         match event {
             MeetEvent::Opened => {}
-            MeetEvent::Joined => self.invite(),
+            MeetEvent::Joined { until_ms } => {
+                hosting.until_ms = until_ms;
+                self.invite();
+            }
             MeetEvent::Said(message) => {
                 if self.hear_reply(message.as_slice()).is_none() {
                     self.hosting_failed(Failure::Denied("the device does not fit its offer"));
@@ -195,72 +206,99 @@ impl Engine {
         let Stage::Comparing { channel, reply, index, head } = stage else { return };
         let Some(me) = &mut self.me else { return };
         let account = me.account();
+        let device = reply.device.id();
         let action = Action::AddDevice {
             device: reply.device,
             countersignature: reply.countersignature.0.clone(),
         };
         let entry = LogEntry { version: 1, index, previous: head, action, escrow: None };
         let entry = Blob(sign_entry(&account, &entry, &me.identity.signing));
-        me.row.linking = Some(LinkRow {
-            device: reply.device.id(),
+        me.row.linking.push(LinkRow {
+            device,
             entry: entry.clone(),
             package: reply.package.clone(),
             name: hosting.offer.name.clone(),
             history: hosting.history,
+            index,
         });
         self.unsaved.account = true;
-        hosting.stage = Stage::Certifying { channel, command };
+        // The new device waits for the certificate as long as the rendezvous would last.
+        let until_ms = Some(hosting.until_ms);
+        hosting.stage = Stage::Certifying { channel, command, device };
         self.hosting = Some(hosting);
-        self.ask(Op::AppendLog { index, entry }, Asked::Certify);
+        self.ask(Op::AppendLog { index, entry, until_ms }, Asked::Certify(device));
     }
 
-    pub(super) fn on_certified(&mut self, answer: &Answer) {
-        let linking = self.me.as_ref().and_then(|me| me.row.linking.clone());
-        let Some(linking) = linking else { return };
+    pub(super) fn on_certified(&mut self, device: &DeviceId, answer: &Answer) {
+        let Some(me) = &mut self.me else { return };
+        let Some(at) = me.row.linking.iter().position(|row| row.device == *device) else { return };
         match answer {
-            Answer::Done => self.append_own_log(linking.entry),
+            Answer::Done => {
+                let entry = me.row.linking.get(at).map(|row| row.entry.clone());
+                entry.into_iter().for_each(|entry| self.append_own_log(entry));
+            }
             Answer::Refused(reason) => {
-                self.drop_linking();
-                self.hosting_failed(Failure::Refused(reason.clone()));
+                me.row.linking.remove(at);
+                self.unsaved.account = true;
+                self.not_certified(device, reason.clone());
                 self.read_own_log();
             }
             _ => self.read_own_log(),
         }
     }
 
-    pub(super) fn drop_linking(&mut self) {
-        if let Some(me) = &mut self.me
-            && me.row.linking.take().is_some()
-        {
-            self.unsaved.account = true;
+    /// A certificate came to nothing: whoever waits for it is told.
+    fn not_certified(&mut self, device: &DeviceId, reason: Rejection) {
+        let waits = |hosting: &Hosting| matches!(&hosting.stage, Stage::Certifying { device: of, .. } if of == device);
+        if self.hosting.as_deref().is_some_and(waits) {
+            self.hosting_failed(Failure::Refused(reason));
         }
     }
 
-    /// The log was read: a certificate under way is in it or never will be.
-    pub(super) fn settle_linking(&mut self) {
-        let Some(me) = &self.me else { return };
-        let Some(linking) = me.row.linking.clone() else { return };
+    /// The account's log tells which certificates of this device it took, whoever brought the news.
+    /// One is dead once its place in the log is another's, or once the log was read as it is now
+    /// (`is_current`) and nothing is under way that could still bring it there.
+    pub(super) fn settle_linking(&mut self, is_current: bool) {
+        let Some(me) = &mut self.me else { return };
         let account = me.account();
-        let linked =
-            self.people.log(&account).is_some_and(|log| log.active(&linking.device).is_some());
-        self.drop_linking();
-        if !linked {
-            return self.hosting_failed(Failure::Refused(Rejection::Taken));
+        let Some(log) = self.people.log(&account) else { return };
+        let requests = &self.session.requests;
+        let under_way = |device: &DeviceId| {
+            requests.values().any(|asked| matches!(asked, Asked::Certify(of) if of == device))
+        };
+        let (mut taken, mut dead) = (Vec::new(), Vec::new());
+        me.row.linking.retain(|row| {
+            if log.active(&row.device).is_some() {
+                taken.push(row.clone());
+            } else if log.len() > row.index || (is_current && !under_way(&row.device)) {
+                dead.push(row.device);
+            } else {
+                return true;
+            }
+            false
+        });
+        self.unsaved.account |= !taken.is_empty() || !dead.is_empty();
+        for device in dead {
+            self.not_certified(&device, Rejection::Taken);
         }
-        let LinkRow { device, package, name, history, .. } = linking;
-        self.intend(&account.space(), Intention::AddDevice { device, package, history });
-        self.record_device(&device, &name, history);
-        self.tell_linked(device);
+        for LinkRow { device, package, name, history, .. } in taken {
+            self.intend(&account.space(), Intention::AddDevice { device, package, history });
+            self.record_device(&device, &name, history);
+            self.tell_linked(device);
+        }
     }
 
     fn tell_linked(&mut self, device: DeviceId) {
-        let Some(mut hosting) = self.hosting.take() else { return };
+        let Some(hosting) = &mut self.hosting else { return };
         let rendezvous = hosting.rendezvous();
-        if let Stage::Certifying { channel, command } = &mut hosting.stage {
-            let said = channel.say(&Onward::Linked, &mut self.rng);
-            let command = *command;
-            self.meet(rendezvous, MeetStep::Say(Blob(said)));
-            self.respond(command, Ok(Response::Device(device)));
+        let Stage::Certifying { channel, command, device: of } = &mut hosting.stage else { return };
+        if *of != device {
+            return;
         }
+        let said = channel.say(&Onward::Linked, &mut self.rng);
+        let command = *command;
+        self.hosting = None;
+        self.meet(rendezvous, MeetStep::Say(Blob(said)));
+        self.respond(command, Ok(Response::Device(device)));
     }
 }

@@ -333,6 +333,7 @@ impl Engine {
         self.learn_epochs(&id, &mut core, (epoch, group.epoch(), root), &grant);
         let before = std::mem::take(&mut core.state.writers);
         core.state = arriving(&group, epoch, &grant, before);
+        self.read_anew(&mut space, &mut core);
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });
             self.unsaved.writers.insert((id, writer));
@@ -367,6 +368,23 @@ impl Engine {
         self.spaces.insert(id, space);
         self.save_space(&id);
         self.save_state(&id);
+    }
+
+    /// Where the log is read from and how far each writer was read are one thing: a device that
+    /// reads from another place knows nothing of what others wrote beyond it. What it has taken in
+    /// already comes to the same a second time; what it had to pass over, it can open now.
+    fn read_anew(&mut self, space: &mut SpaceState, core: &mut Core) {
+        let own =
+            self.me.as_ref().map(|me| WriterId { incarnation: space.row.cut_by, ..me.writer });
+        let read = std::mem::take(&mut core.tips);
+        for (writer, tip) in read.iter() {
+            if Some(*writer) == own {
+                core.tips.advance(*writer, *tip);
+            } else {
+                self.batch.delete(key::writer(&space.id, writer));
+            }
+            space.reached.advance(*writer, *tip);
+        }
     }
 
     fn learn_epochs(

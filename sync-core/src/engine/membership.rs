@@ -21,10 +21,8 @@ pub(super) const ERA_SHIFT: u32 = 16;
 impl Engine {
     /// Wishes a membership change. What is written from here on waits for it.
     pub(super) fn intend(&mut self, id: &SpaceId, intention: Intention) {
-        if let Some(space) = self.spaces.get_mut(id)
-            && !space.intends(&intention)
-        {
-            space.row.intentions.push(intention);
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.wish(intention);
         }
         self.save_space(id);
         self.tasks.push_back(Task::Advance(*id));
@@ -79,7 +77,6 @@ impl Engine {
             self.push_pending(id);
             return Ok(());
         }
-        space.lets_others_go_first();
         let first = space.row.intentions.first();
         if first.is_some_and(|wish| *wish != Intention::Leave)
             && space.retry_at.is_none_or(|at| at <= now)

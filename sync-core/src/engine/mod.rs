@@ -28,6 +28,7 @@ mod hosting;
 mod inbox;
 mod introductions;
 mod link;
+mod lodging;
 mod membership;
 mod outbox;
 mod people;
@@ -61,6 +62,7 @@ pub use edits::EDITS;
 use edits::Edits;
 use guest::Guest;
 use hosting::Hosting;
+use lodging::Lodging;
 use people::People;
 use session::Session;
 use space::SpaceState;
@@ -123,6 +125,8 @@ pub struct Engine {
     guest: Option<Guest>,
     /// A device that is being linked.
     hosting: Option<Box<Hosting>>,
+    /// Devices of the account that are still to come into its space.
+    lodging: Lodging,
     /// Spaces this account is in and this device is not.
     strays: SortedMap<SpaceId, Stray>,
     vaulting: Vaulting,
@@ -192,6 +196,8 @@ enum Task {
     Names(SpaceId, u32),
     /// Keep for the account's other devices who is in a conversation.
     Contacts(SpaceId),
+    /// Let in the account's devices that are not in its space.
+    HostMissing,
 }
 
 /// The outcome of a step that may lack something.
@@ -252,6 +258,7 @@ impl Engine {
             foreground: None,
             guest: None,
             hosting: None,
+            lodging: Lodging::default(),
             strays: SortedMap::new(),
             vaulting: Vaulting::default(),
             seen: None,
@@ -372,6 +379,7 @@ impl Engine {
             Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
             Task::Names(space, era) => self.hear_names(space, *era)?,
             Task::Contacts(space) => self.keep_contacts(space)?,
+            Task::HostMissing => self.host_missing()?,
         }
         Ok(())
     }
@@ -544,7 +552,9 @@ impl Engine {
         let retries = self.spaces.values().filter_map(|space| space.retry_at);
         let guest = self.guest.as_ref().and_then(Guest::deadline);
         let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
-        let others = [guest, hosting, self.strays_due(), self.vaulting.at, self.session.deadline()];
+        let strays = self.strays_due();
+        let (lodging, session) = (self.lodging.deadline(), self.session.deadline());
+        let others = [guest, hosting, lodging, strays, self.vaulting.at, session];
         receipts.chain(retries).chain(others.into_iter().flatten()).min()
     }
 
@@ -563,6 +573,9 @@ impl Engine {
         if self.vaulting.at.is_some_and(|at| at <= now) {
             self.vaulting.at = None;
             self.tasks.push_back(Task::Vault);
+        }
+        if self.lodging.is_due(now) {
+            self.tasks.push_back(Task::HostMissing);
         }
         self.seek();
         self.guest_woken();

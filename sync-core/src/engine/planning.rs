@@ -86,14 +86,44 @@ impl Engine {
             self.tasks.push_back(Task::Advance(*id));
             return Ok(None);
         }
+        let package = match package.as_slice() {
+            [] => match self.published_package(id, &account, &device) {
+                Some(package) => package,
+                None => return Ok(None),
+            },
+            _ => package.clone(),
+        };
         Ok(Some(Plan {
             changes: vec![RosterChange::AddDevices { account, devices: vec![device] }],
             vouched: vec![account],
-            add: vec![Taken { device, package: package.clone() }],
+            add: vec![Taken { device, package }],
             added: vec![(account, device, history)],
             carries: 1,
             ..Plan::default()
         }))
+    }
+
+    /// A key package that a device of this account has published; `None` while the relay is asked.
+    /// One that has published none makes way for other wishes: it is found missing again.
+    fn published_package(
+        &mut self,
+        id: &SpaceId,
+        account: &AccountId,
+        device: &DeviceId,
+    ) -> Option<Blob> {
+        let taken = self.packages_of(id, account)?;
+        let usable = self.usable(account, &taken).into_iter();
+        let found =
+            usable.filter(|taken| taken.device == *device).map(|taken| taken.package).next();
+        if found.is_none() {
+            if let Some(space) = self.spaces.get_mut(id) {
+                space.packages.remove(account);
+            }
+            self.remove_intention(id, 0);
+            self.tasks.push_back(Task::HostMissing);
+            self.tasks.push_back(Task::Advance(*id));
+        }
+        found
     }
 
     /// All devices of an account that its log has ended go by one commit.

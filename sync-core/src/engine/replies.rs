@@ -17,7 +17,7 @@ impl Engine {
             Asked::Packages(space, account) => self.on_packages(&space, &account, reply.answer),
             Asked::Fetch(space, from) => self.on_fetched(&space, from, &reply.answer),
             Asked::GuestLog => self.on_guest_log(reply.answer),
-            Asked::Certify => self.on_certified(&reply.answer),
+            Asked::Certify(device) => self.on_certified(&device, &reply.answer),
             Asked::Append(entry, wish) => self.on_appended(entry, &wish, reply.answer),
             Asked::Log(account) => self.on_log(&account, reply.answer),
             Asked::Seen => self.on_seen(reply.answer),

@@ -13,8 +13,9 @@ use crate::document::{Clock, Edit, Name, OrderKey, Stamp};
 use crate::engine::OpenError;
 use crate::group::Context;
 
-/// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON.
-pub(super) const FORMAT: u32 = 2;
+/// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON, 2
+/// one certificate under way at most.
+pub(super) const FORMAT: u32 = 3;
 
 /// Refuses a row of another format, before anything of its store is used.
 pub(super) fn check_format(found: u32) -> Result<(), OpenError> {
@@ -57,9 +58,9 @@ pub(super) struct AccountRow {
     /// The keys that the recovery code yields, until the account's space is entered.
     #[n(10)]
     pub(super) recovering: Vec<Blob>,
-    /// A certificate under way to the log.
+    /// Certificates that the log may not have decided.
     #[n(11)]
-    pub(super) linking: Option<LinkRow>,
+    pub(super) linking: Vec<LinkRow>,
 }
 
 /// A device that is being linked: written before its certificate is sent. It is linked once the
@@ -78,6 +79,9 @@ pub(super) struct LinkRow {
     pub(super) name: String,
     #[n(4)]
     pub(super) history: bool,
+    /// The place in the log that the certificate is for: it counts there or nowhere.
+    #[n(5)]
+    pub(super) index: u64,
 }
 
 /// A device that asks to be linked, once it has told its keys: should it be interrupted, it finds
@@ -103,6 +107,12 @@ pub(super) struct GuestRow {
     /// Where the two talked.
     #[n(7)]
     pub(super) rendezvous: sync_protocol::ids::RendezvousId,
+    /// When the rendezvous ends, by the relay's clock: it takes no certificate after that.
+    #[n(8)]
+    pub(super) until_ms: u64,
+    /// Whether the code was shown: before that, nobody can have confirmed the device.
+    #[n(9)]
+    pub(super) shown: bool,
 }
 
 /// Where the session stands.
@@ -589,7 +599,7 @@ mod tests {
             device_name: String::new(),
             complete: true,
             recovering: Vec::new(),
-            linking: None,
+            linking: Vec::new(),
         })
     }
 
@@ -603,6 +613,8 @@ mod tests {
             index: 1,
             name: String::new(),
             rendezvous: sync_protocol::ids::RendezvousId::from_bytes([6; 16]),
+            until_ms: 0,
+            shown: false,
         })
     }
 

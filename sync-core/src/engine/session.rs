@@ -10,7 +10,7 @@ use sync_protocol::frames::{
     Session as SessionProof, Welcome, membership_digest, sign_session,
 };
 use sync_protocol::sorted::SortedMap;
-use sync_protocol::{AccountId, Rejection, SpaceId, limits};
+use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, limits};
 
 use crate::api::{AwayView, CommandId, NewAccount, Output, Problem, Response};
 use crate::engine::devices::Wish;
@@ -59,7 +59,7 @@ pub(super) enum Asked {
     /// The account's log, for a device that is none of its devices yet.
     GuestLog,
     /// The certificate of a device that is being linked.
-    Certify,
+    Certify(DeviceId),
     /// An entry of the own log.
     Append(Blob, Wish),
     Log(AccountId),
@@ -86,6 +86,8 @@ pub(super) struct Session {
     unacked: bool,
     ack_at: Option<u64>,
     greeted: bool,
+    /// The relay's clock when it opened this socket, or the one before, Unix milliseconds.
+    pub(super) relay_ms: u64,
     pub(super) problem: Option<Problem>,
     pub(super) address_taken: bool,
     pub(super) recovery_code: Option<String>,
@@ -346,6 +348,7 @@ impl Engine {
         if min > limits::VERSION || max < limits::MIN_VERSION {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
+        self.session.relay_ms = challenge.time_ms;
         self.look_again();
         let Some(me) = &self.me else {
             self.session.phase = Phase::Visiting;
@@ -437,7 +440,7 @@ impl Engine {
         if self.people.log(&account).is_some_and(|log| log.len() < welcome.log_len) {
             self.read_own_log();
         } else {
-            self.settle_linking();
+            self.settle_linking(true);
         }
         if welcome.spaces_differ {
             self.ask(Op::Spaces, Asked::Spaces);
@@ -538,6 +541,7 @@ impl Engine {
             self.spaces.iter().filter(|(_, space)| space.row.stale).map(|(id, _)| *id).collect();
         self.tasks.extend(stale.into_iter().map(Task::Summarise));
         self.seek();
+        self.tasks.push_back(Task::HostMissing);
         self.report_status();
     }
 

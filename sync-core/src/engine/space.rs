@@ -60,6 +60,8 @@ pub(super) struct SpaceState {
     /// Writers whose entries are passed over in this session where they make no sense, and whether
     /// the relay was asked again since.
     pub(super) aside: SortedMap<WriterId, bool>,
+    /// How far each writer was read before the log was read anew: what was told does not go back.
+    pub(super) reached: Frontier,
     /// Recent running hashes of the log, by the index after the entry.
     pub(super) recent: SortedMap<u64, [u8; 32]>,
     pub(super) receipts_at: Option<u64>,
@@ -120,6 +122,7 @@ impl SpaceState {
             fetched_from: 0,
             doubt: None,
             aside: SortedMap::new(),
+            reached: Frontier::default(),
             recent: SortedMap::new(),
             receipts_at: None,
             receipts_written_ms: 0,
@@ -222,14 +225,15 @@ impl SpaceState {
         self.row.intentions.contains(intention)
     }
 
-    /// Whoever leaves carries out first what others wished who leave: a member who came after
-    /// their wish never hears of it.
-    pub(super) fn lets_others_go_first(&mut self) {
-        let wishes = &mut self.row.intentions;
-        let lets_go = wishes.iter().any(|wish| matches!(wish, Intention::LetGo(_)));
-        if lets_go && wishes.first() == Some(&Intention::Leave) {
-            wishes.rotate_left(1);
+    /// Takes note of a wish, once. To leave is always the last: once it stands in the log, the relay
+    /// takes nothing more from this account, so whatever else is wished goes before it.
+    pub(super) fn wish(&mut self, wish: Intention) {
+        if self.intends(&wish) {
+            return;
         }
+        let wishes = &mut self.row.intentions;
+        let leave = wishes.iter().position(|other| *other == Intention::Leave);
+        wishes.insert(leave.unwrap_or(wishes.len()), wish);
     }
 }
 

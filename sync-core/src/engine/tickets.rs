@@ -257,7 +257,9 @@ impl Engine {
                 let stray = self.strays.entry(*id).or_default();
                 stray.tries += 1;
                 let often = stray.tries >= TRIES;
-                if often && failure != unknown_to_vault() {
+                let untold = failure == unknown_to_vault()
+                    || (failure == not_for_this_device() && !self.is_oldest());
+                if often && !untold {
                     self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
                     self.give_up_on(id);
                     return Ok(());
@@ -290,12 +292,14 @@ impl Engine {
         }
         let members: Vec<AccountId> = body.logs.iter().map(|(account, _)| *account).collect();
         let recalled = if own { Vec::new() } else { self.recall(&members)? };
-        let (entered, header_bytes, commit) = self.make_entrance(id, &ticket, &body)?;
-        self.check_entered(id, &entered, &body)?;
+        // First of all: the commit names the own log as it is known when it is sealed, and whoever
+        // left the ticket may know more of it.
         for (account, log) in &body.logs {
             let person = PersonRow { log: log.clone(), ..PersonRow::default() };
             self.learn_person(account, person)?;
         }
+        let (entered, header_bytes, commit) = self.make_entrance(id, &ticket, &body)?;
+        self.check_entered(id, &entered, &body)?;
         for hint in recalled.iter().chain(body.grant.people.iter().take(limits::LEAVES)) {
             self.learn_hint(hint);
         }
@@ -374,7 +378,7 @@ impl Engine {
             let key: [u8; 32] = key.try_into().ok()?;
             seal::open(&key, &context, claimed.body.as_slice()).ok()
         };
-        let body = secrets.iter().find_map(open).ok_or_else(|| invalid("not for this device"))?;
+        let body = secrets.iter().find_map(open).ok_or_else(not_for_this_device)?;
         let body: TicketBody = codec::decode("ticket", &body).map_err(|_| invalid("ticket"))?;
         let log = log_of(&body.logs, &claimed.account).ok_or_else(|| invalid("device log"))?;
         let author = log.known(&claimed.device).ok_or_else(|| invalid("author"))?;
@@ -520,6 +524,12 @@ impl Engine {
 /// Another device of the account will tell of the space, or an invitation come.
 fn unknown_to_vault() -> Failure {
     Failure::Invalid("the account's vault does not know the space".to_owned())
+}
+
+/// No key that this device has opens it. An older device of the account may still be about to write
+/// down the one that does.
+fn not_for_this_device() -> Failure {
+    Failure::Invalid("not for this device".to_owned())
 }
 
 fn invalid(what: &str) -> Stop {

@@ -209,7 +209,8 @@ pub struct Request {
 /// What a device can ask.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Op {
-    /// Append to the own account's device log; refused as `Taken` unless `index` is its length.
+    /// Append to the own account's device log; refused as `Taken` unless `index` is its length, and
+    /// as `NotFound` after `until_ms`.
     #[n(0)]
     AppendLog {
         /// The index the entry takes.
@@ -218,6 +219,10 @@ pub enum Op {
         /// The signed entry.
         #[n(1)]
         entry: Blob,
+        /// The last moment at which the relay takes it, by its own clock, Unix milliseconds. Whoever
+        /// waits for the entry knows from then on that it never comes.
+        #[n(2)]
+        until_ms: Option<u64>,
     },
     /// An account's device log from an index on.
     #[n(1)]

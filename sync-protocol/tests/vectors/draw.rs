@@ -183,7 +183,11 @@ impl Draw {
 
     fn op(&mut self, nth: usize) -> Op {
         match nth {
-            0 => Op::AppendLog { index: self.u64(), entry: self.blob() },
+            0 => Op::AppendLog {
+                index: self.u64(),
+                entry: self.blob(),
+                until_ms: self.maybe(Self::u64),
+            },
             1 => Op::ReadLog { account: self.account(), from: self.u64() },
             2 => Op::ClaimAddress { address: self.address() },
             3 => Op::Lookup { address: self.address() },
@@ -239,7 +243,7 @@ impl Draw {
     fn event(&mut self, nth: usize) -> MeetEvent {
         match nth {
             0 => MeetEvent::Opened,
-            1 => MeetEvent::Joined,
+            1 => MeetEvent::Joined { until_ms: self.u64() },
             2 => MeetEvent::Said(self.blob()),
             _ => {
                 let nth = self.next();

@@ -58,13 +58,18 @@ impl Meetings {
         self.sessions.insert(session, id);
     }
 
-    /// Lets a second session in, once. Gives the first.
-    fn join(&mut self, session: SessionId, id: RendezvousId) -> Result<SessionId, Rejection> {
+    /// Lets a second session in, once. Gives the first, and when the rendezvous ends.
+    fn join(
+        &mut self,
+        session: SessionId,
+        id: RendezvousId,
+    ) -> Result<(SessionId, u64), Rejection> {
         let meeting = self.meetings.get_mut(&id).ok_or(Rejection::NotFound)?;
         let Stage::Open(first) = meeting.stage else { return Err(Rejection::Taken) };
         meeting.stage = Stage::Joined([first, session].map(|session| Side { session, said: 0 }));
+        let until_ms = meeting.until_ms;
         self.sessions.insert(session, id);
-        Ok(first)
+        Ok((first, until_ms))
     }
 
     /// Counts a message of a side. Gives the other side.
@@ -173,9 +178,9 @@ impl<S: Store> Relay<S> {
         if self.meetings.has(session) {
             return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
         }
-        let first = self.meetings.join(session, id)?;
-        self.met(first, id, MeetEvent::Joined);
-        self.met(session, id, MeetEvent::Joined);
+        let (first, until_ms) = self.meetings.join(session, id)?;
+        self.met(first, id, MeetEvent::Joined { until_ms });
+        self.met(session, id, MeetEvent::Joined { until_ms });
         Ok(())
     }
 

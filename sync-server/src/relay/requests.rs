@@ -85,7 +85,9 @@ impl<S: Store> Relay<S> {
         taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
         let (account, device) = (open.account, open.writer.device);
         match op {
-            Op::AppendLog { index, entry } => self.append_log(account, index, entry, now_ms),
+            Op::AppendLog { index, entry, until_ms } => {
+                self.append_log(account, (index, entry), until_ms, now_ms)
+            }
             Op::ReadLog { account, from } => self.read_log(&account, from),
             Op::ClaimAddress { address } => self.claim(account, address, now_ms),
             Op::Lookup { address } => {
@@ -125,15 +127,16 @@ impl<S: Store> Relay<S> {
     fn append_log(
         &mut self,
         account: AccountId,
-        index: u64,
-        entry: Blob,
+        (index, entry): (u64, Blob),
+        until_ms: Option<u64>,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
         let len = self.state.log(&account)?.map_or(0, |log| log.len());
         if index != len {
             return Err(Rejection::Taken.into());
         }
-        self.done(Action::AppendLog { account, index, entries: vec![entry] }, now_ms)
+        let entries = vec![entry];
+        self.done(Action::AppendLog { account, index, entries, until_ms }, now_ms)
     }
 
     fn claim(

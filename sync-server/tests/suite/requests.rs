@@ -169,11 +169,14 @@ fn a_log_entry_that_does_not_follow_changes_nothing() {
     let a = world.connect(&mut ada);
     let (_, entry) = ada.link(2);
     let (_, forged) = Device::new(3).link(4);
-    let wrong = Op::AppendLog { index: 1, entry: forged };
+    let wrong = Op::AppendLog { index: 1, entry: forged, until_ms: None };
     assert_eq!(world.ask(a, wrong), refused(Rejection::Invalid));
-    let late = Op::AppendLog { index: 0, entry: entry.clone() };
+    let late = Op::AppendLog { index: 0, entry: entry.clone(), until_ms: None };
     assert_eq!(world.ask(a, late), refused(Rejection::Taken));
-    assert_eq!(world.ask(a, Op::AppendLog { index: 1, entry: entry.clone() }), Answer::Done);
+    assert_eq!(
+        world.ask(a, Op::AppendLog { index: 1, entry: entry.clone(), until_ms: None }),
+        Answer::Done
+    );
     let account = ada.account;
     let answer = world.ask(a, Op::ReadLog { account, from: 1 });
     assert_eq!(answer, Answer::Log { account, from: 1, entries: vec![entry] });
