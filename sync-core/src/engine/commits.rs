@@ -95,7 +95,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Opens what a device without history is given of the account's documents, with everything in
+    /// them that is still journalled. Before the commit is made: what it needs is there then.
+    fn open_shared(&mut self, id: &SpaceId, plan: &Plan) -> Step<()> {
+        let shares = self.space(id)?.row.own && plan.added.iter().any(|(_, _, history)| !history);
+        if shares {
+            self.cut_all(id)?;
+            for name in self.space(id)?.row.documents.clone() {
+                self.document(id, &name)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn build_commit(&mut self, id: &SpaceId, plan: &Plan) -> Step<()> {
+        self.open_shared(id, plan)?;
         let seed = self.seed();
         let me = self.me()?.identity.clone();
         let writer = self.writer()?;
@@ -275,6 +289,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         introduced: None,
         unheard: None,
         reach: None,
+        whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,
     }

@@ -124,10 +124,13 @@ impl Engine {
     fn evict(&mut self, account: &AccountId, devices: &[DeviceId]) {
         let Ok(me) = self.me().map(|me| me.account()) else { return };
         let own = *account == me;
+        // With each commit in the account's space goes the ticket that recovery depends on.
+        let complete = self.me.as_ref().is_some_and(|me| me.row.complete);
         let concerned: SortedSet<(bool, u64, SpaceId)> = self
             .spaces
             .iter()
             .filter(|(_, space)| space.row.active && space.role(account).is_some())
+            .filter(|(_, space)| !space.row.own || complete)
             .filter(|(_, space)| own || space.role(&me) == Some(sync_protocol::roster::Role::Admin))
             .map(|(id, space)| (space.row.own, space.row.activity_ms, *id))
             .collect();

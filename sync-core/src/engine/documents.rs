@@ -223,18 +223,21 @@ impl Engine {
         }
     }
 
-    /// A segment's number is bounded by what the log can hold up to its entry.
+    /// Whether a document takes changes from an entry at `index`. Its era has begun, and this device
+    /// can read that era from its beginning: of an earlier one it would show what happens to build
+    /// on nothing that it lacks. A segment's number is bounded by what the log can hold up to there.
     fn acceptable(&self, id: &SpaceId, name: &Name, index: u64) -> bool {
         let Some(space) = self.spaces.get(id) else { return false };
-        let number = match name {
-            Name::Messages(number) | Name::Receipts(number) => number,
-            Name::People(era) => return *era <= space.row.context.era,
-            _ => return true,
+        let (era, within) = match name {
+            Name::Messages(number) | Name::Receipts(number) => {
+                (number >> ERA_SHIFT, u64::from(number & ((1 << ERA_SHIFT) - 1)))
+            }
+            Name::People(era) | Name::Vault(era) => (*era, 0),
+            Name::Settings | Name::Contacts | Name::App(_) | Name::Unknown { .. } => return true,
         };
-        let era = number >> ERA_SHIFT;
-        let within = u64::from(number & ((1 << ERA_SHIFT) - 1));
         let most = (index + 1).saturating_mul(MESSAGES_PER_ENTRY) / SEGMENT as u64 + 1;
-        era <= space.row.context.era && within <= most
+        let eras = space.row.whole_from..=space.row.context.era;
+        eras.contains(&era) && within <= most
     }
 
     pub(super) fn note_document(&mut self, id: &SpaceId, name: &Name) {

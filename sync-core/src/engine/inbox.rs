@@ -32,6 +32,8 @@ pub(super) struct Arrival {
     pub(super) grant: Grant,
     pub(super) group: Group,
     pub(super) invited_by: Option<AccountId>,
+    /// The first era that this device can read from its beginning.
+    pub(super) whole_from: u32,
 }
 
 const VERSION: u8 = 1;
@@ -313,7 +315,9 @@ impl Engine {
         let (id, epoch) = (invitation.space, invitation.epoch);
         let granted: Vec<EpochId> = grant.epochs.iter().map(|(epoch, _)| *epoch).collect();
         let invited_by = Some(by).filter(|by| !self.is_own_account(by));
-        self.settle_in(Arrival { id, epoch, grant, group, invited_by });
+        // Without history the commit began an era, if anything was written before.
+        let whole_from = if granted.is_empty() { group.context().era } else { 0 };
+        self.settle_in(Arrival { id, epoch, grant, group, invited_by, whole_from });
         for epoch in granted {
             self.owe_vault(&id, epoch);
         }
@@ -321,7 +325,7 @@ impl Engine {
 
     /// Takes a place in a space, to read on from where the grant says.
     pub(super) fn settle_in(&mut self, arrival: Arrival) {
-        let Arrival { id, epoch, grant, mut group, invited_by } = arrival;
+        let Arrival { id, epoch, grant, mut group, invited_by, whole_from } = arrival;
         let own = self.me().is_ok_and(|me| me.account().space() == id);
         let context = group.context().clone();
         let mut space = match self.spaces.remove(&id) {
@@ -343,6 +347,7 @@ impl Engine {
         self.batch.absorb(&key::group(&id), diff);
         space.row.segment = space.row.segment.max(context.era << ERA_SHIFT).max(grant.segment);
         space.row.introduced = None;
+        space.row.whole_from = whole_from;
         space.row.context = context;
         space.row.number = group.epoch();
         space.row.active = true;

@@ -159,6 +159,11 @@ impl Engine {
         }
         match self.build_commit(id, &plan) {
             Ok(()) => self.push_pending(id),
+            // Which devices are in follows from the device logs: that is never given up.
+            Err(Stop::Fail(_)) if matches!(first, Intention::AddDevice { .. }) => {
+                self.remove_intention(id, 0);
+                self.tasks.push_back(Task::HostMissing);
+            }
             Err(Stop::Fail(failure)) => self.give_up(id, plan.carries as usize, &failure),
             Err(need) => return Err(need),
         }

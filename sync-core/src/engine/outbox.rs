@@ -111,6 +111,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Cuts what the journal holds, however much is under way.
+    pub(super) fn cut_all(&mut self, id: &SpaceId) -> Step<()> {
+        self.reauthor(id)?;
+        let journal = self.core_space(id)?.core.as_ref().map(|core| &core.journal);
+        let names: SortedSet<Name> =
+            journal.into_iter().flat_map(|rows| rows.values()).map(|row| row.name.clone()).collect();
+        for name in &names {
+            self.document(id, name)?;
+        }
+        if !names.is_empty() {
+            self.cut(id);
+        }
+        Ok(())
+    }
+
     /// Fixes number, blinding and link of everything uncut.
     fn cut(&mut self, id: &SpaceId) {
         self.ride_along(id);

@@ -238,6 +238,10 @@ pub(super) struct SpaceRow {
     /// How far the segments below the newest reach, once that was seen.
     #[n(30)]
     pub(super) reach: Option<Reach>,
+    /// The first era whose documents this device can read from their beginning: of those before, it
+    /// lacks what their changes build on, and takes none in.
+    #[n(31)]
+    pub(super) whole_from: u32,
 }
 
 /// Where the messages below a segment end: a page that lies behind needs none of them.

@@ -323,7 +323,9 @@ impl Engine {
             grant.epochs.retain(|(epoch, _)| *epoch != ticket.epoch);
             grant.epochs.push((ticket.epoch, parent_row));
         }
-        let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by: None };
+        // Whoever lacks what was written before begins an era, and reads whole what follows.
+        let whole_from = if history { 0 } else { group.context().era + 1 };
+        let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by: None, whole_from };
         self.settle_in(arrival);
         // What the ticket gave may be told by nobody else.
         self.owe_vault(id, ticket.epoch);

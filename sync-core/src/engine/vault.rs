@@ -119,18 +119,19 @@ impl Engine {
         }
     }
 
-    /// Whether what a conversation is read by goes to the relay before what this device now sends
-    /// there: whoever has lost all devices reads what was stored. If not, the conversation is
-    /// called again once it does.
+    /// Whether the relay has what a conversation is read by, before what this device now sends there:
+    /// whoever has lost all devices reads what was stored. If not, the conversation is called again
+    /// once it has.
     pub(super) fn is_vaulted(&mut self, id: &SpaceId) -> bool {
         let Ok(account) = self.me().map(|me| me.account().space()) else { return true };
         let Some((space, own)) = self.spaces.get(id).zip(self.spaces.get(&account)) else {
             return true;
         };
         let owed = !space.row.unvaulted.is_empty();
-        // What was journalled may come to nothing.
-        let left = own.pushed.max(own.row.stored) >= self.vaulting.by.min(own.last_cut());
-        if space.row.own || !own.row.active || (!owed && left) {
+        // What was journalled may come to nothing. What is only on its way may be refused, and this
+        // device be gone before it sends it again.
+        let stored = own.row.stored >= self.vaulting.by.min(own.last_cut());
+        if space.row.own || !own.row.active || (!owed && stored) {
             return true;
         }
         self.vaulting.held.insert(*id);

@@ -198,6 +198,29 @@ impl<S: Store> Pusher<'_, S> {
         }
     }
 
+    /// Who lets a device into the account's own space gives it the account's documents as they are
+    /// at the author's cursor: what came after that, and before the commit, the device could neither
+    /// find there nor read. So there is nothing between, or the author reads on.
+    fn nothing_between(
+        &self,
+        space: &Space,
+        sealed: &Sealed,
+        commit: &CommitHeader,
+    ) -> Result<(), Rejection> {
+        let lets_in = commit.roster.iter().any(|change| match change {
+            RosterChange::AddDevices { devices, .. } => {
+                devices.iter().any(|device| *device != self.writer.device)
+            }
+            _ => false,
+        });
+        let head = space.row.head;
+        let behind = self.account.space() == self.id && sealed.envelope().header.cursor < head;
+        match lets_in && behind {
+            true => Err(Rejection::Behind { index: head.saturating_sub(1) }),
+            false => Ok(()),
+        }
+    }
+
     fn found(
         &mut self,
         space: &mut Option<Space>,
@@ -260,6 +283,7 @@ impl<S: Store> Pusher<'_, S> {
         let before = &space.members;
         let roster = before.roster.after(&self.account, &commit.roster, &before.leavers);
         let roster = roster.map_err(|_| Rejection::Denied)?;
+        self.nothing_between(space, &sealed, commit)?;
         cuts::judge(self.state, space, commit, sealed.envelope().header.cursor)?;
         if roster.len() > limits::LEAVES {
             return Err(Rejection::Quota.into());
