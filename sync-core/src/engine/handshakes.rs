@@ -30,10 +30,15 @@ impl Engine {
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(item) };
         if let Some(joining) = core.state.joining {
-            if child != joining && !core.epochs.contains_key(&child) {
-                self.seek_epoch(id, &child)?;
+            if child == joining {
+                self.group_space(id)?;
+                self.take_joining_handshake(id, arrived, child);
+            } else {
+                if !core.epochs.contains_key(&child) {
+                    self.seek_epoch(id, &child)?;
+                }
+                self.take_past_handshake(id, arrived, child);
             }
-            self.take_past_handshake(id, arrived, child, joining);
             return Ok(item);
         }
         if !space.row.active {
@@ -50,51 +55,58 @@ impl Engine {
         Ok(item)
     }
 
-    /// Before the handshake that let this device in: whoever did so told which epochs there were.
-    fn take_past_handshake(
-        &mut self,
-        id: &SpaceId,
-        arrived: &Arrived,
-        child: EpochId,
-        joining: EpochId,
-    ) {
+    /// The handshake that let this device in: from here on it knows for itself who is in.
+    fn take_joining_handshake(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
-        if child == joining {
-            core.state.joining = None;
-            core.state.history.clear();
-            core.state.write_at = None;
-            // Known only now; whoever is let in from here with all history needs it.
-            if let Some(row) = core.epochs.get_mut(&child) {
-                row.index = arrived.index;
-                self.batch.put(key::epoch(id, &child), codec::encode(row));
-            }
-            let roster = &space.row.context.roster;
-            core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
-            let standing: Vec<_> = core.state.leavers.iter().map(|(one, _)| *one).collect();
-            space.row.epoch = joining;
-            self.owe_vault(id, child);
-            // Whoever was to let them go may be gone as well.
-            for account in standing {
-                self.let_go(id, account);
-            }
-        } else if let Some((_, epoch)) =
-            core.state.history.iter().find(|(index, _)| *index == arrived.index)
-        {
-            let epoch = *epoch;
-            space.row.epoch = epoch;
-            let genuine = core.epochs.get(&epoch).is_some_and(|row| {
-                let header = arrived.envelope.header.commit.as_ref();
-                let header = header.map(Blob::as_slice).unwrap_or_default();
-                let parent = arrived.envelope.commit().map(|commit| commit.parent);
-                let parent = parent.unwrap_or(EpochId::NONE);
-                epoch_id(id, &parent, header, &seal::key_commitment(&row.root)) == epoch
-            });
-            if !genuine && core.epochs.remove(&epoch).is_some() {
-                self.batch.delete(key::epoch(id, &epoch));
-                self.evidence(id, "a shared history does not fit the log");
-            }
+        core.state.joining = None;
+        core.state.write_at = None;
+        // Known only now; whoever is let in from here with all history needs it.
+        if let Some(row) = core.epochs.get_mut(&child) {
+            row.index = arrived.index;
+            self.batch.put(key::epoch(id, &child), codec::encode(row));
         }
+        let roster = &space.row.context.roster;
+        core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
+        let standing: Vec<_> = core.state.leavers.iter().map(|(one, _)| *one).collect();
+        let enters =
+            core.pending.as_ref().is_some_and(|own| own.enters && own.child == Some(child));
+        space.row.epoch = child;
+        self.owe_vault(id, child);
+        if enters {
+            // The relay's word that it is stored may be lost: the log says so as well.
+            self.entrance_stands(id);
+        }
+        // Whoever was to let them go may be gone as well.
+        for account in standing {
+            self.let_go(id, account);
+        }
+        self.save_state(id);
+        self.save_space(id);
+    }
+
+    /// Before the handshake that let this device in: what is known of the epochs of that time leads
+    /// from one to the next. Where one is missing, the next known one goes on.
+    fn take_past_handshake(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(core) = &mut space.core else { return };
+        let before = core.epochs.get(&space.row.epoch).map(|row| row.number);
+        let Some(row) = core.epochs.get_mut(&child) else { return };
+        if before.is_some_and(|number| row.number <= number) {
+            return;
+        }
+        let header = arrived.envelope.header.commit.as_ref();
+        let header = header.map(Blob::as_slice).unwrap_or_default();
+        let parent = arrived.envelope.commit().map(|commit| commit.parent);
+        let parent = parent.unwrap_or(EpochId::NONE);
+        if epoch_id(id, &parent, header, &seal::key_commitment(&row.root)) != child {
+            return self.evidence(id, "a shared history does not fit the log");
+        }
+        if row.index != arrived.index {
+            row.index = arrived.index;
+            self.batch.put(key::epoch(id, &child), codec::encode(row));
+        }
+        space.row.epoch = child;
         self.save_state(id);
         self.save_space(id);
     }

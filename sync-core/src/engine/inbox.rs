@@ -460,8 +460,6 @@ impl Engine {
 
 /// The state of whoever comes into a group, until the log is read up to where it came in.
 fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
-    let history: SortedSet<_> =
-        grant.epochs.iter().map(|(epoch, row)| (row.index, *epoch)).collect();
     let mut writers = grant.writers.clone();
     for leaf in group.leaves() {
         if !writers.iter().any(|known| known.device == leaf.device && known.to.is_none()) {
@@ -484,7 +482,6 @@ fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>
         writers,
         leavers: grant.leavers.clone(),
         joining: Some(epoch),
-        history: history.into_iter().collect(),
         invited: None,
         write_at: None,
     }

@@ -115,8 +115,11 @@ impl Engine {
     pub(super) fn cut_all(&mut self, id: &SpaceId) -> Step<()> {
         self.reauthor(id)?;
         let journal = self.core_space(id)?.core.as_ref().map(|core| &core.journal);
-        let names: SortedSet<Name> =
-            journal.into_iter().flat_map(|rows| rows.values()).map(|row| row.name.clone()).collect();
+        let names: SortedSet<Name> = journal
+            .into_iter()
+            .flat_map(|rows| rows.values())
+            .map(|row| row.name.clone())
+            .collect();
         for name in &names {
             self.document(id, name)?;
         }

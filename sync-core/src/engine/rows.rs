@@ -376,9 +376,6 @@ pub(super) struct StateRow {
     /// Until the log is read up to the handshake that let this device in: that handshake's epoch.
     #[n(2)]
     pub(super) joining: Option<EpochId>,
-    /// Epochs before the joining, by index, as whoever let us in had them.
-    #[n(3)]
-    pub(super) history: Vec<(u64, EpochId)>,
     /// An invitation that came before the log showed this account removed: whoever is put back
     /// reads on to the removal first.
     #[n(4)]

@@ -24,7 +24,7 @@ use crate::engine::session::Asked;
 use crate::engine::vault::Vaulted;
 use crate::engine::{Engine, Step, Stop, Task, seal};
 use crate::group::{Entered, Group};
-use crate::records::Load;
+use crate::records::{Load, key};
 
 const VERSION: u8 = 1;
 /// Bytes of a recipient's public key that a ticket names, so that nobody tries every seal.
@@ -493,13 +493,29 @@ impl Engine {
         }
         let Some(child) = self.own_entrance_stored(id, index) else { return Ok(()) };
         self.owe_vault(id, child);
+        self.entrance_stands(id);
         self.mark_lagging(id);
+        Ok(())
+    }
+
+    /// This device's entrance is in the log, whoever said so. No other is made in its place.
+    pub(super) fn entrance_stands(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.turned_away = false;
+        space.row.deciding = false;
+        space.deciding_sent = false;
+        if let Some(core) = &mut space.core
+            && core.pending.take_if(|pending| pending.enters).is_some()
+        {
+            self.batch.delete(key::pending_commit(id));
+        }
+        self.save_space(id);
+        self.give_up_on(id);
         self.evict_ended(id);
-        if self.me()?.account().space() == *id {
+        if self.me().is_ok_and(|me| me.account().space() == *id) {
             self.is_back();
         }
         self.tasks.push_back(Task::Advance(*id));
-        Ok(())
     }
 
     /// The relay did not take our entrance: another commit came first, or the ticket is old.

@@ -252,7 +252,6 @@ impl Engine {
                 continue;
             };
             let Some(core) = &mut self.core_space(id)?.core else { return Ok(()) };
-            core.state.history.push((found.epoch.index, *epoch));
             for writer in found.writers {
                 merge_writer(&mut core.state.writers, writer);
             }
