@@ -208,6 +208,7 @@ impl World {
     /// A device falls into the sea.
     fn lose(&mut self, device: usize) {
         self.note(format_args!("{device} is lost"));
+        self.tell(|teller| Some(format!("{} is lost", teller.device(device))));
         self.retire(device);
         self.book.gone.insert(device);
     }
@@ -246,6 +247,7 @@ impl World {
             return Err(Violation::new(Invariant::Removed, detail));
         }
         self.note(format_args!("{device} is put away"));
+        self.tell(|teller| Some(format!("{} is put away", teller.device(device))));
         self.retire(device);
         Ok(())
     }

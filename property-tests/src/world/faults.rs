@@ -22,6 +22,24 @@ enum Decision {
     Churn,
 }
 
+impl Decision {
+    /// The name that a plan has for its weight.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Live => return None,
+            Self::DeviceCrash => "device_crash",
+            Self::RelayCrash => "relay_crash",
+            Self::Cut => "cut",
+            Self::Partition => "partition",
+            Self::Stall => "stall",
+            Self::Clock => "clock",
+            Self::FullDisk => "full_disk",
+            Self::Absence => "absence",
+            Self::Churn => "churn",
+        })
+    }
+}
+
 /// The weight of somebody doing something.
 const LIVE: u64 = 60;
 
@@ -31,6 +49,7 @@ impl World {
         if !self.chaos {
             return Ok(());
         }
+        let number = self.decisions;
         self.decisions += 1;
         let pace_ms =
             if self.chance.one_in(15) { self.plan.pace_ms * 20 } else { self.plan.pace_ms };
@@ -59,6 +78,10 @@ impl World {
             (absence, Decision::Absence),
             (self.plan.churn, Decision::Churn),
         ]);
+        let left_out = decision.name().is_some_and(|name| self.changes.leaves_out(name));
+        if left_out || !self.changes.takes(number) {
+            return Ok(());
+        }
         self.carry_through(decision)
     }
 
@@ -85,6 +108,7 @@ impl World {
                 let flowing = self.network.flowing();
                 if let Some(id) = self.chance.pick(&flowing).copied() {
                     self.note(format_args!("stall {} for {for_ms}", id.0));
+                    self.tell_connection(id, &format!("stalls for {} s", for_ms / 1000));
                     self.network.stall(id, self.agenda.now_ms(), for_ms);
                 }
             }
@@ -92,6 +116,7 @@ impl World {
             Decision::FullDisk => {
                 let for_ms = self.chance.below(20_000);
                 self.note(format_args!("full disk at {device} for {for_ms}"));
+                self.tell(|teller| Some(format!("{} has a full disk", teller.device(device))));
                 self.devices[device].disk.set_full(true);
                 self.agenda.after(for_ms, Event::Room { device });
             }
@@ -107,6 +132,7 @@ impl World {
         let flowing = self.network.flowing();
         let Some(id) = self.chance.pick(&flowing).copied() else { return };
         self.note(format_args!("cut {}", id.0));
+        self.tell_connection(id, "breaks");
         self.break_up(id);
     }
 
@@ -122,6 +148,10 @@ impl World {
     /// Lets nothing through to a device for so long.
     pub fn isolate(&mut self, device: usize, for_ms: u64) {
         self.note(format_args!("isolate {device} for {for_ms}"));
+        self.tell(|teller| {
+            let seconds = for_ms / 1000;
+            Some(format!("{} reaches nobody for {seconds} s", teller.device(device)))
+        });
         let slot = &mut self.devices[device];
         slot.reachable = false;
         if let Some(id) = slot.connection {
@@ -139,6 +169,10 @@ impl World {
             clock.jump(&mut self.chance);
             let skew = clock.skew_ms();
             self.note(format_args!("clock of {device} {skew}"));
+            self.tell(|teller| {
+                let seconds = skew / 1000;
+                Some(format!("{}'s clock is off by {seconds} s now", teller.device(device)))
+            });
         }
     }
 }

@@ -130,6 +130,7 @@ impl World {
                 let space = Space::Conversation(space);
                 self.give(device, Command::Digest { space }).map(drop)
             }
+            Deed::Members if self.changes.leaves_out("membership") => Ok(()),
             Deed::Members => self.change_members(device, space),
             Deed::Reply | Deed::Edit | Deed::Delete | Deed::React | Deed::Read => {
                 self.with_a_message(device, space, deed)

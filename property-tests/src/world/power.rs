@@ -26,6 +26,7 @@ impl World {
         }
         let now_ms = slot.clock.shows(self.agenda.now_ms());
         let life = slot.life;
+        self.tell(|teller| Some(format!("{} starts", teller.device(device))));
         self.note(format_args!("boot {device} life {life} with {} records", index.len()));
         let engine = Engine::open(seed, now_ms, index).map_err(|error| {
             let detail = format!("device {device} does not open its store: {error}");
@@ -41,6 +42,11 @@ impl World {
     pub fn crash_device(&mut self, device: usize, back_ms: u64) {
         let (kept, lost) = self.devices[device].disk.crash(&mut self.chance);
         self.note(format_args!("crash {device} keeps {kept} loses {lost}"));
+        self.tell(|teller| {
+            let (who, batches) = (teller.device(device), kept + lost);
+            let back = back_ms / 1000;
+            Some(format!("{who} crashes, keeps {kept} of {batches} batches, is back in {back} s"))
+        });
         self.switch_off(device);
         self.agenda.after(back_ms, Event::Boot { device });
     }
@@ -80,6 +86,7 @@ impl World {
         self.relay.start()?;
         let life = self.relay.life();
         self.note(format_args!("boot relay life {life}"));
+        self.tell(|_| Some("the relay starts".into()));
         self.agenda.after(0, Event::Tick { life });
         Ok(())
     }
@@ -87,6 +94,7 @@ impl World {
     /// Switches the relay off without a warning, and on again after so long.
     pub fn crash_relay(&mut self, back_ms: u64) -> Result<(), Violation> {
         self.note(format_args!("crash relay"));
+        self.tell(|_| Some(format!("the relay crashes, and is back in {} s", back_ms / 1000)));
         if self.chance.one_in(3) {
             // Between becoming durable and saying so.
             let now_ms = self.relay_ms();

@@ -174,6 +174,7 @@ impl World {
         let person = slot.person;
         self.book.attempted(person, &command);
         self.note(format_args!("{device} wants {id} {command:?}"));
+        self.tell_command(device, &command);
         self.feed(device, Input::Command(id, command))?;
         Ok(id)
     }
@@ -190,6 +191,10 @@ impl World {
             let detail = format!("device {device} answers command {id} twice, or never asked");
             return Err(Violation::new(Invariant::Robust, detail));
         };
+        if let Err(failure) = &answer {
+            self.tell_failure(device, &asked.command, failure);
+        }
+        let slot = &mut self.devices[device];
         if matches!(answer, Err(Failure::Store)) {
             self.book.unanswered(device, slot.person, &asked);
         }
@@ -249,6 +254,7 @@ impl World {
 
     fn told(&mut self, device: usize, told: Told) -> Result<(), Violation> {
         self.trace.aside(|| format!("{device} is told {told:?}"));
+        self.tell_event(device, &told);
         match told {
             Told::Status(status) => self.claims(device, &status),
             Told::Evidence { space, what } => {

@@ -216,6 +216,7 @@ impl World {
         }
         self.note(format_args!("at {device} {}", short(message)));
         self.trace.aside(|| format!("{:?}", RelayFrame::parse(message)));
+        self.tell_answer(device, message);
         self.feed(device, Input::Received(message.to_vec()))
     }
 
