@@ -21,7 +21,9 @@ impl Kind {
     /// The kind of a violation.
     #[must_use]
     pub fn of(violation: &Violation) -> Self {
-        let how = words(&skeleton(&violation.detail));
+        // What follows are the values themselves.
+        let said = violation.detail.split(": (").next().unwrap_or_default();
+        let how = words(&skeleton(said));
         let how = how.chars().take(LENGTH).collect();
         Self { invariant: violation.invariant, how }
     }

@@ -13,6 +13,7 @@ pub mod changes;
 pub mod clock;
 pub mod device;
 pub mod disk;
+pub mod draws;
 pub mod invariants;
 pub mod kind;
 pub mod monitor;

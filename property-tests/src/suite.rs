@@ -62,6 +62,14 @@ impl Case {
         guarded(|| self.world().run())
     }
 
+    /// Runs it without the hash of all that happens, which the report then lacks.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn run_unhashed(&self) -> Result<Report, Violation> {
+        guarded(|| self.world().unhashed().run())
+    }
+
     /// The command that runs it again.
     #[must_use]
     pub fn command(&self) -> String {

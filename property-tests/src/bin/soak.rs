@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use property_tests::draws;
 use property_tests::kind::Kind;
 use property_tests::soak::{Failing, Found, Soak};
 use property_tests::suite::{self, Case, Suite};
@@ -119,5 +120,5 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
 /// A seed that nobody looked at: a soak has a million to itself for each second.
 fn fresh() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since_1970.as_secs() * 1_000_000
+    draws::newest(since_1970.as_secs() * 1_000_000)
 }

@@ -12,7 +12,7 @@ use crate::violation::{Invariant, Violation};
 impl World {
     /// Switches a device on.
     pub(super) fn boot(&mut self, device: usize) -> Result<(), Violation> {
-        let seed = self.chance.bytes();
+        let seed = self.chance.device(device).bytes();
         let slot = &mut self.devices[device];
         if slot.engine.is_some() || slot.retired {
             return Ok(());
@@ -40,7 +40,7 @@ impl World {
 
     /// Switches a device off without a warning, and on again after so long.
     pub fn crash_device(&mut self, device: usize, back_ms: u64) {
-        let (kept, lost) = self.devices[device].disk.crash(&mut self.chance);
+        let (kept, lost) = self.devices[device].disk.crash(self.chance.device(device));
         self.note(format_args!("crash {device} keeps {kept} loses {lost}"));
         self.tell(|teller| {
             let (who, batches) = (teller.device(device), kept + lost);
@@ -67,7 +67,7 @@ impl World {
         if let Some(id) = connection {
             self.network.cut(id);
             self.network.let_go(id, Side::Device);
-            let delay = notice_ms(&mut self.chance);
+            let delay = notice_ms(self.chance.device(device));
             self.agenda.after(delay, Event::Closed { connection: id, side: Side::Relay });
         }
     }
@@ -95,7 +95,7 @@ impl World {
     pub fn crash_relay(&mut self, back_ms: u64) -> Result<(), Violation> {
         self.note(format_args!("crash relay"));
         self.tell(|_| Some(format!("the relay crashes, and is back in {} s", back_ms / 1000)));
-        if self.chance.one_in(3) {
+        if self.chance.relay().one_in(3) {
             // Between becoming durable and saying so.
             let now_ms = self.relay_ms();
             let _ = self.relay.commit(now_ms);
@@ -114,7 +114,7 @@ impl World {
         for id in self.network.all() {
             self.network.cut(id);
             self.network.let_go(id, Side::Relay);
-            let delay = notice_ms(&mut self.chance);
+            let delay = notice_ms(self.chance.relay());
             self.agenda.after(delay, Event::Closed { connection: id, side: Side::Device });
         }
         self.agenda.after(back_ms, Event::BootRelay);
@@ -133,7 +133,7 @@ impl World {
 
     pub(super) fn plan_commit(&mut self) {
         if self.relay.runs() && self.relay.needs_commit() {
-            let delay = self.chance.below(5);
+            let delay = self.chance.relay().below(5);
             self.agenda.after(delay, Event::Commit { life: self.relay.life() });
         }
     }
