@@ -79,6 +79,8 @@ pub struct Written {
     pub number: u64,
     /// Devices that changed it afterwards.
     pub touched: BTreeSet<usize>,
+    /// Its first text.
+    pub first: String,
     /// Its text.
     pub text: Outcome<String>,
     /// Whether it was deleted.
@@ -270,6 +272,7 @@ impl Book {
                     device,
                     number: self.written.len() as u64,
                     touched: BTreeSet::new(),
+                    first: text.clone(),
                     text: Outcome::of(text.clone()),
                     deleted: Outcome::of(false),
                     reply_to: *reply_to,

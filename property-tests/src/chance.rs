@@ -14,6 +14,16 @@ impl Chance {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
+    /// One of many streams of a seed, by what it is for and its number.
+    #[must_use]
+    pub fn stream(seed: u64, purpose: u64, number: u64) -> Self {
+        let mut whole = [0; 32];
+        whole[..8].copy_from_slice(&seed.to_le_bytes());
+        whole[8..16].copy_from_slice(&purpose.to_le_bytes());
+        whole[16..24].copy_from_slice(&number.to_le_bytes());
+        Self(ChaCha8Rng::from_seed(whole))
+    }
+
     /// A number below `bound`; 0 if the bound is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // A bias of bound / 2^64 matters to no simulation.

@@ -7,6 +7,27 @@ use crate::relay_store::RelayFault;
 /// Random decisions in a world of the ordinary suite.
 const DECISIONS: u64 = 90;
 
+/// A plan's numbers, by the names that a command line has for them.
+const NAMES: [&str; 17] = [
+    "people",
+    "decisions",
+    "pace",
+    "delay",
+    "sync",
+    "membership",
+    "churn",
+    "device_crash",
+    "output_crash",
+    "relay_crash",
+    "cut",
+    "partition",
+    "stall",
+    "clock",
+    "full_disk",
+    "absence",
+    "hostile",
+];
+
 /// What goes wrong. A weight is a share among all decisions; 0 turns the thing off. Each seed turns
 /// some off, since faults that always come together hide each other's bugs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,6 +166,52 @@ impl Plan {
         Self { decisions, ..self }
     }
 
+    /// The numbers of a plan that a command line may change, by name.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter()
+    }
+
+    /// Sets one of the plan's numbers. Nothing happens for a name that none of them has.
+    pub fn set(&mut self, name: &str, value: u64) {
+        if name == "people" {
+            self.people = usize::try_from(value).unwrap_or(usize::MAX);
+        } else if let Some(number) = self.number(name) {
+            *number = value;
+        }
+    }
+
+    /// One of the plan's numbers.
+    #[must_use]
+    pub fn get(mut self, name: &str) -> u64 {
+        if name == "people" {
+            return self.people as u64;
+        }
+        self.number(name).copied().unwrap_or_default()
+    }
+
+    fn number(&mut self, name: &str) -> Option<&mut u64> {
+        let faults = &mut self.faults;
+        Some(match name {
+            "decisions" => &mut self.decisions,
+            "pace" => &mut self.pace_ms,
+            "delay" => &mut self.delay_ms,
+            "sync" => &mut self.sync_ms,
+            "membership" => &mut self.membership,
+            "churn" => &mut self.churn,
+            "device_crash" => &mut faults.device_crash,
+            "output_crash" => &mut faults.output_crash,
+            "relay_crash" => &mut faults.relay_crash,
+            "cut" => &mut faults.cut,
+            "partition" => &mut faults.partition,
+            "stall" => &mut faults.stall,
+            "clock" => &mut faults.clock,
+            "full_disk" => &mut faults.full_disk,
+            "absence" => &mut faults.absence,
+            "hostile" => &mut faults.hostile,
+            _ => return None,
+        })
+    }
+
     /// What devices' disks do wrong.
     #[must_use]
     pub fn disk_fault(&self) -> DiskFault {
@@ -162,6 +229,23 @@ impl Plan {
             Planted::LostAck => RelayFault::ForgetsTheLast,
             Planted::UnseenRemoval => RelayFault::HidesHandshakes,
             _ => RelayFault::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_sets_its_own_number() {
+        let calm = Plan::calm(3);
+        for name in Plan::names() {
+            let mut plan = calm;
+            plan.set(name, 99);
+            let changed: Vec<_> =
+                Plan::names().filter(|one| plan.get(one) != calm.get(one)).collect();
+            assert_eq!(changed, [name]);
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Running seeds, and saying how to run a failed one again.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::chance::Chance;
+use crate::changes::Changes;
 use crate::plan::Plan;
 use crate::violation::{Invariant, Violation};
 use crate::world::{Report, World};
 
 /// What the worlds of a suite are about. Each suite numbers its seeds for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Suite {
     /// People, each with one device, on networks, disks and clocks that fail.
     People,
@@ -15,13 +18,88 @@ pub enum Suite {
     Devices,
 }
 
-impl Suite {
-    /// The world of a seed.
+/// One world, as a command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Its suite.
+    pub suite: Suite,
+    /// Its seed.
+    pub seed: u64,
+    /// In what it is another than its seed's own.
+    pub changes: Changes,
+}
+
+impl Case {
+    /// The world that a seed has in a suite.
     #[must_use]
-    pub fn world(self, seed: u64) -> World {
+    pub fn of(suite: Suite, seed: u64) -> Self {
+        Self { suite, seed, changes: Changes::default() }
+    }
+
+    /// The same with other changes.
+    #[must_use]
+    pub fn changed(&self, changes: Changes) -> Self {
+        Self { changes, ..self.clone() }
+    }
+
+    /// Its plan.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.changes.applied(self.suite.plan(self.seed))
+    }
+
+    /// The world before anything happens in it.
+    #[must_use]
+    pub fn world(&self) -> World {
+        World::with(self.seed, self.plan()).with_changes(self.changes.clone())
+    }
+
+    /// Runs it. A panic of anything in it is a violation like any other.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn run(&self) -> Result<Report, Violation> {
+        guarded(|| self.world().run())
+    }
+
+    /// Runs it without the hash of all that happens, which the report then lacks.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub fn run_unhashed(&self) -> Result<Report, Violation> {
+        guarded(|| self.world().unhashed().run())
+    }
+
+    /// The command that runs it again.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let command = format!("cargo xtask seed {}{}", self.seed, self.suite.option());
+        match self.changes.is_empty() {
+            true => command,
+            false => format!("{command} --plan {}", self.changes),
+        }
+    }
+}
+
+impl Suite {
+    /// All suites.
+    pub const ALL: [Self; 2] = [Self::People, Self::Devices];
+
+    /// What a seed plans.
+    #[must_use]
+    pub fn plan(self, seed: u64) -> Plan {
         match self {
-            Self::People => World::new(seed),
-            Self::Devices => World::of_devices(seed),
+            Self::People => Plan::drawn(&mut Chance::new(seed ^ 0x5eed)),
+            Self::Devices => Plan::of_devices(&mut Chance::new(seed ^ 0xdece)),
+        }
+    }
+
+    /// The suite's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::People => "people",
+            Self::Devices => "devices",
         }
     }
 
@@ -51,7 +129,7 @@ impl Suite {
 /// # Errors
 /// The first promise that was broken.
 pub fn run(suite: Suite, seed: u64) -> Result<Report, Violation> {
-    guarded(|| suite.world(seed).run())
+    Case::of(suite, seed).run()
 }
 
 /// As [`run`], under a given plan.
@@ -73,8 +151,22 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T, Violation>) -> Result<T, Viol
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("something");
-        Err(Violation::new(Invariant::Robust, format!("a panic: {said}")))
+        let place = PLACE.take().map(|place| format!(" at {place}")).unwrap_or_default();
+        Err(Violation::new(Invariant::Robust, format!("a panic{place}: {said}")))
     })
+}
+
+thread_local! {
+    /// Where the last panic of this thread was.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// From here on a panic is told as a violation alone, with its place.
+pub fn hush_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        PLACE.set(place);
+    }));
 }
 
 /// Runs these seeds and gives the steps they took. The first that fails is reported with the one
@@ -101,5 +193,5 @@ fn fail(suite: Suite, seed: u64, violation: &Violation) -> ! {
 /// The command that runs a seed again.
 #[must_use]
 pub fn replay(suite: Suite, seed: u64) -> String {
-    format!("cargo xtask seed {seed}{}", suite.option())
+    Case::of(suite, seed).command()
 }

@@ -44,7 +44,7 @@ enum Task {
     Browser,
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
-    /// Runs new simulator seeds until the time is up or one fails.
+    /// Looks at many simulated worlds, counts those that fail by kind, and makes one of each smaller.
     Soak(soak::SoakOptions),
     /// Replays one simulator seed.
     Seed(soak::SeedOptions),

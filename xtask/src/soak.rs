@@ -1,19 +1,34 @@
-//! `cargo xtask soak` and `cargo xtask seed`: the simulator, for long or for one world.
+//! `cargo xtask soak` and `cargo xtask seed`: the simulator, for many worlds or for one.
 
 use clap::Args;
 
 use crate::command;
 use crate::failure::Failure;
 
-/// How long to look for a failing seed.
+/// Which worlds to look at, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct SoakOptions {
-    /// How long, in minutes.
-    #[arg(long, default_value_t = 10)]
-    minutes: u64,
+    /// Worlds of people, each with one device. Without any of these, all kinds.
+    #[arg(long)]
+    people: bool,
     /// Worlds in which people link, end and lose devices.
     #[arg(long)]
     devices: bool,
+    /// How long, in minutes: 10, unless `--count` says how many.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// The first seed. Without it, seeds that nobody looked at.
+    #[arg(long)]
+    from: Option<u64>,
+    /// How many seeds of each kind.
+    #[arg(long)]
+    count: Option<u64>,
+    /// Worlds at once: as many as there are cores.
+    #[arg(long)]
+    jobs: Option<u64>,
+    /// How long to make the first failing world of each kind smaller; 0 for not at all.
+    #[arg(long)]
+    shrink_seconds: Option<u64>,
 }
 
 /// Which world to replay.
@@ -21,20 +36,34 @@ pub(crate) struct SoakOptions {
 pub(crate) struct SeedOptions {
     /// The number that a failing simulation printed.
     seed: u64,
-    /// Passed on to the replay: `--devices` for a world of devices, `--quiet`.
+    /// Passed on to the replay: `--devices` for a world of devices, `--plan CHANGES` for a smaller
+    /// one, `--story` for plain words, `--quiet`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     replay: Vec<String>,
 }
 
-/// Runs seed after seed, optimised, until the time is up.
+/// Looks at seed after seed, with the profile of the tests, and says which fail.
 ///
 /// # Errors
-/// The soak's failure: the seed that failed is in its output.
+/// The soak's failure: the seeds that failed are in its output.
 pub(crate) fn run(options: &SoakOptions) -> Result<(), Failure> {
     let mut soak = command::cargo();
-    soak.args(["run", "--release", "--package", "property-tests", "--bin", "soak", "--"]);
-    soak.args(options.devices.then_some("--devices"));
-    command::run(soak.args(["--minutes", &options.minutes.to_string()]))
+    soak.args(["run", "--package", "property-tests", "--bin", "soak", "--"]);
+    let suites = [("--people", options.people), ("--devices", options.devices)];
+    soak.args(suites.iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite));
+    let numbers = [
+        ("--minutes", options.minutes),
+        ("--from", options.from),
+        ("--count", options.count),
+        ("--jobs", options.jobs),
+        ("--shrink-seconds", options.shrink_seconds),
+    ];
+    for (option, number) in numbers {
+        if let Some(number) = number {
+            soak.args([option, &number.to_string()]);
+        }
+    }
+    command::run(&mut soak)
 }
 
 /// Replays one seed, with the profile that the tests ran it by.

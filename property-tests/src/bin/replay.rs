@@ -1,27 +1,40 @@
-//! `cargo xtask seed N [--devices]`: replays the world of one seed, telling what happens, and says how it ended.
+//! `cargo xtask seed N`: replays one world, telling what happens, and says how it ended.
 
 use std::process::ExitCode;
 
-use property_tests::suite::{self, Suite};
+use property_tests::changes::Changes;
+use property_tests::suite::{self, Case, Suite};
+
+const USAGE: &str =
+    "usage: replay SEED [--people | --devices] [--plan CHANGES] [--story | --quiet]";
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    Everything,
+    Story,
+    Nothing,
+}
 
 fn main() -> ExitCode {
-    let mut seed = None;
-    let mut quiet = false;
-    let mut suite = Suite::People;
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--quiet" => quiet = true,
-            "--devices" => suite = Suite::Devices,
-            number => seed = number.parse::<u64>().ok(),
+    let (case, telling) = match read(std::env::args().skip(1)) {
+        Ok(read) => read,
+        Err(wrong) => {
+            eprintln!("{wrong}\n{USAGE}");
+            return ExitCode::FAILURE;
         }
-    }
-    let Some(seed) = seed else {
-        eprintln!("usage: replay SEED [--devices] [--quiet]");
-        return ExitCode::FAILURE;
     };
-    let world = suite.world(seed);
-    let mut world = if quiet { world } else { world.aloud() };
-    match suite::guarded(|| world.run()) {
+    let mut world = match telling {
+        Telling::Everything => case.world().aloud(),
+        Telling::Story => case.world().telling(),
+        Telling::Nothing => case.world(),
+    };
+    suite::hush_panics();
+    let result = suite::guarded(|| world.run());
+    if telling == Telling::Story {
+        println!("{:?}\n{}", case.plan(), world.story());
+    }
+    match result {
         Ok(report) => {
             println!("{report:?}");
             ExitCode::SUCCESS
@@ -31,4 +44,28 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Case, Telling), String> {
+    let mut seed = None;
+    let mut telling = Telling::Everything;
+    let mut suite = Suite::People;
+    let mut changes = Changes::default();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quiet" => telling = Telling::Nothing,
+            "--story" => telling = Telling::Story,
+            "--people" => suite = Suite::People,
+            "--devices" => suite = Suite::Devices,
+            "--plan" => {
+                let text = arguments.next().ok_or("--plan needs changes")?;
+                changes = text.parse().map_err(|error| format!("{error}"))?;
+            }
+            number => {
+                seed = Some(number.parse().map_err(|_| format!("{number:?} is no seed"))?);
+            }
+        }
+    }
+    let seed = seed.ok_or("which seed?")?;
+    Ok((Case::of(suite, seed).changed(changes), telling))
 }

@@ -1,40 +1,124 @@
-//! `cargo xtask soak`: runs new seeds until the time is up or one fails.
+//! `cargo xtask soak`: looks at many worlds on all cores, and says which fail and how.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use property_tests::suite::{self, Suite};
+use property_tests::draws;
+use property_tests::kind::Kind;
+use property_tests::soak::{Failing, Found, Soak};
+use property_tests::suite::{self, Case, Suite};
+
+const USAGE: &str = "usage: soak [--people] [--devices] [--minutes N | --from SEED --count N] \
+                     [--jobs N] [--shrink-seconds N]";
+/// Characters of a failure that fit a line.
+const LINE: usize = 240;
+/// Seeds of one kind that the summary lists.
+const SEEDS: usize = 12;
+/// The last lines of a story that are printed.
+const STORY: usize = 100;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (suite, rest) = match arguments.as_slice() {
-        [first, rest @ ..] if first == "--devices" => (Suite::Devices, rest),
-        all => (Suite::People, all),
-    };
-    let minutes = match rest {
-        [option, number] if option == "--minutes" => number.parse::<u64>().ok(),
-        [] => Some(10),
-        _ => None,
-    };
-    let Some(minutes) = minutes else {
-        eprintln!("usage: soak [--devices] [--minutes N]");
-        return ExitCode::FAILURE;
-    };
-    // Each soak looks at worlds that none looked at before; what it finds is replayed by number.
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let first = since_1970.as_secs() * 1_000_000;
-    let end = Instant::now() + Duration::from_secs(minutes * 60);
-    let (mut seeds, mut steps) = (0, 0);
-    while Instant::now() < end {
-        match suite::run(suite, first + seeds) {
-            Ok(report) => steps += report.steps,
-            Err(violation) => {
-                println!("{violation}\nreplay: {}", suite::replay(suite, first + seeds));
-                return ExitCode::FAILURE;
-            }
+    let (soak, shrink) = match read(std::env::args().skip(1)) {
+        Ok(read) => read,
+        Err(wrong) => {
+            eprintln!("{wrong}\n{USAGE}");
+            return ExitCode::FAILURE;
         }
-        seeds += 1;
+    };
+    suite::hush_panics();
+    let began = Instant::now();
+    let found = soak.look(&tell);
+    summary(&soak, &found, began.elapsed());
+    if found.failing.is_empty() {
+        return ExitCode::SUCCESS;
     }
-    println!("{seeds} seeds, {steps} steps, nothing found");
-    ExitCode::SUCCESS
+    if !shrink.is_zero() {
+        soak.shrink(&found, shrink, &tell_small);
+    }
+    ExitCode::FAILURE
+}
+
+fn tell(failing: &Failing) {
+    let said: String = failing.violation.to_string().chars().take(LINE).collect();
+    println!("{said}\n  replay: {}", failing.case.command());
+}
+
+/// Prints a world that was made smaller, with its story.
+fn tell_small(kind: &Kind, case: &Case) {
+    let mut world = case.world().telling();
+    let result = suite::guarded(|| world.run());
+    let story = world.story();
+    let lines: Vec<&str> = story.lines().collect();
+    let shown = lines[lines.len().saturating_sub(STORY)..].join("\n");
+    let end = result.err().map(|violation| violation.to_string()).unwrap_or_default();
+    let end: String = end.chars().take(4 * LINE).collect();
+    println!("\n{kind}\n  {} --story\n{shown}\n{end}", case.command());
+}
+
+fn summary(soak: &Soak, found: &Found, took: Duration) {
+    println!();
+    for (suite, looked) in &found.looked {
+        let per_second = looked.worlds as f64 / looked.took.as_secs_f64().max(0.001);
+        println!(
+            "{}: {} worlds, seeds {} to {}, {} steps, {per_second:.1} worlds a second and core",
+            suite.name(),
+            looked.worlds,
+            soak.from,
+            looked.last,
+            looked.steps
+        );
+    }
+    let failed: usize = found.failing.values().map(Vec::len).sum();
+    println!("{failed} failures of {} kinds in {} s", found.failing.len(), took.as_secs());
+    for ((suite, kind), failing) in &found.failing {
+        let seeds = failing.iter().take(SEEDS).map(|one| one.case.seed.to_string());
+        let seeds = seeds.collect::<Vec<_>>().join(" ");
+        println!("{:>5} {} {kind}\n      {seeds}", failing.len(), suite.name());
+    }
+}
+
+fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration), String> {
+    let mut suites = Vec::new();
+    let (mut minutes, mut from, mut count) = (None, None, None);
+    let mut jobs = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut shrink = 60;
+    while let Some(argument) = arguments.next() {
+        let mut number = || {
+            let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
+            value.ok_or(format!("{argument} needs a number"))
+        };
+        match argument.as_str() {
+            "--people" => suites.push(Suite::People),
+            "--devices" => suites.push(Suite::Devices),
+            "--minutes" => minutes = Some(number()?),
+            "--from" => from = Some(number()?),
+            "--count" => count = Some(number()?),
+            "--jobs" => jobs = usize::try_from(number()?).unwrap_or(jobs),
+            "--shrink-seconds" => shrink = number()?,
+            other => return Err(format!("{other:?} is no option")),
+        }
+    }
+    if suites.is_empty() {
+        suites = Suite::ALL.to_vec();
+    }
+    let until = match (minutes, count) {
+        (Some(minutes), _) => Some(minutes),
+        (None, None) => Some(10),
+        (None, Some(_)) => None,
+    };
+    let soak = Soak {
+        suites,
+        from: from.unwrap_or_else(fresh),
+        count: count.unwrap_or(u64::MAX),
+        until: until.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60)),
+        jobs,
+    };
+    Ok((soak, Duration::from_secs(shrink)))
+}
+
+/// A seed that nobody looked at: a soak has a million to itself for each second.
+fn fresh() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    draws::newest(since_1970.as_secs() * 1_000_000)
 }

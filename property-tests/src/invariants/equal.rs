@@ -124,7 +124,9 @@ fn same_in_common(
         last = Some(place);
         let (here, there) = (face(view), face(&second[place]));
         if origin(view) != origin(&second[place]) || (informed(view.message) && here != there) {
-            return Err(differ(one, other, space, &format!("{here:?} and {there:?}")));
+            let parts = unlike(view, &second[place]);
+            let what = format!("{parts} of a message: {here:?} and {there:?}");
+            return Err(differ(one, other, space, &what));
         }
     }
     Ok(())
@@ -156,6 +158,21 @@ fn face(view: &MessageView) -> Face<'_> {
         (view.edited, view.deleted),
         &view.reactions,
     )
+}
+
+/// In what two faces differ.
+fn unlike(one: &MessageView, other: &MessageView) -> String {
+    let parts = [
+        ("origin", origin(one) != origin(other)),
+        ("deletion", one.deleted != other.deleted),
+        ("text", one.text != other.text && one.deleted == other.deleted),
+        ("answer", one.reply_to != other.reply_to && one.deleted == other.deleted),
+        ("edit", one.edited != other.edited && one.deleted == other.deleted),
+        ("reactions", one.reactions != other.reactions && one.deleted == other.deleted),
+    ];
+    let unlike: Vec<_> =
+        parts.iter().filter(|(_, unlike)| *unlike).map(|(part, _)| *part).collect();
+    unlike.join(" and ")
 }
 
 fn differ(one: &Seen, other: &Seen, space: SpaceId, what: &str) -> Violation {

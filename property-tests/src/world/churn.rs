@@ -59,13 +59,13 @@ impl World {
 
     /// Somebody does something to their devices.
     pub(super) fn churn(&mut self) -> Result<(), Violation> {
-        let person = self.chance.index(self.book.people.len());
-        let act = self.chance.weighted(&ACTS);
+        let person = self.chance.deeds().index(self.book.people.len());
+        let act = self.chance.deeds().weighted(&ACTS);
         let Some(primary) = self.primary_of(person) else { return Ok(()) };
         self.note(format_args!("person {person} with primary {primary}: {act:?}"));
         match act {
             Act::Link => {
-                let history = !self.chance.one_in(3);
+                let history = !self.chance.deeds().one_in(3);
                 if self.household(person).len() < DEVICES {
                     self.offer_new(person, history)?;
                 }
@@ -103,7 +103,7 @@ impl World {
     fn companion_of(&mut self, person: usize, primary: usize) -> Option<usize> {
         let mut companions = self.household(person);
         companions.retain(|device| *device != primary && self.belongs(*device));
-        self.chance.pick(&companions).copied()
+        self.chance.deeds().pick(&companions).copied()
     }
 
     /// A new device, switched on, that offers itself to be linked.
@@ -128,7 +128,7 @@ impl World {
         let mut slot = Device::new(person, disk);
         slot.origin = origin;
         if self.plan.faults.clock > 0 {
-            slot.clock.jump(&mut self.chance);
+            slot.clock.jump(self.chance.deeds());
         }
         self.devices.push(slot);
         self.boot(device)?;
@@ -142,7 +142,7 @@ impl World {
             log.map(|log| log.devices().map(|(id, _)| *id).collect()).unwrap_or_default();
         let own = self.devices[primary].id;
         let others: Vec<DeviceId> = active.into_iter().filter(|id| Some(*id) != own).collect();
-        match self.chance.pick(&others).copied() {
+        match self.chance.deeds().pick(&others).copied() {
             Some(device) => self.give(primary, Command::RevokeDevice { device }).map(drop),
             None => Ok(()),
         }
@@ -161,7 +161,7 @@ impl World {
     /// Two devices want to change the account's log at once, in ways that exclude each other.
     fn race(&mut self, person: usize, primary: usize) -> Result<(), Violation> {
         let Some(companion) = self.companion_of(person, primary) else { return Ok(()) };
-        match self.chance.below(4) {
+        match self.chance.deeds().below(4) {
             0 => {
                 self.pass_on(primary, companion)?;
                 self.end(companion, companion)
@@ -178,7 +178,7 @@ impl World {
             _ => {
                 // The first to know that it is the primary ends the one before.
                 self.pass_on(primary, companion)?;
-                let due = self.chance.below(2_000);
+                let due = self.chance.deeds().below(2_000);
                 self.agenda.after(due, Event::End { by: companion, device: primary });
                 self.offer_new(person, true).map(drop)
             }
@@ -196,7 +196,7 @@ impl World {
         if !room || self.book.people[person].codes.is_empty() {
             return Ok(());
         }
-        if !self.chance.one_in(4) {
+        if !self.chance.deeds().one_in(4) {
             for device in self.household(person) {
                 self.lose(device);
             }
@@ -208,6 +208,7 @@ impl World {
     /// A device falls into the sea.
     fn lose(&mut self, device: usize) {
         self.note(format_args!("{device} is lost"));
+        self.tell(|teller| Some(format!("{} is lost", teller.device(device))));
         self.retire(device);
         self.book.gone.insert(device);
     }
@@ -218,7 +219,8 @@ impl World {
         let person = &self.book.people[self.devices[device].person];
         let (address, mut codes) = (person.address.clone(), person.codes.clone());
         let Some(newest) = codes.pop() else { return Ok(()) };
-        let older = self.chance.pick(&codes).cloned().filter(|_| self.chance.one_in(3));
+        let older =
+            self.chance.deeds().pick(&codes).cloned().filter(|_| self.chance.deeds().one_in(3));
         let code = older.unwrap_or(newest);
         let name = format!("device {device}");
         self.give(device, Command::RecoverAccount { address, code, name }).map(drop)
@@ -235,7 +237,7 @@ impl World {
         if slot.origin == Origin::Recovers {
             return self.recover(device);
         }
-        if self.chance.one_in(2) { self.put_away(device) } else { self.offer(device) }
+        if self.chance.deeds().one_in(2) { self.put_away(device) } else { self.offer(device) }
     }
 
     /// A device that belongs to nobody is as empty as when it was new.
@@ -246,6 +248,7 @@ impl World {
             return Err(Violation::new(Invariant::Removed, detail));
         }
         self.note(format_args!("{device} is put away"));
+        self.tell(|teller| Some(format!("{} is put away", teller.device(device))));
         self.retire(device);
         Ok(())
     }
@@ -293,7 +296,7 @@ impl World {
     }
 
     fn try_again(&mut self, device: usize) {
-        let due = self.chance.below(TYPING_MS);
+        let due = self.chance.deeds().below(TYPING_MS);
         let attempt = self.devices[device].attempts;
         self.agenda.after(due, Event::Retry { device, attempt });
     }
@@ -308,7 +311,7 @@ impl World {
         }
         // Whoever links a device has both in hand, and online.
         self.give(host, Command::GoOnline)?;
-        let due = if self.chaos { self.chance.below(SCANNING_MS) } else { GRACE_MS };
+        let due = if self.chaos { self.chance.deeds().below(SCANNING_MS) } else { GRACE_MS };
         self.agenda.after(due, Event::Scan { device: host, offer, history });
         Ok(())
     }
@@ -328,7 +331,7 @@ impl World {
     /// A guest shows its code: its user types it on the primary.
     pub(super) fn code_shown(&mut self, guest: usize, code: String) {
         let Some(host) = self.primary_of(self.devices[guest].person) else { return };
-        let due = if self.chaos { self.chance.below(TYPING_MS) } else { 0 };
+        let due = if self.chaos { self.chance.deeds().below(TYPING_MS) } else { 0 };
         self.agenda.after(due, Event::Type { device: host, code });
     }
 

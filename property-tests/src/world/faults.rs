@@ -22,6 +22,24 @@ enum Decision {
     Churn,
 }
 
+impl Decision {
+    /// The name that a plan has for its weight.
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Live => return None,
+            Self::DeviceCrash => "device_crash",
+            Self::RelayCrash => "relay_crash",
+            Self::Cut => "cut",
+            Self::Partition => "partition",
+            Self::Stall => "stall",
+            Self::Clock => "clock",
+            Self::FullDisk => "full_disk",
+            Self::Absence => "absence",
+            Self::Churn => "churn",
+        })
+    }
+}
+
 /// The weight of somebody doing something.
 const LIVE: u64 = 60;
 
@@ -31,10 +49,18 @@ impl World {
         if !self.chaos {
             return Ok(());
         }
+        let number = self.decisions;
         self.decisions += 1;
+        self.chance.begin(number);
+        let decided = self.choose(number);
+        self.chance.end();
+        decided
+    }
+
+    fn choose(&mut self, number: u64) -> Result<(), Violation> {
         let pace_ms =
-            if self.chance.one_in(15) { self.plan.pace_ms * 20 } else { self.plan.pace_ms };
-        let pause_ms = self.chance.between(0, pace_ms);
+            if self.chance.deeds().one_in(15) { self.plan.pace_ms * 20 } else { self.plan.pace_ms };
+        let pause_ms = self.chance.deeds().between(0, pace_ms);
         self.agenda.after(pause_ms, Event::Decide);
         let Faults {
             device_crash,
@@ -47,7 +73,7 @@ impl World {
             absence,
             ..
         } = self.plan.faults;
-        let decision = self.chance.weighted(&[
+        let decision = self.chance.deeds().weighted(&[
             (LIVE, Decision::Live),
             (device_crash, Decision::DeviceCrash),
             (relay_crash, Decision::RelayCrash),
@@ -59,44 +85,50 @@ impl World {
             (absence, Decision::Absence),
             (self.plan.churn, Decision::Churn),
         ]);
+        let left_out = decision.name().is_some_and(|name| self.changes.leaves_out(name));
+        if left_out || !self.changes.takes(number) {
+            return Ok(());
+        }
         self.carry_through(decision)
     }
 
     fn carry_through(&mut self, decision: Decision) -> Result<(), Violation> {
-        let device = self.chance.index(self.devices.len());
+        let device = self.chance.deeds().index(self.devices.len());
         match decision {
             Decision::Churn => return self.churn(),
             Decision::Live => return self.live(device),
             Decision::DeviceCrash => {
-                let back_ms = self.chance.below(20_000);
+                let back_ms = self.chance.deeds().below(20_000);
                 self.crash_device(device, back_ms);
             }
             Decision::RelayCrash => {
-                let back_ms = self.chance.below(20_000);
+                let back_ms = self.chance.deeds().below(20_000);
                 return self.crash_relay(back_ms);
             }
             Decision::Cut => self.cut_one(),
             Decision::Partition => {
-                let for_ms = self.chance.below(60_000);
+                let for_ms = self.chance.deeds().below(60_000);
                 self.isolate(device, for_ms);
             }
             Decision::Stall => {
-                let for_ms = self.chance.below(40_000);
+                let for_ms = self.chance.deeds().below(40_000);
                 let flowing = self.network.flowing();
-                if let Some(id) = self.chance.pick(&flowing).copied() {
+                if let Some(id) = self.chance.deeds().pick(&flowing).copied() {
                     self.note(format_args!("stall {} for {for_ms}", id.0));
+                    self.tell_connection(id, &format!("stalls for {} s", for_ms / 1000));
                     self.network.stall(id, self.agenda.now_ms(), for_ms);
                 }
             }
             Decision::Clock => self.set_a_clock(device),
             Decision::FullDisk => {
-                let for_ms = self.chance.below(20_000);
+                let for_ms = self.chance.deeds().below(20_000);
                 self.note(format_args!("full disk at {device} for {for_ms}"));
+                self.tell(|teller| Some(format!("{} has a full disk", teller.device(device))));
                 self.devices[device].disk.set_full(true);
                 self.agenda.after(for_ms, Event::Room { device });
             }
             Decision::Absence => {
-                let for_ms = self.chance.between(HOUR_MS, 40 * 24 * HOUR_MS);
+                let for_ms = self.chance.deeds().between(HOUR_MS, 40 * 24 * HOUR_MS);
                 self.crash_device(device, for_ms);
             }
         }
@@ -105,8 +137,9 @@ impl World {
 
     fn cut_one(&mut self) {
         let flowing = self.network.flowing();
-        let Some(id) = self.chance.pick(&flowing).copied() else { return };
+        let Some(id) = self.chance.deeds().pick(&flowing).copied() else { return };
         self.note(format_args!("cut {}", id.0));
+        self.tell_connection(id, "breaks");
         self.break_up(id);
     }
 
@@ -114,7 +147,7 @@ impl World {
     pub(super) fn break_up(&mut self, id: crate::network::ConnectionId) {
         self.network.cut(id);
         for side in [Side::Device, Side::Relay] {
-            let delay = notice_ms(&mut self.chance);
+            let delay = notice_ms(self.chance.deeds());
             self.agenda.after(delay, Event::Closed { connection: id, side });
         }
     }
@@ -122,6 +155,10 @@ impl World {
     /// Lets nothing through to a device for so long.
     pub fn isolate(&mut self, device: usize, for_ms: u64) {
         self.note(format_args!("isolate {device} for {for_ms}"));
+        self.tell(|teller| {
+            let seconds = for_ms / 1000;
+            Some(format!("{} reaches nobody for {seconds} s", teller.device(device)))
+        });
         let slot = &mut self.devices[device];
         slot.reachable = false;
         if let Some(id) = slot.connection {
@@ -131,14 +168,18 @@ impl World {
     }
 
     fn set_a_clock(&mut self, device: usize) {
-        if self.chance.one_in(3) {
-            self.relay_clock.nudge(&mut self.chance);
+        if self.chance.deeds().one_in(3) {
+            self.relay_clock.nudge(self.chance.deeds());
             self.note(format_args!("relay clock {}", self.relay_clock.skew_ms()));
         } else {
             let clock = &mut self.devices[device].clock;
-            clock.jump(&mut self.chance);
+            clock.jump(self.chance.deeds());
             let skew = clock.skew_ms();
             self.note(format_args!("clock of {device} {skew}"));
+            self.tell(|teller| {
+                let seconds = skew / 1000;
+                Some(format!("{}'s clock is off by {seconds} s now", teller.device(device)))
+            });
         }
     }
 }

@@ -22,7 +22,7 @@ impl World {
             connection.relay_open = true;
         }
         self.ghosts.insert(id, Vec::new());
-        let nonce = self.chance.bytes();
+        let nonce = self.chance.relay().bytes();
         let now_ms = self.relay_ms();
         self.relay.connect(id, nonce, now_ms);
         self.plan_commit();
@@ -39,7 +39,7 @@ impl World {
             // What it is told later is held against who it said it was.
             self.monitor.from_device(id, &message)?;
         }
-        let way = self.way_ms();
+        let way = self.way_ms(id);
         let due = self.network.due(id, Side::Relay, self.agenda.now_ms(), way);
         self.agenda.at(due, Event::ToRelay { connection: id, message });
         Ok(())

@@ -1,6 +1,6 @@
 //! Healing: everything that is broken is mended, everybody comes online, and the world rests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_core::Command;
 use sync_core::api::{ConversationView, Digest, MessageView, Response, Space, Status};
@@ -9,6 +9,7 @@ use sync_protocol::{AccountId, SpaceId};
 
 use super::{Event, World};
 use crate::network::Side;
+use crate::suite;
 use crate::violation::{Invariant, Violation};
 
 /// Devices that came to rest stay so for so long, in ms.
@@ -59,6 +60,7 @@ impl World {
     /// If something does not start again.
     pub fn heal(&mut self) -> Result<(), Violation> {
         self.note(format_args!("heal"));
+        self.tell(|_| Some("nothing goes wrong from here on, and everybody comes online".into()));
         self.chaos = false;
         self.held = None;
         self.boot_relay()?;
@@ -118,7 +120,16 @@ impl World {
                 return Ok(());
             }
         }
-        let detail = format!("the world never comes to rest: {restless:?}");
+        let why = |status: &Status| match (status.connected, status.up_to_date) {
+            (false, _) => "not connected",
+            (true, false) if status.spaces == 0 => "in no space",
+            (true, false) => "not up to date",
+            (true, true) => "not stored",
+        };
+        let whys: BTreeSet<&str> = restless.iter().map(|(_, status)| why(status)).collect();
+        let whys: Vec<&str> = whys.into_iter().collect();
+        let whys = whys.join(", ");
+        let detail = format!("the world never comes to rest ({whys}): {restless:?}");
         Err(Violation::new(Invariant::Robust, detail))
     }
 
@@ -143,6 +154,12 @@ impl World {
     /// If a device does not answer.
     pub fn look_everywhere(&mut self) -> Result<Vec<Seen>, Violation> {
         self.living().into_iter().map(|device| self.look(device)).collect()
+    }
+
+    /// Looks at the screens of those that answer.
+    pub(super) fn look_where_possible(&mut self) -> Vec<Seen> {
+        let living = self.living().into_iter();
+        living.filter_map(|device| suite::guarded(|| self.look(device)).ok()).collect()
     }
 
     fn look(&mut self, device: usize) -> Result<Seen, Violation> {

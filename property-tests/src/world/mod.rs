@@ -8,6 +8,7 @@ mod heal;
 mod people;
 mod power;
 mod pump;
+mod tale;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -18,16 +19,19 @@ use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 
 use crate::agenda::Agenda;
 use crate::book::{Book, Person};
-use crate::chance::Chance;
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::device::Device;
 use crate::disk::Disk;
+use crate::draws::Draws;
 use crate::monitor::Monitor;
 use crate::network::{ConnectionId, Network, Side};
 use crate::plan::{Plan, Planted};
 use crate::registry::Registry;
 use crate::relay_host::RelayHost;
 use crate::relay_store::RelayStore;
+use crate::story::Story;
+use crate::suite::Suite;
 use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::{MARK, invariants};
@@ -90,7 +94,8 @@ pub struct Report {
 /// A world of real engines and one real relay.
 pub struct World {
     plan: Plan,
-    chance: Chance,
+    changes: Changes,
+    chance: Draws,
     agenda: Agenda<Event>,
     trace: Trace,
     network: Network,
@@ -112,6 +117,10 @@ pub struct World {
     ghosts: BTreeMap<ConnectionId, Vec<RelayFrame>>,
     /// Somebody cheated, so that devices may well have evidence.
     cheated: bool,
+    /// What happened in plain words, if somebody wants to read it.
+    story: Option<Story>,
+    /// What everybody saw in the end, for the story.
+    seen: Vec<Seen>,
 }
 
 impl std::fmt::Debug for World {
@@ -124,24 +133,23 @@ impl World {
     /// The world of a seed, as the ordinary suite runs it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let plan = Plan::drawn(&mut Chance::new(seed ^ 0x5eed));
-        Self::with(seed, plan)
+        Self::with(seed, Suite::People.plan(seed))
     }
 
     /// The world of a seed of the suite of devices: people link, end, lose and bring back devices.
     #[must_use]
     pub fn of_devices(seed: u64) -> Self {
-        let plan = Plan::of_devices(&mut Chance::new(seed ^ 0xdece));
-        Self::with(seed, plan)
+        Self::with(seed, Suite::Devices.plan(seed))
     }
 
     /// The world of a seed under a given plan.
     #[must_use]
     pub fn with(seed: u64, plan: Plan) -> Self {
-        let mut chance = Chance::new(seed);
-        let relay = RelayHost::new(RelayStore::new(plan.relay_fault()), &mut chance);
+        let mut chance = Draws::new(seed);
+        let relay = RelayHost::new(RelayStore::new(plan.relay_fault()), chance.relay());
         let mut world = Self {
             plan,
+            changes: Changes::default(),
             chance,
             agenda: Agenda::new(GENESIS_MS),
             trace: Trace::new(false),
@@ -161,6 +169,8 @@ impl World {
             tamperer: None,
             ghosts: BTreeMap::new(),
             cheated: plan.faults.hostile > 0 || plan.planted != Planted::Nothing,
+            story: None,
+            seen: Vec::new(),
         };
         for number in 0..plan.people {
             world.settle_in(number);
@@ -176,6 +186,20 @@ impl World {
         self
     }
 
+    /// The same world without a hash of all that happens: somewhat quicker.
+    #[must_use]
+    pub fn unhashed(mut self) -> Self {
+        self.trace = Trace::of_steps();
+        self
+    }
+
+    /// The same world without the decisions that are not taken.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
     fn settle_in(&mut self, number: usize) {
         let address = format!("person{number}");
         let address = address.parse().expect("a letter and digits are a handle");
@@ -185,7 +209,7 @@ impl World {
         disk.set_fault(self.plan.disk_fault());
         let mut device = Device::new(number, disk);
         if self.plan.faults.clock > 0 {
-            device.clock.jump(&mut self.chance);
+            device.clock.jump(self.chance.device(number));
         }
         self.devices.push(device);
         self.agenda.after(0, Event::Boot { device: number });
@@ -216,6 +240,9 @@ impl World {
         }
         self.note_kin();
         let seen = self.look_everywhere()?;
+        if self.story.is_some() {
+            self.seen.clone_from(&seen);
+        }
         let remnants = self.look_at_remnants()?;
         self.monitor.check_ended()?;
         invariants::check(&self.book, &seen, &remnants, self.relay.store())?;
@@ -272,11 +299,13 @@ impl World {
             Event::BootRelay => self.boot_relay(),
             Event::Reach { device } => {
                 self.note(format_args!("reach {device}"));
+                self.tell(|teller| Some(format!("{} is reached again", teller.device(device))));
                 self.devices[device].reachable = true;
                 Ok(())
             }
             Event::Room { device } => {
                 self.note(format_args!("room {device}"));
+                self.tell(|teller| Some(format!("{} has room again", teller.device(device))));
                 self.devices[device].disk.set_full(false);
                 Ok(())
             }

@@ -74,7 +74,7 @@ impl World {
         }
         let mut deeds = DEEDS.to_vec();
         deeds.push((self.plan.membership, Deed::Members));
-        let deed = self.chance.weighted(&deeds);
+        let deed = self.chance.deeds().weighted(&deeds);
         let Some(space) = self.conversation_of(device) else {
             let alone = matches!(deed, Deed::Offline | Deed::Online | Deed::Setting);
             let deed = if alone { deed } else { Deed::Found };
@@ -87,7 +87,7 @@ impl World {
         let shown = &self.devices[device].screen.conversations;
         let active: Vec<_> = shown.iter().filter(|(_, view)| view.active).collect();
         let spaces: Vec<_> = active.into_iter().map(|(space, _)| *space).collect();
-        self.chance.pick(&spaces).copied()
+        self.chance.deeds().pick(&spaces).copied()
     }
 
     fn anywhere(&mut self, device: usize, deed: Deed) -> Result<(), Violation> {
@@ -95,14 +95,17 @@ impl World {
             Deed::Offline => Command::GoOffline,
             Deed::Online => Command::GoOnline,
             Deed::Setting => {
-                let key = self.chance.below(4);
+                let key = self.chance.deeds().below(4);
                 // A key of several devices would have no one last value.
                 let key = match self.has_churn() {
                     true => format!("theme/{device}-{key}"),
                     false => format!("theme/{key}"),
                 };
-                let value =
-                    if self.chance.one_in(6) { json!(null) } else { json!(self.text("setting")) };
+                let value = if self.chance.deeds().one_in(6) {
+                    json!(null)
+                } else {
+                    json!(self.text("setting"))
+                };
                 Command::SetSetting { key, value }
             }
             _ => return self.found(device),
@@ -115,7 +118,7 @@ impl World {
         match deed {
             Deed::Send => self.send(device, space, None),
             Deed::Burst => {
-                for _ in 0..self.chance.between(2, 8) {
+                for _ in 0..self.chance.deeds().between(2, 8) {
                     self.send(device, space, None)?;
                 }
                 Ok(())
@@ -130,6 +133,7 @@ impl World {
                 let space = Space::Conversation(space);
                 self.give(device, Command::Digest { space }).map(drop)
             }
+            Deed::Members if self.changes.leaves_out("membership") => Ok(()),
             Deed::Members => self.change_members(device, space),
             Deed::Reply | Deed::Edit | Deed::Delete | Deed::React | Deed::Read => {
                 self.with_a_message(device, space, deed)
@@ -157,8 +161,8 @@ impl World {
             Deed::Delete => Command::DeleteMessage { conversation, message },
             Deed::React => {
                 let emoji = ["👍", "🎉", "❤"];
-                let emoji = self.chance.pick(&emoji).map(|emoji| (*emoji).to_owned());
-                let emoji = emoji.filter(|_| !self.chance.one_in(4));
+                let emoji = self.chance.deeds().pick(&emoji).map(|emoji| (*emoji).to_owned());
+                let emoji = emoji.filter(|_| !self.chance.deeds().one_in(4));
                 Command::React { conversation, message, emoji }
             }
             _ => Command::MarkRead { conversation, message },
@@ -172,7 +176,7 @@ impl World {
         let page = slot.screen.pages.get(&space)?;
         let fits = |view: &&MessageView| !view.deleted && (!own || view.author == me);
         let keys: Vec<_> = page.iter().filter(fits).map(|view| view.message).collect();
-        self.chance.pick(&keys).copied()
+        self.chance.deeds().pick(&keys).copied()
     }
 
     fn found(&mut self, device: usize) -> Result<(), Violation> {
@@ -182,7 +186,7 @@ impl World {
         let me = self.devices[device].person;
         let mut members = Vec::new();
         for person in 0..self.book.people.len() {
-            if person != me && !self.chance.one_in(3) {
+            if person != me && !self.chance.deeds().one_in(3) {
                 members.push(self.book.people[person].address.clone());
             }
         }
@@ -208,7 +212,7 @@ impl World {
         let op = if founder.is_some() && founder == me && self.book.begun.insert(space) {
             AppOp::Put { path, value: br#"{"$counter": 0}"#.to_vec().into() }
         } else {
-            AppOp::Increment { path, by: 1 + i64::from(self.chance.one_in(2)) }
+            AppOp::Increment { path, by: 1 + i64::from(self.chance.deeds().one_in(2)) }
         };
         let space = Space::Conversation(space);
         let command = Command::ChangeDocument { space, name: TALLY.0.into(), ops: vec![op] };
@@ -219,15 +223,15 @@ impl World {
         use sync_core::api::Member;
         let address = self.somebody();
         let member = Member::Address(address.clone());
-        let command = match self.chance.below(9) {
+        let command = match self.chance.deeds().below(9) {
             0..=2 => {
-                let share_history = self.chance.one_in(2);
+                let share_history = self.chance.deeds().one_in(2);
                 Command::AddMember { conversation, address, share_history }
             }
             3 | 4 => Command::RemoveMember { conversation, member },
             5 => Command::Leave { conversation },
             6 | 7 => {
-                let role = if self.chance.one_in(3) { Role::Member } else { Role::Admin };
+                let role = if self.chance.deeds().one_in(3) { Role::Member } else { Role::Admin };
                 Command::SetRole { conversation, member, role }
             }
             _ => Command::SetTitle { conversation, title: self.text("title") },
@@ -236,14 +240,14 @@ impl World {
     }
 
     fn somebody(&mut self) -> Address {
-        let person = self.chance.index(self.book.people.len());
+        let person = self.chance.deeds().index(self.book.people.len());
         self.book.people[person].address.clone()
     }
 
     /// A text that occurs once in this world, and begins with the mark that all of them have.
     pub fn text(&mut self, what: &str) -> String {
         self.texts += 1;
-        let filler = usize::try_from(self.chance.below(120)).unwrap_or_default();
+        let filler = usize::try_from(self.chance.deeds().below(120)).unwrap_or_default();
         format!("{MARK}{what}{}~{}", self.texts, "x".repeat(filler))
     }
 }

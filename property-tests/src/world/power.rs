@@ -12,7 +12,7 @@ use crate::violation::{Invariant, Violation};
 impl World {
     /// Switches a device on.
     pub(super) fn boot(&mut self, device: usize) -> Result<(), Violation> {
-        let seed = self.chance.bytes();
+        let seed = self.chance.device(device).bytes();
         let slot = &mut self.devices[device];
         if slot.engine.is_some() || slot.retired {
             return Ok(());
@@ -26,6 +26,7 @@ impl World {
         }
         let now_ms = slot.clock.shows(self.agenda.now_ms());
         let life = slot.life;
+        self.tell(|teller| Some(format!("{} starts", teller.device(device))));
         self.note(format_args!("boot {device} life {life} with {} records", index.len()));
         let engine = Engine::open(seed, now_ms, index).map_err(|error| {
             let detail = format!("device {device} does not open its store: {error}");
@@ -39,8 +40,13 @@ impl World {
 
     /// Switches a device off without a warning, and on again after so long.
     pub fn crash_device(&mut self, device: usize, back_ms: u64) {
-        let (kept, lost) = self.devices[device].disk.crash(&mut self.chance);
+        let (kept, lost) = self.devices[device].disk.crash(self.chance.device(device));
         self.note(format_args!("crash {device} keeps {kept} loses {lost}"));
+        self.tell(|teller| {
+            let (who, batches) = (teller.device(device), kept + lost);
+            let back = back_ms / 1000;
+            Some(format!("{who} crashes, keeps {kept} of {batches} batches, is back in {back} s"))
+        });
         self.switch_off(device);
         self.agenda.after(back_ms, Event::Boot { device });
     }
@@ -61,7 +67,7 @@ impl World {
         if let Some(id) = connection {
             self.network.cut(id);
             self.network.let_go(id, Side::Device);
-            let delay = notice_ms(&mut self.chance);
+            let delay = notice_ms(self.chance.device(device));
             self.agenda.after(delay, Event::Closed { connection: id, side: Side::Relay });
         }
     }
@@ -80,6 +86,7 @@ impl World {
         self.relay.start()?;
         let life = self.relay.life();
         self.note(format_args!("boot relay life {life}"));
+        self.tell(|_| Some("the relay starts".into()));
         self.agenda.after(0, Event::Tick { life });
         Ok(())
     }
@@ -87,7 +94,8 @@ impl World {
     /// Switches the relay off without a warning, and on again after so long.
     pub fn crash_relay(&mut self, back_ms: u64) -> Result<(), Violation> {
         self.note(format_args!("crash relay"));
-        if self.chance.one_in(3) {
+        self.tell(|_| Some(format!("the relay crashes, and is back in {} s", back_ms / 1000)));
+        if self.chance.relay().one_in(3) {
             // Between becoming durable and saying so.
             let now_ms = self.relay_ms();
             let _ = self.relay.commit(now_ms);
@@ -106,7 +114,7 @@ impl World {
         for id in self.network.all() {
             self.network.cut(id);
             self.network.let_go(id, Side::Relay);
-            let delay = notice_ms(&mut self.chance);
+            let delay = notice_ms(self.chance.relay());
             self.agenda.after(delay, Event::Closed { connection: id, side: Side::Device });
         }
         self.agenda.after(back_ms, Event::BootRelay);
@@ -125,7 +133,7 @@ impl World {
 
     pub(super) fn plan_commit(&mut self) {
         if self.relay.runs() && self.relay.needs_commit() {
-            let delay = self.chance.below(5);
+            let delay = self.chance.relay().below(5);
             self.agenda.after(delay, Event::Commit { life: self.relay.life() });
         }
     }

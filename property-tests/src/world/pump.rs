@@ -32,8 +32,8 @@ impl World {
             let Some(output) = slot.engine.as_mut().and_then(Engine::poll_output) else {
                 return Ok(());
             };
-            if self.chaos && self.chance.one_in(self.plan.faults.output_crash) {
-                let back_ms = self.chance.below(5_000);
+            if self.chaos && self.chance.device(device).one_in(self.plan.faults.output_crash) {
+                let back_ms = self.chance.device(device).below(5_000);
                 self.crash_device(device, back_ms);
                 return Ok(());
             }
@@ -70,7 +70,7 @@ impl World {
     fn persist(&mut self, device: usize, batch: Batch) {
         let number = batch.number;
         let writes = batch.writes.len();
-        let delay = self.chance.between(0, self.plan.sync_ms);
+        let delay = self.chance.device(device).between(0, self.plan.sync_ms);
         let slot = &mut self.devices[device];
         let life = slot.life;
         if !slot.disk.write(batch) {
@@ -86,7 +86,7 @@ impl World {
 
     fn load(&mut self, device: usize, load: Load) {
         self.note(format_args!("{device} loads {load:?}"));
-        let delay = self.chance.between(0, self.plan.sync_ms);
+        let delay = self.chance.device(device).between(0, self.plan.sync_ms);
         let slot = &self.devices[device];
         let records = slot.disk.read(&load.prefix());
         let life = slot.life;
@@ -138,7 +138,7 @@ impl World {
         self.note(format_args!("store of {device} failed"));
         self.feed(device, Input::StoreFailed)?;
         if self.devices[device].life == life {
-            let back_ms = self.chance.below(2_000);
+            let back_ms = self.chance.device(device).below(2_000);
             self.switch_off(device);
             self.agenda.after(back_ms, Event::Boot { device });
         }
@@ -174,6 +174,7 @@ impl World {
         let person = slot.person;
         self.book.attempted(person, &command);
         self.note(format_args!("{device} wants {id} {command:?}"));
+        self.tell_command(device, &command);
         self.feed(device, Input::Command(id, command))?;
         Ok(id)
     }
@@ -190,6 +191,10 @@ impl World {
             let detail = format!("device {device} answers command {id} twice, or never asked");
             return Err(Violation::new(Invariant::Robust, detail));
         };
+        if let Err(failure) = &answer {
+            self.tell_failure(device, &asked.command, failure);
+        }
+        let slot = &mut self.devices[device];
         if matches!(answer, Err(Failure::Store)) {
             self.book.unanswered(device, slot.person, &asked);
         }
@@ -249,6 +254,7 @@ impl World {
 
     fn told(&mut self, device: usize, told: Told) -> Result<(), Violation> {
         self.trace.aside(|| format!("{device} is told {told:?}"));
+        self.tell_event(device, &told);
         match told {
             Told::Status(status) => self.claims(device, &status),
             Told::Evidence { space, what } => {

@@ -26,7 +26,7 @@ impl World {
         if let Some(connection) = self.network.connection_mut(id) {
             connection.device_open = true;
         }
-        let way = self.way_ms();
+        let way = self.way_ms(id);
         self.agenda.after(way, Event::Open { connection: id });
     }
 
@@ -34,7 +34,7 @@ impl World {
     pub(super) fn hang_up(&mut self, id: ConnectionId) {
         self.network.let_go(id, Side::Device);
         let now = self.agenda.now_ms();
-        let way = self.way_ms();
+        let way = self.way_ms(id);
         let due = self.network.due(id, Side::Relay, now, way);
         self.agenda.at(due, Event::Closed { connection: id, side: Side::Relay });
     }
@@ -56,7 +56,7 @@ impl World {
         if let Some(connection) = self.network.connection_mut(id) {
             connection.relay_open = true;
         }
-        let nonce = self.chance.bytes();
+        let nonce = self.chance.relay().bytes();
         let now_ms = self.relay_ms();
         self.relay.connect(id, nonce, now_ms);
         self.plan_commit();
@@ -77,7 +77,7 @@ impl World {
             }
         };
         for message in bent {
-            let way = self.way_ms();
+            let way = self.way_ms(id);
             let due = self.network.due(id, Side::Relay, self.agenda.now_ms(), way);
             self.agenda.at(due, Event::ToRelay { connection: id, message });
         }
@@ -138,7 +138,7 @@ impl World {
                 Wish::Close(id, reason) => {
                     self.note(format_args!("relay closes {}: {reason}", id.0));
                     self.network.let_go(id, Side::Relay);
-                    let way = self.way_ms();
+                    let way = self.way_ms(id);
                     let due = self.network.due(id, Side::Device, self.agenda.now_ms(), way);
                     self.agenda.at(due, Event::Closed { connection: id, side: Side::Device });
                 }
@@ -165,7 +165,7 @@ impl World {
             }
             return;
         }
-        if self.chaos && self.chance.one_in(self.plan.faults.hostile) {
+        if self.chaos && self.chance.relay().one_in(self.plan.faults.hostile) {
             self.meddle(id, message);
         } else {
             self.put_down(id, message);
@@ -174,7 +174,7 @@ impl World {
 
     /// A relay that loses, doubles and swaps.
     fn meddle(&mut self, id: ConnectionId, message: Arc<[u8]>) {
-        match self.chance.below(3) {
+        match self.chance.relay().below(3) {
             0 => self.note(format_args!("hostile: drops")),
             1 => {
                 self.note(format_args!("hostile: doubles"));
@@ -189,7 +189,7 @@ impl World {
     }
 
     fn put_down(&mut self, id: ConnectionId, message: Arc<[u8]>) {
-        let way = self.way_ms();
+        let way = self.way_ms(id);
         let due = self.network.due(id, Side::Device, self.agenda.now_ms(), way);
         self.agenda.at(due, Event::ToDevice { connection: id, message });
         if let Some((_, held)) = self.held.take_if(|(held, _)| *held == id) {
@@ -216,6 +216,7 @@ impl World {
         }
         self.note(format_args!("at {device} {}", short(message)));
         self.trace.aside(|| format!("{:?}", RelayFrame::parse(message)));
+        self.tell_answer(device, message);
         self.feed(device, Input::Received(message.to_vec()))
     }
 
@@ -248,7 +249,12 @@ impl World {
     }
 
     /// How long a message is on its way.
-    pub(super) fn way_ms(&mut self) -> u64 {
-        self.chance.between(0, self.plan.delay_ms)
+    pub(super) fn way_ms(&mut self, id: ConnectionId) -> u64 {
+        let device = self.network.connection(id).map(|connection| connection.device);
+        let chance = match device.filter(|device| *device < self.devices.len()) {
+            Some(device) => self.chance.device(device),
+            None => self.chance.relay(),
+        };
+        chance.between(0, self.plan.delay_ms)
     }
 }
