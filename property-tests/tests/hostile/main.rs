@@ -7,6 +7,7 @@ mod member_changes;
 mod member_content;
 mod member_handshakes;
 mod member_history;
+mod put_back;
 mod relay_forgery;
 mod relay_forks;
 mod relay_order;

@@ -48,6 +48,8 @@ pub(super) struct Arrived {
 /// What became of an entry.
 enum Taken {
     Done,
+    /// From here on the log can't be read before this device has come in anew.
+    NoMore,
     /// This copy makes no sense, and why. The other is what the entry counts as, should the relay
     /// have no better one.
     Doubtful(&'static str, [u8; 32]),
@@ -69,6 +71,11 @@ impl Engine {
     fn take_next(&mut self, id: &SpaceId) -> Step<bool> {
         self.absorb_own(id)?;
         let space = self.core_space(id)?;
+        if space.lost {
+            // Read anew, from where the ticket says.
+            space.deliveries.clear();
+            return Ok(false);
+        }
         if !space.row.active {
             // Nothing after the removal is this account's to read; if it is put back, it reads on
             // from where that says.
@@ -107,6 +114,7 @@ impl Engine {
         let arrived = Arrived { index, time_ms: entry.time_ms, writer, envelope };
         match self.take_entry(id, &arrived)? {
             Taken::Done => self.advance_front(id),
+            Taken::NoMore => self.lose_track(id, index),
             Taken::Doubtful(why, item) => self.doubt(id, &arrived, why, &item),
         }
         Ok(true)
@@ -129,7 +137,10 @@ impl Engine {
                     Err(why) => return Ok(Taken::Doubtful(why, item)),
                 }
             }
-            Kind::Handshake => self.take_handshake(id, arrived)?,
+            Kind::Handshake => match self.take_handshake(id, arrived)? {
+                Some(item) => item,
+                None => return Ok(Taken::NoMore),
+            },
             Kind::Intent => self.take_intent(id, arrived)?,
             // Kinds this version does not use yet count as entries and change nothing.
             Kind::Register | Kind::Signal => [0; 32],
@@ -199,7 +210,7 @@ impl Engine {
             space.aside.remove(&writer);
         }
         if own {
-            self.on_own_from_elsewhere(id, chain.seq, chain.link);
+            self.on_own_from_elsewhere(id);
         }
         Ok(Ok(()))
     }
@@ -332,7 +343,8 @@ impl Engine {
         if !self.session.is_open() {
             return;
         }
-        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.fetching) else { return };
+        let reads = |space: &&mut Box<SpaceState>| !space.fetching && !space.lost;
+        let Some(space) = self.spaces.get_mut(id).filter(reads) else { return };
         space.fetching = true;
         space.fetched = false;
         let from = space.row.next;

@@ -253,7 +253,7 @@ impl Engine {
         Ok(None)
     }
 
-    fn rotate_join_key(&mut self) {
+    pub(super) fn rotate_join_key(&mut self) {
         if let Ok(join) = self.draw_join_key() {
             // Without a connection it is done by whoever reads the log next.
             let _ = self.append(Action::RotateJoinKey { join }, Wish::Rotate);

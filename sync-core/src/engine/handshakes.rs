@@ -15,18 +15,67 @@ use crate::api::{ConversationChange, Event};
 use crate::engine::deliveries::{Arrived, log_item};
 use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRow};
 use crate::engine::{Engine, Step, Task, seal};
-use crate::group::{Incoming, Leaf};
+use crate::group::{GroupError, Incoming, Leaf};
 use crate::records::key;
 
 /// How long a member waits before it carries out somebody's wish to leave, so that not all do.
 const LET_GO_MS: u64 = 500;
 
+/// How long a device that came back and lost track once more waits before it comes back again; it
+/// doubles each time, up to the other.
+const RETURN_MS: u64 = 15_000;
+const RETURN_SELDOM_MS: u64 = 5 * 60 * 1000;
+
+/// Whether this device's group is where the log is.
+enum Follows {
+    On,
+    /// The log goes on without this device.
+    NoMore,
+}
+
+/// Why a commit is not applied here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// Everybody passes it over.
+    Void(Void),
+    /// It is this device's, by a store that went on: this one is older, or a copy of it.
+    Own,
+    /// All that everybody can see of it is good, and this device can't open it.
+    Closed,
+}
+
+/// What everybody sees to be wrong with a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Void {
+    /// The header does not parse, is out of number or of a newer version.
+    Header,
+    /// It follows another epoch than the present one.
+    Parent,
+    /// It is not sealed by a member of its epoch.
+    Sealed,
+    /// Its author could not write there, or did not sign it.
+    Author,
+    /// Its author may not change this.
+    Rights,
+    /// It breaks a rule of MLS.
+    Mls,
+    /// The MLS commit does not do what the header says.
+    Disagrees,
+    /// A device that comes in is not certified, or one that goes was not ended.
+    Certificates,
+}
+
 impl Engine {
-    /// Takes in a handshake; gives what it counts as in the log's running hash.
-    pub(super) fn take_handshake(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<[u8; 32]> {
+    /// Takes in a handshake; gives what it counts as in the log's running hash, or `None` where this
+    /// device can read no further.
+    pub(super) fn take_handshake(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+    ) -> Step<Option<[u8; 32]>> {
         let header = &arrived.envelope.header;
         let child = header.child.unwrap_or(EpochId::NONE);
-        let item = *child.as_bytes();
+        let item = Some(*child.as_bytes());
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(item) };
         if let Some(joining) = core.state.joining {
@@ -51,8 +100,10 @@ impl Engine {
             self.own_decided(id, arrived.index);
             return Ok(item);
         }
-        self.take_others_commit(id, arrived, child);
-        Ok(item)
+        Ok(match self.take_others_commit(id, arrived, child) {
+            Follows::On => item,
+            Follows::NoMore => None,
+        })
     }
 
     /// The handshake that let this device in: from here on it knows for itself who is in.
@@ -75,7 +126,7 @@ impl Engine {
         self.owe_vault(id, child);
         if enters {
             // The relay's word that it is stored may be lost: the log says so as well.
-            self.entrance_stands(id);
+            self.entrance_stands(id, arrived.index);
         }
         // Whoever was to let them go may be gone as well.
         for account in standing {
@@ -111,8 +162,18 @@ impl Engine {
         self.save_space(id);
     }
 
-    fn take_others_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
-        let Some((incoming, sealed)) = self.judge(id, arrived, child) else { return };
+    /// Takes in a commit that this device did not make, or does not know that it made.
+    fn take_others_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) -> Follows {
+        let (incoming, sealed) = match self.judge(id, arrived, child) {
+            Ok(valid) => valid,
+            Err(Refusal::Void(_)) => return Follows::On,
+            Err(Refusal::Own) => {
+                // From here on this store writes as somebody new.
+                self.new_incarnation();
+                return Follows::NoMore;
+            }
+            Err(Refusal::Closed) => return Follows::NoMore,
+        };
         for (account, log) in sealed.logs {
             let person = PersonRow { log, ..PersonRow::default() };
             // Judged already; what can't be kept now is asked for again when it is needed.
@@ -122,6 +183,7 @@ impl Engine {
             self.learn_hint(hint);
         }
         self.apply_commit(id, arrived, child, incoming);
+        Follows::On
     }
 
     /// Whether the commit is valid. Nothing is changed if it is not.
@@ -130,56 +192,111 @@ impl Engine {
         id: &SpaceId,
         arrived: &Arrived,
         child: EpochId,
-    ) -> Option<(Incoming, SealedCommit)> {
-        let commit = arrived.envelope.commit().ok()?;
-        let space = self.spaces.get_mut(id)?;
-        let core = space.core.as_ref()?;
+    ) -> Result<(Incoming, SealedCommit), Refusal> {
+        let void = Refusal::Void;
+        let commit = arrived.envelope.commit().map_err(|_| void(Void::Header))?;
+        let own_device = self.me().map(|me| me.device()).ok();
+        let space = self.spaces.get_mut(id).ok_or(void(Void::Parent))?;
+        let core = space.core.as_ref().ok_or(void(Void::Parent))?;
         let parent = space.row.epoch;
         if commit.parent != parent || arrived.envelope.header.epoch != parent {
-            return None;
+            return Err(void(Void::Parent));
         }
         if commit.number != space.row.number + 1
             || commit.min_version > sync_protocol::limits::VERSION
         {
-            return None;
+            return Err(void(Void::Header));
         }
-        let root = core.epochs.get(&parent)?.root;
+        let root = core.epochs.get(&parent).ok_or(void(Void::Parent))?.root;
         let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
-        let plaintext =
-            seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload()).ok()?;
-        let sealed: SealedCommit = codec::decode("sealed commit", &plaintext).ok()?;
+        let plaintext = seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload());
+        let plaintext = plaintext.map_err(|_| void(Void::Sealed))?;
+        let sealed: SealedCommit =
+            codec::decode("sealed commit", &plaintext).map_err(|_| void(Void::Sealed))?;
         let author = match core.writer_at(&arrived.writer.device, arrived.index) {
             Some(row) => row.clone(),
-            None => newcomer(&commit, &sealed.logs, arrived)?,
+            None => newcomer(&commit, &sealed.logs, arrived).ok_or(void(Void::Author))?,
         };
-        arrived.envelope.verify(id, &arrived.writer, &author.key).ok()?;
+        let signed = arrived.envelope.verify(id, &arrived.writer, &author.key);
+        signed.map_err(|_| void(Void::Author))?;
         let leavers = carried_out(&commit, &core.state.leavers);
-        let roster =
-            space.row.context.roster.after(&author.account, &commit.roster, &leavers).ok()?;
-        let header = arrived.envelope.header.commit.as_ref()?.as_slice();
-        let before = space.group.as_ref()?.leaves();
-        let incoming = space.group.as_mut()?.read_commit(sealed.message.as_slice()).ok()?;
+        let context = &space.row.context;
+        let roster = context.roster.after(&author.account, &commit.roster, &leavers);
+        let roster = roster.map_err(|_| void(Void::Rights))?;
+        if !ended(&commit, &sealed.logs) {
+            return Err(void(Void::Certificates));
+        }
+        if Some(arrived.writer.device) == own_device {
+            // Signed by this very device, which knows nothing of it.
+            return Err(Refusal::Own);
+        }
+        let header = arrived.envelope.header.commit.as_ref().ok_or(void(Void::Header))?.as_slice();
+        let group = space.group.as_mut().ok_or(void(Void::Parent))?;
+        let before = group.leaves();
+        let incoming = match group.read_commit(sealed.message.as_slice()) {
+            Ok(incoming) => incoming,
+            Err(GroupError::Own) => return Err(Refusal::Own),
+            Err(GroupError::Unopenable) => return Err(Refusal::Closed),
+            Err(_) => return Err(void(Void::Mls)),
+        };
         let genuine = incoming.committer.device == arrived.writer.device
             && incoming.committer.account == author.account
             && incoming.enters == enters(&commit, &author)
             && incoming.aad == CommitHeader::hash(header)
             && incoming.context.roster == roster
             && incoming.context.min_version == commit.min_version
-            && era_follows(space.row.context.era, incoming.context.era)
-            && (incoming.context.title == space.row.context.title
-                || roster_admin(&space.row.context.roster, &author.account))
-            && leaves_fit(&commit, &incoming, &before)
-            && certified(&commit, &incoming.added, &sealed.logs)
-            && ended(&commit, &sealed.logs);
+            && era_follows(context.era, incoming.context.era)
+            && (incoming.context.title == context.title
+                || roster_admin(&context.roster, &author.account))
+            && leaves_fit(&commit, &incoming, &before);
         if !genuine {
-            return None;
+            return Err(void(Void::Disagrees));
+        }
+        if !certified(&commit, &incoming.added, &sealed.logs) {
+            return Err(void(Void::Certificates));
         }
         if let Some(root) = &incoming.child_root
             && epoch_id(id, &parent, header, &seal::key_commitment(root)) != child
         {
-            return None;
+            return Err(void(Void::Disagrees));
         }
-        Some((incoming, sealed))
+        Ok((incoming, sealed))
+    }
+
+    /// The group goes on where this device can't follow. It reads and writes no further, and comes
+    /// back in by the newest ticket.
+    pub(super) fn lose_track(&mut self, id: &SpaceId, index: u64) {
+        let now = self.now;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.deliveries.clear();
+        space.row.lagging = true;
+        space.lost = true;
+        if space.turned_away {
+            return self.save_space(id);
+        }
+        space.turned_away = true;
+        // Two stores of one device would put each other out for ever: each waits longer every time.
+        let wait = match space.returns {
+            0 => 0,
+            often => (RETURN_MS << often.min(6)).min(RETURN_SELDOM_MS),
+        };
+        space.returns += 1;
+        if let Some(core) = &mut space.core
+            && core.pending.take().is_some()
+        {
+            // What it was to do is still intended, and is committed anew.
+            self.batch.delete(key::pending_commit(id));
+            space.row.deciding = false;
+        }
+        space.deciding_sent = false;
+        space.wanted = space.wanted.max(index.saturating_add(1));
+        self.save_space(id);
+        self.return_by_ticket(id, now + wait);
+        self.report_status();
+        if self.me().is_ok_and(|me| me.writer.incarnation != self.session.opened_by) {
+            // The session is the writer's before.
+            self.reconnect();
+        }
     }
 
     fn apply_commit(
@@ -286,6 +403,7 @@ impl Engine {
         space.row.deciding = false;
         space.row.lagging = false;
         space.turned_away = false;
+        space.lost = false;
         space.group = None;
         if let Some(core) = &mut space.core {
             core.pending = None;

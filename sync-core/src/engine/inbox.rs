@@ -364,6 +364,7 @@ impl Engine {
         }
         space.recent.clear();
         space.deliveries.clear();
+        space.lost = false;
         // Of a membership that is over.
         (space.problem, space.behind) = (None, None);
         (space.fetching, space.fetched) = (false, false);

@@ -35,7 +35,7 @@ impl Engine {
         }
         let now = self.now;
         let space = self.core_space(id)?;
-        if !space.row.active {
+        if !space.row.active || space.lost {
             return Ok(());
         }
         if space.row.deciding && self.is_entering(id)? {
@@ -248,27 +248,15 @@ impl Engine {
 
     /// The relay has our entrance: gives the epoch that it makes.
     pub(super) fn own_entrance_stored(&mut self, id: &SpaceId, index: u64) -> Option<EpochId> {
-        let device = self.me().ok()?.device();
         let space = self.spaces.get_mut(id)?;
         let core = space.core.as_mut()?;
-        let pending = core.pending.take_if(|pending| pending.enters)?;
-        let child = pending.child?;
-        self.batch.delete(key::pending_commit(id));
-        space.row.deciding = false;
-        space.deciding_sent = false;
-        space.turned_away = false;
+        let child = core.pending.as_ref().filter(|pending| pending.enters)?.child?;
         core.state.write_at = Some((child, index + 1));
         if let Some(row) = core.epochs.get_mut(&child) {
             row.index = index;
             self.batch.put(key::epoch(id, &child), codec::encode(row));
         }
-        for row in &mut core.state.writers {
-            if row.device == device && row.to.is_none() {
-                row.from = index;
-            }
-        }
-        self.save_space(id);
-        self.save_state(id);
+        self.entrance_stands(id, index);
         Some(child)
     }
 

@@ -354,23 +354,14 @@ impl Engine {
         link
     }
 
-    /// The log has a change set of this writer that this store does not: the store was rolled
-    /// back. The writer goes on from there, unless it has already used the number.
-    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId, seq: u64, link: Link) {
-        if !self.numbers_are_current(id) {
-            return;
-        }
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        if space.row.cut.0 >= seq && space.row.stored < seq {
+    /// The log has a change set of this writer that this store does not: the store was put back, or
+    /// another one runs on a copy of it. What was written here meanwhile may stand under numbers
+    /// that are used, in the log or in a document: from here on this store writes as somebody new.
+    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId) {
+        if self.numbers_are_current(id) {
             self.new_incarnation();
             self.reconnect();
-            return;
         }
-        if seq > space.row.cut.0 {
-            space.row.cut = (seq, link);
-        }
-        space.row.stored = space.row.stored.max(seq);
-        self.unsaved.spaces.insert(*id);
     }
 
     /// Whether a refusal is of a handshake that the log has decided since: the one under way was

@@ -86,6 +86,8 @@ pub(super) struct Session {
     unacked: bool,
     ack_at: Option<u64>,
     greeted: bool,
+    /// The incarnation that the session was opened by.
+    pub(super) opened_by: u64,
     /// The relay's clock when it opened this socket, or the one before, Unix milliseconds.
     pub(super) relay_ms: u64,
     pub(super) problem: Option<Problem>,
@@ -383,6 +385,7 @@ impl Engine {
         hello.signature =
             sign_session(&SessionProof { challenge, hello: &hello }, &me.identity.signing);
         self.session.greeted = true;
+        self.session.opened_by = self.session.row.incarnation;
         self.send(&ClientFrame::Hello(hello));
     }
 

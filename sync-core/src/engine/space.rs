@@ -77,6 +77,12 @@ pub(super) struct SpaceState {
     pub(super) rebuild: bool,
     /// The relay did not take this device's entrance: another is made, with a newer ticket.
     pub(super) turned_away: bool,
+    /// How often the relay has not taken it, since it was in last.
+    pub(super) refusals: u32,
+    /// The log goes on where this device can't follow, until it has come in anew.
+    pub(super) lost: bool,
+    /// How often it came in anew because of that, since the account was opened.
+    pub(super) returns: u32,
     /// An invitation was answered by writing here.
     pub(super) answered: bool,
     /// Edits applied since the last cut, in bytes.
@@ -132,6 +138,9 @@ impl SpaceState {
             rescan: false,
             rebuild: false,
             turned_away: false,
+            refusals: 0,
+            lost: false,
+            returns: 0,
             answered: false,
             uncut_bytes: 0,
             used: 0,
@@ -285,6 +294,23 @@ impl Core {
         self.state.writers.iter().find(|row| {
             row.device == *device && row.from <= index && row.to.is_none_or(|to| index < to)
         })
+    }
+
+    /// This device came in at an index of the log: it writes from there on. What it wrote as the
+    /// leaf that it replaces stays its own.
+    pub(super) fn begin_to_write(&mut self, device: Option<DeviceId>, index: u64, replaces: bool) {
+        let writers = &mut self.state.writers;
+        let mut again = None;
+        let is_own = |row: &&mut WriterRow| Some(row.device) == device && row.to.is_none();
+        for row in writers.iter_mut().filter(is_own) {
+            if replaces && row.from < index {
+                row.to = Some(index);
+                again = Some(WriterRow { from: index, to: None, ..row.clone() });
+            } else {
+                row.from = index;
+            }
+        }
+        writers.extend(again);
     }
 
     /// The account of a device that is or was in the space.

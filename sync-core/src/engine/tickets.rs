@@ -37,6 +37,8 @@ const ASK_AGAIN_MS: u64 = 5_000;
 const ASK_SELDOM_MS: u64 = 60_000;
 /// How often a ticket is tried before the space is left alone until something happens there.
 const TRIES: u32 = 6;
+/// How often a device tries at once again to come in, where others are quicker.
+const QUICK_TRIES: u32 = 8;
 /// Tickets asked for at once.
 const ASKED: usize = 16;
 
@@ -153,14 +155,15 @@ impl Engine {
             spaces.get(id).is_some_and(|space| space.row.active && !space.turned_away)
         };
         self.strays.retain(|id, _| !is_in(id));
-        let settled =
-            self.spaces.get(&account).is_some_and(|own| own.row.active && !own.row.lagging);
+        let own = self.spaces.get(&account);
+        let settled = own.is_some_and(|own| own.row.active && !own.row.lagging && !own.lost);
+        let returns = own.is_some_and(|own| own.turned_away);
         let asked = self.strays.values().filter(|stray| stray.asked).count();
         let ready: Vec<SpaceId> = self
             .strays
             .iter()
             .filter(|(_, stray)| !stray.asked && (stray.tries == 0 || stray.due <= self.now))
-            .filter(|(id, _)| if **id == account { self.recovers() } else { settled })
+            .filter(|(id, _)| if **id == account { self.recovers() || returns } else { settled })
             .take(ASKED.saturating_sub(asked))
             .map(|(id, _)| *id)
             .collect();
@@ -181,7 +184,7 @@ impl Engine {
             }
             Answer::Refused(Rejection::NotFound) if self.is_unfounded(id) => self.found_late(id),
             Answer::Refused(Rejection::Denied | Rejection::NotFound) => {
-                if self.spaces.get(id).is_some_and(|space| space.turned_away) {
+                if self.spaces.get(id).is_some_and(|space| space.turned_away && !space.row.own) {
                     self.left(id);
                 }
                 self.give_up_on(id);
@@ -217,6 +220,14 @@ impl Engine {
 
     fn give_up_on(&mut self, id: &SpaceId) {
         self.strays.remove(id);
+        self.seek();
+    }
+
+    /// Comes back into a space by its ticket, from this time on.
+    pub(super) fn return_by_ticket(&mut self, id: &SpaceId, due: u64) {
+        // Tried before: it is asked for when that is due, and not at once.
+        let tries = u32::from(due > self.now);
+        self.strays.insert(*id, Stray { due, asked: false, tries });
         self.seek();
     }
 
@@ -493,23 +504,26 @@ impl Engine {
         }
         let Some(child) = self.own_entrance_stored(id, index) else { return Ok(()) };
         self.owe_vault(id, child);
-        self.entrance_stands(id);
         self.mark_lagging(id);
         Ok(())
     }
 
     /// This device's entrance is in the log, whoever said so. No other is made in its place.
-    pub(super) fn entrance_stands(&mut self, id: &SpaceId) {
+    pub(super) fn entrance_stands(&mut self, id: &SpaceId, index: u64) {
+        let device = self.me().ok().map(|me| me.device());
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.turned_away = false;
+        space.refusals = 0;
         space.row.deciding = false;
         space.deciding_sent = false;
         if let Some(core) = &mut space.core
-            && core.pending.take_if(|pending| pending.enters).is_some()
+            && let Some(entrance) = core.pending.take_if(|pending| pending.enters)
         {
             self.batch.delete(key::pending_commit(id));
+            core.begin_to_write(device, index, replaces_a_leaf(&entrance));
         }
         self.save_space(id);
+        self.save_state(id);
         self.give_up_on(id);
         self.evict_ended(id);
         if self.me().is_ok_and(|me| me.account().space() == *id) {
@@ -520,13 +534,16 @@ impl Engine {
 
     /// The relay did not take our entrance: another commit came first, or the ticket is old.
     pub(super) fn entrance_refused(&mut self, id: &SpaceId) {
-        let stray = self.strays.entry(*id).or_default();
-        (stray.asked, stray.due) = (false, self.now);
+        let mut due = self.now;
         if let Some(space) = self.spaces.get_mut(id) {
             space.turned_away = true;
             space.deciding_sent = true;
+            space.refusals += 1;
+            if space.refusals > QUICK_TRIES {
+                due += ASK_AGAIN_MS;
+            }
         }
-        self.ask_for_ticket(id);
+        self.return_by_ticket(id, due);
     }
 
     fn ask_for_ticket(&mut self, id: &SpaceId) {
@@ -537,6 +554,14 @@ impl Engine {
             self.ask(Op::ReadTicket { space: *id }, Asked::Ticket(*id));
         }
     }
+}
+
+/// Whether a device that was in the group already enters by this, in place of what it was there.
+fn replaces_a_leaf(entrance: &PendingRow) -> bool {
+    let envelope = Envelope::parse(entrance.envelope.as_slice()).ok();
+    let commit = envelope.and_then(|envelope| envelope.commit().ok());
+    let removes = |change: &RosterChange| matches!(change, RosterChange::RemoveDevices { .. });
+    commit.is_some_and(|commit| commit.roster.iter().any(removes))
 }
 
 /// Another device of the account will tell of the space, or an invitation come.

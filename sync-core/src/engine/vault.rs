@@ -199,7 +199,14 @@ impl Engine {
         let is_it = |secret: &Blob| seal::hpke_public(secret.as_slice()) == Some(public);
         match self.join_secrets()?.into_iter().find(is_it) {
             Some(value) => self.edit(account, name, Edit::Vault { key, value }).map(drop),
-            None => Ok(()),
+            None => {
+                if self.is_primary() && self.session.caught_up() {
+                    // Its private half was lost with what this store no longer has: another is made,
+                    // and everybody's tickets are sealed to that.
+                    self.rotate_join_key();
+                }
+                Ok(())
+            }
         }
     }
 

@@ -54,10 +54,17 @@ pub(super) fn judge<S: Store>(
     Ok(())
 }
 
+/// Devices that the commit removes for good. One that it adds again goes on writing.
 fn removed(commit: &CommitHeader) -> impl Iterator<Item = &DeviceId> {
-    commit.roster.iter().flat_map(|change| match change {
+    let gone = commit.roster.iter().flat_map(|change| match change {
         RosterChange::RemoveDevices { devices, .. } => devices.as_slice(),
         _ => &[],
+    });
+    gone.filter(|device| {
+        !commit.roster.iter().any(|change| match change {
+            RosterChange::AddDevices { devices, .. } => devices.contains(device),
+            _ => false,
+        })
     })
 }
 
