@@ -106,6 +106,8 @@ pub struct Company {
     pub removed: BTreeSet<AccountId>,
     /// How often somebody tried to add each.
     pub adds: BTreeMap<AccountId, u32>,
+    /// On which devices somebody tried to add each with history: none gives more than it has.
+    pub shared_by: BTreeMap<AccountId, BTreeSet<usize>>,
     /// How many messages were acknowledged in this world when each was let in last.
     pub joined: BTreeMap<AccountId, u64>,
 }
@@ -122,6 +124,25 @@ impl Company {
             None => u64::MAX,
         }
     }
+}
+
+/// A device that was linked without history.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// Whose it is.
+    pub person: usize,
+    /// What was stored before, in conversations that the account was in: it shows none of it.
+    pub before: BTreeSet<(SpaceId, OrderKey)>,
+}
+
+/// What somebody does with a member.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Adds them, with history or without; by the device that then shares it, unless it founds the
+    /// conversation with them.
+    Added { with_history: bool, by: Option<usize> },
+    /// Removes them.
+    Removed,
 }
 
 /// A counter that many people count up.
@@ -162,10 +183,12 @@ pub struct Book {
     pub gone: BTreeSet<usize>,
     /// Accounts that were brought back after their devices were lost: what only these had is lost.
     pub bereaved: BTreeSet<AccountId>,
-    /// Devices that were linked without history, with what was stored before: they show none of it.
-    pub newcomers: BTreeMap<usize, BTreeSet<(SpaceId, OrderKey)>>,
+    /// Devices that were linked without history.
+    pub newcomers: BTreeMap<usize, Newcomer>,
     /// What was written on devices after they had been ended: nobody else shows it.
     pub void: BTreeSet<String>,
+    /// What was done with members whose accounts are not known yet.
+    unknown: Vec<(SpaceId, Address, Step)>,
     /// The number of the first message that was written when everybody was at rest.
     pub rested_from: Option<u64>,
 }
@@ -205,35 +228,79 @@ impl Book {
         }
     }
 
-    /// All messages of which somebody knows that they are stored.
-    #[must_use]
-    pub fn stored(&self) -> BTreeSet<(SpaceId, OrderKey)> {
+    /// Takes note of a device that is being linked without history, while the account is in these
+    /// conversations. What others share with the account later is not of before, however old it is.
+    pub fn comes_new(&mut self, device: usize, person: usize, within: &BTreeSet<SpaceId>) {
         let stored = self.written.iter().filter(|(_, written)| written.stored || written.shown);
-        stored.map(|(key, _)| *key).collect()
+        let before = stored.map(|(key, _)| *key).filter(|(space, _)| within.contains(space));
+        let newcomer = Newcomer { person, before: before.collect() };
+        self.newcomers.entry(device).or_insert(newcomer);
+    }
+
+    /// Somebody adds an account to a conversation with all history: its devices may read that,
+    /// whatever they were linked without.
+    fn shares(&mut self, device: usize, account: AccountId, space: SpaceId) {
+        let company = self.companies.entry(space).or_default();
+        company.shared_by.entry(account).or_default().insert(device);
+        let people = &self.people;
+        for newcomer in self.newcomers.values_mut() {
+            if people.get(newcomer.person).and_then(|person| person.account) == Some(account) {
+                newcomer.before.retain(|(of, _)| *of != space);
+            }
+        }
     }
 
     /// Takes note of what somebody is about to ask for: what counts even if no answer comes.
-    pub fn attempted(&mut self, person: usize, command: &Command) {
-        match command {
+    pub fn attempted(&mut self, (device, person): (usize, usize), asked: &Asked) {
+        match &asked.command {
             Command::AddMember { conversation, address, share_history } => {
-                let Some(account) = self.account_at(address) else { return };
-                let company = self.companies.entry(*conversation).or_default();
-                *company.adds.entry(account).or_default() += 1;
-                let side = if *share_history { &mut company.whole } else { &mut company.partial };
-                side.insert(account);
+                let account = self.account_at(address);
+                let present = account.is_some_and(|account| asked.members.contains(&account));
+                let by = (*share_history && !present).then_some(device);
+                let step = Step::Added { with_history: *share_history, by };
+                self.step(*conversation, address, step);
             }
-            Command::RemoveMember { conversation, member } => {
-                let account = match member {
-                    Member::Account(account) => Some(*account),
-                    Member::Address(address) => self.account_at(address),
-                };
-                self.companies.entry(*conversation).or_default().removed.extend(account);
-            }
+            Command::RemoveMember { conversation, member } => match member {
+                Member::Account(account) => {
+                    self.companies.entry(*conversation).or_default().removed.insert(*account);
+                }
+                Member::Address(address) => self.step(*conversation, address, Step::Removed),
+            },
             Command::Leave { conversation } => {
                 let account = self.account_of(person);
                 self.companies.entry(*conversation).or_default().removed.extend(account);
             }
             _ => {}
+        }
+    }
+
+    /// Takes note of what happens to a member, now or when it is known whose the address is: an
+    /// account may be at the relay, and its owner not yet told.
+    fn step(&mut self, space: SpaceId, address: &Address, step: Step) {
+        let Some(account) = self.account_at(address) else {
+            self.unknown.push((space, address.clone(), step));
+            return;
+        };
+        if let Step::Added { by: Some(device), .. } = step {
+            self.shares(device, account, space);
+        }
+        let company = self.companies.entry(space).or_default();
+        match step {
+            Step::Added { with_history, .. } => {
+                *company.adds.entry(account).or_default() += 1;
+                let side = if with_history { &mut company.whole } else { &mut company.partial };
+                side.insert(account);
+            }
+            Step::Removed => {
+                company.removed.insert(account);
+            }
+        }
+    }
+
+    /// Takes note of what happened to members whose accounts were not known then.
+    pub fn catch_up(&mut self) {
+        for (space, address, step) in std::mem::take(&mut self.unknown) {
+            self.step(space, &address, step);
         }
     }
 
@@ -260,12 +327,11 @@ impl Book {
                 }
             }
             (Command::CreateConversation { members, .. }, Response::Conversation(space)) => {
-                let others: Vec<_> =
-                    members.iter().filter_map(|address| self.account_at(address)).collect();
                 self.founders.extend(account.map(|account| (*space, account)));
-                let company = self.companies.entry(*space).or_default();
-                company.whole.extend(account.into_iter().chain(others.iter().copied()));
-                company.adds.extend(others.into_iter().map(|other| (other, 1)));
+                self.companies.entry(*space).or_default().whole.extend(account);
+                for address in members {
+                    self.step(*space, address, Step::Added { with_history: true, by: None });
+                }
             }
             (Command::SendMessage { conversation, text, reply_to }, Response::Message(key)) => {
                 let written = Written {

@@ -106,9 +106,7 @@ fn same_in_common(
     (one, other): (&Seen, &Seen),
     space: SpaceId,
 ) -> Result<(), Violation> {
-    let informed_from = book.companies.get(&space).map_or(0, |company| {
-        company.informed_from(&one.account).max(company.informed_from(&other.account))
-    });
+    let informed_from = informed_from(book, one, space).max(informed_from(book, other, space));
     let informed = |key| match book.written.get(&(space, key)) {
         Some(written) => written.number >= informed_from,
         None => informed_from == 0,
@@ -130,6 +128,21 @@ fn same_in_common(
         }
     }
     Ok(())
+}
+
+/// The number of the first message of which a device has heard every change since.
+///
+/// An account that was brought back lacks the keys of the time between the last change of members
+/// that a lost device read and the entry of the new one: nobody gave them to it, and nobody can. What
+/// was said then it never shows, and what was changed, deleted or answered then of older messages it
+/// never learns. So it is held to what was said when everybody was at rest, which no gap precedes.
+/// A device that was linked without history has no such gap: it reads all from some time on, and
+/// of what it shows it knows every change.
+fn informed_from(book: &Book, one: &Seen, space: SpaceId) -> u64 {
+    if book.bereaved.contains(&one.account) {
+        return book.rested_from.unwrap_or(u64::MAX);
+    }
+    book.companies.get(&space).map_or(0, |company| company.informed_from(&one.account))
 }
 
 type Face<'a> = (

@@ -52,7 +52,9 @@ fn message(
         let view = one.messages.get(&space).and_then(|page| view_of(page, key));
         if let Some(view) = view {
             if follows(book, one, space) {
-                says(one, space, view, (written, left || book.is_open(&written.touched)))?;
+                let open =
+                    left || book.is_open(&written.touched) || lacks_a_time(book, one, written);
+                says(one, space, view, (written, open))?;
             }
             continue;
         }
@@ -66,6 +68,14 @@ fn message(
         }
     }
     Ok(())
+}
+
+/// Whether somebody may have missed what was changed of a message: an account that was brought back
+/// lacks the keys of the time in which none of its devices was there, and shows what is older as it
+/// was before. [`equal`](super::equal) says more.
+fn lacks_a_time(book: &Book, one: &Seen, written: &Written) -> bool {
+    let rested = book.rested_from.is_some_and(|from| written.number >= from);
+    book.bereaved.contains(&one.account) && !rested
 }
 
 /// Whether somebody hears of every change: who was removed keeps what it read before.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sync_core::api::MessageView;
 use sync_core::document::OrderKey;
-use sync_protocol::SpaceId;
+use sync_protocol::{AccountId, SpaceId};
 
 use crate::MARK;
 use crate::book::Book;
@@ -64,15 +64,31 @@ fn members(seen: &[Seen], space: SpaceId) -> Vec<&Seen> {
 
 /// Whether somebody may read everything in a conversation.
 fn reads_all(book: &Book, seen: &Seen, space: SpaceId) -> bool {
-    book.companies.get(&space).is_some_and(|company| {
-        let account = &seen.account;
-        !book.newcomers.contains_key(&seen.device)
-            && !book.bereaved.contains(account)
-            && company.whole.contains(account)
-            && !company.partial.contains(account)
-            && !company.removed.contains(account)
-            && company.adds.get(account).is_none_or(|adds| *adds <= 1)
-    })
+    has_all(book, (seen.device, seen.account), space, &mut BTreeSet::new())
+}
+
+/// Whether a device has everything of a conversation: it came with history, its account was there
+/// from the start and stayed, or was added with history by a device that has everything. Who is asked
+/// to share history and has none shares none. `asked` are the devices that the question came by.
+fn has_all(
+    book: &Book,
+    (device, account): (usize, AccountId),
+    space: SpaceId,
+    asked: &mut BTreeSet<usize>,
+) -> bool {
+    let Some(company) = book.companies.get(&space) else { return false };
+    let shared_by = company.shared_by.get(&account).into_iter().flatten();
+    asked.insert(device)
+        && !book.newcomers.contains_key(&device)
+        && !book.bereaved.contains(&account)
+        && company.whole.contains(&account)
+        && !company.partial.contains(&account)
+        && !company.removed.contains(&account)
+        && company.adds.get(&account).is_none_or(|adds| *adds <= 1)
+        && shared_by.into_iter().all(|by| {
+            let owner = book.owners.get(by).copied();
+            owner.is_some_and(|owner| has_all(book, (*by, owner), space, asked))
+        })
 }
 
 /// Where each message stands on a screen.

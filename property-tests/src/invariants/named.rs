@@ -1,4 +1,7 @@
 //! Whoever wrote something that a member shows is called there as they call themselves.
+//!
+//! A name that was lost before it was stored nobody can know: an account that was brought back and
+//! whose own devices have no name for it is called nothing until its user says a name again.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +23,9 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
             };
             let wrote = |account: &AccountId| authors.contains(account);
             for member in view.members.iter().filter(|member| wrote(&member.account)) {
-                if named(&member.account).is_some_and(|name| *name != member.name) {
+                let lost =
+                    member.name.is_empty() && came_back_nameless(book, seen, &member.account);
+                if !lost && named(&member.account).is_some_and(|name| *name != member.name) {
                     let detail = format!(
                         "device {} calls {} {:?} in {space:?}",
                         one.device, member.account, member.name
@@ -31,4 +36,10 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// Whether an account was brought back without its name: none of its devices has it.
+fn came_back_nameless(book: &Book, seen: &[Seen], account: &AccountId) -> bool {
+    let mut own = seen.iter().filter(|one| one.account == *account);
+    book.bereaved.contains(account) && own.all(|one| one.status.name.is_empty())
 }

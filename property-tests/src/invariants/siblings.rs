@@ -60,9 +60,12 @@ fn same_account(one: &Seen, other: &Seen) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A device linked without history shows nothing that was stored before.
+/// A device linked without history shows nothing that was stored before in a conversation that its
+/// account was in then.
 fn nothing_older(book: &Book, one: &Seen) -> Result<(), Violation> {
-    let Some(before) = book.newcomers.get(&one.device) else { return Ok(()) };
+    let Some(before) = book.newcomers.get(&one.device).map(|newcomer| &newcomer.before) else {
+        return Ok(());
+    };
     for (space, page) in &one.messages {
         if let Some(view) = page.iter().find(|view| before.contains(&(*space, view.message))) {
             let device = one.device;

@@ -1,8 +1,10 @@
 //! Devices come and go: people link new ones, end some, lose all and bring their account back.
 
+use std::collections::BTreeSet;
+
 use sync_core::Command;
 use sync_core::api::{Failure, NewAccount, Response, Status};
-use sync_protocol::{AccountId, DeviceId};
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::{Event, World};
 use crate::device::{Device, Origin};
@@ -306,14 +308,22 @@ impl World {
         let Origin::Linked { history } = self.devices[guest].origin else { return Ok(()) };
         let Some(host) = self.primary_of(self.devices[guest].person) else { return Ok(()) };
         if !history {
-            let stored = self.book.stored();
-            self.book.newcomers.entry(guest).or_insert(stored);
+            let person = self.devices[guest].person;
+            let within = self.conversations_of(person);
+            self.book.comes_new(guest, person, &within);
         }
         // Whoever links a device has both in hand, and online.
         self.give(host, Command::GoOnline)?;
         let due = if self.chaos { self.chance.deeds().below(SCANNING_MS) } else { GRACE_MS };
         self.agenda.after(due, Event::Scan { device: host, offer, history });
         Ok(())
+    }
+
+    /// The conversations that somebody's devices show them as members of.
+    fn conversations_of(&self, person: usize) -> BTreeSet<SpaceId> {
+        let own = self.devices.iter().filter(|slot| slot.person == person);
+        let shown = own.flat_map(|slot| &slot.screen.conversations);
+        shown.filter(|(_, view)| view.active).map(|(space, _)| *space).collect()
     }
 
     pub(super) fn scanned(
@@ -448,6 +458,7 @@ impl World {
 
     /// Writes down whose each device is, and whose devices were all lost at some time.
     pub(super) fn note_kin(&mut self) {
+        self.book.catch_up();
         for (device, slot) in self.devices.iter().enumerate() {
             let Some(account) = self.book.account_of(slot.person) else { continue };
             self.book.owners.insert(device, account);

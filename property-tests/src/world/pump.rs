@@ -170,9 +170,8 @@ impl World {
             return Ok(id);
         }
         let asked = slot.asked(command.clone());
+        self.book.attempted((device, slot.person), &asked);
         slot.asked.insert(id, asked);
-        let person = slot.person;
-        self.book.attempted(person, &command);
         self.note(format_args!("{device} wants {id} {command:?}"));
         self.tell_command(device, &command);
         self.feed(device, Input::Command(id, command))?;
