@@ -395,6 +395,8 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::Frontiers => "frontiers",
         Table::Outbox => "outbox",
         Table::Reservations => "reservations",
+        Table::Welcomes => "welcomes",
+        Table::WelcomesLeft => "welcomes left",
     })
 }
 
