@@ -171,7 +171,7 @@ pub(crate) fn space(number: u64) -> SpaceId {
 
 /// Envelopes on their way.
 pub(crate) fn push(space: SpaceId, envelopes: Vec<Blob>) -> ClientFrame {
-    ClientFrame::Push(Push { space, envelopes, welcomes: Vec::new(), ticket: None })
+    ClientFrame::Push(Push { space, envelopes, welcomes: None, ticket: None })
 }
 
 fn add(author: &Author, role: Role) -> RosterChange {

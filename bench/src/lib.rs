@@ -10,6 +10,7 @@ mod appends;
 mod apply;
 mod author;
 mod catch_up;
+mod crowd;
 pub mod echo;
 mod engine;
 mod fan_out;
@@ -47,7 +48,7 @@ pub(crate) fn failed(what: impl ToString) -> Failure {
 }
 
 /// The families, in the order in which they run: the name that a filter picks, and what is in it.
-pub const GROUPS: [(&str, &str); 10] = [
+pub const GROUPS: [(&str, &str); 11] = [
     ("engine", "append, seal, open"),
     ("apply", "changes into a document, alone and in a batch"),
     ("account", "opening and reconnecting with many conversations"),
@@ -58,6 +59,7 @@ pub const GROUPS: [(&str, &str); 10] = [
     ("latency", "a message's way at 50 a second"),
     ("memory", "an idle connection"),
     ("restart", "a killed relay"),
+    ("crowd", "many people and devices put into a conversation at once"),
 ];
 
 /// Runs the families whose name contains `filter`; `seen` is told of each figure as it comes. A
@@ -97,6 +99,7 @@ async fn measured(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
         "latency" => latency::measure(scale).await,
         "memory" => memory::measure(scale).await,
         "restart" => restart::measure(scale).await,
+        "crowd" => crowd::measure(scale).await,
         _ => Err(failed("no such family")),
     }
 }

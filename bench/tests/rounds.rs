@@ -59,6 +59,11 @@ fn fan_out_and_latency_can_be_measured() {
 }
 
 #[test]
+fn a_crowd_can_be_measured() {
+    run("crowd");
+}
+
+#[test]
 fn memory_can_be_measured() {
     run("memory");
 }

@@ -143,7 +143,8 @@ impl Assembler {
     ///
     /// # Errors
     /// `TooLarge` if the whole would pass `limit`, `Malformed` for an unknown lead byte or a part
-    /// that is empty or over-long. After an error the connection is of no use.
+    /// that is empty or over-long. After an error the connection is of no use, unless what was too
+    /// large is given up and passed over to its last part.
     pub fn push(&mut self, part: &[u8], limit: usize) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some((&lead, chunk)) = part.split_first() else {
             return Err(ProtocolError::Malformed("part"));
@@ -156,6 +157,17 @@ impl Assembler {
         }
         self.partial.extend_from_slice(chunk);
         Ok((lead == LAST).then(|| std::mem::take(&mut self.partial)))
+    }
+
+    /// Forgets the message under way, and gives what there is of it.
+    pub fn give_up(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.partial)
+    }
+
+    /// Whether a message ends with this part.
+    #[must_use]
+    pub fn is_last(part: &[u8]) -> bool {
+        part.first() == Some(&LAST)
     }
 }
 

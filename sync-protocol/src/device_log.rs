@@ -239,6 +239,9 @@ impl DeviceLog {
         if self.entries.len() >= limits::LOG_ENTRIES {
             return Err(ProtocolError::TooLarge { what: "device log", limit: limits::LOG_ENTRIES });
         }
+        if self.size() + bytes.len() > limits::LOG {
+            return Err(ProtocolError::TooLarge { what: "device log", limit: limits::LOG });
+        }
         let signed = parse(bytes)?;
         let claimed = signed.peek("device log entry")?;
         let entry = self.verify_entry(&signed, &claimed)?;
@@ -362,6 +365,12 @@ impl DeviceLog {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Bytes of all entries.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.entries.iter().map(Vec::len).sum()
     }
 
     /// The hash of the whole log.

@@ -47,6 +47,8 @@ pub const ENVELOPE_AAD: Domain = Domain("rejoinder envelope aad v1");
 pub const SESSION: Domain = Domain("rejoinder session v1");
 /// An item put into another device's inbox.
 pub const INBOX: Domain = Domain("rejoinder inbox v1");
+/// What the devices that one handshake lets in have alike.
+pub const WELCOME: Domain = Domain("rejoinder welcome v1");
 /// A ticket that a handshake leaves at the relay.
 pub const TICKET: Domain = Domain("rejoinder ticket v1");
 /// A writer's short tag.

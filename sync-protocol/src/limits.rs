@@ -37,6 +37,8 @@ pub const DOCUMENT_NAME: usize = 128;
 pub const LOG_ENTRY: usize = 2048;
 /// Entries in a device log.
 pub const LOG_ENTRIES: usize = 1024;
+/// A whole device log: one always fits into a handshake that it is judged by.
+pub const LOG: usize = 256 * 1024;
 /// Active devices of an account.
 pub const DEVICES: usize = 10;
 /// How long a device is away before its owner is warned, in ms.
@@ -49,8 +51,8 @@ pub const ADDRESS: usize = 64;
 
 /// Leaves in a space's group.
 pub const LEAVES: usize = 256;
-/// A key package.
-pub const KEY_PACKAGE: usize = 4096;
+/// A key package, and a leaf of a group's tree: so the tree of the largest group fits into a ticket.
+pub const KEY_PACKAGE: usize = 512;
 /// Key packages kept for a device.
 pub const KEY_PACKAGES: usize = 100;
 /// Key packages in one publication.
@@ -67,6 +69,10 @@ pub const RENDEZVOUS_MS: u64 = 120_000;
 pub const RENDEZVOUS_MESSAGES: usize = 8;
 /// One message of a rendezvous.
 pub const RENDEZVOUS_MESSAGE: usize = 16 * 1024;
+/// What all devices that one handshake lets in have alike.
+pub const WELCOME: usize = INBOX_ITEM;
+/// What each of them has for itself.
+pub const WELCOME_ITEM: usize = 4096;
 /// A ticket.
 pub const TICKET: usize = INBOX_ITEM;
 

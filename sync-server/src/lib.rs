@@ -14,6 +14,7 @@
 pub mod config;
 mod gather;
 pub mod hub;
+mod inflow;
 pub mod relay;
 pub mod rules;
 pub mod server;

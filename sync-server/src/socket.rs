@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use sync_protocol::ProtocolError;
-use sync_protocol::codec::Assembler;
 use sync_protocol::error::Rejection;
 use sync_protocol::limits;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::hub::{Hub, Outgoing, Place, Shared};
+use crate::inflow::{Arrived, Inflow};
 use crate::relay::{Frame, Incoming, SessionId};
 use crate::telemetry;
 
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
 }
 
 async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId, shared: &Shared) {
-    let mut assembler = Assembler::default();
+    let mut inflow = Inflow::default();
     loop {
         let Ok(Some(Ok(message))) = timeout(SILENCE, stream.next()).await else { return };
         let part = match message {
@@ -57,9 +57,12 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
             Message::Close(_) => return,
         };
         telemetry::received(part.len());
-        let taken = match assembler.push(&part, shared.message_limit()) {
-            Ok(None) => continue,
-            Ok(Some(whole)) => Incoming::parse(&whole).map(|frame| (Box::new(frame), whole.len())),
+        let taken = match inflow.take(&part, shared.message_limit()) {
+            Ok(Arrived::More) => continue,
+            Ok(Arrived::Whole(whole)) => {
+                Incoming::parse(&whole).map(|frame| (Box::new(frame), whole.len()))
+            }
+            Ok(Arrived::TooLarge(space)) => Ok((Box::new(Incoming::TooLarge(space)), part.len())),
             Err(error) => Err(error),
         };
         drop(part);

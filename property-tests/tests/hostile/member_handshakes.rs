@@ -9,7 +9,9 @@ use sync_core::group::{Change, Group, Identity, new_key_package};
 use sync_core::records::Load;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{CommitHeader, Kind, epoch_id};
-use sync_protocol::frames::{Answer, ClientFrame, InboxPut, Op, Push, RelayFrame, WelcomeFor};
+use sync_protocol::frames::{
+    Answer, ClientFrame, InboxPut, Op, Push, RelayFrame, WelcomeFor, Welcomes,
+};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::LogHead;
 use sync_protocol::roster::{Role, RosterChange};
@@ -191,7 +193,8 @@ fn invitations_that_make_no_sense_are_dropped_and_a_good_one_still_works() {
     let header = commit(&world, &cheat, space);
     let child = EpochId::from_bytes([1; 32]);
     let envelope = handshake(&world, &cheat, space, &header, (child, b"x"));
-    let welcomes = vec![WelcomeFor { account, device, item: Blob(vec![7; 300]) }];
+    let items = vec![WelcomeFor { account, device, item: Blob(vec![7; 300]) }];
+    let welcomes = Some(Welcomes { common: Blob(vec![7; 300]), items });
     let push = Push { space, envelopes: vec![envelope], welcomes, ticket: None };
     cheat.say(&mut world, &ClientFrame::Push(push));
     world.settle().unwrap();

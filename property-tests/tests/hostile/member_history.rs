@@ -1,19 +1,20 @@
 //! A member that lets somebody in, and cheats with what it gives: keys that are not the log's, more
 //! than is allowed, and others' names on what they did not write.
 
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable as _, Kem, OpModeR, OpModeS, Serializable as _};
+use hpke::{Deserializable as _, Kem, OpModeR};
 use minicbor::{Decode, Encode};
 use property_tests::{Plan, Violation, World, suite};
-use rand_core::SeedableRng as _;
 use sync_core::Command;
 use sync_core::api::Response;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::frames::ClientFrame;
+use sync_protocol::frames::{ClientFrame, Welcomes};
 use sync_protocol::hash;
-use sync_protocol::ids::Link;
+use sync_protocol::ids::{Link, LogHead};
 use sync_protocol::roster::Role;
 use sync_protocol::signing::Signed;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
@@ -33,13 +34,29 @@ struct Invitation {
     #[n(2)]
     device: DeviceId,
     #[n(3)]
-    welcome: Blob,
-    #[n(4)]
     epoch: EpochId,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    common: [u8; 32],
     #[n(5)]
-    logs: Vec<(AccountId, Vec<Blob>)>,
+    grant: u8,
     #[n(6)]
-    grant: Blob,
+    key: Blob,
+}
+
+/// What all devices that a commit lets in have alike.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+struct Common {
+    #[n(0)]
+    version: u8,
+    #[n(1)]
+    welcome: Blob,
+    #[n(2)]
+    logs: Vec<(AccountId, Vec<Blob>)>,
+    #[n(3)]
+    named: Vec<(AccountId, u64, LogHead)>,
+    #[n(4)]
+    grants: Vec<Blob>,
 }
 
 #[derive(Clone, Encode, Decode)]
@@ -117,15 +134,10 @@ struct GuestSecrets {
 
 const GRANT: &[u8] = b"rejoinder grant v1";
 
-/// An invitation by the same inviter, with another grant.
-fn regranted(item: &[u8], inviter: &Keys, hpke: &[u8; 32], change: &dyn Fn(&mut Grant)) -> Blob {
-    let signed: Signed<Invitation> = codec::decode("item", item).unwrap();
-    let mut invitation = signed.peek("invitation").unwrap();
-    let Invitation { space, device, epoch, .. } = &invitation;
-    let aad = [space.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
+/// The key of a grant, as it was sealed to its receiver.
+fn opened(sealed: &Blob, hpke: &[u8; 32], aad: &[u8]) -> [u8; 32] {
     let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(hpke).unwrap();
-    let public = X25519HkdfSha256::sk_to_pk(&secret);
-    let (encapped, sealed) = invitation.grant.0.split_first_chunk::<32>().unwrap();
+    let (encapped, sealed) = sealed.0.split_first_chunk::<32>().unwrap();
     let encapped = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapped).unwrap();
     let opened = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
@@ -133,31 +145,41 @@ fn regranted(item: &[u8], inviter: &Keys, hpke: &[u8; 32], change: &dyn Fn(&mut 
         &encapped,
         GRANT,
         sealed,
-        &aad,
+        aad,
     );
-    let mut grant: Grant = codec::decode("grant", &opened.unwrap()).unwrap();
+    opened.unwrap().try_into().unwrap()
+}
+
+/// A way in by the same inviter, with another grant.
+fn regrant(welcomes: &mut Welcomes, inviter: &Keys, hpke: &[u8; 32], change: &dyn Fn(&mut Grant)) {
+    let [welcome] = welcomes.items.as_mut_slice() else { panic!("one at a time") };
+    let signed: Signed<Invitation> = codec::decode("item", welcome.item.as_slice()).unwrap();
+    let mut invitation = signed.peek("invitation").unwrap();
+    let Invitation { space, device, epoch, .. } = &invitation;
+    let aad = [space.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
+    let key = opened(&invitation.key, hpke, &aad);
+    let cipher = XChaCha20Poly1305::new(&key.into());
+    let aad = [space.as_bytes().as_slice(), epoch.as_bytes()].concat();
+    let mut common: Common = codec::decode("common", welcomes.common.as_slice()).unwrap();
+    let (nonce, sealed) = common.grants[0].0.split_first_chunk::<24>().unwrap();
+    let grant = cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &aad });
+    let mut grant: Grant = codec::decode("grant", &grant.unwrap()).unwrap();
     change(&mut grant);
-    let mut rng = rand_chacha::ChaCha20Rng::from_seed([3; 32]);
-    let (encapped, sealed) =
-        hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &public,
-            GRANT,
-            &codec::encode(&grant),
-            &aad,
-            &mut rng,
-        )
-        .unwrap();
-    invitation.grant = Blob([encapped.to_bytes().as_slice(), &sealed].concat());
+    let grant = codec::encode(&grant);
+    let sealed = cipher.encrypt(&XNonce::from([3; 24]), Payload { msg: &grant, aad: &aad });
+    common.grants[0] = Blob([[3; 24].as_slice(), &sealed.unwrap()].concat());
+    welcomes.common = Blob(codec::encode(&common));
+    invitation.common = hash::hash(hash::WELCOME, &[welcomes.common.as_slice()]);
     let context: [&[u8]; 1] = [inviter.account.as_bytes()];
-    Blob(codec::encode(&Signed::seal(&invitation, &inviter.signing(), hash::INBOX, &context)))
+    let signed = Signed::seal(&invitation, &inviter.signing(), hash::INBOX, &context);
+    welcome.item = Blob(codec::encode(&signed));
 }
 
 /// Three in a conversation where some epochs went by; then Dora is let in with all history, by an
 /// inviter who changes what she is given.
 fn lets_dora_in(
     seed: u64,
-    forge: impl Fn(&[u8], &Keys, &[u8; 32]) -> Blob + 'static,
+    forge: impl Fn(&mut Welcomes, &Keys, &[u8; 32]) + 'static,
 ) -> (World, SpaceId) {
     let mut world = World::with(seed, Plan::calm(4));
     world.sign_up().unwrap();
@@ -181,8 +203,8 @@ fn lets_dora_in(
             && device == 0
             && push.space == space
         {
-            for welcome in &mut push.welcomes {
-                welcome.item = forge(welcome.item.as_slice(), &inviter, &secrets.hpke);
+            if let Some(welcomes) = &mut push.welcomes {
+                forge(welcomes, &inviter, &secrets.hpke);
                 *count.borrow_mut() += 1;
             }
         }
@@ -199,8 +221,8 @@ fn lets_dora_in(
 
 #[test]
 fn a_shared_history_with_wrong_keys_is_refused() {
-    let (mut world, space) = lets_dora_in(5, |item, inviter, hpke| {
-        regranted(item, inviter, hpke, &|grant| {
+    let (mut world, space) = lets_dora_in(5, |welcomes, inviter, hpke| {
+        regrant(welcomes, inviter, hpke, &|grant| {
             grant.epochs.iter_mut().for_each(|(_, row)| row.root[0] ^= 1);
         })
     });
@@ -215,14 +237,14 @@ fn a_shared_history_with_wrong_keys_is_refused() {
 #[test]
 fn a_shared_history_that_is_too_large_or_signed_by_nobody_lets_nobody_in() {
     for oversized in [true, false] {
-        let (mut world, space) = lets_dora_in(6, move |item, inviter, hpke| {
+        let (mut world, space) = lets_dora_in(6, move |welcomes, inviter, hpke| {
             if !oversized {
-                let mut item = item.to_vec();
+                let item = &mut welcomes.items[0].item.0;
                 let end = item.len();
                 item[end - 5] ^= 1;
-                return Blob(item);
+                return;
             }
-            regranted(item, inviter, hpke, &|grant| {
+            regrant(welcomes, inviter, hpke, &|grant| {
                 let (epoch, row) = grant.epochs[0].clone();
                 let many = (0..5_000u64).map(|n| {
                     let mut id = *epoch.as_bytes();
@@ -249,8 +271,8 @@ fn a_shared_history_that_is_too_large_or_signed_by_nobody_lets_nobody_in() {
 #[test]
 fn an_inviter_that_says_others_wrote_what_they_did_not_is_not_believed() {
     // Bob's messages put into Cai's mouth: her key is given as his.
-    let (mut world, space) = lets_dora_in(7, |item, inviter, hpke| {
-        regranted(item, inviter, hpke, &|grant| {
+    let (mut world, space) = lets_dora_in(7, |welcomes, inviter, hpke| {
+        regrant(welcomes, inviter, hpke, &|grant| {
             let keys: Vec<[u8; 32]> = grant.writers.iter().map(|row| row.key).collect();
             for (row, key) in grant.writers.iter_mut().zip(keys.into_iter().rev()) {
                 row.key = key;
@@ -326,9 +348,9 @@ fn a_laptop_comes_after_a_tablet(skips: bool) -> Result<(), Violation> {
             && device == 0
             && skips
         {
-            for welcome in &mut push.welcomes {
+            if let Some(welcomes) = &mut push.welcomes {
                 let without = |grant: &mut Grant| grant.epochs.retain(|(_, row)| row.number != 1);
-                welcome.item = regranted(welcome.item.as_slice(), &host, &guest.hpke, &without);
+                regrant(welcomes, &host, &guest.hpke, &without);
                 *count.borrow_mut() += 1;
             }
         }

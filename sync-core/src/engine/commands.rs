@@ -238,6 +238,7 @@ impl Engine {
     fn create_conversation(&mut self, title: &str, members: &[Address]) -> Step<Response> {
         limit("title", title.len(), TITLE)?;
         limit("members", members.len(), limits::LEAVES - 1)?;
+        self.look_up_ahead(members);
         for address in members {
             self.known_if_online(address)?;
         }

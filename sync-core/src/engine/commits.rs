@@ -4,19 +4,20 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{
     CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE, aad, epoch_id,
 };
-use sync_protocol::frames::WelcomeFor;
 use sync_protocol::ids::Link;
 use sync_protocol::roster::{Role, Roster, RosterChange};
-use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, limits};
+use sync_protocol::{DeviceId, EpochId, SpaceId, limits};
 
 use crate::api::Failure;
 use crate::document::Clock;
 use crate::engine::planning::Plan;
 use crate::engine::rows::{EpochRow, PendingRow, SealedCommit, SpaceRow, StateRow, WriterRow};
+use crate::engine::sizes::{Room, fits};
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::tickets::Leads;
-use crate::engine::{Engine, Step, Task, seal};
-use crate::group::{Change, Context, Group};
+use crate::engine::welcome::{Grants, Into};
+use crate::engine::{Engine, Step, Task, seal, sizes};
+use crate::group::{Change, Commit, Context, Group};
 use crate::records::key;
 
 impl Engine {
@@ -67,7 +68,7 @@ impl Engine {
         let pending = PendingRow {
             child: Some(epoch),
             envelope: Blob(envelope.to_bytes()),
-            welcomes: Vec::new(),
+            welcomes: None,
             carries: 0,
             ticket: None,
             enters: false,
@@ -87,7 +88,8 @@ impl Engine {
         space.group = Some(group);
         self.spaces.insert(id, Box::new(space));
         self.save_state(&id);
-        let leads = Leads { epoch, number: 0, root: &root, group_info, roster: &roster };
+        let room = limits::TICKET;
+        let leads = Leads { epoch, number: 0, root: &root, group_info, roster: &roster, room };
         let ticket = self.ticket(&id, &leads).unwrap_or_default();
         self.set_pending(&id, PendingRow { ticket, ..pending });
         self.owe_vault(&id, epoch);
@@ -108,48 +110,74 @@ impl Engine {
         Ok(())
     }
 
+    /// Builds the commit for a plan, with all that goes along, and leaves it pending.
+    ///
+    /// # Errors
+    /// `TooLarge` if the relay would not take it: then nothing is pending.
     pub(super) fn build_commit(&mut self, id: &SpaceId, plan: &Plan) -> Step<()> {
         self.open_shared(id, plan)?;
+        let grants = self.grants(id, &plan.added)?;
         let seed = self.seed();
         let me = self.me()?.identity.clone();
-        let writer = self.writer()?;
         let (context, commit) = self.next_context(id, plan)?;
-        let number = commit.number;
-        let roster = context.roster.clone();
-        let commit = codec::encode(&commit);
         let change = Change {
             add: plan.add.iter().map(|taken| taken.package.0.clone()).collect(),
             remove: plan.remove.clone(),
-            context,
+            context: context.clone(),
         };
-        let parent = self.space(id)?.row.epoch;
-        let cursor = self.space(id)?.row.next;
+        let hash = CommitHeader::hash(&codec::encode(&commit));
         let space = self.group_space(id)?;
         let Some(group) = &mut space.group else { return Ok(()) };
-        let made = group.commit(&me, &change, &CommitHeader::hash(&commit), seed).map_err(local)?;
+        let made = group.commit(&me, &change, &hash, seed).map_err(local)?;
+        let pending = self.pending_commit(id, plan, commit, made, grants, &context.roster);
+        let space = self.group_space(id)?;
+        let Some(group) = &mut space.group else { return Ok(()) };
+        if pending.is_err() {
+            group.drop_pending().map_err(local)?;
+        }
         let diff = group.diff();
         self.batch.absorb(&key::group(id), diff);
+        self.set_pending(id, pending?);
+        Ok(())
+    }
+
+    /// What is sent for a commit: the envelope, the ticket, and the ways in, in what room the
+    /// relay leaves.
+    fn pending_commit(
+        &mut self,
+        id: &SpaceId,
+        plan: &Plan,
+        commit: CommitHeader,
+        made: Commit,
+        grants: Grants,
+        roster: &Roster,
+    ) -> Step<PendingRow> {
+        let (parent, cursor) = (self.space(id)?.row.epoch, self.space(id)?.row.next);
+        let number = commit.number;
+        let commit = codec::encode(&commit);
         let child = epoch_id(id, &parent, &commit, &seal::key_commitment(&made.child_root));
         let mut header = header(Kind::Handshake, parent, cursor);
         header.commit = Some(Blob(commit));
         header.child = Some(child);
         let sealed = self.seal_commit(id, &parent, plan, &header, made.message)?;
-        let envelope = Envelope::sign(id, &writer, header, sealed, &me.signing);
+        let (writer, signing) = (self.writer()?, self.me()?.identity.signing.clone());
+        let envelope = Envelope::sign(id, &writer, header, sealed, &signing).to_bytes();
+        fits("membership change", envelope.len(), limits::ENVELOPE_HANDSHAKE)?;
         let welcome = made.welcome.unwrap_or_default();
-        let welcomes = self.invitations(id, plan.added.clone(), &welcome, &child)?;
+        let mut room = Room::of_push(envelope.len() + plan.added.len() * sizes::WAY_IN);
+        let bare = welcome.len() + grants.size();
         let (root, group_info) = (&made.child_root, made.group_info);
-        let leads = Leads { epoch: child, number, root, group_info, roster: &roster };
+        let ticket_room = room.left().saturating_sub(bare).min(limits::TICKET);
+        let leads = Leads { epoch: child, number, root, group_info, roster, room: ticket_room };
         let ticket = self.ticket(id, &leads)?;
-        let pending = PendingRow {
-            child: Some(child),
-            envelope: Blob(envelope.to_bytes()),
-            welcomes,
-            carries: plan.carries,
-            ticket,
-            enters: false,
-        };
-        self.set_pending(id, pending);
-        Ok(())
+        room.take(ticket.as_ref().map_or(0, |ticket| ticket.0.len()));
+        let into = Into { space: id, epoch: child, welcome };
+        let welcomes = self.ways_in(into, &plan.added, grants, room.left().min(limits::WELCOME))?;
+        let common = welcomes.as_ref().map_or(0, |welcomes| welcomes.common.0.len());
+        fits("welcome", common, limits::WELCOME.min(room.left()))?;
+        let envelope = Blob(envelope);
+        let carries = plan.carries;
+        Ok(PendingRow { child: Some(child), envelope, welcomes, carries, ticket, enters: false })
     }
 
     fn seal_commit(
@@ -208,24 +236,6 @@ impl Engine {
             ticket: None,
         };
         Ok((Context { min_version, title, roster, era }, header))
-    }
-
-    fn invitations(
-        &mut self,
-        id: &SpaceId,
-        devices: Vec<(AccountId, DeviceId, bool)>,
-        welcome: &[u8],
-        epoch: &EpochId,
-    ) -> Step<Vec<WelcomeFor>> {
-        let together: Vec<_> = devices.iter().map(|(account, _, _)| *account).collect();
-        devices
-            .into_iter()
-            .map(|(account, device, history)| {
-                let guest = (&account, &device, history);
-                let item = self.invitation(id, guest, &together, welcome, epoch)?;
-                Ok(WelcomeFor { account, device, item })
-            })
-            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::envelope::{CommitHeader, Intent, aad, epoch_id};
 use sync_protocol::roster::RosterChange;
-use sync_protocol::sorted::SortedSet;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
 
 use crate::api::{ConversationChange, Event};
@@ -575,9 +575,13 @@ fn ended(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
 /// Whether every added leaf is an active device of its account, by the log at the head that the
 /// header names.
 fn certified(commit: &CommitHeader, added: &[Leaf], logs: &[(AccountId, Vec<Blob>)]) -> bool {
+    // Each log is verified once, whatever the number of its devices.
+    let accounts: SortedSet<AccountId> = added.iter().map(|leaf| leaf.account).collect();
+    let proven = accounts.iter().map(|account| (*account, named_log(commit, logs, account)));
+    let proven: SortedMap<AccountId, Option<DeviceLog>> = proven.collect();
     added.iter().all(|leaf| {
-        named_log(commit, logs, &leaf.account).is_some_and(|log| {
-            log.active(&leaf.device).is_some_and(|device| device.keys.signing == leaf.signing_key)
-        })
+        let log = proven.get(&leaf.account).and_then(Option::as_ref);
+        let device = log.and_then(|log| log.active(&leaf.device));
+        device.is_some_and(|device| device.keys.signing == leaf.signing_key)
     })
 }

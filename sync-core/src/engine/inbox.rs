@@ -6,22 +6,19 @@ use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{InboxItem, Op};
 use sync_protocol::frontier::Tip;
 use sync_protocol::hash;
-use sync_protocol::signing::Signed;
-use sync_protocol::sorted::SortedSet;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::document::{Name, contacts};
-use crate::engine::account::encoded;
 use crate::engine::commits::fresh_row;
 use crate::engine::membership::ERA_SHIFT;
-use crate::engine::rows::{
-    EpochRow, Grant, Intention, Invitation, InvitedRow, PersonRow, StateRow, WriterRow,
-};
+use crate::engine::rows::{EpochRow, Grant, Intention, InvitedRow, StateRow, WriterRow};
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
-use crate::engine::{Engine, Step, Stop, seal};
-use crate::group::{Group, Joined, new_key_package};
+use crate::engine::welcome::{self, Invitation, Reader, Unfit, Word};
+use crate::engine::{Engine, Step, Stop};
+use crate::group::{Group, Joined, Leaf, new_key_package};
 use crate::records::{Load, Records, key, without_prefix};
 
 /// A space to be settled into, by invitation or by ticket.
@@ -36,57 +33,7 @@ pub(super) struct Arrival {
     pub(super) whole_from: u32,
 }
 
-const VERSION: u8 = 1;
-/// Epochs one invitation may grant.
-const EPOCHS: usize = 65_536;
-
 impl Engine {
-    /// What lets one device in: signed by this one, its secrets sealed to that one.
-    pub(super) fn invitation(
-        &mut self,
-        id: &SpaceId,
-        (account, device, history): (&AccountId, &DeviceId, bool),
-        together: &[AccountId],
-        welcome: &[u8],
-        epoch: &EpochId,
-    ) -> Step<Blob> {
-        let me = self.me()?;
-        let (own, signing) = (me.account(), me.identity.signing.clone());
-        let hpke = self
-            .people
-            .log(account)
-            .and_then(|log| log.active(device))
-            .ok_or(Failure::NotFound("device"))?
-            .keys
-            .hpke;
-        let mut members: SortedSet<AccountId> =
-            self.space(id)?.row.context.roster.iter().map(|(member, _)| member).collect();
-        members.extend([*account, own]);
-        // Whoever joins by the same commit is a leaf that the joiner has to check, too.
-        members.extend(together);
-        let members: Vec<AccountId> = members.into_iter().collect();
-        let mut grant = self.grant(id, &members, history)?;
-        if !history && self.space(id)?.row.own {
-            grant.documents = self.shared_documents(id)?;
-        }
-        let grant = codec::encode(&grant);
-        let aad = [id.as_bytes().as_slice(), device.as_bytes(), epoch.as_bytes()].concat();
-        let grant = seal::seal_to(&hpke, &aad, &grant, &mut self.rng)
-            .map_err(|_| Failure::Invalid("the device's key is not usable".to_owned()))?;
-        let logs = members.iter().map(|member| (*member, self.log_blobs(member))).collect();
-        let invitation = Invitation {
-            version: VERSION,
-            space: *id,
-            device: *device,
-            welcome: Blob(welcome.to_vec()),
-            epoch: *epoch,
-            logs,
-            grant: Blob(grant),
-        };
-        let signed = Signed::seal(&invitation, &signing, hash::INBOX, &[own.as_bytes()]);
-        Ok(encoded(&signed))
-    }
-
     /// What a device needs beside the group to read a space, all of it or from here on.
     pub(super) fn grant(&self, id: &SpaceId, members: &[AccountId], history: bool) -> Step<Grant> {
         let space = self.space(id)?;
@@ -121,7 +68,7 @@ impl Engine {
 
     /// The account's documents as they are, for a device that may not read how they came to be. The
     /// vault is not among them.
-    fn shared_documents(&mut self, id: &SpaceId) -> Step<Vec<(Name, Blob)>> {
+    pub(super) fn shared_documents(&mut self, id: &SpaceId) -> Step<Vec<(Name, Blob)>> {
         let names = self.space(id)?.row.documents.clone();
         let mut documents = Vec::new();
         for name in names.into_iter().filter(|name| !matches!(name, Name::Vault(_))) {
@@ -159,7 +106,9 @@ impl Engine {
     }
 
     fn join(&mut self, item: &InboxItem) -> Step<()> {
-        let (invitation, grant) = self.read_invitation(item)?;
+        let me = self.me()?;
+        let reader = Reader { device: me.device(), hpke: &me.row.hpke };
+        let Word { invitation, mut common, grant } = welcome::read(item, &reader)?;
         let id = invitation.space;
         if self.spaces.contains_key(&id) {
             let space = self.core_space(&id)?;
@@ -168,19 +117,22 @@ impl Engine {
                 return Ok(());
             }
         }
-        let Some(key_packages) = &self.key_packages else { return Err(Load::KeyPackages.into()) };
-        let seed = self.seed_for_join(item);
-        let joined = Group::join(id, invitation.welcome.as_slice(), key_packages, seed)
-            .map_err(|error| Failure::Invalid(error.to_string()))?;
-        self.check_joined(&invitation, &joined, item)?;
-        for (account, log) in &invitation.logs {
-            let person = PersonRow { log: log.clone(), ..PersonRow::default() };
-            self.learn_person(account, person)?;
+        // All that may be missing is asked for before what takes long.
+        if self.key_packages.is_none() {
+            return Err(Load::KeyPackages.into());
         }
+        let blocked = self.is_blocked(&item.account)?;
+        self.complete_logs(&mut common.logs, &common.named)?;
+        let logs = self.prove_all(&common.logs)?;
+        let seed = self.seed_for_join(item);
+        let Some(key_packages) = &self.key_packages else { return Err(Load::KeyPackages.into()) };
+        let joined = Group::join(id, common.welcome.as_slice(), key_packages, seed);
+        let joined = joined.map_err(Unfit::Group)?;
+        self.check_joined(&logs, &joined, item)?;
+        self.learn_logs(logs);
         for hint in grant.people.iter().take(sync_protocol::limits::LEAVES) {
             self.learn_hint(hint);
         }
-        let blocked = self.is_blocked(&item.account)?;
         let complete = grant.from == 0 && !grant.epochs.is_empty();
         self.enter(&invitation, item.account, grant, joined);
         if let Some(me) = &mut self.me
@@ -217,7 +169,8 @@ impl Engine {
             return;
         }
         let (account, device) = (item.account, item.device);
-        core.state.invited = Some(InvitedRow { account, device, item: item.item.clone() });
+        let (item, common) = (item.item.clone(), item.common.clone());
+        core.state.invited = Some(InvitedRow { account, device, item, common });
         self.save_state(id);
     }
 
@@ -235,6 +188,7 @@ impl Engine {
             time_ms: 0,
             space: Some(*id),
             item: invited.item,
+            common: invited.common,
         };
         match self.join(&item) {
             Err(Stop::Need(need)) => Err(Stop::Need(need)),
@@ -248,65 +202,25 @@ impl Engine {
         hash::hash(hash::INBOX, &[item.item.as_slice()])
     }
 
-    fn read_invitation(&self, item: &InboxItem) -> Step<(Invitation, Grant)> {
-        let invalid = |what: &str| Stop::Fail(Failure::Invalid(what.to_owned()));
-        let signed: Signed<Invitation> =
-            codec::decode("invitation", item.item.as_slice()).map_err(|_| invalid("invitation"))?;
-        let claimed = signed.peek("invitation").map_err(|_| invalid("invitation"))?;
-        let log = claimed.logs.iter().find(|(account, _)| *account == item.account);
-        let entries: Vec<&[u8]> =
-            log.map(|(_, log)| log.iter().map(Blob::as_slice).collect()).unwrap_or_default();
-        let log = DeviceLog::verify(&item.account, &entries).map_err(|_| invalid("device log"))?;
-        let inviter = log.active(&item.device).ok_or_else(|| invalid("inviter"))?;
-        let context: [&[u8]; 1] = [item.account.as_bytes()];
-        let verified = signed
-            .verify("invitation", &inviter.keys.signing, hash::INBOX, &context)
-            .map_err(|_| invalid("signature"))?
-            .into_inner();
-        let me = self.me()?;
-        if verified.version != VERSION || verified.device != me.device() {
-            return Err(invalid("not for this device"));
-        }
-        let aad = [
-            verified.space.as_bytes().as_slice(),
-            me.device().as_bytes(),
-            verified.epoch.as_bytes(),
-        ]
-        .concat();
-        let grant = seal::open_from(&me.row.hpke, &aad, verified.grant.as_slice())
-            .map_err(|_| invalid("grant"))?;
-        let grant: Grant = codec::decode("grant", &grant).map_err(|_| invalid("grant"))?;
-        if grant.epochs.len() > EPOCHS {
-            return Err(invalid("grant"));
-        }
-        Ok((verified, grant))
-    }
-
     /// Every leaf must be a device its account's log certifies, and the inviter an admin's device.
-    fn check_joined(&self, invitation: &Invitation, joined: &Joined, item: &InboxItem) -> Step<()> {
-        let invalid = |what: &str| Stop::Fail(Failure::Invalid(what.to_owned()));
+    fn check_joined(
+        &self,
+        logs: &SortedMap<AccountId, DeviceLog>,
+        joined: &Joined,
+        item: &InboxItem,
+    ) -> Result<(), Unfit> {
         if joined.welcomed_by.device != item.device || joined.welcomed_by.account != item.account {
-            return Err(invalid("somebody else's welcome"));
+            return Err(Unfit::OtherWelcome);
         }
         let roster = &joined.group.context().roster;
-        if roster.role(&self.me()?.account()).is_none() {
-            return Err(invalid("a welcome to a space without us"));
-        }
-        for leaf in joined.group.leaves() {
-            let entries = invitation.logs.iter().find(|(account, _)| *account == leaf.account);
-            let entries: Vec<&[u8]> = entries
-                .map(|(_, log)| log.iter().map(Blob::as_slice).collect())
-                .unwrap_or_default();
-            let log =
-                DeviceLog::verify(&leaf.account, &entries).map_err(|_| invalid("device log"))?;
-            let certified = log
-                .known(&leaf.device)
-                .is_some_and(|device| device.keys.signing == leaf.signing_key);
-            if !certified || roster.role(&leaf.account).is_none() {
-                return Err(invalid("a member nobody certified"));
-            }
-        }
-        Ok(())
+        let own = self.me().map_err(|_| Unfit::NotOurs)?.account();
+        roster.role(&own).ok_or(Unfit::Outside)?;
+        let certified = |leaf: &Leaf| {
+            let device = logs.get(&leaf.account).and_then(|log| log.known(&leaf.device));
+            device.is_some_and(|device| device.keys.signing == leaf.signing_key)
+                && roster.role(&leaf.account).is_some()
+        };
+        if joined.group.leaves().iter().all(certified) { Ok(()) } else { Err(Unfit::Uncertified) }
     }
 
     fn enter(&mut self, invitation: &Invitation, by: AccountId, grant: Grant, joined: Joined) {
@@ -462,8 +376,10 @@ impl Engine {
 /// The state of whoever comes into a group, until the log is read up to where it came in.
 fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
     let mut writers = grant.writers.clone();
+    let present = writers.iter().filter(|known| known.to.is_none()).map(|known| known.device);
+    let present: SortedSet<DeviceId> = present.collect();
     for leaf in group.leaves() {
-        if !writers.iter().any(|known| known.device == leaf.device && known.to.is_none()) {
+        if !present.contains(&leaf.device) {
             writers.push(WriterRow {
                 device: leaf.device,
                 account: leaf.account,
@@ -474,8 +390,9 @@ fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>
         }
     }
     // Whoever comes back still knows who wrote what it read before.
+    let named: SortedSet<DeviceId> = writers.iter().map(|known| known.device).collect();
     for row in before {
-        if !writers.iter().any(|known| known.device == row.device) {
+        if !named.contains(&row.device) {
             writers.push(WriterRow { to: row.to.or(Some(grant.from)), ..row });
         }
     }

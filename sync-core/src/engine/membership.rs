@@ -6,9 +6,9 @@
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Envelope, Intent, Kind};
 use sync_protocol::frames::{ClientFrame, Push};
-use sync_protocol::{AccountId, EpochId, Rejection, SpaceId};
+use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
 
-use crate::api::{ConversationChange, Event, Failure};
+use crate::api::{ConversationChange, Event, Failure, Output};
 use crate::engine::commits::{header, local};
 use crate::engine::deliveries::log_item;
 use crate::engine::rows::{Intention, PendingRow};
@@ -94,13 +94,18 @@ impl Engine {
         let space = self.core_space(id)?;
         let leaving = space.row.intentions.first() == Some(&Intention::Leave);
         // Whoever leaves is heard out first: the relay takes nothing from a leaver.
-        if leaving && !space.unsent() { self.push_leave(id) } else { Ok(()) }
+        if leaving && (!space.unsent() || space.problem.is_some()) {
+            self.push_leave(id)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets go of a commit that the relay refused; what it was to do is committed anew.
     fn drop_refused(&mut self, id: &SpaceId) -> Step<()> {
-        self.core_space(id)?.rebuild = false;
         let space = self.core_space(id)?;
+        space.rebuild = false;
+        let refused = space.refused.take();
         let child = space.core.as_ref().and_then(|core| core.pending.as_ref()?.child);
         // A founding is what the space begins with: there is nothing to build anew.
         if child.is_none_or(|child| child == space.row.epoch) {
@@ -111,12 +116,14 @@ impl Engine {
         group.drop_pending().map_err(local)?;
         let diff = group.diff();
         space.row.deciding = false;
-        if let Some(core) = &mut space.core {
-            core.pending = None;
-        }
+        let pending = space.core.as_mut().and_then(|core| core.pending.take());
+        let carried = pending.map_or(0, |pending| pending.carries as usize);
         self.batch.absorb(&key::group(id), diff);
         self.batch.delete(key::pending_commit(id));
         self.save_space(id);
+        if let Some(reason) = refused {
+            self.fewer_additions(id, carried, &Failure::Refused(reason));
+        }
         Ok(())
     }
 
@@ -132,12 +139,15 @@ impl Engine {
             return;
         };
         space.deciding_sent = true;
-        self.send(&ClientFrame::Push(Push {
-            space: *id,
-            envelopes: vec![pending.envelope],
-            welcomes: pending.welcomes,
-            ticket: pending.ticket,
-        }));
+        let (envelopes, welcomes) = (vec![pending.envelope], pending.welcomes);
+        let push = Push { space: *id, envelopes, welcomes, ticket: pending.ticket };
+        let push = ClientFrame::Push(push).to_bytes();
+        if push.len() > limits::MESSAGE {
+            // The relay would end the session over it.
+            let limit = limits::MESSAGE as u64;
+            return self.on_refused(id, 0, Rejection::TooLarge { limit });
+        }
+        self.after_durable(Output::Send(push));
     }
 
     fn commit_intentions(&mut self, id: &SpaceId) -> Step<()> {
@@ -164,10 +174,17 @@ impl Engine {
                 self.remove_intention(id, 0);
                 self.tasks.push_back(Task::HostMissing);
             }
-            Err(Stop::Fail(failure)) => self.give_up(id, plan.carries as usize, &failure),
+            Err(Stop::Fail(failure)) => self.does_not_build(id, plan.carries as usize, &failure),
             Err(need) => return Err(need),
         }
         Ok(())
+    }
+
+    /// A commit can't be built, or is more than the relay takes.
+    fn does_not_build(&mut self, id: &SpaceId, carries: usize, failure: &Failure) {
+        if !self.fewer_additions(id, carries, failure) {
+            self.give_up(id, carries, failure);
+        }
     }
 
     pub(super) fn set_pending(&mut self, id: &SpaceId, pending: PendingRow) {
@@ -176,7 +193,7 @@ impl Engine {
             space.row.deciding = true;
             space.deciding_sent = false;
             // Whatever the relay refused was something before this.
-            space.rebuild = false;
+            (space.rebuild, space.refused) = (false, None);
             if let Some(core) = &mut space.core {
                 core.pending = Some(pending);
             }
@@ -197,7 +214,7 @@ impl Engine {
             PendingRow {
                 child: None,
                 envelope,
-                welcomes: Vec::new(),
+                welcomes: None,
                 carries: 1,
                 ticket: None,
                 enters: false,
@@ -218,7 +235,7 @@ impl Engine {
         space.deciding_sent = false;
         let carried = (pending.carries as usize).min(space.row.intentions.len());
         space.row.intentions.drain(..carried);
-        space.packages.clear();
+        space.additions.on_decided(&pending);
         let child = pending.child.unwrap_or(EpochId::NONE);
         if child != space.row.epoch
             && let Some(group) = &mut space.group
@@ -304,6 +321,7 @@ impl Engine {
         let reason = match failure {
             Failure::Refused(rejection) => rejection.clone(),
             Failure::Denied(_) => Rejection::Denied,
+            Failure::TooLarge { limit, .. } => Rejection::TooLarge { limit: *limit as u64 },
             _ => Rejection::NotFound,
         };
         let change = ConversationChange::NotAdded { address: address.to_owned(), reason };

@@ -10,6 +10,7 @@
 //! be continued where it stopped.
 
 mod account;
+mod additions;
 mod change_set;
 mod commands;
 mod commits;
@@ -29,6 +30,7 @@ mod inbox;
 mod introductions;
 mod link;
 mod lodging;
+mod logs;
 mod membership;
 mod outbox;
 mod people;
@@ -38,11 +40,13 @@ mod replies;
 mod rows;
 mod seal;
 mod session;
+mod sizes;
 mod space;
 mod status;
 mod tickets;
 mod vault;
 mod views;
+mod welcome;
 
 use std::collections::VecDeque;
 
@@ -51,7 +55,7 @@ use rand_core::{Rng, SeedableRng};
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::sorted::{SortedMap, SortedSet};
-use sync_protocol::{DeviceId, SpaceId, WriterId, codec};
+use sync_protocol::{AccountId, DeviceId, SpaceId, WriterId, codec};
 
 use crate::api::{Command, CommandId, Event, Failure, Input, Output, Response, Until};
 use crate::records::{Batch, Load, Records, key};
@@ -162,6 +166,8 @@ enum Need {
     Load(Load),
     /// The relay's answer about an address.
     Lookup(Address),
+    /// The relay's answer about an account's device log.
+    Log(AccountId),
     /// The relay's answer about when devices were last seen.
     Seen,
 }

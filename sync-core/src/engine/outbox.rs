@@ -221,7 +221,7 @@ impl Engine {
             space.pushed = *seq;
         }
         if !envelopes.is_empty() {
-            let push = Push { space: *id, envelopes, welcomes: Vec::new(), ticket: None };
+            let push = Push { space: *id, envelopes, welcomes: None, ticket: None };
             self.send(&ClientFrame::Push(push));
         }
     }
@@ -388,6 +388,9 @@ impl Engine {
         {
             self.evidence(id, "the relay lost what it had confirmed");
             return self.mark_lagging(id);
+        }
+        if seq == 0 && self.refuses_additions(id, &reason) {
+            return self.tasks.push_back(Task::Advance(*id));
         }
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.deciding_sent = false;

@@ -4,7 +4,7 @@ use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{Answer, Op};
-use sync_protocol::sorted::SortedMap;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, Rejection, codec};
 
 use crate::api::{ContactCard, Failure};
@@ -44,6 +44,11 @@ pub(super) struct People {
     by_address: SortedMap<String, AccountId>,
     /// Addresses the relay said lead nowhere, in this session.
     pub(super) missing: SortedMap<String, Rejection>,
+    /// Addresses that the relay was asked for and did not answer yet.
+    asked: SortedSet<String>,
+    /// Accounts whose log the relay was asked for because something waits for it, and whether it
+    /// answered.
+    pub(super) reading: SortedMap<AccountId, bool>,
 }
 
 impl People {
@@ -104,11 +109,22 @@ impl Engine {
         account: &AccountId,
         row: PersonRow,
     ) -> Result<(), Failure> {
-        let log = DeviceLog::verify(account, &blobs(&row.log))
-            .map_err(|error| Failure::Invalid(error.to_string()))?;
+        let log = self.prove(account, &row.log);
+        let log = log.map_err(|error| Failure::Invalid(error.to_string()))?;
+        self.learn_log(account, log, row);
+        Ok(())
+    }
+
+    /// The same of a log that is verified; what else is known of them is in the row.
+    pub(super) fn learn_log(&mut self, account: &AccountId, log: DeviceLog, row: PersonRow) {
         let mut before = None;
         let PersonRow { address, name, confirmed, .. } = row;
         let person = match self.people.by_account.remove(account) {
+            // Nothing new.
+            Some(known) if known.log == log && address.is_none() && name.is_empty() => {
+                self.people.by_account.insert(*account, known);
+                return;
+            }
             None => Person { log, address, name, confirmed },
             Some(known) => {
                 let name = if name.is_empty() { known.name } else { name };
@@ -124,7 +140,6 @@ impl Engine {
         if let Some(before) = before {
             self.log_grew(account, &before);
         }
-        Ok(())
     }
 
     fn keep_person(&mut self, account: AccountId, person: Person) {
@@ -236,7 +251,9 @@ impl Engine {
 
     pub(super) fn ask_lookup(&mut self, address: Address) {
         if self.session.is_open() {
-            self.ask(Op::Lookup { address: address.clone() }, Asked::Lookup(address));
+            if self.people.asked.insert(address.to_string()) {
+                self.ask(Op::Lookup { address: address.clone() }, Asked::Lookup(address));
+            }
         } else {
             let unavailable = Rejection::Unavailable { retry_ms: 0 };
             self.people.missing.insert(address.to_string(), unavailable);
@@ -244,11 +261,29 @@ impl Engine {
         }
     }
 
+    /// Asks for all of these that nothing is known of, before anybody waits for one of them.
+    pub(super) fn look_up_ahead(&mut self, addresses: &[Address]) {
+        for address in addresses {
+            let text = address.as_str();
+            let known =
+                self.people.account(text).is_some() || self.people.missing.contains_key(text);
+            if self.session.is_open() && !known {
+                self.ask_lookup(address.clone());
+            }
+        }
+    }
+
+    /// What was asked is not answered any more.
+    pub(super) fn forget_lookups(&mut self) {
+        self.people.asked.clear();
+    }
+
     pub(super) fn tasks_for_lookup(&mut self, address: &Address) {
         self.unpark(&Need::Lookup(address.clone()));
     }
 
     pub(super) fn on_lookup(&mut self, address: &Address, answer: Answer) {
+        self.people.asked.remove(address.as_str());
         let outcome = match answer {
             Answer::Log { account, from: 0, entries } => {
                 let row = PersonRow {

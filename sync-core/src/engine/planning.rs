@@ -1,19 +1,13 @@
 //! What to commit for the wishes that wait in a space.
 
-use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
-use sync_protocol::frames::{Answer, Op, Taken};
+use sync_protocol::frames::Taken;
 use sync_protocol::roster::{Role, RosterChange};
-use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
-use crate::api::Failure;
 use crate::engine::rows::Intention;
-use crate::engine::session::Asked;
-use crate::engine::{Engine, Step, Stop, Task};
-use crate::group::{Group, read_key_package};
-
-/// How long to wait before taking key packages again for somebody who has none.
-const ASK_AGAIN_MS: u64 = 2_000;
+use crate::engine::{Engine, Step, Task};
+use crate::group::Group;
 
 /// What the leading intentions come to.
 #[derive(Default)]
@@ -111,13 +105,16 @@ impl Engine {
         account: &AccountId,
         device: &DeviceId,
     ) -> Option<Blob> {
-        let taken = self.packages_of(id, account)?;
+        let taken = match self.space(id).is_ok_and(|space| space.additions.refuses(account)) {
+            true => Vec::new(),
+            false => self.packages_of(id, account)?,
+        };
         let usable = self.usable(account, &taken).into_iter();
         let found =
             usable.filter(|taken| taken.device == *device).map(|taken| taken.package).next();
         if found.is_none() {
             if let Some(space) = self.spaces.get_mut(id) {
-                space.packages.remove(account);
+                space.additions.forget(account);
             }
             self.remove_intention(id, 0);
             self.tasks.push_back(Task::HostMissing);
@@ -150,130 +147,5 @@ impl Engine {
             carries,
             ..Plan::default()
         })
-    }
-
-    /// The other devices of this account, which shall be in wherever it is.
-    fn plan_siblings(&mut self, id: &SpaceId, plan: &mut Plan) -> Step<bool> {
-        let me = self.me()?;
-        let (account, device) = (me.account(), me.device());
-        let Some(log) = self.people.log(&account) else { return Ok(true) };
-        let group = self.space(id)?.group.as_ref();
-        let missing: Vec<DeviceId> = log
-            .devices()
-            .map(|(id, _)| *id)
-            .filter(|id| *id != device && group.is_some_and(|group| !group.contains(id)))
-            .collect();
-        if missing.is_empty() {
-            return Ok(true);
-        }
-        let Some(taken) = self.packages_of(id, &account) else { return Ok(false) };
-        let usable = self.usable(&account, &taken).into_iter();
-        let found: Vec<Taken> = usable.filter(|taken| missing.contains(&taken.device)).collect();
-        if !found.is_empty() {
-            let devices = found.iter().map(|taken| taken.device).collect();
-            plan.changes.push(RosterChange::AddDevices { account, devices });
-            plan.added.extend(found.iter().map(|taken| (account, taken.device, true)));
-            plan.vouched.push(account);
-            plan.add.extend(found);
-        }
-        Ok(true)
-    }
-
-    /// All leading additions become one commit.
-    fn plan_adds(&mut self, id: &SpaceId) -> Step<Option<Plan>> {
-        let mut plan = Plan::default();
-        loop {
-            let at = plan.carries as usize;
-            let next = self.space(id)?.row.intentions.get(at).cloned();
-            let Some(Intention::Add { address, history }) = next else { break };
-            let account = match self.resolve_text(&address) {
-                Ok(account) => account,
-                Err(Stop::Fail(Failure::Offline)) => return Ok(None),
-                Err(Stop::Fail(failure)) if failure.retry() => {
-                    self.try_again(id);
-                    return Ok(None);
-                }
-                Err(Stop::Fail(failure)) => {
-                    self.not_added(id, at, &address, &failure);
-                    continue;
-                }
-                Err(stop) => return Err(stop),
-            };
-            if self.space(id)?.role(&account).is_some() {
-                self.remove_intention(id, at);
-                continue;
-            }
-            let Some(taken) = self.packages_of(id, &account) else { return Ok(None) };
-            let devices = self.usable(&account, &taken);
-            if devices.is_empty() {
-                let failure = Failure::Refused(Rejection::Unavailable { retry_ms: 0 });
-                self.not_added(id, at, &address, &failure);
-                continue;
-            }
-            plan.added.extend(devices.iter().map(|taken| (account, taken.device, history)));
-            let ids = devices.iter().map(|taken| taken.device).collect();
-            plan.changes.push(RosterChange::Add { account, role: Role::Member, devices: ids });
-            plan.vouched.push(account);
-            plan.add.extend(devices);
-            plan.carries += 1;
-        }
-        if plan.carries > 0 && !self.plan_siblings(id, &mut plan)? {
-            return Ok(None);
-        }
-        Ok(Some(plan))
-    }
-
-    fn try_again(&mut self, id: &SpaceId) {
-        let at = self.now + ASK_AGAIN_MS;
-        if let Some(space) = self.spaces.get_mut(id) {
-            space.retry_at = Some(at);
-        }
-    }
-
-    fn resolve_text(&mut self, address: &str) -> Step<AccountId> {
-        let address: Address =
-            address.parse().map_err(|_| Failure::Invalid("not an address".to_owned()))?;
-        self.resolve(&address)
-    }
-
-    fn packages_of(&mut self, id: &SpaceId, account: &AccountId) -> Option<Vec<Taken>> {
-        let space = self.spaces.get_mut(id)?;
-        if let Some(taken) = space.packages.get(account) {
-            return Some(taken.clone());
-        }
-        if !space.packages_asked.contains(account) {
-            space.packages_asked.push(*account);
-            self.ask(Op::TakeKeyPackages { account: *account }, Asked::Packages(*id, *account));
-        }
-        None
-    }
-
-    pub(super) fn on_packages(&mut self, id: &SpaceId, account: &AccountId, answer: Answer) {
-        let now = self.now;
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        space.packages_asked.retain(|asked| asked != account);
-        match answer {
-            Answer::KeyPackages(taken) => {
-                space.packages.insert(*account, taken);
-            }
-            Answer::Refused(Rejection::NotFound) => {
-                space.packages.insert(*account, Vec::new());
-            }
-            _ => space.retry_at = Some(now + ASK_AGAIN_MS),
-        }
-        self.tasks.push_back(Task::Advance(*id));
-    }
-
-    /// The packages that are what they claim, of devices their account's log certifies.
-    fn usable(&self, account: &AccountId, taken: &[Taken]) -> Vec<Taken> {
-        let Some(log) = self.people.log(account) else { return Vec::new() };
-        let good = taken.iter().filter(|taken| {
-            read_key_package(taken.package.as_slice()).is_ok_and(|leaf| {
-                leaf.account == *account
-                    && leaf.device == taken.device
-                    && log.active(&leaf.device).is_some()
-            })
-        });
-        good.cloned().collect()
     }
 }

@@ -19,7 +19,7 @@ impl Engine {
             Asked::GuestLog => self.on_guest_log(reply.answer),
             Asked::Certify(device) => self.on_certified(&device, &reply.answer),
             Asked::Append(entry, wish) => self.on_appended(entry, &wish, reply.answer),
-            Asked::Log(account) => self.on_log(&account, reply.answer),
+            Asked::Log(account) => self.log_answered(&account, reply.answer),
             Asked::Seen => self.on_seen(reply.answer),
             Asked::Spaces => self.on_spaces(reply.answer),
             Asked::Ticket(space) => self.on_ticket(&space, reply.answer),

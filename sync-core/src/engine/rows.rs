@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::Blob;
-use sync_protocol::frames::WelcomeFor;
+use sync_protocol::frames::Welcomes;
+use sync_protocol::ids::LogHead;
 use sync_protocol::signing::PublicKey;
 use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
@@ -395,6 +396,8 @@ pub(super) struct InvitedRow {
     pub(super) device: DeviceId,
     #[n(2)]
     pub(super) item: Blob,
+    #[n(3)]
+    pub(super) common: Option<Blob>,
 }
 
 /// A numbered change set, until the relay confirms it.
@@ -433,7 +436,7 @@ pub(super) struct PendingRow {
     #[n(1)]
     pub(super) envelope: Blob,
     #[n(2)]
-    pub(super) welcomes: Vec<WelcomeFor>,
+    pub(super) welcomes: Option<Welcomes>,
     /// How many of the leading intentions it carries out.
     #[n(3)]
     pub(super) carries: u64,
@@ -443,29 +446,6 @@ pub(super) struct PendingRow {
     /// By it this device enters from outside.
     #[n(5)]
     pub(super) enters: bool,
-}
-
-/// What lets a new member device in: in its inbox, signed by whoever adds it.
-#[derive(Clone, Encode, Decode)]
-#[cbor(map)]
-pub(super) struct Invitation {
-    #[n(0)]
-    pub(super) version: u8,
-    #[n(1)]
-    pub(super) space: SpaceId,
-    #[n(2)]
-    pub(super) device: DeviceId,
-    #[n(3)]
-    pub(super) welcome: Blob,
-    /// The epoch it leads to.
-    #[n(4)]
-    pub(super) epoch: EpochId,
-    /// The members' device logs, the inviter's included.
-    #[n(5)]
-    pub(super) logs: Vec<(AccountId, Vec<Blob>)>,
-    /// A [`Grant`], sealed to the new device.
-    #[n(6)]
-    pub(super) grant: Blob,
 }
 
 /// What whoever adds a device lets it know.
@@ -539,9 +519,12 @@ pub(super) struct TicketBody {
     /// As its author had read the log; whoever comes reads on from there.
     #[n(3)]
     pub(super) grant: Grant,
-    /// The members' device logs.
+    /// The members' device logs, its author's among them.
     #[n(4)]
     pub(super) logs: Vec<(AccountId, Vec<Blob>)>,
+    /// Those for which there was no room.
+    #[n(5)]
+    pub(super) named: Vec<(AccountId, u64, LogHead)>,
 }
 
 /// An epoch in the vault.

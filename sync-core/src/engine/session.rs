@@ -217,6 +217,8 @@ impl Engine {
             self.on_seen(Answer::Seen(Vec::new()));
         }
         self.strays_disconnected();
+        self.forget_lookups();
+        self.forget_logs_asked();
         let session = &mut self.session;
         session.cursor = None;
         session.inbox.clear();
@@ -232,7 +234,7 @@ impl Engine {
             .keys()
             .filter_map(|need| match need {
                 super::Need::Lookup(address) => Some(address.clone()),
-                super::Need::Load(_) | super::Need::Seen => None,
+                super::Need::Load(_) | super::Need::Log(_) | super::Need::Seen => None,
             })
             .collect();
         for address in lookups {
@@ -417,6 +419,7 @@ impl Engine {
         self.claim_address();
         self.hear_who_is_away(welcome);
         self.after_welcome(welcome);
+        self.read_wanted_logs();
         let lagging: Vec<_> = self
             .spaces
             .iter()

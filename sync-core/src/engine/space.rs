@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use sync_protocol::frames::{Run, Taken};
+use sync_protocol::frames::Run;
 use sync_protocol::frontier::{Frontier, Tip};
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, WriterId, codec};
@@ -10,6 +10,7 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, WriterId, 
 use crate::document::OrderKey;
 use crate::document::messages::MessageView;
 use crate::document::receipts::ReceiptsView;
+use crate::engine::additions::Additions;
 use crate::engine::deliveries::Delivered;
 use crate::engine::rows::{
     CutRow, EpochRow, Intention, JournalRow, PendingRow, SpaceRow, StateRow, WriterRow,
@@ -44,9 +45,8 @@ pub(super) struct SpaceState {
     pub(super) behind: Option<u64>,
     /// Why the relay refused what was written here.
     pub(super) problem: Option<Rejection>,
-    /// Key packages taken for members to be added.
-    pub(super) packages: SortedMap<AccountId, Vec<Taken>>,
-    pub(super) packages_asked: Vec<AccountId>,
+    /// What is known of those who are to be added.
+    pub(super) additions: Additions,
     pub(super) fetching: bool,
     /// The fetch was answered: once its entries are taken in, nothing is missing.
     pub(super) fetched: bool,
@@ -75,6 +75,8 @@ pub(super) struct SpaceState {
     pub(super) rescan: bool,
     /// The relay refused a commit of ours that the log does not have: it is to be built anew.
     pub(super) rebuild: bool,
+    /// Why, if not all whom it adds can be added.
+    pub(super) refused: Option<Rejection>,
     /// The relay did not take this device's entrance: another is made, with a newer ticket.
     pub(super) turned_away: bool,
     /// How often the relay has not taken it, since it was in last.
@@ -120,8 +122,7 @@ impl SpaceState {
             deciding_sent: false,
             behind: None,
             problem: None,
-            packages: SortedMap::new(),
-            packages_asked: Vec::new(),
+            additions: Additions::default(),
             fetching: false,
             fetched: false,
             wanted: 0,
@@ -137,6 +138,7 @@ impl SpaceState {
             changed: BTreeSet::new(),
             rescan: false,
             rebuild: false,
+            refused: None,
             turned_away: false,
             refusals: 0,
             lost: false,
@@ -198,8 +200,9 @@ impl SpaceState {
         self.deciding_sent = false;
         self.behind = None;
         self.rebuild = false;
+        self.refused = None;
         self.problem = None;
-        self.packages_asked.clear();
+        self.additions.on_disconnected();
         self.fetching = false;
         self.fetched = false;
         self.wanted = 0;

@@ -11,7 +11,8 @@ use sync_protocol::frames::{Answer, Op};
 use sync_protocol::hash;
 use sync_protocol::roster::{Roster, RosterChange};
 use sync_protocol::signing::Signed;
-use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
+use sync_protocol::sorted::SortedSet;
+use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
@@ -23,12 +24,16 @@ use crate::engine::rows::{
 use crate::engine::session::Asked;
 use crate::engine::vault::Vaulted;
 use crate::engine::{Engine, Step, Stop, Task, seal};
-use crate::group::{Entered, Group};
+use crate::group::{Entered, Group, GroupError};
 use crate::records::{Load, key};
 
 const VERSION: u8 = 1;
 /// Bytes of a recipient's public key that a ticket names, so that nobody tries every seal.
 const HINT: usize = 8;
+/// What a recipient takes in a ticket, in bytes.
+const RECIPIENT: usize = 128;
+/// What is around a ticket's body, in bytes.
+const FRAME: usize = 512;
 /// How long an unknown space waits for an invitation before its ticket is asked for.
 const STRAY_MS: u64 = 3_000;
 /// How long to wait before asking again for a ticket that led nowhere.
@@ -60,6 +65,8 @@ pub(super) struct Leads<'a> {
     pub(super) root: &'a [u8; 32],
     pub(super) group_info: Vec<u8>,
     pub(super) roster: &'a Roster,
+    /// Bytes that the ticket may have.
+    pub(super) room: usize,
 }
 
 impl Engine {
@@ -73,13 +80,8 @@ impl Engine {
         if own && !complete {
             return Ok(None);
         }
-        let body = TicketBody {
-            group_info: Blob(leads.group_info.clone()),
-            root: *leads.root,
-            number: leads.number,
-            grant: self.ticket_grant(id, own, leads.roster)?,
-            logs: leads.roster.iter().map(|(one, _)| (one, self.log_blobs(&one))).collect(),
-        };
+        let grant = self.ticket_grant(id, own, leads.roster)?;
+        let body = self.ticket_body(id, leads, grant);
         let key = self.seed();
         let context = ticket_context(id, &leads.epoch);
         let recipients = self.recipients(own, leads.roster);
@@ -100,7 +102,43 @@ impl Engine {
             body: Blob(body),
         };
         let signed = encoded(&Signed::seal(&ticket, &signing, hash::TICKET, &[id.as_bytes()]));
-        Ok((signed.0.len() <= limits::TICKET).then_some(signed))
+        Ok((signed.0.len() <= leads.room).then_some(signed))
+    }
+
+    /// A ticket's body, with as many of the members' logs as there is room for. This account's is
+    /// among them: the ticket is verified by it.
+    fn ticket_body(&self, id: &SpaceId, leads: &Leads<'_>, grant: Grant) -> TicketBody {
+        let room = leads.room;
+        let own = self.me().map(|me| me.account()).ok();
+        let others = leads.roster.iter().map(|(one, _)| one).filter(|one| Some(*one) != own);
+        let members: Vec<AccountId> = own.into_iter().chain(others).collect();
+        let mut bare = TicketBody {
+            group_info: Blob(leads.group_info.clone()),
+            root: *leads.root,
+            number: leads.number,
+            grant,
+            logs: Vec::new(),
+            named: Vec::new(),
+        };
+        let around = members.len() * RECIPIENT + FRAME;
+        let mut taken = codec::encode(&bare).len() + around;
+        if taken > room {
+            self.leave_out(id, &mut bare.grant);
+            taken = codec::encode(&bare).len() + around;
+        }
+        let (logs, named) = self.logs_within(&members, room.saturating_sub(taken));
+        TicketBody { logs, named, ..bare }
+    }
+
+    /// Leaves out of a grant what its receiver can do without: what people are called, and where
+    /// writers stopped that are no members any more.
+    fn leave_out(&self, id: &SpaceId, grant: &mut Grant) {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let writers = core.map(|core| core.state.writers.as_slice()).unwrap_or_default();
+        let present = writers.iter().filter(|row| row.to.is_none()).map(|row| row.device);
+        let present: SortedSet<DeviceId> = present.collect();
+        grant.frontier.retain(|(writer, _, _)| present.contains(&writer.device));
+        grant.people.clear();
     }
 
     fn ticket_grant(&self, id: &SpaceId, own: bool, roster: &Roster) -> Step<Grant> {
@@ -269,6 +307,7 @@ impl Engine {
                 stray.tries += 1;
                 let often = stray.tries >= TRIES;
                 let untold = failure == unknown_to_vault()
+                    || failure == no_room()
                     || (failure == not_for_this_device() && !self.is_oldest());
                 if often && !untold {
                     self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
@@ -290,7 +329,8 @@ impl Engine {
 
     fn try_enter(&mut self, id: &SpaceId, ticket: &Blob, index: u64) -> Step<()> {
         let own = self.me()?.account().space() == *id;
-        let (ticket, body) = self.open_ticket(id, ticket, own)?;
+        let (ticket, mut body) = self.open_ticket(id, ticket, own)?;
+        self.complete_logs(&mut body.logs, &body.named)?;
         let complete = own || self.me()?.row.complete;
         let vaulted = if own { Vaulted::default() } else { self.vaulted(id)? };
         if !own && complete && vaulted.epochs.is_empty() && !self.comes_alone(id) {
@@ -340,7 +380,8 @@ impl Engine {
         self.settle_in(arrival);
         // What the ticket gave may be told by nobody else.
         self.owe_vault(id, ticket.epoch);
-        let leads = Leads { epoch: child, number, root: &root, group_info, roster: &roster };
+        let room = limits::TICKET;
+        let leads = Leads { epoch: child, number, root: &root, group_info, roster: &roster, room };
         let onward = self.ticket(id, &leads)?;
         let pending =
             self.seal_entrance(id, (&ticket.epoch, &body.root), index, child, (commit, message))?;
@@ -440,7 +481,10 @@ impl Engine {
         let info = body.group_info.as_slice();
         let entered =
             Group::enter(&self.me()?.identity, *id, info, &CommitHeader::hash(&bytes), seed)
-                .map_err(|error| Failure::Invalid(error.to_string()))?;
+                .map_err(|error| match error {
+                    GroupError::TooLarge { what: "group", .. } => no_room(),
+                    error => Failure::Invalid(error.to_string()),
+                })?;
         Ok((entered, bytes, commit))
     }
 
@@ -489,7 +533,7 @@ impl Engine {
         Ok(PendingRow {
             child: Some(child),
             envelope: Blob(envelope.to_bytes()),
-            welcomes: Vec::new(),
+            welcomes: None,
             carries: 0,
             ticket: None,
             enters: true,
@@ -573,6 +617,11 @@ fn unknown_to_vault() -> Failure {
 /// down the one that does.
 fn not_for_this_device() -> Failure {
     Failure::Invalid("not for this device".to_owned())
+}
+
+/// The group has as many leaves as it may have: one may go yet.
+fn no_room() -> Failure {
+    Failure::Invalid("the group is full".to_owned())
 }
 
 fn invalid(what: &str) -> Stop {

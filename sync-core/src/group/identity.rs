@@ -5,13 +5,13 @@ use std::fmt;
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
     BasicCredential, Capabilities, Credential, CredentialType, CredentialWithKey, ExtensionType,
-    LeafNode, Lifetime, ProtocolVersion,
+    LeafNode, Lifetime, ProtocolVersion, tls_codec::Size as _,
 };
 use openmls::treesync::LeafNodeSource;
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 use sync_protocol::signing::PublicKey;
-use sync_protocol::{AccountId, DeviceId};
+use sync_protocol::{AccountId, DeviceId, limits};
 
 use super::GroupError;
 use super::context::EXTENSION;
@@ -107,6 +107,9 @@ impl Leaf {
             && *lifetime != always()
         {
             return Err(GroupError::Invalid("a leaf's lifetime is limited"));
+        }
+        if node.tls_serialized_len() > limits::KEY_PACKAGE {
+            return Err(GroupError::Invalid("a leaf is too large"));
         }
         Self::read(node.credential(), node.signature_key().as_slice())
     }

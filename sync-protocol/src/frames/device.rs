@@ -170,13 +170,25 @@ pub struct Push {
     /// Sealed envelopes.
     #[n(1)]
     pub envelopes: Vec<Blob>,
-    /// With a handshake that adds devices: what each needs to join. Delivered to their inboxes
+    /// With a handshake that adds devices: what they need to join. Delivered to their inboxes
     /// together with the handshake, or not at all.
     #[n(2)]
-    pub welcomes: Vec<WelcomeFor>,
+    pub welcomes: Option<Welcomes>,
     /// With a handshake: the newest ticket, kept outside the log.
     #[n(3)]
     pub ticket: Option<Blob>,
+}
+
+/// The ways in that one handshake opens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Welcomes {
+    /// What all of the devices need alike, sent and kept once. Opaque to the relay.
+    #[n(0)]
+    pub common: Blob,
+    /// What each has for itself.
+    #[n(1)]
+    pub items: Vec<WelcomeFor>,
 }
 
 /// A new member device's way in.

@@ -240,6 +240,17 @@ pub struct InboxItem {
     /// Opaque to the relay.
     #[n(5)]
     pub item: Blob,
+    /// When it came with a handshake: what all devices that the handshake let in have alike.
+    #[n(6)]
+    pub common: Option<Blob>,
+}
+
+impl InboxItem {
+    /// What it costs of the device's credit, in bytes.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.item.0.len() + self.common.as_ref().map_or(0, |common| common.0.len()) + 128
+    }
 }
 
 /// A push is durable, cumulatively: all content up to the last run's end.
@@ -381,7 +392,7 @@ impl Delivery {
             Self::Entries(entries) => {
                 entries.entries.iter().map(|entry| entry.envelope.0.len() + 16).sum::<usize>()
             }
-            Self::Inbox(items) => items.iter().map(|item| item.item.0.len() + 128).sum(),
+            Self::Inbox(items) => items.iter().map(InboxItem::cost).sum(),
             Self::UpToDate { .. } => 0,
         };
         size as u64

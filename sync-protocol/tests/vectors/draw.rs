@@ -7,7 +7,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::frames::{
     Answer, Challenge, ClientFrame, Delivery, Entries, Entry, Hello, InboxItem, InboxPut,
     KeyPackages, MeetEvent, MeetStep, Notice, Op, Push, RelayFrame, Reply, Request, Run, Stored,
-    Taken, Welcome, WelcomeFor,
+    Taken, Welcome, WelcomeFor, Welcomes,
 };
 use sync_protocol::ids::{AccountId, DeviceId, RelayId, RendezvousId, SpaceId, WriterId};
 
@@ -181,6 +181,10 @@ impl Draw {
         WelcomeFor { account: self.account(), device: self.device(), item: self.blob() }
     }
 
+    fn welcomes(&mut self) -> Welcomes {
+        Welcomes { common: self.blob(), items: self.list(Self::welcome_for) }
+    }
+
     fn op(&mut self, nth: usize) -> Op {
         match nth {
             0 => Op::AppendLog {
@@ -216,7 +220,7 @@ impl Draw {
             1 => ClientFrame::Push(Push {
                 space: self.space(),
                 envelopes: self.list(Self::blob),
-                welcomes: self.list(Self::welcome_for),
+                welcomes: self.maybe(Self::welcomes),
                 ticket: self.maybe(Self::blob),
             }),
             2 => ClientFrame::Ack { cursor: self.blob() },
@@ -279,6 +283,7 @@ impl Draw {
             time_ms: self.u64(),
             space: self.maybe(Self::space),
             item: self.blob(),
+            common: self.maybe(Self::blob),
         }
     }
 

@@ -22,7 +22,7 @@ const IDS: &str = include_str!("../../../docs/vectors/ids.json");
 const LINKS: &str = include_str!("../../../docs/vectors/links.json");
 const DEVICE_LOG: &str = include_str!("../../../docs/vectors/device_log.json");
 
-const DOMAINS: [Domain; 16] = [
+const DOMAINS: [Domain; 17] = [
     hash::ACCOUNT_ID,
     hash::DEVICE_ID,
     hash::ACCOUNT_SPACE,
@@ -36,6 +36,7 @@ const DOMAINS: [Domain; 16] = [
     hash::ENVELOPE_AAD,
     hash::SESSION,
     hash::INBOX,
+    hash::WELCOME,
     hash::WRITER_TAG,
     hash::MEMBERSHIP,
     hash::INTENT,

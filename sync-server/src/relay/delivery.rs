@@ -251,7 +251,7 @@ impl<S: Store> Relay<S> {
         let mut items = Vec::new();
         let mut total = 0;
         self.state.waiting_items(&open.writer.device, open.inbox_next, &mut |item| {
-            let cost = item.item.0.len() as i64 + 128;
+            let cost = item.cost() as i64;
             if !items.is_empty() && total + cost > size {
                 return false;
             }

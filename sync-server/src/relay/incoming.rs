@@ -5,7 +5,7 @@ use sync_protocol::ProtocolError;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::Kind;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{ClientFrame, Push, WelcomeFor};
+use sync_protocol::frames::{ClientFrame, Push, Welcomes};
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 
@@ -16,6 +16,8 @@ use crate::rules::Sealed;
 pub enum Incoming {
     /// A push.
     Push(Pushing),
+    /// A push that is larger than a message may be: it was not kept.
+    TooLarge(SpaceId),
     /// Anything else.
     Frame(ClientFrame),
 }
@@ -31,7 +33,7 @@ pub struct Pushing {
     pub(super) count: usize,
     /// Bytes of all.
     pub(super) bytes: usize,
-    pub(super) welcomes: Vec<WelcomeFor>,
+    pub(super) welcomes: Option<Welcomes>,
     pub(super) ticket: Option<Blob>,
 }
 
@@ -78,16 +80,21 @@ impl Pushing {
     /// Whether it has as many envelopes as a push may have, and its ways in and its ticket belong
     /// to one handshake.
     pub(super) fn check(&self) -> Result<(), Rejection> {
-        let is_counted = (1..=limits::PUSH_ENVELOPES).contains(&self.count);
-        if !is_counted || self.welcomes.len() > limits::LEAVES {
+        if !(1..=limits::PUSH_ENVELOPES).contains(&self.count) {
             return Err(Rejection::Invalid);
         }
-        if self.welcomes.is_empty() && self.ticket.is_none() {
+        if self.welcomes.is_none() && self.ticket.is_none() {
             return Ok(());
         }
-        let limit = limits::TICKET;
-        if self.ticket.as_ref().is_some_and(|ticket| ticket.0.len() > limit) {
-            return Err(Rejection::TooLarge { limit: limit as u64 });
+        fits(self.ticket.as_ref(), limits::TICKET)?;
+        if let Some(Welcomes { common, items }) = &self.welcomes {
+            if items.len() > limits::LEAVES {
+                return Err(Rejection::Invalid);
+            }
+            fits(Some(common), limits::WELCOME)?;
+            for welcome in items {
+                fits(Some(&welcome.item), limits::WELCOME_ITEM)?;
+            }
         }
         let kinds = self.envelopes.iter().map(|sealed| sealed.envelope().header.kind);
         let handshakes = kinds.filter(|kind| *kind == Kind::Handshake).count();
@@ -98,6 +105,11 @@ impl Pushing {
     pub(super) fn first_seq(&self) -> u64 {
         self.envelopes.first().map_or(0, Sealed::seq)
     }
+}
+
+fn fits(bytes: Option<&Blob>, limit: usize) -> Result<(), Rejection> {
+    let is_larger = bytes.is_some_and(|bytes| bytes.0.len() > limit);
+    if is_larger { Err(Rejection::TooLarge { limit: limit as u64 }) } else { Ok(()) }
 }
 
 fn rejection(error: &ProtocolError) -> Rejection {

@@ -169,7 +169,12 @@ impl<S: Store> Relay<S> {
         let done = match frame {
             _ if !is_open && known.early.frames > EARLY_FRAMES => Err(Rejection::Quota.into()),
             Incoming::Push(push) if is_open => self.push(session, push, now_ms),
-            Incoming::Push(_) => Err(Rejection::Invalid.into()),
+            Incoming::TooLarge(space) if is_open => {
+                let limit = limits::MESSAGE as u64;
+                self.refuse(session, space, 0, Rejection::TooLarge { limit });
+                Ok(())
+            }
+            Incoming::Push(_) | Incoming::TooLarge(_) => Err(Rejection::Invalid.into()),
             Incoming::Frame(frame) => self.frame(session, frame, is_open, now_ms),
         };
         match done {

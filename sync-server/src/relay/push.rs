@@ -3,9 +3,8 @@
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{Envelope, Kind};
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{RelayFrame, Stored, WelcomeFor};
+use sync_protocol::frames::{RelayFrame, Stored, Welcomes};
 use sync_protocol::ids::{AccountId, EpochId, SpaceId};
-use sync_protocol::limits;
 use sync_protocol::roster::RosterChange;
 
 use crate::relay::incoming::Pushing;
@@ -47,7 +46,13 @@ impl<S: Store> Relay<S> {
         Ok(())
     }
 
-    fn refuse(&mut self, session: SessionId, space: SpaceId, seq: u64, reason: Rejection) {
+    pub(super) fn refuse(
+        &mut self,
+        session: SessionId,
+        space: SpaceId,
+        seq: u64,
+        reason: Rejection,
+    ) {
         self.counts.refused += 1;
         self.send(session, &RelayFrame::Refused { space, seq, reason });
     }
@@ -131,16 +136,16 @@ impl<S: Store> Relay<S> {
     }
 
     /// Welcomes for devices that exist.
-    fn deliverable(&mut self, welcomes: Vec<WelcomeFor>) -> Result<Vec<WelcomeFor>, StoreError> {
-        let mut good = Vec::with_capacity(welcomes.len());
-        for welcome in welcomes {
+    fn deliverable(&mut self, welcomes: Option<Welcomes>) -> Result<Option<Welcomes>, StoreError> {
+        let Some(Welcomes { common, items }) = welcomes else { return Ok(None) };
+        let mut good = Vec::with_capacity(items.len());
+        for welcome in items {
             let log = self.state.log(&welcome.account)?;
-            let is_active = log.is_some_and(|log| log.active(&welcome.device).is_some());
-            if is_active && welcome.item.0.len() <= limits::INBOX_ITEM {
+            if log.is_some_and(|log| log.active(&welcome.device).is_some()) {
                 good.push(welcome);
             }
         }
-        Ok(good)
+        Ok(Some(Welcomes { common, items: good }))
     }
 
     fn pushed(

@@ -97,7 +97,8 @@ impl<S: Store> Relay<S> {
             Op::PutKeyPackages(packages) => self.put_key_packages(device, packages, now_ms),
             Op::TakeKeyPackages { account: of } => {
                 self.limit(account, Limited::Take, now_ms)?;
-                self.take_packages(&device, &of, now_ms)
+                let is_own = of == account;
+                self.take_packages(&device, &of, is_own, now_ms)
             }
             Op::Fetch { space, from, to } => self.fetch(session, id, space, from, to),
             Op::AckInbox { number } => self.done(Action::AckInbox { device, number }, now_ms),
@@ -187,9 +188,14 @@ impl<S: Store> Relay<S> {
         &mut self,
         asker: &DeviceId,
         account: &AccountId,
+        is_own: bool,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
         let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
+        if !is_own && self.state.holdings(account)?.0 >= self.settings.spaces_per_account {
+            // Nobody can be added who is in no more spaces: better told here than with a commit.
+            return Err(Rejection::Quota.into());
+        }
         let mut taken = Vec::new();
         for device in log.devices().map(|(id, _)| *id).filter(|device| device != asker) {
             let effect = self.run(Action::TakeKeyPackage { device }, now_ms)?;
@@ -222,7 +228,7 @@ impl<S: Store> Relay<S> {
         }
         let log = self.state.log(&put.account)?.ok_or(Rejection::NotFound)?;
         log.active(&put.device).ok_or(Rejection::NotFound)?;
-        let from = InboxFrom { account, device, space: None };
+        let from = InboxFrom { account, device, handshake: None };
         self.run(Action::PutInbox { device: put.device, from, item: put.item }, now_ms)?;
         self.wake_inbox(&put.device);
         Ok(Some(Answer::Done))

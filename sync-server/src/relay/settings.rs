@@ -29,7 +29,8 @@ pub struct Settings {
     pub foundings_per_s: u64,
     /// Addresses an account may claim.
     pub addresses_per_account: u64,
-    /// Accounts that an account may add to spaces in one hour, with as much as a burst.
+    /// Accounts that an account may add to spaces in one hour, with as much as a burst. The default
+    /// fills the largest space there is, twice.
     pub invitations_per_hour: u64,
     /// Rendezvous open at once, over all; ids used in the last two minutes count.
     pub rendezvous: u64,
@@ -62,7 +63,7 @@ impl Default for Settings {
             spaces_per_account: 20_000,
             foundings_per_s: 1_000,
             addresses_per_account: 8,
-            invitations_per_hour: 200,
+            invitations_per_hour: 512,
             rendezvous: 1_024,
             rendezvous_per_s: 1,
             early_requests_per_s: 100,

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::Envelope;
-use sync_protocol::frames::WelcomeFor;
+use sync_protocol::frames::Welcomes;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId, WriterId};
 
 /// The version of these rules. A command carries the version that it was made under.
@@ -29,7 +29,7 @@ pub struct Command {
 /// What a command reads and writes, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Partition {
-    /// A space: log, tips, roster, ticket.
+    /// A space: log, tips, roster, ticket, ways in.
     Space(SpaceId),
     /// An account: device log, memberships, counts.
     Account(AccountId),
@@ -59,7 +59,7 @@ pub enum Action {
         envelopes: Vec<Sealed>,
         /// With a handshake: ways in for new devices.
         #[n(4)]
-        welcomes: Vec<WelcomeFor>,
+        welcomes: Option<Welcomes>,
         /// With a handshake: the newest ticket.
         #[n(5)]
         ticket: Option<Blob>,
@@ -190,6 +190,16 @@ pub enum Action {
         #[n(0)]
         device: DeviceId,
     },
+    /// One of the devices that a handshake let in has taken its way in, or never will.
+    #[n(12)]
+    TakeWelcome {
+        /// Where.
+        #[n(0)]
+        space: SpaceId,
+        /// The handshake's index.
+        #[n(1)]
+        index: u64,
+    },
 }
 
 /// Where an inbox item comes from.
@@ -202,9 +212,9 @@ pub struct InboxFrom {
     /// The sender.
     #[n(1)]
     pub device: DeviceId,
-    /// The space, if it came with a handshake.
+    /// The space and the handshake's index there, if it came with one.
     #[n(2)]
-    pub space: Option<SpaceId>,
+    pub handshake: Option<(SpaceId, u64)>,
 }
 
 /// An envelope whose shape was checked, with its bytes as they came.
@@ -276,7 +286,9 @@ impl Command {
     #[must_use]
     pub fn partition(&self) -> Partition {
         match &self.action {
-            Action::Push { space, .. } | Action::Reserve { space, .. } => Partition::Space(*space),
+            Action::Push { space, .. }
+            | Action::Reserve { space, .. }
+            | Action::TakeWelcome { space, .. } => Partition::Space(*space),
             Action::AppendLog { account, .. }
             | Action::SetMembership { account, .. }
             | Action::CountAddress { account } => Partition::Account(*account),

@@ -7,8 +7,9 @@ use sync_protocol::ids::DeviceId;
 use sync_protocol::limits;
 
 use crate::rules::command::{Action, Command, InboxFrom};
-use crate::rules::rows::{self, DeviceRow, FrontierRow, key2};
+use crate::rules::rows::{self, DeviceRow, FrontierRow, InboxRow, key2};
 use crate::rules::state::State;
+use crate::rules::welcomes;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
 
@@ -31,11 +32,11 @@ pub(super) fn apply_device<S: Store>(
         Action::TakeKeyPackage { device } => Ok(take_package(state, &device)?),
         Action::PutInbox { device, from, item } => put_inbox(state, &device, from, item, time_ms),
         Action::AckInbox { device, number } => {
-            ack_inbox(state, &device, number)?;
+            ack_inbox(state, &device, number, time_ms)?;
             Ok(Effect::Done)
         }
         Action::EndDevice { device } => {
-            end(state, &device)?;
+            end(state, &device, time_ms)?;
             Ok(Effect::Done)
         }
         _ => Err(Rejection::Invalid.into()),
@@ -113,29 +114,43 @@ fn put_inbox<S: Store>(
     item: Blob,
     time_ms: u64,
 ) -> Result<Effect, Fault> {
-    let mut row = present(state, device)?;
-    if row.inbox_last - row.inbox_acked >= limits::INBOX_ITEMS as u64 {
-        return Err(Rejection::Quota.into());
-    }
+    let mut row = match (with_room(state, device), from.handshake) {
+        // Nobody waits for an answer to a way in: what it leaves behind goes.
+        (Err(Fault::Rejected(_)), Some(handshake)) => {
+            welcomes::taken(state, Some(handshake), time_ms);
+            return Ok(Effect::Done);
+        }
+        (row, _) => row?,
+    };
     row.inbox_last += 1;
     let number = row.inbox_last;
-    let InboxFrom { account, device: sender, space } = from;
-    let item = InboxItem { number, account, device: sender, time_ms, space, item };
     let key = key2(device.as_bytes(), &number.to_be_bytes());
+    let item = InboxRow { from, time_ms, item };
     state.store_mut().put(Table::Inboxes, &key, rows::encode(&item));
     put_device(state, device, row);
     Ok(Effect::InboxGrew { number })
+}
+
+/// The row of a device whose inbox takes one more.
+fn with_room<S: Store>(state: &State<S>, device: &DeviceId) -> Result<DeviceRow, Fault> {
+    let row = present(state, device)?;
+    let is_full = row.inbox_last - row.inbox_acked >= limits::INBOX_ITEMS as u64;
+    if is_full { Err(Rejection::Quota.into()) } else { Ok(row) }
 }
 
 fn ack_inbox<S: Store>(
     state: &mut State<S>,
     device: &DeviceId,
     number: u64,
+    time_ms: u64,
 ) -> Result<(), StoreError> {
     let mut row = state.device(device)?;
     let upto = number.min(row.inbox_last);
     for gone in row.inbox_acked + 1..=upto {
         let key = key2(device.as_bytes(), &gone.to_be_bytes());
+        let Some(item) = state.store().row(Table::Inboxes, &key)? else { continue };
+        let item: InboxRow = rows::decode("inbox", &item)?;
+        welcomes::taken(state, item.from.handshake, time_ms);
         state.store_mut().delete(Table::Inboxes, &key);
     }
     if upto > row.inbox_acked {
@@ -152,8 +167,8 @@ fn present<S: Store>(state: &State<S>, device: &DeviceId) -> Result<DeviceRow, F
 }
 
 /// Drops all that is kept for a device. What is on its way to it still is refused.
-fn end<S: Store>(state: &mut State<S>, device: &DeviceId) -> Result<(), StoreError> {
-    ack_inbox(state, device, u64::MAX)?;
+fn end<S: Store>(state: &mut State<S>, device: &DeviceId, time_ms: u64) -> Result<(), StoreError> {
+    ack_inbox(state, device, u64::MAX, time_ms)?;
     let from = key2(device.as_bytes(), &[]);
     let to = key2(device.as_bytes(), &[0xff; 9]);
     for table in [Table::KeyPackages, Table::Fences] {
@@ -209,17 +224,29 @@ impl<S: Store> State<S> {
     ) -> Result<(), StoreError> {
         let first = key2(device.as_bytes(), &from.to_be_bytes());
         let end = key2(device.as_bytes(), &[0xff; 9]);
-        let mut damaged = false;
-        self.store().scan(Table::Inboxes, &first, &end, &mut |_, row| match rows::decode(
-            "inbox", row,
-        ) {
+        let mut failed = None;
+        self.store().scan(Table::Inboxes, &first, &end, &mut |key, row| match self
+            .inbox_item(key, row)
+        {
             Ok(item) => visit(item),
-            Err(_) => {
-                damaged = true;
+            Err(error) => {
+                failed = Some(error);
                 false
             }
         })?;
-        if damaged { Err(StoreError::row("inbox")) } else { Ok(()) }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// An item as it is delivered: with what it has in common with others.
+    fn inbox_item(&self, key: &[u8], row: &[u8]) -> Result<InboxItem, StoreError> {
+        let number = key.last_chunk().map(|number| u64::from_be_bytes(*number));
+        let number = number.ok_or_else(|| StoreError::row("inbox"))?;
+        let InboxRow { from, time_ms, item } = rows::decode("inbox", row)?;
+        let InboxFrom { account, device, handshake } = from;
+        let common = handshake.map(|(space, index)| welcomes::common(self, &space, index));
+        let common = common.transpose()?.flatten();
+        let space = handshake.map(|(space, _)| space);
+        Ok(InboxItem { number, account, device, time_ms, space, item, common })
     }
 
     /// The position up to which a device acknowledged everything.

@@ -18,6 +18,7 @@ mod log;
 mod rows;
 mod space;
 mod state;
+mod welcomes;
 
 pub use command::{Action, Command, InboxFrom, Partition, RULES, Sealed};
 pub use log::Logged;

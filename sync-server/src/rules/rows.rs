@@ -7,6 +7,7 @@ use sync_protocol::frontier::Tip;
 use sync_protocol::ids::{AccountId, SpaceId};
 use sync_protocol::roster::Roster;
 
+use crate::rules::command::InboxFrom;
 use crate::store::StoreError;
 
 /// What a store counts. Written with each commit that changes one of them.
@@ -135,6 +136,17 @@ pub(crate) struct TicketRow {
     pub(crate) index: u64,
     #[n(1)]
     pub(crate) ticket: Blob,
+}
+
+/// An item in a device's inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct InboxRow {
+    #[n(0)]
+    pub(crate) from: InboxFrom,
+    #[n(1)]
+    pub(crate) time_ms: u64,
+    #[n(2)]
+    pub(crate) item: Blob,
 }
 
 /// Encodes a row.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{CommitHeader, Intent, Kind};
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Run, WelcomeFor};
+use sync_protocol::frames::{Run, WelcomeFor, Welcomes};
 use sync_protocol::frontier::{Step, Tip};
 use sync_protocol::ids::{AccountId, EpochId, SpaceId, WriterId};
 use sync_protocol::limits;
@@ -18,6 +18,7 @@ use crate::rules::command::{Action, Command, InboxFrom, Sealed};
 use crate::rules::cuts;
 use crate::rules::rows::{self, RosterRow, SpaceRow, TicketRow, TipRow, key2, numbered};
 use crate::rules::state::State;
+use crate::rules::welcomes;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
 
@@ -98,7 +99,7 @@ struct Pusher<'a, S> {
     time_ms: u64,
     done: Pushed,
     /// What the push's handshake leaves behind beside its entry.
-    extras: Option<(Vec<WelcomeFor>, Option<Blob>)>,
+    extras: Option<(Option<Welcomes>, Option<Blob>)>,
 }
 
 pub(super) fn apply_space<S: Store>(
@@ -121,6 +122,10 @@ pub(super) fn apply_space<S: Store>(
                 let row = rows::encode(&account);
                 state.store_mut().put(Table::Reservations, space.as_bytes(), row);
             }
+            Ok(Effect::Done)
+        }
+        Action::TakeWelcome { space, index } => {
+            welcomes::take(state, &space, index)?;
             Ok(Effect::Done)
         }
         _ => Err(Rejection::Invalid.into()),
@@ -394,10 +399,12 @@ impl<S: Store> Pusher<'_, S> {
         self.state.put_fact(&Command::new(self.time_ms, action));
     }
 
-    fn leave(&mut self, index: u64, welcomes: Vec<WelcomeFor>, ticket: Option<Blob>) {
-        let from =
-            InboxFrom { account: self.account, device: self.writer.device, space: Some(self.id) };
-        for WelcomeFor { device, item, .. } in welcomes {
+    fn leave(&mut self, index: u64, welcomes: Option<Welcomes>, ticket: Option<Blob>) {
+        let Welcomes { common, items } = welcomes.unwrap_or_default();
+        welcomes::keep(self.state, &self.id, index, common, items.len());
+        let handshake = Some((self.id, index));
+        let from = InboxFrom { account: self.account, device: self.writer.device, handshake };
+        for WelcomeFor { device, item, .. } in items {
             let action = Action::PutInbox { device, from, item };
             self.state.put_fact(&Command::new(self.time_ms, action));
         }

@@ -21,6 +21,14 @@ pub enum StoreError {
         /// The newest format this build reads.
         known: u64,
     },
+    /// The store was written by an earlier build, whose format this one does not read.
+    #[error("the store has format {found}, this build reads {known}; run the build that wrote it")]
+    Older {
+        /// The format found.
+        found: u64,
+        /// The oldest format this build reads.
+        known: u64,
+    },
     /// The file is damaged.
     #[error("the store is damaged ({0}); restore the last backup, the devices refill the rest")]
     Corrupt(String),

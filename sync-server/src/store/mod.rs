@@ -61,11 +61,15 @@ pub enum Table {
     Outbox = 19,
     /// Space id to the account whose own space it is: nobody else may found it.
     Reservations = 20,
+    /// (Space id, index of a handshake) to what all devices that it let in have alike.
+    Welcomes = 21,
+    /// The same to how many of these devices have not taken it yet.
+    WelcomesLeft = 22,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Meta,
         Self::Spaces,
         Self::Rosters,
@@ -87,6 +91,8 @@ impl Table {
         Self::Frontiers,
         Self::Outbox,
         Self::Reservations,
+        Self::Welcomes,
+        Self::WelcomesLeft,
     ];
 }
 

@@ -19,8 +19,8 @@ use super::{Pending, Store, StoreError, Table, merged};
 pub const FILE: &str = "relay.redb";
 /// A store that is being laid out.
 const UNNAMED: &str = "relay.redb.new";
-/// The format this build writes.
-const FORMAT: u64 = 1;
+/// The format this build writes, and the only one it reads. 1 had each inbox item whole.
+const FORMAT: u64 = 2;
 /// Bytes of redb's page cache.
 const CACHE: usize = 256 * 1024 * 1024;
 
@@ -344,7 +344,7 @@ fn write_table<'a>(
     Ok(())
 }
 
-/// Makes all tables in a new file; refuses a file that is somebody else's or newer.
+/// Makes all tables in a new file; refuses a file that is somebody else's or of another format.
 fn ensure_format(database: &Database, path: &Path) -> Result<(), StoreError> {
     let read = database.begin_read().map_err(redb::Error::from)?;
     let is_new = read.list_tables().map_err(storage)?.next().is_none();
@@ -355,6 +355,7 @@ fn ensure_format(database: &Database, path: &Path) -> Result<(), StoreError> {
     drop(read);
     match found {
         Some(FORMAT) => Ok(()),
+        Some(found) if found < FORMAT => Err(StoreError::Older { found, known: FORMAT }),
         Some(found) => Err(StoreError::Newer { found, known: FORMAT }),
         None if is_new => found_store(database),
         None => Err(StoreError::Foreign(path.to_owned())),
@@ -395,6 +396,8 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::Frontiers => "frontiers",
         Table::Outbox => "outbox",
         Table::Reservations => "reservations",
+        Table::Welcomes => "welcomes",
+        Table::WelcomesLeft => "welcomes left",
     })
 }
 

@@ -4,7 +4,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{
     Answer, ClientFrame, Delivery, InboxPut, KeyPackages, Notice, Op, Push, RelayFrame, Request,
-    WelcomeFor, membership_digest,
+    WelcomeFor, Welcomes, membership_digest,
 };
 use sync_protocol::limits;
 use sync_server::relay::{SessionId, Settings};
@@ -178,7 +178,7 @@ fn devices_hear_which_siblings_sleep_and_let_them_in_when_they_wake() {
 
 fn with_ticket(envelopes: Vec<Blob>, ticket: &[u8]) -> ClientFrame {
     let ticket = Some(Blob(ticket.to_vec()));
-    ClientFrame::Push(Push { space: space(1), envelopes, welcomes: Vec::new(), ticket })
+    ClientFrame::Push(Push { space: space(1), envelopes, welcomes: None, ticket })
 }
 
 #[test]
@@ -213,7 +213,8 @@ fn what_comes_with_a_handshake_stays_when_a_later_envelope_is_refused() {
     world.commit();
     world.inboxes.clear();
     let item = Blob(b"way in".to_vec());
-    let welcomes = vec![WelcomeFor { account: bob.account, device: bob.id, item }];
+    let items = vec![WelcomeFor { account: bob.account, device: bob.id, item }];
+    let welcomes = Some(Welcomes { common: Blob(b"for all".to_vec()), items });
     let join = ada.handshake(space(1), 1, vec![add(&bob)]);
     let unseeing = ada.content(space(1), 1);
     let ticket = Some(Blob(b"ticket".to_vec()));

@@ -15,4 +15,5 @@ mod sessions;
 mod sockets;
 mod support;
 mod web;
+mod welcomes;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sync_protocol::codec::Blob;
-use sync_protocol::frames::WelcomeFor;
+use sync_protocol::frames::{WelcomeFor, Welcomes};
 use sync_protocol::ids::{RelayId, SpaceId};
 use sync_server::relay::Identity;
 use sync_server::rules::{Action, Command, Effect, Fault, InboxFrom, Logged, Sealed, State, apply};
@@ -21,7 +21,7 @@ fn push(device: &Device, space: SpaceId, envelopes: Vec<Blob>, time_ms: u64) -> 
         account: device.account,
         writer: device.writer(),
         envelopes,
-        welcomes: Vec::new(),
+        welcomes: None,
         ticket: None,
     };
     Command::new(time_ms, action)
@@ -48,7 +48,7 @@ fn space_story(id: SpaceId, seed: u64) -> Vec<Command> {
 
 fn device_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
-    let from = InboxFrom { account: ada.account, device: ada.id, space: None };
+    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None };
     let device = ada.id;
     let once = vec![Blob(vec![1]), Blob(vec![2])];
     let actions = vec![
@@ -79,7 +79,8 @@ fn cut_story(id: SpaceId, seed: u64) -> Vec<Command> {
     let mut right = push(&ada, id, vec![right, first.clone()], 16);
     let way_in = WelcomeFor { account: ada.account, device: ada.id, item: Blob(vec![3]) };
     if let Action::Push { welcomes, ticket, .. } = &mut right.action {
-        (*welcomes, *ticket) = (vec![way_in], Some(Blob(vec![4])));
+        let ways_in = Welcomes { common: Blob(vec![5]), items: vec![way_in] };
+        (*welcomes, *ticket) = (Some(ways_in), Some(Blob(vec![4])));
     }
     vec![
         push(&ada, id, vec![found, comes], 10),
@@ -93,7 +94,7 @@ fn cut_story(id: SpaceId, seed: u64) -> Vec<Command> {
 /// A device that is given things, ends, and is given more.
 fn ending_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
-    let from = InboxFrom { account: ada.account, device: ada.id, space: None };
+    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None };
     let device = ada.id;
     let fence = || Action::Fence { device, incarnation: 1, fence: 0, next_fence: 5 };
     let put = || Action::PutInbox { device, from, item: Blob(vec![9]) };

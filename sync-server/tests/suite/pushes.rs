@@ -258,11 +258,13 @@ fn a_welcome_arrives_with_its_handshake_or_not_at_all() {
     let mut world = World::new();
     let (mut ada, mut bob) = (Device::new(1), Device::new(2));
     let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
-    let welcomes = vec![sync_protocol::frames::WelcomeFor {
+    let items = vec![sync_protocol::frames::WelcomeFor {
         account: bob.account,
         device: bob.id,
         item: Blob(b"way in".to_vec()),
     }];
+    let common = Blob(b"for all".to_vec());
+    let welcomes = Some(sync_protocol::frames::Welcomes { common: common.clone(), items });
     let envelopes = vec![ada.found(space(1))];
     world.send(a, push(space(1), envelopes));
     world.take(b);
@@ -278,7 +280,8 @@ fn a_welcome_arrives_with_its_handshake_or_not_at_all() {
     let frames = world.take(b);
     let items = frames.iter().any(|frame| {
         matches!(frame, RelayFrame::Delivery(sync_protocol::frames::Delivery::Inbox(items))
-            if items[0].space == Some(space(1)) && items[0].number == 1)
+            if items[0].space == Some(space(1)) && items[0].number == 1
+                && items[0].common == Some(common.clone()))
     });
     assert!(items, "{frames:?}");
     assert_eq!(delivered(&frames), [(space(1), 1)]);

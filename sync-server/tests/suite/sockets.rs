@@ -71,6 +71,31 @@ async fn health_and_metrics_speak_in_numbers_only() {
 }
 
 #[tokio::test]
+async fn a_push_that_is_too_large_is_refused_and_the_session_goes_on() {
+    let running = start(|_| {}).await;
+    let mut ada = Device::new(1);
+    let mut socket = Socket::open(running.server.address(), &mut ada).await.unwrap();
+    let founding = ada.found(space(1));
+    socket.send(&push(space(1), vec![founding.clone()])).await.unwrap();
+    let too_large = Blob(vec![7; limits::MESSAGE]);
+    socket.send(&push(space(1), vec![founding, too_large])).await.unwrap();
+    let content = ada.content(space(1), 1);
+    socket.send(&push(space(1), vec![content])).await.unwrap();
+    let (mut refused, mut seqs) = (Vec::new(), Vec::new());
+    while seqs.len() < 2 {
+        match socket.next().await.unwrap() {
+            RelayFrame::Refused { space, seq, reason } => refused.push((space, seq, reason)),
+            RelayFrame::Stored(stored) => seqs.extend(stored.runs.iter().map(|run| run.seq)),
+            _ => {}
+        }
+    }
+    let limit = limits::MESSAGE as u64;
+    assert_eq!(refused, [(space(1), 0, Rejection::TooLarge { limit })]);
+    assert_eq!(seqs, [0, 1]);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn oversized_endless_and_foreign_messages_end_their_session_alone() {
     let running = start(|_| {}).await;
     let address = running.server.address();

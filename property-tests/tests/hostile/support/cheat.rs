@@ -224,7 +224,7 @@ impl Cheat {
         space: SpaceId,
         envelopes: Vec<Blob>,
     ) -> Vec<RelayFrame> {
-        let push = Push { space, envelopes, welcomes: Vec::new(), ticket: None };
+        let push = Push { space, envelopes, welcomes: None, ticket: None };
         self.say(world, &ClientFrame::Push(push))
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Device {
     pub(crate) frames_in: usize,
     pub(crate) frames_out: usize,
     pub(crate) bytes: usize,
+    /// Bytes of the largest message sent.
+    pub(crate) largest: usize,
     /// Every message received.
     pub(crate) heard: Vec<Vec<u8>>,
     /// Everything read from the store.
@@ -116,6 +118,7 @@ impl Town {
                 Output::Send(bytes) => {
                     device.frames_out += 1;
                     device.bytes += bytes.len();
+                    device.largest = device.largest.max(bytes.len());
                     if let Some(session) = device.session {
                         self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), relay_now);
                     }
@@ -169,7 +172,7 @@ impl Town {
     /// Runs until nothing moves any more and nobody waits for a time within these milliseconds.
     pub(crate) fn pass(&mut self, ms: u64) {
         let until = self.now.saturating_add(ms);
-        for _ in 0..2_000 {
+        for _ in 0..20_000 {
             let quiet = !self.exchange();
             if quiet {
                 let due = self.devices.iter().filter_map(|device| device.wake).min();
@@ -190,7 +193,9 @@ impl Town {
     /// One more device, with an empty store.
     pub(crate) fn arrive(&mut self) -> usize {
         let n = self.devices.len();
-        let engine = Engine::open([n as u8 + 1; 32], self.now, Records::new()).unwrap();
+        let mut seed = [(n % 255) as u8 + 1; 32];
+        seed[0] ^= (n / 255) as u8;
+        let engine = Engine::open(seed, self.now, Records::new()).unwrap();
         self.devices.push(Device {
             engine,
             disk: Records::new(),
@@ -201,6 +206,7 @@ impl Town {
             frames_in: 0,
             frames_out: 0,
             bytes: 0,
+            largest: 0,
             heard: Vec::new(),
             loads: Vec::new(),
         });
@@ -225,6 +231,17 @@ impl Town {
             self.settle();
         }
         self.devices[n].answers.remove(&id).unwrap_or_else(|| panic!("no answer to {text}"))
+    }
+
+    /// Gives everybody within a range an account, `person0` and so on, at once.
+    pub(crate) fn sign_up_all(&mut self, numbers: std::ops::Range<usize>) -> Vec<String> {
+        let names: Vec<String> = numbers.clone().map(|n| format!("person{n}")).collect();
+        for (n, name) in numbers.zip(&names) {
+            let address = name.parse().unwrap();
+            self.tell(n, Command::CreateAccount { address, name: name.to_uppercase() });
+        }
+        self.settle();
+        names
     }
 
     pub(crate) fn sign_up(&mut self, n: usize, address: &str) {

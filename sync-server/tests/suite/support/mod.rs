@@ -290,5 +290,5 @@ pub fn space(n: u8) -> SpaceId {
 }
 
 pub fn push(space: SpaceId, envelopes: Vec<Blob>) -> ClientFrame {
-    ClientFrame::Push(Push { space, envelopes, welcomes: Vec::new(), ticket: None })
+    ClientFrame::Push(Push { space, envelopes, welcomes: None, ticket: None })
 }

@@ -1,0 +1,156 @@
+//! Device logs that go along with what lets a device in.
+//!
+//! A log proves itself, so it does not matter who gives it: as many as there is room for are
+//! carried, and the others are named by length and head, to be read at the relay.
+
+use sync_protocol::codec::Blob;
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::frames::Answer;
+use sync_protocol::ids::LogHead;
+use sync_protocol::sorted::SortedMap;
+use sync_protocol::{AccountId, ProtocolError, limits};
+
+use crate::engine::rows::PersonRow;
+use crate::engine::welcome::Unfit;
+use crate::engine::{Engine, Need, Step};
+
+/// Bytes of device logs that go along with one thing at most.
+const CARRIED: usize = 192 * 1024;
+/// What encoding an account with its log, or its log's name, takes beside the entries.
+const EACH: usize = 96;
+
+/// A log that is named: its length and its head.
+type Named = (AccountId, u64, LogHead);
+/// Logs with all their entries.
+type Carried = Vec<(AccountId, Vec<Blob>)>;
+
+impl Engine {
+    /// The logs of these accounts, the first of them carried in any case, the others if they fit
+    /// into so many bytes.
+    pub(super) fn logs_within(&self, accounts: &[AccountId], room: usize) -> (Carried, Vec<Named>) {
+        let (mut carried, mut named) = (Vec::new(), Vec::new());
+        let mut left = room.saturating_sub(accounts.len() * EACH).min(CARRIED);
+        for account in accounts {
+            let Some(log) = self.people.log(account) else { continue };
+            let size = log.size() + 4 * log.entries().len();
+            if size <= left || carried.is_empty() {
+                left = left.saturating_sub(size);
+                carried.push((*account, self.log_blobs(account)));
+            } else {
+                named.push((*account, log.len(), log.head()));
+            }
+        }
+        (carried, named)
+    }
+
+    /// Completes logs by those that were only named: as they are known here, or as the relay has
+    /// them. All that are missing are asked for at once.
+    pub(super) fn complete_logs(&mut self, logs: &mut Carried, named: &[Named]) -> Step<()> {
+        if logs.len() + named.len() > limits::LEAVES + 1 {
+            return Err(Unfit::Malformed("list of device logs").into());
+        }
+        let mut missing = None;
+        for (account, len, head) in named {
+            let known = self.people.log(account);
+            if let Some(log) = known.filter(|log| log.head_at(*len) == Some(*head)) {
+                let len = usize::try_from(*len).unwrap_or(usize::MAX);
+                let entries = log.entries().iter().take(len).cloned().map(Blob);
+                logs.push((*account, entries.collect()));
+                self.people.reading.remove(account);
+                continue;
+            }
+            match self.people.reading.get(account) {
+                // It was read, and it is another.
+                Some(true) => {
+                    self.people.reading.remove(account);
+                    return Err(Unfit::Log(*account).into());
+                }
+                Some(false) => {}
+                None => {
+                    self.people.reading.insert(*account, false);
+                    self.read_log(*account);
+                }
+            }
+            missing.get_or_insert(*account);
+        }
+        match missing {
+            Some(account) => Err(super::Stop::Need(Need::Log(account))),
+            None => Ok(()),
+        }
+    }
+
+    /// The relay answered what was asked of somebody's log.
+    pub(super) fn log_answered(&mut self, account: &AccountId, answer: Answer) {
+        let passes = matches!(&answer, Answer::Refused(reason) if reason.passes());
+        let is_wanted = self.people.reading.contains_key(account);
+        self.on_log(account, answer);
+        if is_wanted && passes {
+            // Asked again with the next session.
+            return self.reconnect();
+        }
+        if is_wanted {
+            self.people.reading.insert(*account, true);
+            self.unpark(&Need::Log(*account));
+        }
+    }
+
+    /// What was asked is not answered any more.
+    pub(super) fn forget_logs_asked(&mut self) {
+        self.people.reading.clear();
+    }
+
+    /// Asks again for the logs that something waits for.
+    pub(super) fn read_wanted_logs(&mut self) {
+        let wanted: Vec<AccountId> = self
+            .parked
+            .keys()
+            .filter_map(|need| match need {
+                Need::Log(account) => Some(*account),
+                Need::Load(_) | Need::Lookup(_) | Need::Seen => None,
+            })
+            .collect();
+        for account in wanted {
+            self.people.reading.insert(account, false);
+            self.read_log(account);
+        }
+    }
+
+    /// A log, verified: what is known already was.
+    pub(super) fn prove(
+        &self,
+        account: &AccountId,
+        entries: &[Blob],
+    ) -> Result<DeviceLog, ProtocolError> {
+        let known = self.people.log(account);
+        let same = |log: &&DeviceLog| {
+            log.entries().len() == entries.len()
+                && log.entries().iter().zip(entries).all(|(known, given)| *known == given.0)
+        };
+        match known.filter(same) {
+            Some(log) => Ok(log.clone()),
+            None => {
+                let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+                DeviceLog::verify(account, &entries)
+            }
+        }
+    }
+
+    /// All of these, verified.
+    pub(super) fn prove_all(
+        &self,
+        logs: &[(AccountId, Vec<Blob>)],
+    ) -> Result<SortedMap<AccountId, DeviceLog>, Unfit> {
+        let proven = logs.iter().map(|(account, entries)| {
+            let log = self.prove(account, entries).map_err(|_| Unfit::Log(*account))?;
+            Ok((*account, log))
+        });
+        proven.collect()
+    }
+
+    /// Takes in what goes along with a log that is verified.
+    pub(super) fn learn_logs(&mut self, logs: SortedMap<AccountId, DeviceLog>) {
+        for (account, log) in logs {
+            self.learn_log(&account, log, PersonRow::default());
+        }
+    }
+}
