@@ -76,7 +76,12 @@ pub enum Command {
     CreateAccount {
         /// How others reach it.
         address: Address,
-        /// What the person is called.
+        /// What the person is called, as for [`SetName`](Self::SetName).
+        name: String,
+    },
+    /// Change what the person is called, on all its devices and wherever it takes part.
+    SetName {
+        /// The name: one line of at most [`NAME_CHARS`](crate::line::NAME_CHARS) characters.
         name: String,
     },
     /// Offer this device, which has no account yet, to be linked to one: gives what the account's
@@ -152,7 +157,8 @@ pub enum Command {
     },
     /// Found a conversation.
     CreateConversation {
-        /// Its title.
+        /// Its title: one line of at most [`TITLE_CHARS`](crate::line::TITLE_CHARS) characters, or
+        /// empty for none.
         title: String,
         /// Whom to add.
         members: Vec<Address>,

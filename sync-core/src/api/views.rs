@@ -61,6 +61,9 @@ pub struct Status {
     pub address: Option<String>,
     /// The person's name.
     pub name: String,
+    /// The account has no name, and none of its devices knows one: it was brought back, and lost
+    /// its first devices before they told. Ask the person, and set it.
+    pub nameless: bool,
     /// `primary` or `companion`.
     pub role: &'static str,
     /// Whether a session with the relay is open.

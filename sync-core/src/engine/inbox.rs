@@ -20,7 +20,7 @@ use crate::engine::rows::{
 };
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
-use crate::engine::{Engine, Step, Stop, seal};
+use crate::engine::{Engine, Step, Stop, Task, seal};
 use crate::group::{Group, Joined, new_key_package};
 use crate::records::{Load, Records, key, without_prefix};
 
@@ -356,6 +356,10 @@ impl Engine {
         space.row.epoch = EpochId::NONE;
         space.row.stale = true;
         space.row.invited_by = space.row.invited_by.or(invited_by);
+        if grant.documents.iter().any(|(name, _)| *name == Name::Settings) {
+            space.row.unheard = Some(0);
+            self.tasks.push_back(Task::Names(id, 0));
+        }
         for (name, snapshot) in grant.documents {
             self.batch.put(key::snapshot(&id, &name), snapshot.0);
             if let Err(at) = space.row.documents.binary_search(&name) {

@@ -14,6 +14,7 @@ use crate::engine::commands::accepted_key;
 use crate::engine::rows::{Intention, LastRow, Reach};
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step};
+use crate::line;
 
 /// Messages in one page.
 const PAGE: usize = 1_000;
@@ -104,7 +105,7 @@ impl Engine {
         });
         ConversationView {
             conversation: space.id,
-            title: row.context.title.clone(),
+            title: line::shown_title(&row.context.title),
             members: members.collect(),
             adding: adding.collect(),
             unread: row.unread,

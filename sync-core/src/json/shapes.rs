@@ -54,6 +54,7 @@ pub fn status(status: &Status) -> Value {
         "device": status.device.map(|id| id.to_string()),
         "address": status.address,
         "name": status.name,
+        "nameless": status.nameless,
         "role": status.role,
         "connected": status.connected,
         "up_to_date": status.up_to_date,
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn a_device_without_an_account_has_a_status() {
         let json = status(&Status::default());
-        for field in "account device role connected up_to_date last_confirmed_ms waiting spaces"
+        for field in "account device name nameless role connected up_to_date last_confirmed_ms waiting spaces"
             .split_whitespace()
         {
             assert!(json.get(field).is_some(), "{field}");

@@ -60,6 +60,7 @@ export function status(value: unknown, storage: StorageStatus): Status {
     device: optionalText(from["device"]),
     address: optionalText(from["address"]),
     name: text(from["name"]),
+    nameless: from["nameless"] === true,
     role: account === null ? null : role(from["role"]),
     connected: from["connected"] === true,
     upToDate: from["up_to_date"] === true,

@@ -140,6 +140,11 @@ export interface Status {
   readonly address: string | null;
   /** The person's name. */
   readonly name: string;
+  /**
+   * The account has no name, and none of its devices knows one: it was brought back after its first
+   * device was lost before it had told. Ask the person, and call {@link Account.setName}.
+   */
+  readonly nameless: boolean;
   /** What this device may do; null until there is an account. */
   readonly role: DeviceRole | null;
   /** Whether a session with the relay is open. */
@@ -185,7 +190,10 @@ export type DeviceRole = "primary" | "companion";
 
 /** The own account. */
 export interface Account {
-  /** Founds an account on an empty store. The code is shown once and kept nowhere. */
+  /**
+   * Founds an account on an empty store. The code is shown once and kept nowhere. The name is as
+   * for {@link Account.setName}.
+   */
   create(options: { readonly address: string; readonly name: string }): Promise<NewAccount>;
   /**
    * Brings an account back on an empty store when all its devices are lost. Ends all of them.
@@ -197,6 +205,13 @@ export interface Account {
     /** What this device is to be called. */
     readonly deviceName?: string;
   }): Promise<NewAccount>;
+  /**
+   * Changes what the person is called, on all devices and wherever the account takes part, also
+   * offline. One line of 1 to 64 characters, blanks around it aside.
+   *
+   * @throws {RejoinderError} `invalid` for an empty name or one of several lines, `too_large`.
+   */
+  setName(name: string): Promise<void>;
   /** On the primary: a new recovery code; the one before counts no more. */
   newRecoveryCode(): Promise<string>;
 }

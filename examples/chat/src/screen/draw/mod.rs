@@ -254,7 +254,9 @@ fn banner(model: &Model) -> Option<String> {
     if status.connected {
         let away = || "a device of yours was not here for weeks: ^D shows which".to_owned();
         let away = (!status.away.is_empty()).then(away);
-        return problem.or(arrival).or(away).map(|line| format!(" {line}"));
+        let nameless = || "you have no name here: ^S, then n, gives you one".to_owned();
+        let nameless = status.nameless.then(nameless);
+        return problem.or(arrival).or(nameless).or(away).map(|line| format!(" {line}"));
     }
     let mut parts = vec![if model.is_away { "Offline by choice" } else { "Offline" }.to_owned()];
     parts.push(match status.waiting {
