@@ -171,7 +171,8 @@ pub enum Command {
         conversation: SpaceId,
         /// Whom.
         address: Address,
-        /// Whether they may read what was written before.
+        /// Whether they may read what was written before, all of it: refused as
+        /// [`Failure::Partial`] where this device does not have all of it itself.
         share_history: bool,
     },
     /// Remove somebody.
@@ -538,6 +539,15 @@ pub enum Failure {
     /// Not a member, not an admin, or not one's own message.
     #[error("not allowed: {0}")]
     Denied(&'static str),
+    /// Somebody was to read all that was written before, and this device can't show them all of it:
+    /// it was linked without history, the account was let in without it, or what was written
+    /// before a recovery can't be read. Whoever has all of it can add them, or they are added
+    /// without.
+    #[error(
+        "this device has only a part of what was written before: add them without it, or let a \
+         device add them that has all of it"
+    )]
+    Partial,
     /// The request makes no sense.
     #[error("invalid: {0}")]
     Invalid(String),
@@ -567,6 +577,7 @@ impl Failure {
             Self::Offline => "offline",
             Self::NotFound(_) => "not_found",
             Self::Denied(_) => "denied",
+            Self::Partial => "partial",
             Self::Invalid(_) => "invalid",
             Self::TooLarge { .. } => "too_large",
             Self::Refused(rejection) => rejection.kind(),

@@ -7,7 +7,7 @@ use crate::api::Failure;
 /// Characters of a person's or a device's name.
 pub const NAME_CHARS: usize = 64;
 /// Characters of a conversation's title.
-pub const TITLE_CHARS: usize = 128;
+pub const TITLE_CHARS: usize = 256;
 
 /// A person's or a device's name, without blanks around it.
 ///

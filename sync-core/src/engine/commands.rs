@@ -275,6 +275,9 @@ impl Engine {
         {
             return Ok(Response::Done);
         }
+        if history && !self.core_space(id)?.reads_all() {
+            return Err(Failure::Partial.into());
+        }
         self.wish_as_admin(id, Intention::Add { address: address.to_string(), history })
     }
 

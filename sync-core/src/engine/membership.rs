@@ -315,7 +315,7 @@ impl Engine {
         self.remove_intention(id, at);
         let reason = match failure {
             Failure::Refused(rejection) => rejection.clone(),
-            Failure::Denied(_) => Rejection::Denied,
+            Failure::Denied(_) | Failure::Partial => Rejection::Denied,
             _ => Rejection::NotFound,
         };
         let change = ConversationChange::NotAdded { address: address.to_owned(), reason };

@@ -217,6 +217,15 @@ impl SpaceState {
         self.group = Group::load(self.id, without_prefix(records, prefix)).ok();
     }
 
+    /// Whether this device can read everything that was ever written here: it knows each epoch since
+    /// the first, and the era that began with it. The rest of the space must be in memory.
+    pub(super) fn reads_all(&self) -> bool {
+        let Some(core) = &self.core else { return false };
+        let known = core.epochs.values().map(|row| row.number).filter(|n| *n < self.row.number);
+        let known: SortedSet<u64> = known.collect();
+        self.row.whole_from == 0 && known.len() as u64 == self.row.number
+    }
+
     pub(super) fn role(&self, account: &AccountId) -> Option<sync_protocol::roster::Role> {
         self.row.context.roster.role(account)
     }

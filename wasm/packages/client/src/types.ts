@@ -393,7 +393,13 @@ export interface Conversation {
   markRead(message: MessageId): Promise<void>;
   /** Tells those who are looking that this person is typing. At most one call in 3 s is passed on. */
   sendTyping(): Promise<void>;
-  /** Adds somebody. */
+  /**
+   * Adds somebody, without what was written before or (`shareHistory`) with all of it.
+   *
+   * @throws {RejoinderError} `partial` if all of it was asked for and this device has only a part:
+   * it was linked without history, or came back without some. Offer to add them without, or say that
+   * another device or member can.
+   */
   add(address: string, options?: { readonly shareHistory?: boolean }): Promise<void>;
   /** Removes somebody. */
   remove(person: Person): Promise<void>;
@@ -586,6 +592,7 @@ export type ErrorKind =
   | "offline"
   | "not_found"
   | "denied"
+  | "partial"
   | "invalid"
   | "too_large"
   | "quota"
