@@ -9,7 +9,7 @@ mod views;
 pub use edit::EditId;
 pub use views::{
     AwayView, ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage,
-    MemberView, MessageView, NewAccount, Problem, Progress, Status,
+    MemberView, MessageView, NewAccount, Problem, Progress, Status, Unreadable,
 };
 
 use serde_json::Value;

@@ -191,7 +191,7 @@ impl Engine {
                 self.compare_seen(id, arrived, seen);
                 self.take_change_set(id, arrived, &set);
             }
-            Ok(None) => {}
+            Ok(None) => self.note_unreadable(id, arrived),
             Err(why) => return Ok(Err(why)),
         }
         self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
@@ -412,6 +412,7 @@ impl Engine {
         if let Some((read, total)) = progress(space) {
             self.notify(Event::History { conversation: *id, read, total });
         }
+        self.tell_unreadable(id);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let stale = space.row.stale;
         let settled = space.row.own && !space.row.lagging;

@@ -348,6 +348,10 @@ impl Engine {
         space.row.segment = space.row.segment.max(context.era << ERA_SHIFT).max(grant.segment);
         space.row.introduced = None;
         space.row.whole_from = whole_from;
+        if grant.from == 0 {
+            // It is read once more, and what is known by now may open some of it.
+            (space.row.lost, space.told_lost) = (None, 0);
+        }
         space.row.context = context;
         space.row.number = group.epoch();
         space.row.active = true;

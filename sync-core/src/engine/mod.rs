@@ -29,6 +29,7 @@ mod inbox;
 mod introductions;
 mod link;
 mod lodging;
+mod lost;
 mod membership;
 mod outbox;
 mod people;

@@ -270,6 +270,24 @@ pub(super) struct SpaceRow {
     /// What this account was last seen to be called here, and the era in which it said so.
     #[n(40)]
     pub(super) introduced: Option<Introduced>,
+    /// What was written under keys that this account does not have any more.
+    #[n(41)]
+    pub(super) lost: Option<LostRow>,
+}
+
+/// Entries that could not be opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct LostRow {
+    #[n(0)]
+    pub(super) changes: u64,
+    /// The relay's time of the first and the last, Unix ms, where they were read.
+    #[n(1)]
+    pub(super) first_ms: Option<u64>,
+    #[n(2)]
+    pub(super) last_ms: Option<u64>,
+    /// The index after the last that was counted.
+    #[n(3)]
+    pub(super) next: u64,
 }
 
 /// What an account called itself in a conversation.

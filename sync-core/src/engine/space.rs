@@ -79,6 +79,8 @@ pub(super) struct SpaceState {
     pub(super) turned_away: bool,
     /// An invitation was answered by writing here.
     pub(super) answered: bool,
+    /// How much the app knows that can't be read.
+    pub(super) told_lost: u64,
     /// Edits applied since the last cut, in bytes.
     pub(super) uncut_bytes: usize,
     used: u64,
@@ -133,6 +135,7 @@ impl SpaceState {
             rebuild: false,
             turned_away: false,
             answered: false,
+            told_lost: 0,
             uncut_bytes: 0,
             used: 0,
         }

@@ -51,6 +51,7 @@ impl Engine {
             last_confirmed_ms: self.session.row.last_confirmed_ms.map(|at_ms| at_ms.min(self.wall)),
             waiting: self.spaces.values().map(|space| space.waiting()).sum(),
             spaces: self.spaces.len() as u64,
+            unreadable: self.unreadable(),
             away: self.away(),
             problem: self.problem(),
         }

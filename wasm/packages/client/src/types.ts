@@ -157,6 +157,8 @@ export interface Status {
   readonly waiting: number;
   /** Spaces in step: the account's own and one for each conversation. */
   readonly spaces: number;
+  /** Conversations of which some can't be read any more; see {@link ConversationInfo.unreadable}. */
+  readonly unreadable: number;
   /** What keeps the device from the relay, or a change from being taken; null if nothing does. */
   readonly problem: Problem | null;
   /** Why there is no connection, in words for a log; null while there is one. */
@@ -343,8 +345,24 @@ export interface ConversationInfo {
   readonly pending: boolean;
   /** Whether this account is still a member. */
   readonly active: boolean;
+  /** What was written under keys that the account has lost; null if nothing was. Tell the user. */
+  readonly unreadable: Unreadable | null;
   /** Changes that are not yet durable at the relay. */
   readonly waiting: number;
+}
+
+/**
+ * What was written in a conversation while the account had no device, before it was brought back,
+ * and under keys that it never got: none of its devices can read it, nor what others wrote in answer
+ * to it before the account was back.
+ */
+export interface Unreadable {
+  /** How many changes: messages, and what else people change in a conversation. */
+  readonly changes: number;
+  /** When the relay got the first; null if nothing from before this device came can be read. */
+  readonly firstMs: number | null;
+  /** When the relay got the last. */
+  readonly lastMs: number | null;
 }
 
 /** A member of a conversation. */
