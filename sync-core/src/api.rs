@@ -9,7 +9,7 @@ mod views;
 pub use edit::EditId;
 pub use views::{
     AwayView, ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage,
-    MemberView, MessageView, NewAccount, Problem, Progress, Status,
+    MemberView, MessageView, NewAccount, Problem, Progress, Status, Unreadable,
 };
 
 use serde_json::Value;
@@ -76,7 +76,12 @@ pub enum Command {
     CreateAccount {
         /// How others reach it.
         address: Address,
-        /// What the person is called.
+        /// What the person is called, as for [`SetName`](Self::SetName).
+        name: String,
+    },
+    /// Change what the person is called, on all its devices and wherever it takes part.
+    SetName {
+        /// The name: one line of at most [`NAME_CHARS`](crate::line::NAME_CHARS) characters.
         name: String,
     },
     /// Offer this device, which has no account yet, to be linked to one: gives what the account's
@@ -152,7 +157,8 @@ pub enum Command {
     },
     /// Found a conversation.
     CreateConversation {
-        /// Its title.
+        /// Its title: one line of at most [`TITLE_CHARS`](crate::line::TITLE_CHARS) characters, or
+        /// empty for none.
         title: String,
         /// Whom to add.
         members: Vec<Address>,
@@ -165,7 +171,8 @@ pub enum Command {
         conversation: SpaceId,
         /// Whom.
         address: Address,
-        /// Whether they may read what was written before.
+        /// Whether they may read what was written before, all of it: refused as
+        /// [`Failure::Partial`] where this device does not have all of it itself.
         share_history: bool,
     },
     /// Remove somebody.
@@ -532,6 +539,15 @@ pub enum Failure {
     /// Not a member, not an admin, or not one's own message.
     #[error("not allowed: {0}")]
     Denied(&'static str),
+    /// Somebody was to read all that was written before, and this device can't show them all of it:
+    /// it was linked without history, the account was let in without it, or what was written
+    /// before a recovery can't be read. Whoever has all of it can add them, or they are added
+    /// without.
+    #[error(
+        "this device has only a part of what was written before: add them without it, or let a \
+         device add them that has all of it"
+    )]
+    Partial,
     /// The request makes no sense.
     #[error("invalid: {0}")]
     Invalid(String),
@@ -561,6 +577,7 @@ impl Failure {
             Self::Offline => "offline",
             Self::NotFound(_) => "not_found",
             Self::Denied(_) => "denied",
+            Self::Partial => "partial",
             Self::Invalid(_) => "invalid",
             Self::TooLarge { .. } => "too_large",
             Self::Refused(rejection) => rejection.kind(),

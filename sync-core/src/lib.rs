@@ -18,6 +18,7 @@ pub mod document;
 pub mod engine;
 pub mod group;
 pub mod json;
+pub mod line;
 pub mod records;
 
 pub use api::{Command, CommandId, Event, Failure, Input, Output, Response};

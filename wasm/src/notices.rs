@@ -72,8 +72,8 @@ pub(crate) async fn forward(
                 announce(&people, conversation, &all).await
             }
             notice => {
-                if matches!(notice, Notice::Event(Event::Conversation { .. })) {
-                    people.known.borrow_mut().forget();
+                if let Notice::Event(event) = &notice {
+                    people.known.borrow_mut().hear(event);
                 }
                 notification(&notice)
             }

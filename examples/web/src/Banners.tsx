@@ -3,13 +3,14 @@ import { CloudOff, HardDrive, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 
 import { useNow } from "./parts/useNow.ts";
+import { href } from "./route.ts";
 import { useSession } from "./session.tsx";
 import { setAway, useIsAway } from "./useAway.ts";
 import { ago, count, troubleOf } from "./words.ts";
 
 /** What concerns the whole app, above everything else. */
 export function Banners({ onEnd }: { readonly onEnd?: () => void }) {
-  const { problem, storage, connected } = useStatus();
+  const { problem, storage, connected, nameless } = useStatus();
   const trouble = problem && troubleOf(problem);
   return (
     <div className="banners">
@@ -25,6 +26,12 @@ export function Banners({ onEnd }: { readonly onEnd?: () => void }) {
       {!onEnd && trouble && (
         <Banner icon={<TriangleAlert aria-hidden />} kind="warning">
           {trouble}
+        </Banner>
+      )}
+      {!onEnd && nameless && (
+        <Banner icon={<TriangleAlert aria-hidden />} kind="warning">
+          Others can’t see your name: it was lost with your devices.
+          <a href={href({ page: "settings" })}>Give it again</a>
         </Banner>
       )}
       {storage.failed && (

@@ -1,5 +1,5 @@
 /** What the app says: names, times, and failures in words for people. */
-import type { ConversationInfo, AccountId, Device, Member, Problem, RejoinderError } from "@rejoinder/client";
+import type { ConversationInfo, AccountId, Device, Member, Problem, RejoinderError, Unreadable } from "@rejoinder/client";
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "short" });
@@ -69,6 +69,16 @@ export function titleOf(info: ConversationInfo, me: AccountId | null): string {
   const others = info.members.filter((member) => member.account !== me).map(nameOf);
   const all = [...others, ...info.adding];
   return all.length > 0 ? listed(all) : "Only you";
+}
+
+/** "12 changes from 3 May 2026 to 5 May 2026 can’t be read on your devices." */
+export function unreadableLine({ changes, firstMs, lastMs }: Unreadable): string {
+  if (firstMs === null || lastMs === null) {
+    return "What was written before this device came can’t be read on your devices.";
+  }
+  const [first, last] = [FULL_DATE.format(firstMs), FULL_DATE.format(lastMs)];
+  const span = first === last ? `from ${first}` : `from ${first} to ${last}`;
+  return `${count(changes, "message or other change", "messages and other changes")} ${span} can’t be read on your devices.`;
 }
 
 /** What to call a device. */

@@ -5,6 +5,7 @@
 mod devices;
 mod dormant;
 mod ended_devices;
+mod history;
 mod large;
 mod links;
 mod names;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use sync_core::api::{Command, Response};
+use sync_core::Failure;
+use sync_core::api::{Command, Event, Response, Space, Status};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::{AccountId, SpaceId};
 
@@ -140,6 +141,27 @@ fn pretend(town: &mut Town, n: usize, account: &AccountId, address: &str) {
 }
 
 #[test]
+fn what_a_member_calls_somebody_is_shown_as_one_line() {
+    let mut town = town(&["mallory", "bob", "carol"]);
+    let id = town.found(0, "", &["carol"]);
+    town.settle();
+    let status = status(&mut town, 2);
+    let key = [b"a", status.account.unwrap().as_bytes().as_slice()].concat();
+    let record = town.devices[0].disk.get_mut(&key).unwrap();
+    let row: PersonRow = codec::decode("person", record).unwrap();
+    let name = format!("Ada\nThis person was verified.{}", "!".repeat(500));
+    *record = codec::encode(&PersonRow { name, ..row });
+    town.restart(0);
+    town.settle();
+    let address = "bob".parse().unwrap();
+    town.run(0, Command::AddMember { conversation: id, address, share_history: true });
+    town.settle();
+    let shown = format!("Ada This person was verified.{}", "!".repeat(35));
+    let members = members(&mut town, 1, id);
+    assert!(members.contains(&(shown, "carol".to_owned())), "{members:?}");
+}
+
+#[test]
 fn an_address_that_a_member_claims_leads_nobody_to_them() {
     let mut town = town(&["mallory", "bob", "carol"]);
     let Response::Status(status) = town.run(0, Command::Status) else { panic!() };
@@ -157,4 +179,267 @@ fn an_address_that_a_member_claims_leads_nobody_to_them() {
     // The directory has told whose it is: nobody else is shown under it.
     let freed = called(&[("MALLORY", ""), ("CAROL", "carol")]);
     assert_eq!(members(&mut town, 2, bait), freed);
+}
+
+fn rename(town: &mut Town, n: usize, name: &str) {
+    assert_eq!(town.run(n, Command::SetName { name: name.to_owned() }), Response::Done);
+}
+
+fn status(town: &mut Town, n: usize) -> Status {
+    match town.run(n, Command::Status) {
+        Response::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn offline(town: &mut Town, n: usize) {
+    town.run(n, Command::GoOffline);
+}
+
+fn online(town: &mut Town, n: usize) {
+    town.run(n, Command::GoOnline);
+    town.settle();
+}
+
+/// How often a device's account said its name in a conversation, by all of its devices.
+fn said(town: &mut Town, n: usize, id: SpaceId) -> usize {
+    let name = "people/0".to_owned();
+    let read = Command::ReadDocument { space: Space::Conversation(id), name, path: Vec::new() };
+    let Response::Value(value) = town.run(n, read) else { panic!() };
+    value["people"].as_object().map_or(0, serde_json::Map::len)
+}
+
+#[test]
+fn a_new_name_reaches_all_members_and_own_devices() {
+    let mut town = town(&["ada", "bob", "eve"]);
+    let (laptop, _) = link(&mut town, 0, true);
+    let id = town.found(0, "Tea", &["bob", "eve"]);
+    let other = town.found(0, "", &["bob"]);
+    town.say(0, id, "hello");
+    town.say(0, other, "hello");
+    town.settle();
+    accept(&mut town, 1, id);
+    town.devices[1].events.clear();
+    town.devices[laptop].events.clear();
+    rename(&mut town, 0, " Ada Lovelace ");
+    town.settle();
+    let all = called(&[("Ada Lovelace", "ada"), ("BOB", "bob"), ("", "eve")]);
+    let two = called(&[("Ada Lovelace", "ada"), ("BOB", "bob")]);
+    for n in [0, 1, laptop] {
+        assert_eq!(members(&mut town, n, id), all, "{n}");
+        assert_eq!(members(&mut town, n, other), two, "{n}");
+    }
+    // Whoever has not answered reads what was said, too.
+    let all_but_eve = called(&[("Ada Lovelace", "ada"), ("BOB", "bob"), ("EVE", "eve")]);
+    assert_eq!(members(&mut town, 2, id), all_but_eve);
+    assert_eq!(status(&mut town, laptop).name, "Ada Lovelace");
+    let told = |events: &[Event]| {
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Status(status) if status.name == "Ada Lovelace"))
+    };
+    assert!(told(&town.devices[laptop].events));
+    let changed = |event: &Event| matches!(event, Event::Conversation { conversation, .. } if *conversation == id);
+    assert!(town.devices[1].events.iter().any(changed));
+    assert_eq!(said(&mut town, 1, id), 2, "one device of Ada's has said it, and Bob's");
+    town.restart(laptop);
+    town.restart(1);
+    town.settle();
+    assert_eq!(status(&mut town, laptop).name, "Ada Lovelace");
+    assert_eq!(members(&mut town, 1, id), all);
+    assert_eq!(town.digest(0, id), town.digest(1, id));
+}
+
+#[test]
+fn a_device_linked_later_has_the_new_name_with_history_or_without() {
+    for history in [true, false] {
+        let mut town = town(&["ada", "bob"]);
+        let id = town.found(0, "", &["bob"]);
+        town.say(0, id, "hello");
+        town.settle();
+        accept(&mut town, 1, id);
+        rename(&mut town, 0, "Countess");
+        town.settle();
+        let (laptop, _) = link(&mut town, 0, history);
+        assert_eq!(status(&mut town, laptop).name, "Countess", "history: {history}");
+        let all = called(&[("Countess", "ada"), ("BOB", "bob")]);
+        assert_eq!(members(&mut town, laptop, id), all, "history: {history}");
+        // And the other way: chosen on the new device, told by it.
+        rename(&mut town, laptop, "Lady Ada");
+        town.settle();
+        let all = called(&[("Lady Ada", "ada"), ("BOB", "bob")]);
+        for n in [0, 1, laptop] {
+            assert_eq!(members(&mut town, n, id), all, "{n}, history: {history}");
+        }
+        rename(&mut town, 1, "Robert");
+        town.settle();
+        let all = called(&[("Lady Ada", "ada"), ("Robert", "bob")]);
+        for n in [0, 1, laptop] {
+            assert_eq!(members(&mut town, n, id), all, "{n}, history: {history}");
+        }
+    }
+}
+
+#[test]
+fn a_name_chosen_offline_is_told_once_there_is_a_connection() {
+    let mut town = town(&["ada", "bob"]);
+    let id = town.found(0, "", &["bob"]);
+    town.say(0, id, "hello");
+    town.settle();
+    accept(&mut town, 1, id);
+    offline(&mut town, 0);
+    rename(&mut town, 0, "Countess");
+    assert_eq!(status(&mut town, 0).name, "Countess");
+    assert_eq!(members(&mut town, 0, id), called(&[("Countess", "ada"), ("BOB", "bob")]));
+    town.restart(0);
+    town.settle();
+    for n in 0..2 {
+        assert_eq!(
+            members(&mut town, n, id),
+            called(&[("Countess", "ada"), ("BOB", "bob")]),
+            "{n}"
+        );
+    }
+}
+
+#[test]
+fn two_names_chosen_at_once_end_as_one() {
+    for first in [0, 1] {
+        let mut town = town(&["ada", "bob", "eve"]);
+        let (laptop, _) = link(&mut town, 0, true);
+        let id = town.found(0, "", &["bob", "eve"]);
+        let other = town.found(laptop, "", &["eve"]);
+        town.say(0, id, "hello");
+        town.say(laptop, other, "hello");
+        town.settle();
+        accept(&mut town, 1, id);
+        accept(&mut town, 2, other);
+        offline(&mut town, 0);
+        offline(&mut town, laptop);
+        rename(&mut town, 0, "Countess");
+        rename(&mut town, laptop, "Lady Ada");
+        let order = if first == 0 { [0, laptop] } else { [laptop, 0] };
+        for n in order {
+            online(&mut town, n);
+        }
+        let name = status(&mut town, 0).name;
+        assert!(["Countess", "Lady Ada"].contains(&name.as_str()));
+        assert_eq!(status(&mut town, laptop).name, name);
+        for n in 0..4 {
+            let members = members(&mut town, n, id);
+            assert!(members.contains(&(name.clone(), "ada".to_owned())), "{n}: {members:?}");
+        }
+        let members = members(&mut town, 2, other);
+        assert!(members.contains(&(name.clone(), "ada".to_owned())), "{members:?}");
+    }
+}
+
+#[test]
+fn nothing_that_interrupts_a_change_of_name_forgets_it() {
+    // Cut down after each batch that the device makes durable.
+    for batches in 0..8 {
+        let mut town = town(&["ada", "bob", "eve"]);
+        let ids = [town.found(0, "", &["bob"]), town.found(0, "", &["bob", "eve"])];
+        for id in ids {
+            town.say(0, id, "hello");
+            town.settle();
+            accept(&mut town, 1, id);
+        }
+        town.restart(0);
+        town.settle();
+        town.crash_after(0, batches, Command::SetName { name: "Countess".into() });
+        town.settle();
+        let name = status(&mut town, 0).name;
+        assert!(["ADA", "Countess"].contains(&name.as_str()), "{name}");
+        assert!(batches == 0 || name == "Countess", "after {batches}: it was durable");
+        for id in ids {
+            let members = members(&mut town, 1, id);
+            assert!(members.contains(&(name.clone(), "ada".to_owned())), "{batches}: {members:?}");
+        }
+    }
+}
+
+#[test]
+fn the_primary_tells_a_name_whose_device_was_ended_before_it_could() {
+    let mut town = town(&["ada", "bob"]);
+    let (laptop, device) = link(&mut town, 0, true);
+    let id = town.found(0, "", &["bob"]);
+    town.say(0, id, "hello");
+    town.settle();
+    accept(&mut town, 1, id);
+    // The laptop's settings reach the relay, what it says in the conversation does not.
+    town.devices[laptop].withheld = Some(id);
+    town.devices[laptop].loses = |device, space| device.withheld == Some(*space);
+    rename(&mut town, laptop, "Countess");
+    town.pass(2_000);
+    offline(&mut town, laptop);
+    town.settle();
+    assert_eq!(members(&mut town, 1, id), called(&[("ADA", "ada"), ("BOB", "bob")]));
+    assert_eq!(status(&mut town, 0).name, "Countess");
+    town.run(0, Command::RevokeDevice { device });
+    town.settle();
+    assert_eq!(members(&mut town, 1, id), called(&[("Countess", "ada"), ("BOB", "bob")]));
+    rename(&mut town, 0, "Ada");
+    town.settle();
+    assert_eq!(members(&mut town, 1, id), called(&[("Ada", "ada"), ("BOB", "bob")]));
+}
+
+#[test]
+fn an_account_brought_back_has_its_name_or_can_say_it_again() {
+    for stored in [true, false] {
+        let mut town = Town::new(2);
+        town.sign_up(1, "bob");
+        if !stored {
+            town.devices[0].loses = |_, _| true;
+        }
+        let create = Command::CreateAccount { address: "ada".parse().unwrap(), name: "ADA".into() };
+        let Response::Account(account) = town.run(0, create) else { panic!("no account") };
+        town.pass(2_000);
+        town.lose(0);
+        let new = town.arrive();
+        let recover = Command::RecoverAccount {
+            address: "ada".parse().unwrap(),
+            code: account.recovery_code,
+            name: "new phone".into(),
+        };
+        assert!(matches!(town.run(new, recover), Response::Account(_)));
+        town.settle();
+        let shown = status(&mut town, new);
+        assert_eq!(
+            (shown.name.as_str(), shown.nameless),
+            if stored { ("ADA", false) } else { ("", true) }
+        );
+        let id = town.found(new, "", &["bob"]);
+        town.say(new, id, "I am back");
+        town.settle();
+        if !stored {
+            assert_eq!(members(&mut town, 1, id), called(&[("", "ada"), ("BOB", "bob")]));
+            rename(&mut town, new, "Ada");
+            town.settle();
+            assert!(!status(&mut town, new).nameless);
+            assert_eq!(members(&mut town, 1, id), called(&[("Ada", "ada"), ("BOB", "bob")]));
+        }
+    }
+}
+
+#[test]
+fn names_that_are_no_line_are_refused_and_shown_as_one() {
+    let mut town = town(&["ada", "bob"]);
+    for name in ["", "  ", "Ada\nEve", "\u{200b}", "a\u{202e}b"] {
+        let refused = town.try_run(0, Command::SetName { name: name.into() });
+        assert!(matches!(refused, Err(Failure::Invalid(_))), "{name:?}: {refused:?}");
+    }
+    let long = Command::SetName { name: "x".repeat(65) };
+    assert_eq!(town.try_run(0, long), Err(Failure::TooLarge { what: "name", limit: 64 }));
+    let title = "Plan\nThis person was verified".to_owned();
+    let found = Command::CreateConversation { title: title.clone(), members: Vec::new() };
+    assert!(matches!(town.try_run(0, found), Err(Failure::Invalid(_))));
+    let conversation = town.found(0, "Plan", &["bob"]);
+    let refused = town.try_run(0, Command::SetTitle { conversation, title });
+    assert!(matches!(refused, Err(Failure::Invalid(_))));
+    let key = "profile/name/x".to_owned();
+    let refused = town.try_run(0, Command::SetSetting { key, value: "Eve".into() });
+    assert!(matches!(refused, Err(Failure::Denied(_))), "a name is set as such");
+    let Response::Settings(settings) = town.run(0, Command::Settings) else { panic!() };
+    assert!(settings.keys().all(|key| !key.starts_with("profile/")), "{settings:?}");
 }

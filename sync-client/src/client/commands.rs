@@ -46,6 +46,11 @@ impl Client {
         ask!(self, Command::CreateAccount { address, name }, Response::Account)
     }
 
+    /// Changes what the person is called, on all devices and wherever the account takes part.
+    pub async fn set_name(&self, name: String) -> Result<(), Failure> {
+        ask!(self, Command::SetName { name })
+    }
+
     /// Brings an account back with its recovery code, on this device, which has none; all its other
     /// devices end. Gives the code that takes the used one's place. Needs a connection.
     pub async fn recover_account(

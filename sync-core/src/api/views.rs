@@ -61,6 +61,9 @@ pub struct Status {
     pub address: Option<String>,
     /// The person's name.
     pub name: String,
+    /// The account has no name, and none of its devices knows one: it was brought back, and lost
+    /// its first devices before they told. Ask the person, and set it.
+    pub nameless: bool,
     /// `primary` or `companion`.
     pub role: &'static str,
     /// Whether a session with the relay is open.
@@ -73,6 +76,9 @@ pub struct Status {
     pub waiting: u64,
     /// Spaces, the account's own included.
     pub spaces: u64,
+    /// Conversations of which some can't be read on the account's devices any more; see
+    /// [`ConversationView::unreadable`].
+    pub unreadable: u64,
     /// Devices of the account that were away for long when the relay last said so.
     pub away: Vec<AwayView>,
     /// What keeps the device from the relay, or the address from the account; shown as it is.
@@ -130,8 +136,23 @@ pub struct ConversationView {
     pub pending: bool,
     /// Whether this account is still a member.
     pub active: bool,
+    /// What was written under keys that the account has lost, if anything was.
+    pub unreadable: Option<Unreadable>,
     /// Changes not yet durable at the relay.
     pub waiting: u64,
+}
+
+/// What was written in a conversation while the account had no device, and under keys that it never
+/// got: it can't be read, and neither can what others wrote in answer before it was back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// How many changes: messages, and what else people change in a conversation.
+    pub changes: u64,
+    /// When the relay got the first of them, Unix milliseconds; `None` if nothing of what was
+    /// written before this device came can be read.
+    pub first_ms: Option<u64>,
+    /// When it got the last.
+    pub last_ms: Option<u64>,
 }
 
 /// A member in a conversation.

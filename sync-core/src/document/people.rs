@@ -2,12 +2,13 @@
 //! that writer alone, so that nobody names anybody else.
 
 use minicbor::{Decode, Encode};
-use sync_protocol::ids::WriterId;
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::ids::{DeviceId, WriterId};
 
 use super::local::lenient;
-use super::{Document, Name, Placement};
+use super::{Document, Name};
 
-const FIELDS: u32 = 1;
+const FIELDS: u32 = 3;
 
 /// What a writer says of its person.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -16,21 +17,41 @@ pub struct Person {
     /// The name, as its owner writes it.
     #[n(0)]
     pub name: String,
+    /// Which of the account's names it is: the highest number, and of those the highest tag, is its
+    /// name. The number's upper half is the length that the account's device log had when the name
+    /// was chosen, or less.
+    #[cbor(n(1), default)]
+    pub version: u64,
+    /// The tag of the writer that it was chosen on, which need not be the one that says it.
+    #[cbor(n(2), with = "minicbor::bytes", default)]
+    pub tag: [u8; 6],
 }
 
-/// Everybody's entry, in the log's order; what has no place there yet comes last.
+impl Person {
+    /// The number of the name that an account chooses next.
+    #[must_use]
+    pub fn version_after(last: u64, log_len: u64) -> u64 {
+        last.saturating_add(1).max(log_len.checked_shl(32).unwrap_or(u64::MAX))
+    }
+
+    /// Whether a device may have said it: a device that was ended can't have chosen a name when the
+    /// log was longer. Else a stolen device could say one that no later one replaces.
+    #[must_use]
+    pub fn counts(version: u64, by: &DeviceId, log: &DeviceLog) -> bool {
+        let device = log.known(by);
+        device.is_some_and(|device| device.revoked.is_none_or(|end| version >> 32 <= end))
+    }
+}
+
+/// Everybody's entry.
 #[must_use]
 pub fn all(document: &Document) -> Vec<(WriterId, Person)> {
     let is_people = matches!(document.name(), Name::People(_));
     let entries = if is_people { document.entries() } else { Vec::new() };
-    let mut said: Vec<(Option<Placement>, WriterId, Person)> = entries
+    entries
         .into_iter()
-        .filter_map(|(_, entry)| {
-            Some((entry.placement, entry.writer?, lenient(&entry.bytes, FIELDS)?.0))
-        })
-        .collect();
-    said.sort_by_key(|(place, ..)| place.map_or((u64::MAX, 0), |at| (at.index, at.ordinal)));
-    said.into_iter().map(|(_, writer, person)| (writer, person)).collect()
+        .filter_map(|(_, entry)| Some((entry.writer?, lenient(&entry.bytes, FIELDS)?.0)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -44,8 +65,8 @@ mod tests {
     fn everybody_says_their_own_name() {
         let mut a = Author::new(1, Name::People(0));
         let mut b = Author::new(2, Name::People(0));
-        let ada = Person { name: "Ada".into() };
-        let bob = Person { name: "Bob".into() };
+        let ada = Person { name: "Ada".into(), ..Person::default() };
+        let bob = Person { name: "Bob".into(), ..Person::default() };
         b.document.receive(a.write(&Edit::Person(ada.clone())));
         a.document.receive(b.write(&Edit::Person(bob.clone())));
         let said = all(&a.document);
@@ -57,7 +78,7 @@ mod tests {
     #[test]
     fn what_was_said_already_is_not_said_again() {
         let mut a = Author::new(1, Name::People(0));
-        let ada = Edit::Person(Person { name: "Ada".into() });
+        let ada = Edit::Person(Person { name: "Ada".into(), ..Person::default() });
         assert!(!a.write(&ada).is_empty());
         assert!(a.write(&ada).is_empty());
     }

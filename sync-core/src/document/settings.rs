@@ -2,6 +2,7 @@
 //! Keys under `device/<device id>/` are that device's own.
 
 use serde_json::Value as Json;
+use sync_protocol::ids::WriterId;
 use sync_protocol::sorted::SortedMap;
 
 use super::{Document, Name};
@@ -21,6 +22,16 @@ pub fn all(document: &Document, prefix: &str) -> SortedMap<String, Json> {
         .into_iter()
         .filter(|(key, _)| key.starts_with(prefix))
         .filter_map(|(key, entry)| Some((key, serde_json::from_slice(&entry.bytes).ok()?)))
+        .collect()
+}
+
+/// The values under a prefix, each with who wrote it.
+pub(crate) fn written(document: &Document, prefix: &str) -> Vec<(WriterId, Json)> {
+    let entries = if is_settings(document) { document.entries() } else { Vec::new() };
+    entries
+        .into_iter()
+        .filter(|(key, _)| key.starts_with(prefix))
+        .filter_map(|(_, entry)| Some((entry.writer?, serde_json::from_slice(&entry.bytes).ok()?)))
         .collect()
 }
 

@@ -79,13 +79,14 @@ impl Engine {
         address: &Address,
         name: &str,
     ) -> Step<Option<Response>> {
-        if let Some(me) = &mut self.me {
+        if let Some(me) = &self.me {
             // The address was taken: the same account may claim another.
             if me.row.claimed || !self.session.address_taken {
                 return Err(Failure::HasAccount.into());
             }
+            self.set_name(name)?;
+            let me = self.me.as_mut().ok_or(Failure::NoAccount)?;
             me.row.address = address.to_string();
-            me.row.name = name.to_owned();
             self.session.address_taken = false;
             self.unsaved.account = true;
             let new = self.new_account(self.session.recovery_code.clone().unwrap_or_default())?;
@@ -138,6 +139,7 @@ impl Engine {
             complete: true,
             recovering: Vec::new(),
             linking: Vec::new(),
+            named: None,
         };
         self.session.row.incarnation = self.nonzero();
         self.me = Some(Me::new(row, self.session.row.incarnation));
@@ -148,10 +150,12 @@ impl Engine {
             address: Some(address.to_string()),
             name: name.to_owned(),
             confirmed: false,
+            named: None,
         };
         self.learn_person(&account, person)?;
         self.found_account_space()?;
         let device = self.me()?.device();
+        self.owe_profile();
         self.record_device(&device, name, true);
         self.call_vault();
         Ok(code)

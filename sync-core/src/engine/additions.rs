@@ -88,6 +88,11 @@ impl Engine {
             let at = plan.carries as usize;
             let next = self.space(id)?.row.intentions.get(at).cloned();
             let Some(Intention::Add { address, history }) = next else { break };
+            if history && !self.core_space(id)?.reads_all() {
+                // It had all when this was wished, and came in anew since.
+                self.not_added(id, at, &address, &Failure::Partial);
+                continue;
+            }
             match self.addition(id, &address, &plan)? {
                 Verdict::Waits => return Ok(None),
                 Verdict::IsIn => self.remove_intention(id, at),

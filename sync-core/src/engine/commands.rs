@@ -17,11 +17,13 @@ use crate::engine::commits::header;
 use crate::engine::documents::SEGMENT;
 use crate::engine::rows::{Intention, LastRow};
 use crate::engine::{Engine, Need, Step, Stop, Task, seal};
+use crate::line;
 
 /// A message's text, in bytes.
 const TEXT: usize = 64 * 1024;
-/// A conversation's title or a person's name, in bytes.
-const TITLE: usize = 256;
+
+/// A reaction, in bytes.
+const EMOJI: usize = 64;
 
 /// A signal's content.
 #[derive(Encode, Decode)]
@@ -34,8 +36,7 @@ impl Engine {
     /// Carries a command out. `None` if the response comes later.
     pub(super) fn execute(&mut self, id: CommandId, command: &Command) -> Step<Option<Response>> {
         if let Command::CreateAccount { address, name } = command {
-            limit("name", name.len(), TITLE)?;
-            return self.create_account(id, address, name);
+            return self.create_account(id, address, &line::name(name)?);
         }
         match command {
             Command::Once { edit, command } => return self.execute_once(id, edit, command),
@@ -44,14 +45,13 @@ impl Engine {
                 return done();
             }
             Command::Status => return Ok(Some(Response::Status(self.status()))),
-            Command::OfferDevice { name } => return self.offer_device(id, name),
+            Command::OfferDevice { name } => return self.offer_device(id, &line::name(name)?),
             Command::CancelLink => {
                 self.cancel_link();
                 return done();
             }
             Command::RecoverAccount { address, code, name } => {
-                limit("name", name.len(), TITLE)?;
-                return self.recover_account(id, address, code, name);
+                return self.recover_account(id, address, code, &line::name(name)?);
             }
             _ => {}
         }
@@ -97,6 +97,7 @@ impl Engine {
 
     fn execute_in_space(&mut self, command: &Command) -> Step<Response> {
         match command {
+            Command::SetName { name } => self.set_name(name),
             Command::CreateConversation { title, members } => {
                 self.create_conversation(title, members)
             }
@@ -114,8 +115,7 @@ impl Engine {
                 self.wish_as_admin(conversation, Intention::SetRole { account, admin })
             }
             Command::SetTitle { conversation, title } => {
-                limit("title", title.len(), TITLE)?;
-                self.wish_as_admin(conversation, Intention::SetTitle(title.clone()))
+                self.wish_as_admin(conversation, Intention::SetTitle(line::title(title)?))
             }
             Command::Leave { conversation } => {
                 self.active_conversation(conversation)?;
@@ -160,6 +160,7 @@ impl Engine {
                 self.send_message(conversation, text, *reply_to)
             }
             Command::EditMessage { conversation, message, text } => {
+                written("text", text)?;
                 limit("text", text.len(), TEXT)?;
                 let edit = Edit::EditMessage { key: *message, text: text.clone() };
                 self.amend(conversation, message, edit, true)
@@ -168,7 +169,10 @@ impl Engine {
                 self.amend(conversation, message, Edit::DeleteMessage { key: *message }, true)
             }
             Command::React { conversation, message, emoji } => {
-                limit("emoji", emoji.as_ref().map_or(0, String::len), 64)?;
+                if let Some(emoji) = emoji {
+                    written("emoji", emoji)?;
+                    limit("emoji", emoji.len(), EMOJI)?;
+                }
                 let edit = Edit::React { key: *message, emoji: emoji.clone() };
                 self.amend(conversation, message, edit, false)
             }
@@ -184,7 +188,7 @@ impl Engine {
             }
             Command::Settings => {
                 let mut all = self.own_settings("")?;
-                all.retain(|key, _| !key.starts_with(super::devices::RECORDS));
+                all.retain(|key, _| !is_engines(key));
                 Ok(Response::Settings(all))
             }
             Command::SetSetting { key, value } => self.set_setting(key, value),
@@ -236,14 +240,14 @@ impl Engine {
     }
 
     fn create_conversation(&mut self, title: &str, members: &[Address]) -> Step<Response> {
-        limit("title", title.len(), TITLE)?;
+        let title = if title.is_empty() { String::new() } else { line::title(title)? };
         limit("members", members.len(), limits::LEAVES - 1)?;
         self.look_up_ahead(members);
         for address in members {
             self.known_if_online(address)?;
         }
         let id = self.random_space();
-        self.found_space(id, title.to_owned(), false)?;
+        self.found_space(id, title, false)?;
         let own = self.me()?.row.address.clone();
         for address in members.iter().filter(|address| address.as_str() != own) {
             let address = address.to_string();
@@ -271,6 +275,9 @@ impl Engine {
             .is_some_and(|account| self.spaces.get(id).is_some_and(|s| s.role(&account).is_some()))
         {
             return Ok(Response::Done);
+        }
+        if history && !self.core_space(id)?.reads_all() {
+            return Err(Failure::Partial.into());
         }
         self.wish_as_admin(id, Intention::Add { address: address.to_string(), history })
     }
@@ -302,6 +309,7 @@ impl Engine {
         text: &str,
         reply_to: Option<OrderKey>,
     ) -> Step<Response> {
+        written("text", text)?;
         limit("text", text.len(), TEXT)?;
         self.active_conversation(id)?;
         let name = self.open_segment(id)?;
@@ -391,6 +399,12 @@ impl Engine {
     }
 
     fn set_setting(&mut self, key: &str, value: &Value) -> Step<Response> {
+        if is_engines(key) {
+            return Err(Failure::Denied(
+                "settings under devices/ and profile/ are kept by the engine",
+            )
+            .into());
+        }
         let space = self.space_id(Space::Account)?;
         self.document(&space, &Name::Settings)?;
         let bytes = (!value.is_null()).then(|| Blob(value.to_string().into_bytes()));
@@ -450,6 +464,11 @@ impl Engine {
     }
 }
 
+/// Whether a setting is the engine's own, and not an app's.
+fn is_engines(key: &str) -> bool {
+    key.starts_with(super::devices::RECORDS) || key.starts_with(super::profile::PROFILE)
+}
+
 /// The setting that says that an invitation was accepted, on whichever device.
 pub(super) fn accepted_key(id: &SpaceId) -> String {
     format!("conversation/{id}/accepted")
@@ -457,6 +476,14 @@ pub(super) fn accepted_key(id: &SpaceId) -> String {
 
 fn done() -> Step<Option<Response>> {
     Ok(Some(Response::Done))
+}
+
+/// What shows nothing is more likely a mistake than meant.
+fn written(what: &'static str, text: &str) -> Result<(), Failure> {
+    if line::is_empty(text) {
+        return Err(Failure::Invalid(format!("the {what} is empty")));
+    }
+    Ok(())
 }
 
 fn limit(what: &'static str, size: usize, limit: usize) -> Result<(), Failure> {

@@ -299,6 +299,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         introduced: None,
         unheard: None,
         reach: None,
+        lost: None,
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

@@ -202,7 +202,7 @@ impl Engine {
                 self.compare_seen(id, arrived, seen);
                 self.take_change_set(id, arrived, &set);
             }
-            Ok(None) => {}
+            Ok(None) => self.note_unreadable(id, arrived),
             Err(why) => return Ok(Err(why)),
         }
         self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
@@ -406,6 +406,10 @@ impl Engine {
             if space.row.next >= space.wanted {
                 space.row.lagging = false;
                 self.unsaved.spaces.insert(*id);
+                self.call_introductions();
+                if self.profile_is_owed() {
+                    self.owe_profile();
+                }
             } else if space.retry_at.is_none() && space.row.next > space.fetched_from {
                 self.fetch(id);
             } else {
@@ -420,6 +424,7 @@ impl Engine {
         if let Some((read, total)) = progress(space) {
             self.notify(Event::History { conversation: *id, read, total });
         }
+        self.tell_unreadable(id);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let stale = space.row.stale;
         let settled = space.row.own && !space.row.lagging;

@@ -15,6 +15,7 @@ use crate::engine::account::RecoverySecrets;
 use crate::engine::rows::{Intention, PersonRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Need, Step, Task, escrow, seal};
+use crate::line;
 
 /// How long others wait for a primary to carry out what it wrote into the log.
 const EVICT_MS: u64 = 8_000;
@@ -110,6 +111,7 @@ impl Engine {
             self.call_vault();
             self.settle_linking(false);
             self.tasks.push_back(Task::HostMissing);
+            self.call_introductions();
         }
         if rekeyed && (!own || self.is_primary()) {
             self.renew_tickets(account);
@@ -399,7 +401,7 @@ impl Engine {
             .map(|(id, device)| {
                 let record = records.get(&record_key(id));
                 let name = record.and_then(|record| record.get("name")).and_then(Value::as_str);
-                let name = name.map(str::to_owned);
+                let name = name.map(line::shown_name);
                 let name = name.unwrap_or_else(|| match *id == own {
                     true => own_name.clone(),
                     false => String::new(),

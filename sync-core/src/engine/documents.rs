@@ -11,6 +11,7 @@ use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
 use crate::engine::account::Me;
 use crate::engine::change_set::ChangeSet;
 use crate::engine::membership::ERA_SHIFT;
+use crate::engine::profile::PROFILE;
 use crate::engine::{Engine, Step, Task};
 use crate::records::{Load, Records, key};
 
@@ -183,6 +184,7 @@ impl Engine {
         }
         match name {
             Name::People(era) => self.owe_names(id, *era),
+            Name::Settings if !self.documents.is_open(id, name) => self.owe_profile(),
             Name::Messages(segment) => self.forget_reach(id, *segment),
             _ => {}
         }
@@ -301,9 +303,14 @@ impl Engine {
                     self.notify(Event::Receipts { conversation: *id, accounts });
                 }
             }
-            Name::Settings if !opening => {
-                let keys = touched.keys.iter().cloned().collect();
-                self.notify(Event::Settings { keys });
+            Name::Settings => {
+                let keys: Vec<String> = touched.keys.iter().cloned().collect();
+                if opening || keys.iter().any(|key| key.starts_with(PROFILE)) {
+                    self.adopt_profile();
+                }
+                if !opening {
+                    self.notify(Event::Settings { keys });
+                }
             }
             Name::App(_) if !opening => {
                 let name = name.to_string();

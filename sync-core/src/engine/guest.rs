@@ -391,6 +391,7 @@ impl Engine {
             complete: false,
             recovering: Vec::new(),
             linking: Vec::new(),
+            named: None,
         };
         self.begin_as(account, log, None);
         self.batch.delete(key::meta("guest"));
@@ -500,6 +501,7 @@ impl Engine {
             complete: true,
             recovering: known,
             linking: Vec::new(),
+            named: None,
         };
         self.begin_as(row, &log, Some(address));
         let device = self.me()?.device();

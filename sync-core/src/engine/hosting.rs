@@ -15,6 +15,7 @@ use crate::engine::rows::{Intention, LinkRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Step};
 use crate::group::read_key_package;
+use crate::line;
 
 /// A device that is being linked to this account.
 pub(super) struct Hosting {
@@ -73,7 +74,7 @@ impl Engine {
             return Err(Failure::Offline.into());
         }
         self.cancel_hosting();
-        let (rendezvous, name) = (offer.rendezvous, offer.name.clone());
+        let (rendezvous, name) = (offer.rendezvous, line::shown_name(&offer.name));
         self.hosting = Some(Box::new(Hosting {
             offer,
             history,
@@ -217,7 +218,7 @@ impl Engine {
             device,
             entry: entry.clone(),
             package: reply.package.clone(),
-            name: hosting.offer.name.clone(),
+            name: line::shown_name(&hosting.offer.name),
             history: hosting.history,
             index,
         });

@@ -17,7 +17,7 @@ use crate::engine::rows::{EpochRow, Grant, Intention, InvitedRow, StateRow, Writ
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::welcome::{self, Invitation, Reader, Unfit, Word};
-use crate::engine::{Engine, Step, Stop};
+use crate::engine::{Engine, Step, Stop, Task};
 use crate::group::{Group, Joined, Leaf, new_key_package};
 use crate::records::{Load, Records, key, without_prefix};
 
@@ -262,6 +262,10 @@ impl Engine {
         space.row.segment = space.row.segment.max(context.era << ERA_SHIFT).max(grant.segment);
         space.row.introduced = None;
         space.row.whole_from = whole_from;
+        if grant.from == 0 {
+            // It is read once more, and what is known by now may open some of it.
+            (space.row.lost, space.told_lost) = (None, 0);
+        }
         space.row.context = context;
         space.row.number = group.epoch();
         space.row.active = true;
@@ -270,6 +274,10 @@ impl Engine {
         space.row.epoch = EpochId::NONE;
         space.row.stale = true;
         space.row.invited_by = space.row.invited_by.or(invited_by);
+        if grant.documents.iter().any(|(name, _)| *name == Name::Settings) {
+            space.row.unheard = Some(0);
+            self.tasks.push_back(Task::Names(id, 0));
+        }
         for (name, snapshot) in grant.documents {
             self.batch.put(key::snapshot(&id, &name), snapshot.0);
             if let Err(at) = space.row.documents.binary_search(&name) {

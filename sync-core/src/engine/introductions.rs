@@ -4,20 +4,25 @@
 //! first change set that this account sends there in an era: who was let in without history reads
 //! from there on. Who has not accepted an invitation says nothing of themselves.
 //!
+//! A new name is said at once, by the device that it was chosen on (`profile`), wherever the account
+//! is called something else. What is still to be said follows from what was heard, so nothing that
+//! interrupts it is forgotten.
+//!
 //! The primary keeps names and addresses in the account's contacts, for devices that come later and
 //! may not read where they were told.
 
 use serde_json::Value;
 use sync_protocol::sorted::SortedMap;
-use sync_protocol::{AccountId, SpaceId, WriterId};
+use sync_protocol::{AccountId, SpaceId};
 
 use crate::api::{ConversationChange, Event};
 use crate::document::contacts::{self, Contact};
 use crate::document::people::{self, Person};
 use crate::document::{Edit, Name};
 use crate::engine::commands::accepted_key;
-use crate::engine::rows::Hint;
+use crate::engine::rows::{Hint, Introduced, Named};
 use crate::engine::{Engine, Step, Task};
+use crate::line;
 
 impl Engine {
     /// The document in which this account is still to say its name, if there is anybody to hear it.
@@ -26,24 +31,79 @@ impl Engine {
         let row = &space.row;
         let takes_part = row.active && !row.own && (row.invited_by.is_none() || space.answered);
         let era = row.context.era;
-        let due = takes_part && row.context.roster.len() > 1 && row.introduced != Some(era);
+        let is_unknown = row.introduced.as_ref().is_none_or(|said| said.era != era);
+        let due = takes_part
+            && self.is_called_otherwise(id)
+            && (is_unknown || (self.tells_name() && self.session.caught_up()));
         due.then_some(Name::People(era))
+    }
+
+    /// Whether somebody may hear something in a conversation that this account is not called.
+    pub(super) fn is_called_otherwise(&self, id: &SpaceId) -> bool {
+        let Some((space, me)) = self.spaces.get(id).zip(self.me.as_ref()) else { return false };
+        let row = &space.row;
+        let told = Introduced { era: row.context.era, name: me.row.name.clone() };
+        row.active && row.context.roster.len() > 1 && row.introduced.as_ref() != Some(&told)
+    }
+
+    /// Says a name that is new, at once.
+    pub(super) fn introduce_again(&mut self, id: &SpaceId) -> Step<()> {
+        if !self.takes_part(id)? {
+            return Ok(());
+        }
+        let space = self.core_space(id)?;
+        let joining = space.core.as_ref().is_some_and(|core| core.state.joining.is_some());
+        if space.row.lagging || joining {
+            // Called again once the conversation was read.
+            return Ok(());
+        }
+        self.introduce(id)
+    }
+
+    /// Whether this account takes part in a conversation: it founded it, or has accepted it.
+    fn takes_part(&mut self, id: &SpaceId) -> Step<bool> {
+        let space = self.space(id)?;
+        if space.row.own || !space.row.active {
+            return Ok(false);
+        }
+        if space.row.invited_by.is_none() || space.answered {
+            return Ok(true);
+        }
+        let accepted = accepted_key(id);
+        let answered = self.own_settings(&accepted)?.get(&accepted) == Some(&Value::Bool(true));
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.answered |= answered;
+        }
+        Ok(answered)
     }
 
     /// The edit by which this account says its name, unless one of its devices has said it. From
     /// here on it counts as said. The document must be open.
     pub(super) fn introduction(&mut self, id: &SpaceId, name: &Name) -> Option<Edit> {
         let me = self.me().ok()?;
-        let (account, person) = (me.account(), Person { name: me.row.name.clone() });
-        if person.name.is_empty() {
+        let (account, own) = (me.account(), me.row.name.clone());
+        if own.is_empty() {
             // A device that has just been linked hears from its siblings what it is called.
             return None;
         }
-        let said = self.said(id, name).remove(&account);
-        let space = self.spaces.get_mut(id)?;
-        space.row.introduced = Some(space.row.context.era);
+        let (version, tag) = me.row.named.map(|named| named.rank()).unwrap_or_default();
+        if let Some((named, said)) = self.said(id, name).remove(&account)
+            && (said == own || named.rank() >= (version, tag) || !self.tells_name())
+        {
+            // A later name that another device says, the settings will have soon.
+            self.note_introduced(id, &said);
+            return None;
+        }
+        self.note_introduced(id, &own);
+        Some(Edit::Person(Person { name: own, version, tag }))
+    }
+
+    fn note_introduced(&mut self, id: &SpaceId, name: &str) {
+        if let Some(space) = self.spaces.get_mut(id) {
+            let era = space.row.context.era;
+            space.row.introduced = Some(Introduced { era, name: name.to_owned() });
+        }
         self.save_space(id);
-        (said.as_ref() != Some(&person)).then_some(Edit::Person(person))
     }
 
     /// Says this account's name in a conversation, at once.
@@ -78,17 +138,32 @@ impl Engine {
     pub(super) fn resume_names(&mut self) {
         let owed = self.spaces.iter().filter_map(|(id, space)| Some((*id, space.row.unheard?)));
         self.tasks.extend(owed.map(|(id, era)| Task::Names(id, era)));
+        if self.profile_is_owed() {
+            self.owe_profile();
+        }
     }
 
-    /// Takes in what the others of a conversation say of themselves.
+    /// Takes in what the members of a conversation say of themselves.
     pub(super) fn hear_names(&mut self, id: &SpaceId, era: u32) -> Step<()> {
+        let me = self.me()?.account();
+        if *id == me.space() {
+            return self.keep_profile();
+        }
         let name = Name::People(era);
         self.document(id, &name)?;
-        let me = self.me()?.account();
-        let said = self.said(id, &name).into_iter().filter(|(account, _)| *account != me);
+        let mut said = self.said(id, &name);
+        if let Some((_, own)) = said.remove(&me)
+            && self.space(id)?.row.context.era == era
+        {
+            // Another device of this account said it, or this one before it was put back.
+            self.note_introduced(id, &own);
+            if self.tells_name() && self.is_called_otherwise(id) {
+                self.tasks.push_back(Task::Introduce(*id));
+            }
+        }
         let mut news = false;
-        for (account, person) in said {
-            news |= self.learn_name(&account, &person.name);
+        for (account, (named, name)) in said {
+            news |= self.learn_name(&account, name, named);
         }
         if news {
             let change = ConversationChange::Changed;
@@ -139,13 +214,24 @@ impl Engine {
         Ok(accounts.iter().filter_map(hint).collect())
     }
 
-    /// The newest word of each account about itself, in an open document.
-    fn said(&mut self, id: &SpaceId, name: &Name) -> SortedMap<AccountId, Person> {
+    /// What each account calls itself in an open document.
+    fn said(&mut self, id: &SpaceId, name: &Name) -> SortedMap<AccountId, (Named, String)> {
         let said = self.documents.peek(id, name).map(|document| people::all(document));
         let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
-        let Some((said, core)) = said.zip(core) else { return SortedMap::new() };
-        let of_account =
-            |(writer, person): (WriterId, Person)| Some((core.account_of(&writer.device)?, person));
-        said.into_iter().filter_map(of_account).collect()
+        let mut newest: SortedMap<AccountId, (Named, String)> = SortedMap::new();
+        let Some((said, core)) = said.zip(core) else { return newest };
+        for (by, Person { name, version, tag }) in said {
+            let Some(account) = core.account_of(&by.device) else { continue };
+            let name = line::shown_name(&name);
+            let log = self.people.log(&account);
+            if name.is_empty() || !log.is_some_and(|log| Person::counts(version, &by.device, log)) {
+                continue;
+            }
+            let word = (Named { version, tag, by: by.device }, name);
+            if newest.get(&account).is_none_or(|known| *known < word) {
+                newest.insert(account, word);
+            }
+        }
+        newest
     }
 }

@@ -320,7 +320,7 @@ impl Engine {
         self.remove_intention(id, at);
         let reason = match failure {
             Failure::Refused(rejection) => rejection.clone(),
-            Failure::Denied(_) => Rejection::Denied,
+            Failure::Denied(_) | Failure::Partial => Rejection::Denied,
             Failure::TooLarge { limit, .. } => Rejection::TooLarge { limit: *limit as u64 },
             _ => Rejection::NotFound,
         };

@@ -31,10 +31,12 @@ mod introductions;
 mod link;
 mod lodging;
 mod logs;
+mod lost;
 mod membership;
 mod outbox;
 mod people;
 mod planning;
+mod profile;
 mod receipts;
 mod replies;
 mod rows;
@@ -198,8 +200,11 @@ enum Task {
     Setting(String, serde_json::Value),
     /// Read how far the account's other devices have come in a receipts document.
     Siblings(SpaceId, u32),
-    /// Read what people call themselves in a conversation, from an era on.
+    /// Read what people call themselves in a conversation, from an era on; in the account's own
+    /// space, what the account is called.
     Names(SpaceId, u32),
+    /// Say a new name in a conversation.
+    Introduce(SpaceId),
     /// Keep for the account's other devices who is in a conversation.
     Contacts(SpaceId),
     /// Let in the account's devices that are not in its space.
@@ -384,6 +389,7 @@ impl Engine {
             Task::Setting(key, value) => self.keep_setting(key, value)?,
             Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
             Task::Names(space, era) => self.hear_names(space, *era)?,
+            Task::Introduce(space) => self.introduce_again(space)?,
             Task::Contacts(space) => self.keep_contacts(space)?,
             Task::HostMissing => self.host_missing()?,
         }

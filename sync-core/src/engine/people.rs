@@ -8,13 +8,12 @@ use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, Rejection, codec};
 
 use crate::api::{ContactCard, Failure};
-use crate::engine::rows::{Hint, PersonRow};
+use crate::document::people::Person as Said;
+use crate::engine::rows::{Hint, Named, PersonRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Need, OpenError, read_row};
+use crate::line;
 use crate::records::key;
-
-/// Characters of a name that are kept.
-const NAME_CHARS: usize = 64;
 
 /// Somebody, with the log verified.
 pub(super) struct Person {
@@ -24,6 +23,8 @@ pub(super) struct Person {
     /// Whether the relay's directory gave the address. What another member says it is, is shown
     /// and never followed: who is written to by an address would be that member's choice.
     confirmed: bool,
+    /// Which of its names it is; `None` while it is what another member says.
+    named: Option<Named>,
 }
 
 impl Person {
@@ -33,6 +34,7 @@ impl Person {
             address: self.address.clone(),
             name: self.name.clone(),
             confirmed: self.confirmed,
+            named: self.named,
         }
     }
 }
@@ -58,8 +60,8 @@ impl People {
         let account = account.ok_or(damaged.clone())?;
         let row: PersonRow = read_row("person", value)?;
         let log = DeviceLog::verify(&account, &blobs(&row.log)).map_err(|_| damaged)?;
-        let PersonRow { address, name, confirmed, .. } = row;
-        self.insert(account, Person { log, address, name, confirmed });
+        let PersonRow { address, name, confirmed, named, .. } = row;
+        self.insert(account, Person { log, address, name, confirmed, named });
         Ok(())
     }
 
@@ -92,11 +94,6 @@ impl People {
     }
 }
 
-/// A name as it is kept, however long somebody made it.
-fn short(name: &str) -> String {
-    name.chars().take(NAME_CHARS).collect()
-}
-
 fn blobs(log: &[Blob]) -> Vec<&[u8]> {
     log.iter().map(Blob::as_slice).collect()
 }
@@ -118,14 +115,14 @@ impl Engine {
     /// The same of a log that is verified; what else is known of them is in the row.
     pub(super) fn learn_log(&mut self, account: &AccountId, log: DeviceLog, row: PersonRow) {
         let mut before = None;
-        let PersonRow { address, name, confirmed, .. } = row;
+        let PersonRow { address, name, confirmed, named, .. } = row;
         let person = match self.people.by_account.remove(account) {
             // Nothing new.
             Some(known) if known.log == log && address.is_none() && name.is_empty() => {
                 self.people.by_account.insert(*account, known);
                 return;
             }
-            None => Person { log, address, name, confirmed },
+            None => Person { log, address, name, confirmed, named },
             Some(known) => {
                 let name = if name.is_empty() { known.name } else { name };
                 let agree = log.entries().iter().zip(known.log.entries()).all(|(a, b)| a == b);
@@ -133,7 +130,8 @@ impl Engine {
                 before = longer.then(|| known.log.clone());
                 let log = if longer { log } else { known.log };
                 let address = if confirmed { address } else { known.address.or(address) };
-                Person { log, address, name, confirmed: confirmed || known.confirmed }
+                let (confirmed, named) = (confirmed || known.confirmed, named.or(known.named));
+                Person { log, address, name, confirmed, named }
             }
         };
         self.keep_person(*account, person);
@@ -161,16 +159,24 @@ impl Engine {
         }
     }
 
-    /// Takes in what somebody says they are called; true if that is new.
-    pub(super) fn learn_name(&mut self, account: &AccountId, name: &str) -> bool {
-        let name = short(name);
-        let is_new = |person: &Person| !name.is_empty() && person.name != name;
-        if !self.people.get(account).is_some_and(is_new) {
+    /// Takes in what somebody says they are called; true if that is new. What they said later,
+    /// wherever it was, counts.
+    pub(super) fn learn_name(&mut self, account: &AccountId, name: String, said: Named) -> bool {
+        let Some(person) = self.people.get(account) else { return false };
+        let known =
+            person.named.filter(|known| Said::counts(known.version, &known.by, &person.log));
+        if known.map(|known| known.rank()) >= Some(said.rank()) {
             return false;
         }
-        let Some(person) = self.people.by_account.remove(account) else { return false };
-        self.keep_person(*account, Person { name, ..person });
-        true
+        let is_new = person.name != name;
+        self.rename_person(account, name, said);
+        is_new
+    }
+
+    pub(super) fn rename_person(&mut self, account: &AccountId, name: String, named: Named) {
+        if let Some(person) = self.people.by_account.remove(account) {
+            self.keep_person(*account, Person { name, named: Some(named), ..person });
+        }
     }
 
     /// Takes in what another member calls somebody. Never replaces what is known.
@@ -180,7 +186,8 @@ impl Engine {
             address.parse::<Address>().is_ok() && self.people.account(address).is_none()
         });
         let address = person.address.clone().or(address);
-        let name = if person.name.is_empty() { short(&hint.name) } else { person.name.clone() };
+        let name =
+            if person.name.is_empty() { line::shown_name(&hint.name) } else { person.name.clone() };
         if person.address == address && person.name == name {
             return;
         }

@@ -62,6 +62,9 @@ pub(super) struct AccountRow {
     /// Certificates that the log may not have decided.
     #[n(11)]
     pub(super) linking: Vec<LinkRow>,
+    /// The number of the name, and the device that chose it, once the account's settings say so.
+    #[n(20)]
+    pub(super) named: Option<Named>,
 }
 
 /// A device that is being linked: written before its certificate is sent. It is linked once the
@@ -150,6 +153,30 @@ pub(super) struct PersonRow {
     /// Whether the relay's directory gave the address, and not another member.
     #[cbor(n(3), default)]
     pub(super) confirmed: bool,
+    /// The number of the name and who said it; `None` while it is hearsay.
+    #[n(4)]
+    pub(super) named: Option<Named>,
+}
+
+/// Which of an account's names one is. The greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub(super) struct Named {
+    /// [`crate::document::people::Person::version`].
+    #[n(0)]
+    pub(super) version: u64,
+    /// [`crate::document::people::Person::tag`].
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(super) tag: [u8; 6],
+    /// Who said so: of the own name, in the account's settings.
+    #[n(2)]
+    pub(super) by: DeviceId,
+}
+
+impl Named {
+    /// Which of two names is the later.
+    pub(super) fn rank(&self) -> (u64, [u8; 6]) {
+        (self.version, self.tag)
+    }
 }
 
 /// The bounded part of a space, read when the account is opened.
@@ -230,10 +257,8 @@ pub(super) struct SpaceRow {
     /// Where the log can be read again from.
     #[n(27)]
     pub(super) begun: Option<Begun>,
-    /// The era in which this account's name was told here last.
-    #[n(28)]
-    pub(super) introduced: Option<u32>,
-    /// The era in which others said names that were not read yet.
+    /// The era in which names were said that were not read yet; in the account's own space, that
+    /// its settings came which may bring it another name.
     #[n(29)]
     pub(super) unheard: Option<u32>,
     /// How far the segments below the newest reach, once that was seen.
@@ -243,6 +268,36 @@ pub(super) struct SpaceRow {
     /// lacks what their changes build on, and takes none in.
     #[n(31)]
     pub(super) whole_from: u32,
+    /// What this account was last seen to be called here, and the era in which it said so.
+    #[n(40)]
+    pub(super) introduced: Option<Introduced>,
+    /// What was written under keys that this account does not have any more.
+    #[n(41)]
+    pub(super) lost: Option<LostRow>,
+}
+
+/// Entries that could not be opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct LostRow {
+    #[n(0)]
+    pub(super) changes: u64,
+    /// The relay's time of the first and the last, Unix ms, where they were read.
+    #[n(1)]
+    pub(super) first_ms: Option<u64>,
+    #[n(2)]
+    pub(super) last_ms: Option<u64>,
+    /// The index after the last that was counted.
+    #[n(3)]
+    pub(super) next: u64,
+}
+
+/// What an account called itself in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Introduced {
+    #[n(0)]
+    pub(super) era: u32,
+    #[n(1)]
+    pub(super) name: String,
 }
 
 /// Where the messages below a segment end: a page that lies behind needs none of them.
@@ -584,6 +639,7 @@ mod tests {
             complete: true,
             recovering: Vec::new(),
             linking: Vec::new(),
+            named: None,
         })
     }
 

@@ -87,6 +87,8 @@ pub(super) struct SpaceState {
     pub(super) returns: u32,
     /// An invitation was answered by writing here.
     pub(super) answered: bool,
+    /// How much the app knows that can't be read.
+    pub(super) told_lost: u64,
     /// Edits applied since the last cut, in bytes.
     pub(super) uncut_bytes: usize,
     used: u64,
@@ -144,6 +146,7 @@ impl SpaceState {
             lost: false,
             returns: 0,
             answered: false,
+            told_lost: 0,
             uncut_bytes: 0,
             used: 0,
         }
@@ -227,6 +230,15 @@ impl SpaceState {
     pub(super) fn read_group(&mut self, records: Records) {
         let prefix = key::group(&self.id).len();
         self.group = Group::load(self.id, without_prefix(records, prefix)).ok();
+    }
+
+    /// Whether this device can read everything that was ever written here: it knows each epoch since
+    /// the first, and the era that began with it. The rest of the space must be in memory.
+    pub(super) fn reads_all(&self) -> bool {
+        let Some(core) = &self.core else { return false };
+        let known = core.epochs.values().map(|row| row.number).filter(|n| *n < self.row.number);
+        let known: SortedSet<u64> = known.collect();
+        self.row.whole_from == 0 && known.len() as u64 == self.row.number
     }
 
     pub(super) fn role(&self, account: &AccountId) -> Option<sync_protocol::roster::Role> {

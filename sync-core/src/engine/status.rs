@@ -43,6 +43,7 @@ impl Engine {
             device: me.map(|me| me.device()),
             address: me.map(|me| me.row.address.clone()),
             name: me.map(|me| me.row.name.clone()).unwrap_or_default(),
+            nameless: self.is_nameless(),
             role: if primary == Some(false) { "companion" } else { "primary" },
             connected: self.session.is_open(),
             up_to_date: self.is_up_to_date(),
@@ -50,6 +51,7 @@ impl Engine {
             last_confirmed_ms: self.session.row.last_confirmed_ms.map(|at_ms| at_ms.min(self.wall)),
             waiting: self.spaces.values().map(|space| space.waiting()).sum(),
             spaces: self.spaces.len() as u64,
+            unreadable: self.unreadable(),
             away: self.away(),
             problem: self.problem(),
         }

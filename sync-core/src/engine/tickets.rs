@@ -376,8 +376,12 @@ impl Engine {
         }
         // Whoever lacks what was written before begins an era, and reads whole what follows.
         let whole_from = if history { 0 } else { group.context().era + 1 };
+        let from = grant.from;
         let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by: None, whole_from };
         self.settle_in(arrival);
+        if complete && !history {
+            self.note_all_unreadable(id, from);
+        }
         // What the ticket gave may be told by nobody else.
         self.owe_vault(id, ticket.epoch);
         let room = limits::TICKET;

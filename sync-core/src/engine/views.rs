@@ -11,9 +11,10 @@ use crate::document::messages::Message;
 use crate::document::receipts::Mark;
 use crate::document::{Name, OrderKey, Placement, contacts, settings};
 use crate::engine::commands::accepted_key;
-use crate::engine::rows::{Intention, LastRow, Reach};
+use crate::engine::rows::{Intention, LastRow, LostRow, Reach};
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step};
+use crate::line;
 
 /// Messages in one page.
 const PAGE: usize = 1_000;
@@ -104,7 +105,7 @@ impl Engine {
         });
         ConversationView {
             conversation: space.id,
-            title: row.context.title.clone(),
+            title: line::shown_title(&row.context.title),
             members: members.collect(),
             adding: adding.collect(),
             unread: row.unread,
@@ -121,6 +122,7 @@ impl Engine {
                 && row.invited_by.is_some_and(|inviter| !known.contains(&inviter))
                 && !flag("accepted"),
             active: row.active,
+            unreadable: row.lost.as_ref().map(LostRow::view),
             waiting: space.waiting(),
         }
     }

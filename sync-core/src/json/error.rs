@@ -59,6 +59,7 @@ mod tests {
     fn failures_keep_their_stable_words() {
         let cases = [
             (Failure::Offline, Fault::Failed, "offline", false),
+            (Failure::Partial, Fault::Failed, "partial", false),
             (Failure::Invalid("x".into()), Fault::Params, "invalid", false),
             (Failure::Refused(Rejection::Quota), Fault::Failed, "quota", false),
             (Failure::Refused(Rejection::Rate { retry_ms: 5 }), Fault::Failed, "rate", true),

@@ -12,6 +12,8 @@ use crate::document::AppOp;
 
 /// Messages in a page, unless the request says otherwise.
 const PAGE: u64 = 50;
+/// What a device is called, unless the request says.
+const DEVICE: &str = "device";
 /// How long a wait waits, unless the request says otherwise.
 const PATIENCE_MS: u64 = 30_000;
 
@@ -75,14 +77,14 @@ type Found = Result<Option<Command>, CallError>;
 
 fn account(verb: &str, params: Params<'_>) -> Found {
     Ok(Some(match verb {
-        "create" => Command::CreateAccount {
-            address: params.address()?,
-            name: params.optional_text("name")?.unwrap_or_default(),
-        },
+        "create" => {
+            Command::CreateAccount { address: params.address()?, name: params.text("name")? }
+        }
+        "set_name" => Command::SetName { name: params.text("name")? },
         "recover" => Command::RecoverAccount {
             address: params.address()?,
             code: params.text("recovery_code")?,
-            name: params.optional_text("name")?.unwrap_or_default(),
+            name: device_name(params)?,
         },
         "new_recovery_code" => Command::NewRecoveryCode,
         "status" => Command::Status,
@@ -105,7 +107,7 @@ fn contact(verb: &str, params: Params<'_>) -> Found {
 
 fn device(verb: &str, params: Params<'_>) -> Found {
     Ok(Some(match verb {
-        "offer" => Command::OfferDevice { name: params.optional_text("name")?.unwrap_or_default() },
+        "offer" => Command::OfferDevice { name: device_name(params)? },
         "cancel" => Command::CancelLink,
         "accept" => Command::AcceptDevice { offer: params.text("qr")?, history: history(params)? },
         "confirm" => Command::ConfirmDevice { code: params.text("code")? },
@@ -114,6 +116,11 @@ fn device(verb: &str, params: Params<'_>) -> Found {
         "primary" => Command::MakePrimary { device: params.device()? },
         _ => return Ok(None),
     }))
+}
+
+/// What a device is to be called.
+fn device_name(params: Params<'_>) -> Result<String, CallError> {
+    Ok(params.optional_text("name")?.unwrap_or_else(|| DEVICE.to_owned()))
 }
 
 /// What was written before is given away only where the request says so.
@@ -328,7 +335,7 @@ mod tests {
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
             "device": device().to_string(), "blocked": true, "edits": [],
         });
-        let methods = "account.create account.recover account.new_recovery_code account.status device.offer device.accept \
+        let methods = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
             contact.lookup contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \
@@ -380,6 +387,8 @@ mod tests {
     fn bad_parameters_are_named() {
         for (method, params, word) in [
             ("account.create", json!({ "name": "x" }), "address"),
+            ("account.create", json!({ "address": "ada" }), "name"),
+            ("account.set_name", json!({}), "name"),
             ("account.create", json!({ "address": "?" }), "address"),
             ("message.send", json!({ "conversation": "x", "text": "t" }), "conversation"),
             ("message.send", json!({ "conversation": space().to_string(), "text": 1 }), "text"),

@@ -3,7 +3,7 @@
 use sync_protocol::AccountId;
 use sync_protocol::sorted::SortedMap;
 
-use crate::api::{ConversationView, MessageView};
+use crate::api::{ConversationView, Event, MessageView};
 
 /// What is known of people: address and name.
 pub type Known = SortedMap<AccountId, (Option<String>, String)>;
@@ -19,9 +19,19 @@ pub struct People {
 }
 
 impl People {
-    /// Members, titles or names changed: ask again next time.
-    pub fn forget(&mut self) {
-        *self = Self::default();
+    /// After a change of members, titles or names, the list is asked again next time.
+    pub fn hear(&mut self, event: &Event) {
+        let is_stale = match event {
+            Event::Conversation { .. } => true,
+            // The own name is no other member's to tell.
+            Event::Status(status) => status.account.is_some_and(|own| {
+                self.known.get(&own).is_some_and(|(_, name)| *name != status.name)
+            }),
+            _ => false,
+        };
+        if is_stale {
+            *self = Self::default();
+        }
     }
 
     /// Whether the list of conversations should be asked for before these messages are shown.

@@ -9,7 +9,7 @@ use sync_protocol::roster::Role;
 use super::people::Known;
 use crate::api::{
     AwayView, ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView,
-    Problem, Progress, Response, Status,
+    Problem, Progress, Response, Status, Unreadable,
 };
 
 /// Any answer but a page of messages, which needs to know people.
@@ -54,12 +54,14 @@ pub fn status(status: &Status) -> Value {
         "device": status.device.map(|id| id.to_string()),
         "address": status.address,
         "name": status.name,
+        "nameless": status.nameless,
         "role": status.role,
         "connected": status.connected,
         "up_to_date": status.up_to_date,
         "last_confirmed_ms": status.last_confirmed_ms,
         "waiting": status.waiting,
         "spaces": status.spaces,
+        "unreadable": status.unreadable,
         "away": status.away.iter().map(away).collect::<Value>(),
         "problem": status.problem.as_ref().map(problem),
     })
@@ -123,8 +125,13 @@ fn conversation(view: &ConversationView) -> Value {
         "pinned": view.pinned,
         "pending": view.pending,
         "active": view.active,
+        "unreadable": view.unreadable.as_ref().map(unreadable),
         "waiting": view.waiting,
     })
+}
+
+fn unreadable(view: &Unreadable) -> Value {
+    json!({ "changes": view.changes, "first_ms": view.first_ms, "last_ms": view.last_ms })
 }
 
 fn member(view: &MemberView) -> Value {
@@ -286,7 +293,7 @@ mod tests {
     #[test]
     fn a_device_without_an_account_has_a_status() {
         let json = status(&Status::default());
-        for field in "account device role connected up_to_date last_confirmed_ms waiting spaces"
+        for field in "account device name nameless role connected up_to_date last_confirmed_ms waiting spaces unreadable"
             .split_whitespace()
         {
             assert!(json.get(field).is_some(), "{field}");

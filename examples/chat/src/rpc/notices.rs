@@ -34,8 +34,8 @@ pub(crate) async fn forward(mut events: Events, people: Arc<People>, outgoing: S
                 announce(&people, conversation, &all).await
             }
             notice => {
-                if matches!(notice, Notice::Event(Event::Conversation { .. })) {
-                    people.forget().await;
+                if let Notice::Event(event) = &notice {
+                    people.hear(event).await;
                 }
                 notification(&notice)
             }

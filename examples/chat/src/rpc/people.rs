@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sync_client::Client;
-use sync_core::api::MessageView;
+use sync_core::api::{Event, MessageView};
 use sync_core::json::{self, Known};
 use tokio::sync::Mutex;
 
@@ -26,9 +26,9 @@ impl People {
         &self.client
     }
 
-    /// Members, titles or names changed: ask again next time.
-    pub(crate) async fn forget(&self) {
-        self.known.lock().await.forget();
+    /// After a change of members, titles or names, the client is asked again next time.
+    pub(crate) async fn hear(&self, event: &Event) {
+        self.known.lock().await.hear(event);
     }
 
     /// What is known of the authors of messages.

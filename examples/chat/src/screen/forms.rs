@@ -116,6 +116,7 @@ impl Model {
             (Some(Dialog::Title(form)), Some(conversation)) => {
                 Ok(Command::SetTitle { conversation, title: form.text(0).to_owned() })
             }
+            (Some(Dialog::Name(form)), _) => Ok(Command::SetName { name: form.text(0).to_owned() }),
             (Some(Dialog::React(key, form)), Some(conversation)) => {
                 let emoji = Some(form.text(0).to_owned()).filter(|text| !text.is_empty());
                 Ok(Command::React { conversation, message: *key, emoji })

@@ -324,6 +324,13 @@ impl Model {
                 }
                 self.dialog = Some(Dialog::Title(form));
             }
+            (KeyCode::Char('n'), Some(Side::Settings)) => {
+                let mut form = Form::new(&["Name"]);
+                if let Some((_, field)) = form.fields.first_mut() {
+                    *field = Field::holding(&self.status.name);
+                }
+                self.dialog = Some(Dialog::Name(form));
+            }
             (KeyCode::Char('+' | 'a'), Some(Side::Members)) => {
                 self.dialog = Some(Dialog::AddMember(Form::new(&["Address"]), false));
             }

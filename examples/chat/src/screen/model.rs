@@ -83,6 +83,8 @@ pub(crate) enum Dialog {
     AddMember(Form, bool),
     /// Another title.
     Title(Form),
+    /// Another name of one's own.
+    Name(Form),
     /// A reaction.
     React(OrderKey, Form),
     /// Something that can't be undone: what to ask, and what to do then.

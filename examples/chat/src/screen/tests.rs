@@ -73,6 +73,7 @@ fn conversation(n: u8, title: &str) -> ConversationView {
         archived: false,
         pinned: false,
         pending: false,
+        unreadable: None,
         active: true,
         waiting: 0,
     }

@@ -84,11 +84,17 @@ impl Model {
         if status.connected {
             self.problem = None;
         }
+        let is_renamed = self.status.name != status.name;
         self.status = status;
         if self.is_refused() {
             self.end(self.status.waiting);
         }
-        self.open.map_or_else(Vec::new, |open| self.ask_page(open))
+        let mut effects = self.open.map_or_else(Vec::new, |open| self.ask_page(open));
+        if is_renamed {
+            // Conversations name their members, and this account is one.
+            effects.push(list());
+        }
+        effects
     }
 
     /// Everything may look different.
@@ -342,6 +348,7 @@ impl Model {
                 | Dialog::NewConversation(form)
                 | Dialog::AddMember(form, _)
                 | Dialog::Title(form)
+                | Dialog::Name(form)
                 | Dialog::React(_, form),
             ) => Some(form),
             _ => None,

@@ -6,7 +6,7 @@ import { useCallback, useMemo, useRef, useState } from "react";
 import { Avatar } from "../parts/Avatar.tsx";
 import { go, href } from "../route.ts";
 import { useMe } from "../session.tsx";
-import { listed, nameOf, titleOf } from "../words.ts";
+import { listed, nameOf, titleOf, unreadableLine } from "../words.ts";
 import { Composer, type Composing } from "./Composer.tsx";
 import { DevicesChanged } from "./DevicesChanged.tsx";
 import { Invitation } from "./Invitation.tsx";
@@ -39,6 +39,7 @@ export function Chat({ id }: { readonly id: ConversationId }) {
       )}
       <History id={id} />
       <DevicesChanged info={info} />
+      {info.unreadable && <p className="history">{unreadableLine(info.unreadable)}</p>}
       <MessageList
         ref={list}
         conversation={conversation}

@@ -57,7 +57,7 @@ function Title({ info, conversation }: Props) {
         value={title}
         placeholder={titleOf(info, me)}
         onChange={(event) => setText(event.target.value)}
-        maxLength={200}
+        maxLength={256}
         disabled={!mayChange}
       />
       <Problem text={error} />

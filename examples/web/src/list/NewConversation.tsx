@@ -72,7 +72,7 @@ export function NewConversation() {
           hint="May be left empty."
           value={title}
           onChange={(event) => setTitle(event.target.value)}
-          maxLength={200}
+          maxLength={256}
         />
         <Problem text={error} />
         <button type="submit" className="primary" disabled={isBusy || (all.length === 0 && !title.trim())}>

@@ -1,13 +1,16 @@
 import { useRejoinder, useStatus } from "@rejoinder/react";
 import { useState } from "react";
 
-import { Toggle } from "../parts/Field.tsx";
+import { Field, Toggle } from "../parts/Field.tsx";
 import { Page } from "../parts/Page.tsx";
+import { Problem } from "../parts/Problem.tsx";
+import { useBusy } from "../parts/useBusy.ts";
 import { Avatar } from "../parts/Avatar.tsx";
 import { canNotify, useNotifications, useTheme, type Theme } from "../preferences.ts";
 import { href } from "../route.ts";
 import { useSession } from "../session.tsx";
 import { setAway, useIsAway } from "../useAway.ts";
+import { failure } from "../words.ts";
 import { Shortcuts } from "./Shortcuts.tsx";
 
 const STORAGE = {
@@ -28,6 +31,7 @@ export function Settings() {
           <span>{status.address}</span>
         </div>
       </section>
+      <Name name={status.name} />
       <Appearance />
       <Notices />
       <Sync />
@@ -39,6 +43,42 @@ export function Settings() {
       </section>
       <Shortcuts />
     </Page>
+  );
+}
+
+function Name({ name }: { readonly name: string }) {
+  const client = useRejoinder();
+  const [text, setText] = useState<string | null>(null);
+  const { isBusy, error, run } = useBusy(failure);
+  const typed = text ?? name;
+  const save = () =>
+    run(async () => {
+      await client.account.setName(typed.trim());
+      setText(null);
+    });
+  return (
+    <form
+      className="stack card"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      <Field
+        label="Your name"
+        hint="What others call you, on all your devices."
+        value={typed}
+        onChange={(event) => setText(event.target.value)}
+        maxLength={64}
+        autoComplete="name"
+      />
+      <Problem text={error} />
+      {text !== null && text.trim() !== name && (
+        <button type="submit" className="primary" disabled={isBusy || !text.trim()}>
+          Save the name
+        </button>
+      )}
+    </form>
   );
 }
 

@@ -39,7 +39,7 @@ export function CreateAccount({ onBack, onCode }: Props) {
           value={name}
           onChange={(event) => setName(event.target.value)}
           autoComplete="name"
-          maxLength={100}
+          maxLength={64}
           required
           autoFocus
         />

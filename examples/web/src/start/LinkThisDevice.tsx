@@ -69,7 +69,8 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
             label="What to call this device"
             value={name}
             onChange={(event) => setName(event.target.value)}
-            maxLength={64}
+            maxLength={48}
+            required
             autoFocus
           />
           <Problem text={failed ?? error} />

@@ -74,6 +74,7 @@ export function RecoverAccount({ onBack, onCode }: Props) {
           value={deviceName}
           onChange={(event) => setDeviceName(event.target.value)}
           maxLength={64}
+          required
         />
         <Problem text={error} />
         <button type="submit" className="primary" disabled={isBusy || !isComplete}>

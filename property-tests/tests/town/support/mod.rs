@@ -30,6 +30,16 @@ pub(crate) struct Device {
     pub(crate) heard: Vec<Vec<u8>>,
     /// Everything read from the store.
     pub(crate) loads: Vec<Load>,
+    /// Spaces whose pushes never reach the relay.
+    pub(crate) loses: fn(&Device, &SpaceId) -> bool,
+    /// What `loses` may ask for.
+    pub(crate) withheld: Option<SpaceId>,
+}
+
+impl Device {
+    fn is_lost(&self, frame: &ClientFrame) -> bool {
+        matches!(frame, ClientFrame::Push(push) if (self.loses)(self, &push.space))
+    }
 }
 
 pub(crate) struct Town {
@@ -119,8 +129,9 @@ impl Town {
                     device.frames_out += 1;
                     device.bytes += bytes.len();
                     device.largest = device.largest.max(bytes.len());
-                    if let Some(session) = device.session {
-                        self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), relay_now);
+                    let frame = ClientFrame::parse(&bytes).unwrap();
+                    if let Some(session) = device.session.filter(|_| !device.is_lost(&frame)) {
+                        self.relay.receive(session, frame, relay_now);
                     }
                 }
                 Output::Wake(at) => device.wake = Some(at),
@@ -209,6 +220,8 @@ impl Town {
             largest: 0,
             heard: Vec::new(),
             loads: Vec::new(),
+            loses: |_, _| false,
+            withheld: None,
         });
         n
     }
@@ -288,6 +301,45 @@ impl Town {
             Response::Digest(digest) => digest,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A device that is gone for good.
+    pub(crate) fn lose(&mut self, n: usize) {
+        if let Some(session) = self.devices[n].session.take() {
+            self.relay.disconnect(session, self.relay_now());
+        }
+        self.devices[n].wake = None;
+    }
+
+    /// Cuts a device down while it carries out a command, once so many batches are durable.
+    pub(crate) fn crash_after(&mut self, n: usize, batches: usize, command: Command) {
+        self.commands += 1;
+        let (now, relay_now) = (self.now, self.relay_now());
+        let device = &mut self.devices[n];
+        device.engine.handle(now, Input::Command(self.commands, command));
+        let mut durable = 0;
+        while durable < batches
+            && let Some(output) = device.engine.poll_output()
+        {
+            match output {
+                Output::Persist(batch) => {
+                    durable += 1;
+                    write(&mut device.disk, &batch);
+                    device.engine.handle(now, Input::Persisted(batch.number));
+                }
+                Output::Load(load) => {
+                    let records = read(&device.disk, &load.prefix());
+                    device.engine.handle(now, Input::Loaded(load, records));
+                }
+                Output::Send(bytes) => {
+                    if let Some(session) = device.session {
+                        self.relay.receive(session, ClientFrame::parse(&bytes).unwrap(), relay_now);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.restart(n);
     }
 
     pub(crate) fn restart(&mut self, n: usize) {

@@ -47,4 +47,5 @@ export type {
   Status,
   StorageKind,
   StorageStatus,
+  Unreadable,
 } from "./types.js";

@@ -258,7 +258,10 @@ class OpenRejoinder implements RejoinderShape {
     const isNewcomer = shown.account !== this.#store.me || shown.device !== this.#store.device;
     this.#store.me = shown.account;
     this.#store.device = shown.device;
+    const isRenamed = shown.name !== this.#status.current.name;
     if (!same(shown, this.#status.current)) this.#status.set(shown);
+    // Conversations name their members, and this account is one.
+    if (isRenamed) this.#store.conversations.invalidate();
     // Whose messages are one's own is another question now.
     if (isNewcomer) for (const handle of this.#handles.values()) handle.renew();
   }
@@ -281,6 +284,10 @@ class OpenRejoinder implements RejoinderShape {
       create: ({ address, name }) => begin(connection.call("account.create", { address, name })),
       recover: ({ address, recoveryCode, deviceName }) =>
         begin(connection.call("account.recover", { address, recovery_code: recoveryCode, name: deviceName })),
+      setName: async (name) => {
+        await connection.call("account.set_name", { name });
+        await this.#askStatus();
+      },
       newRecoveryCode: async () =>
         text(fields(await connection.call("account.new_recovery_code"))["recovery_code"]),
     };

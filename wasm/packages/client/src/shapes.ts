@@ -12,6 +12,7 @@ import type {
   Problem,
   Status,
   StorageStatus,
+  Unreadable,
 } from "./types.js";
 import type { Fields } from "./wire.js";
 
@@ -60,12 +61,14 @@ export function status(value: unknown, storage: StorageStatus): Status {
     device: optionalText(from["device"]),
     address: optionalText(from["address"]),
     name: text(from["name"]),
+    nameless: from["nameless"] === true,
     role: account === null ? null : role(from["role"]),
     connected: from["connected"] === true,
     upToDate: from["up_to_date"] === true,
     lastConfirmedMs: optionalNumber(from["last_confirmed_ms"]),
     waiting: number(from["waiting"]),
     spaces: number(from["spaces"]),
+    unreadable: number(from["unreadable"]),
     problem: problem(from["problem"]),
     connectionProblem: optionalText(from["connection_problem"]),
     storage,
@@ -139,7 +142,18 @@ export function conversation(value: unknown): ConversationInfo {
     pinned: from["pinned"] === true,
     pending: from["pending"] === true,
     active: from["active"] === true,
+    unreadable: unreadable(from["unreadable"]),
     waiting: number(from["waiting"]),
+  };
+}
+
+function unreadable(value: unknown): Unreadable | null {
+  if (typeof value !== "object" || value === null) return null;
+  const from = fields(value);
+  return {
+    changes: number(from["changes"]),
+    firstMs: optionalNumber(from["first_ms"]),
+    lastMs: optionalNumber(from["last_ms"]),
   };
 }
 

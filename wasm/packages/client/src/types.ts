@@ -140,6 +140,11 @@ export interface Status {
   readonly address: string | null;
   /** The person's name. */
   readonly name: string;
+  /**
+   * The account has no name, and none of its devices knows one: it was brought back after its first
+   * device was lost before it had told. Ask the person, and call {@link Account.setName}.
+   */
+  readonly nameless: boolean;
   /** What this device may do; null until there is an account. */
   readonly role: DeviceRole | null;
   /** Whether a session with the relay is open. */
@@ -152,6 +157,8 @@ export interface Status {
   readonly waiting: number;
   /** Spaces in step: the account's own and one for each conversation. */
   readonly spaces: number;
+  /** Conversations of which some can't be read any more; see {@link ConversationInfo.unreadable}. */
+  readonly unreadable: number;
   /** What keeps the device from the relay, or a change from being taken; null if nothing does. */
   readonly problem: Problem | null;
   /** Why there is no connection, in words for a log; null while there is one. */
@@ -185,7 +192,10 @@ export type DeviceRole = "primary" | "companion";
 
 /** The own account. */
 export interface Account {
-  /** Founds an account on an empty store. The code is shown once and kept nowhere. */
+  /**
+   * Founds an account on an empty store. The code is shown once and kept nowhere. The name is as
+   * for {@link Account.setName}.
+   */
   create(options: { readonly address: string; readonly name: string }): Promise<NewAccount>;
   /**
    * Brings an account back on an empty store when all its devices are lost. Ends all of them.
@@ -197,6 +207,13 @@ export interface Account {
     /** What this device is to be called. */
     readonly deviceName?: string;
   }): Promise<NewAccount>;
+  /**
+   * Changes what the person is called, on all devices and wherever the account takes part, also
+   * offline. One line of 1 to 64 characters, blanks around it aside.
+   *
+   * @throws {RejoinderError} `invalid` for an empty name or one of several lines, `too_large`.
+   */
+  setName(name: string): Promise<void>;
   /** On the primary: a new recovery code; the one before counts no more. */
   newRecoveryCode(): Promise<string>;
 }
@@ -328,8 +345,24 @@ export interface ConversationInfo {
   readonly pending: boolean;
   /** Whether this account is still a member. */
   readonly active: boolean;
+  /** What was written under keys that the account has lost; null if nothing was. Tell the user. */
+  readonly unreadable: Unreadable | null;
   /** Changes that are not yet durable at the relay. */
   readonly waiting: number;
+}
+
+/**
+ * What was written in a conversation while the account had no device, before it was brought back,
+ * and under keys that it never got: none of its devices can read it, nor what others wrote in answer
+ * to it before the account was back.
+ */
+export interface Unreadable {
+  /** How many changes: messages, and what else people change in a conversation. */
+  readonly changes: number;
+  /** When the relay got the first; null if nothing from before this device came can be read. */
+  readonly firstMs: number | null;
+  /** When the relay got the last. */
+  readonly lastMs: number | null;
 }
 
 /** A member of a conversation. */
@@ -378,7 +411,13 @@ export interface Conversation {
   markRead(message: MessageId): Promise<void>;
   /** Tells those who are looking that this person is typing. At most one call in 3 s is passed on. */
   sendTyping(): Promise<void>;
-  /** Adds somebody. */
+  /**
+   * Adds somebody, without what was written before or (`shareHistory`) with all of it.
+   *
+   * @throws {RejoinderError} `partial` if all of it was asked for and this device has only a part:
+   * it was linked without history, or came back without some. Offer to add them without, or say that
+   * another device or member can.
+   */
   add(address: string, options?: { readonly shareHistory?: boolean }): Promise<void>;
   /** Removes somebody. */
   remove(person: Person): Promise<void>;
@@ -571,6 +610,7 @@ export type ErrorKind =
   | "offline"
   | "not_found"
   | "denied"
+  | "partial"
   | "invalid"
   | "too_large"
   | "quota"

@@ -19,6 +19,7 @@ export type Treatment =
 /** Every method, and how it is treated. */
 export const METHODS = {
   "account.create": "once",
+  "account.set_name": "journal",
   "account.recover": "once",
   "account.new_recovery_code": "once",
   "account.status": "read",

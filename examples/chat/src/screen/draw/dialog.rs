@@ -15,7 +15,7 @@ use crate::screen::text;
 /// Columns of a form.
 const FORM: u16 = 66;
 /// Keys, by where they work.
-const HELP: [(&str, &str); 20] = [
+const HELP: [(&str, &str); 21] = [
     ("Tab, Shift-Tab", "go to the next pane, to the list"),
     ("Ctrl-N, Ctrl-A", "new conversation, add a member"),
     ("Ctrl-T, Ctrl-S", "members, settings"),
@@ -28,6 +28,7 @@ const HELP: [(&str, &str); 20] = [
     ("", "PgUp, Home go back in time"),
     ("Members", "+ add, x remove or leave, o role, t title"),
     ("", "i safety number, block"),
+    ("Settings", "n change your name"),
     ("Invitations", "a accept, d decline, b decline and block"),
     ("Devices", "l link, x remove or log out, p make primary"),
     ("", "c new recovery code"),
@@ -104,6 +105,12 @@ fn draw_known_form(frame: &mut Frame<'_>, dialog: &Dialog) {
             ("Add a member", hint, form, "Enter adds   Esc closes")
         }
         Dialog::Title(form) => ("Title", String::new(), form, "Enter changes   Esc closes"),
+        Dialog::Name(form) => (
+            "Your name",
+            "What others call you, on all your devices.".to_owned(),
+            form,
+            "Enter changes   Esc closes",
+        ),
         Dialog::React(_, form) => ("React", String::new(), form, "Enter reacts   Esc closes"),
         _ => return,
     };

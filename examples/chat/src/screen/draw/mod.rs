@@ -12,7 +12,7 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Paragraph};
-use sync_core::api::{ConversationView, Problem};
+use sync_core::api::{ConversationView, Problem, Unreadable};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::model::{Composing, Focus, Model, name, title};
@@ -111,6 +111,11 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         .borders(Borders::ALL)
         .border_style(border(model.focus == Focus::Messages))
         .title(Span::styled(format!(" {heading} "), STRONG));
+    let lost = view.unreadable.map(|lost| format!(" {} ", text::cut(&unreadable(&lost), width)));
+    let block = match lost {
+        Some(line) => block.title_bottom(Line::styled(line, FAINT)),
+        None => block,
+    };
     let inner = block.inner(pane);
     frame.render_widget(block, pane);
     messages::draw(frame, model, inner);
@@ -119,6 +124,17 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         None => draw_compose(frame, model, compose, &written),
         Some(lines) => frame.render_widget(Paragraph::new(lines), compose),
     }
+}
+
+/// What of a conversation can't be read any more.
+fn unreadable(lost: &Unreadable) -> String {
+    let (Some(first), Some(last)) = (lost.first_ms, lost.last_ms) else {
+        return "what was written before this device came can't be read here".to_owned();
+    };
+    let changes = if lost.changes == 1 { "change" } else { "changes" };
+    let (first, last) = (text::day(first), text::day(last));
+    let span = if first == last { first } else { format!("{first} to {last}") };
+    format!("{} {changes} of {span} can't be read here", lost.changes)
 }
 
 /// What stands in the place of the line being written, where nothing can be written.
@@ -254,7 +270,9 @@ fn banner(model: &Model) -> Option<String> {
     if status.connected {
         let away = || "a device of yours was not here for weeks: ^D shows which".to_owned();
         let away = (!status.away.is_empty()).then(away);
-        return problem.or(arrival).or(away).map(|line| format!(" {line}"));
+        let nameless = || "you have no name here: ^S, then n, gives you one".to_owned();
+        let nameless = status.nameless.then(nameless);
+        return problem.or(arrival).or(nameless).or(away).map(|line| format!(" {line}"));
     }
     let mut parts = vec![if model.is_away { "Offline by choice" } else { "Offline" }.to_owned()];
     parts.push(match status.waiting {

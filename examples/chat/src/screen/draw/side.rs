@@ -61,7 +61,7 @@ fn settings(model: &Model, area: Rect) -> Vec<Line<'static>> {
             lines.push(Line::raw(format!("  {line}")));
         }
     };
-    fact("name", status.name.clone());
+    fact("name (n changes it)", status.name.clone());
     fact("address", status.address.clone().unwrap_or_default());
     fact("account", status.account.map(|id| id.to_string()).unwrap_or_default());
     fact("device", status.device.map(|id| id.to_string()).unwrap_or_default());
