@@ -52,6 +52,11 @@ impl<T: PartialEq> Outcome<T> {
         self.confirmed = true;
     }
 
+    /// What was acknowledged last may be lost, and what was there before may be there again.
+    fn doubt(&mut self) {
+        self.maybe.append(&mut self.before);
+    }
+
     /// Whether some value of it is stored.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
@@ -93,6 +98,10 @@ pub struct Written {
     pub stored: bool,
     /// Whether somebody else showed it.
     pub shown: bool,
+    /// Whether its device forgot what it had not sent, this perhaps with it.
+    pub uncertain: bool,
+    /// Whether a device forgot what it had not sent, perhaps a change of this.
+    pub open: bool,
 }
 
 /// What is known of a conversation's members.
@@ -177,6 +186,8 @@ pub struct Book {
     pub reactions: BTreeMap<(SpaceId, OrderKey, AccountId), Outcome<Option<String>>>,
     /// On which of the account's devices somebody reacted.
     pub reacted_on: BTreeMap<(SpaceId, OrderKey, AccountId), BTreeSet<usize>>,
+    /// Reactions made on a device that forgot what it had not sent.
+    pub forgotten: BTreeSet<(SpaceId, OrderKey, AccountId)>,
     /// Whose each device is.
     pub owners: BTreeMap<usize, AccountId>,
     /// Devices that were lost or ended: what they had not sent is lost with them.
@@ -218,6 +229,29 @@ impl Book {
         let own = (device, String::new())..(device + 1, String::new());
         for (_, setting) in self.settings.range_mut(own) {
             setting.confirm();
+        }
+    }
+
+    /// A device's profile is put back to an earlier moment, or a copy of it is dropped: what was not
+    /// stored is lost, and nobody knows how much that is. What was stored is kept like anything else,
+    /// and so is what the device writes from here on.
+    pub fn put_back(&mut self, device: usize) {
+        for written in self.written.values_mut() {
+            written.uncertain |= written.device == device;
+            written.open |= written.touched.contains(&device);
+        }
+        for ((of, _), setting) in &mut self.settings {
+            if *of == device {
+                setting.doubt();
+            }
+        }
+        let reacted = self.reacted_on.iter().filter(|(_, devices)| devices.contains(&device));
+        self.forgotten.extend(reacted.map(|(key, _)| *key));
+        for tally in self.tallies.values_mut() {
+            let own = tally.counted.iter_mut().filter(|((_, of), _)| *of == device);
+            for (_, counted) in own {
+                tally.maybe += std::mem::take(counted);
+            }
         }
     }
 
@@ -345,6 +379,8 @@ impl Book {
                     asked: asked.clone(),
                     stored: false,
                     shown: false,
+                    uncertain: false,
+                    open: false,
                 };
                 self.written.insert((*conversation, *key), written);
             }

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::network::ConnectionId;
 use crate::violation::{Invariant, Violation};
+use crate::world::Backup;
 
 /// A command on its way, with what its user knew when giving it.
 #[derive(Clone, Debug)]
@@ -104,6 +105,8 @@ pub struct Device {
     pub screen: Screen,
     /// What it told its user about a relay or a member that cheats.
     pub evidence: Vec<(SpaceId, String)>,
+    /// Its disk at earlier moments.
+    pub backups: Vec<Backup>,
     /// Whether it was taken out of the world for good.
     pub retired: bool,
     commands: CommandId,
@@ -132,6 +135,7 @@ impl Device {
             answers: BTreeMap::new(),
             screen: Screen::default(),
             evidence: Vec::new(),
+            backups: Vec::new(),
             retired: false,
             commands: 0,
         }

@@ -5,12 +5,13 @@
 //!
 //! In the first edition everything is drawn from one stream. From the second on each decision, each
 //! device and the relay draw from streams of their own: a decision that is left out leaves the
-//! others as they were, so that a failing world can be made smaller.
+//! others as they were, so that a failing world can be made smaller. From the third on days pass,
+//! things happen beside each other on purpose, and some worlds have more people and devices.
 
 use crate::chance::Chance;
 
 /// The newest edition.
-pub const EDITION: u64 = 2;
+pub const EDITION: u64 = 3;
 
 /// Seeds of each edition.
 const SEEDS: u64 = 10_000_000_000_000_000;

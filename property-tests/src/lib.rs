@@ -23,6 +23,7 @@ pub mod registry;
 pub mod relay_host;
 pub mod relay_store;
 pub mod shrink;
+pub mod situation;
 pub mod soak;
 pub mod story;
 pub mod suite;

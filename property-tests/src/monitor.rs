@@ -37,8 +37,19 @@ pub struct Monitor {
     handshakes: BTreeMap<(SpaceId, u64), Vec<u64>>,
     /// Where devices go out of a space (`true`) and come into it, in the order they do.
     moves: BTreeMap<(SpaceId, u64, DeviceId), BTreeMap<u64, bool>>,
+    /// Devices that let themselves into a space, since somebody asked.
+    entrances: Vec<Entrance>,
     frames: u64,
     bytes: u64,
+}
+
+/// A device let itself into a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// Which space.
+    pub space: SpaceId,
+    /// Which device.
+    pub device: DeviceId,
 }
 
 impl Monitor {
@@ -138,14 +149,14 @@ impl Monitor {
             };
             self.show(place, shown)?;
             if let Some(header) = envelope.header.commit {
-                self.moved(place, header.as_slice());
+                self.moved(place, &writer, header.as_slice());
             }
         }
         Ok(())
     }
 
     /// Takes note of the devices that a handshake moves.
-    fn moved(&mut self, (space, generation, index): Place, header: &[u8]) {
+    fn moved(&mut self, (space, generation, index): Place, writer: &WriterId, header: &[u8]) {
         let Ok(header) = codec::decode::<CommitHeader>("commit header", header) else { return };
         for change in header.roster {
             let (devices, out) = match change {
@@ -156,9 +167,33 @@ impl Monitor {
                 _ => continue,
             };
             for device in devices {
-                self.moves.entry((space, generation, device)).or_default().insert(index, out);
+                let moves = self.moves.entry((space, generation, device)).or_default();
+                let new = moves.insert(index, out).is_none();
+                if new && !out && device == writer.device && index > 0 {
+                    self.entrances.push(Entrance { space, device });
+                }
             }
         }
+    }
+
+    /// The devices that let themselves into a space since this was called last.
+    pub fn take_entrances(&mut self) -> Vec<Entrance> {
+        std::mem::take(&mut self.entrances)
+    }
+
+    /// The devices in a space, as its log has it so far.
+    pub fn present(&self, space: &SpaceId) -> impl Iterator<Item = &DeviceId> {
+        let space = *space;
+        let from = (space, 0, DeviceId::from_bytes([0; 33]));
+        let of_space = self.moves.range(from..).take_while(move |((of, _, _), _)| *of == space);
+        let present = of_space.filter(|(_, moves)| moves.values().next_back() == Some(&false));
+        present.map(|((_, _, device), _)| device)
+    }
+
+    /// Whether a device is in a space, as its log has it so far.
+    #[must_use]
+    pub fn is_in(&self, space: &SpaceId, device: &DeviceId) -> bool {
+        self.present(space).any(|one| one == device)
     }
 
     /// No log has content of a device behind the handshake that removed it.

@@ -6,9 +6,13 @@ use crate::relay_store::RelayFault;
 
 /// Random decisions in a world of the ordinary suite.
 const DECISIONS: u64 = 90;
+/// Devices that a person uses at once, in most worlds.
+const HOUSEHOLD: usize = 4;
+/// Conversations that somebody is in, after which nobody founds more, in most worlds.
+const CONVERSATIONS: usize = 4;
 
 /// A plan's numbers, by the names that a command line has for them.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 23] = [
     "people",
     "decisions",
     "pace",
@@ -26,6 +30,12 @@ const NAMES: [&str; 17] = [
     "full_disk",
     "absence",
     "hostile",
+    "rollback",
+    "twin",
+    "beside",
+    "lull",
+    "household",
+    "conversations",
 ];
 
 /// What goes wrong. A weight is a share among all decisions; 0 turns the thing off. Each seed turns
@@ -52,6 +62,10 @@ pub struct Faults {
     pub absence: u64,
     /// The relay drops, doubles or swaps a delivery inside a session, once in so many.
     pub hostile: u64,
+    /// Weight: a device's profile is put back to an earlier moment.
+    pub rollback: u64,
+    /// Weight: a device's profile is copied and used twice for a while.
+    pub twin: u64,
 }
 
 /// A bug put into the world on purpose, to see whether the invariants catch it.
@@ -90,6 +104,14 @@ pub struct Plan {
     /// Weight of devices being linked, ended, lost and brought back, among all decisions; 0 for a
     /// world in which everybody keeps their one device.
     pub churn: u64,
+    /// Weight of things that happen beside each other on purpose.
+    pub beside: u64,
+    /// Weight of times of hours and weeks in which nobody does anything.
+    pub lull: u64,
+    /// Devices that a person uses at once.
+    pub household: usize,
+    /// Conversations that somebody is in, after which nobody founds more.
+    pub conversations: usize,
     /// What goes wrong.
     pub faults: Faults,
     /// A bug put in on purpose.
@@ -112,6 +134,8 @@ impl Plan {
             full_disk: some(1),
             absence: some(1),
             hostile: 0,
+            rollback: 0,
+            twin: 0,
         };
         Self {
             people: 2 + chance.index(4),
@@ -121,6 +145,10 @@ impl Plan {
             sync_ms: chance.weighted(&[(2, 1), (2, 20), (1, 400)]),
             membership: chance.weighted(&[(1, 0), (3, 6), (1, 25)]),
             churn: 0,
+            beside: 0,
+            lull: 0,
+            household: HOUSEHOLD,
+            conversations: CONVERSATIONS,
             faults,
             planted: Planted::Nothing,
         }
@@ -138,6 +166,30 @@ impl Plan {
         }
     }
 
+    /// What a seed from the third edition on plans beyond that: more people, devices and conversations
+    /// in some worlds, days that pass, and things that happen at once.
+    #[must_use]
+    pub fn grown(self, chance: &mut Chance) -> Self {
+        let lull = chance.weighted(&[(3, 0), (1, 2)]);
+        let absence = if lull > 0 { 4 } else { self.faults.absence };
+        let grown = Self {
+            conversations: chance.weighted(&[(3, CONVERSATIONS), (1, 7)]),
+            lull,
+            faults: Faults { absence, ..self.faults },
+            ..self
+        };
+        if self.churn == 0 {
+            let people = chance.weighted(&[(5, self.people), (1, 6)]);
+            return Self { people, ..grown };
+        }
+        Self {
+            people: chance.weighted(&[(4, 2), (5, 3), (2, 4), (1, 6)]),
+            household: chance.weighted(&[(3, HOUSEHOLD), (1, 6)]),
+            beside: chance.weighted(&[(1, 0), (2, 4), (1, 12)]),
+            ..grown
+        }
+    }
+
     /// A world in which nothing goes wrong and nobody does anything by themselves.
     #[must_use]
     pub fn calm(people: usize) -> Self {
@@ -149,6 +201,10 @@ impl Plan {
             sync_ms: 1,
             membership: 0,
             churn: 0,
+            beside: 0,
+            lull: 0,
+            household: HOUSEHOLD,
+            conversations: CONVERSATIONS,
             faults: Faults::default(),
             planted: Planted::Nothing,
         }
@@ -173,8 +229,8 @@ impl Plan {
 
     /// Sets one of the plan's numbers. Nothing happens for a name that none of them has.
     pub fn set(&mut self, name: &str, value: u64) {
-        if name == "people" {
-            self.people = usize::try_from(value).unwrap_or(usize::MAX);
+        if let Some(size) = self.size(name) {
+            *size = usize::try_from(value).unwrap_or(usize::MAX);
         } else if let Some(number) = self.number(name) {
             *number = value;
         }
@@ -183,10 +239,19 @@ impl Plan {
     /// One of the plan's numbers.
     #[must_use]
     pub fn get(mut self, name: &str) -> u64 {
-        if name == "people" {
-            return self.people as u64;
+        if let Some(size) = self.size(name) {
+            return *size as u64;
         }
         self.number(name).copied().unwrap_or_default()
+    }
+
+    fn size(&mut self, name: &str) -> Option<&mut usize> {
+        Some(match name {
+            "people" => &mut self.people,
+            "household" => &mut self.household,
+            "conversations" => &mut self.conversations,
+            _ => return None,
+        })
     }
 
     fn number(&mut self, name: &str) -> Option<&mut u64> {
@@ -208,6 +273,10 @@ impl Plan {
             "full_disk" => &mut faults.full_disk,
             "absence" => &mut faults.absence,
             "hostile" => &mut faults.hostile,
+            "rollback" => &mut faults.rollback,
+            "twin" => &mut faults.twin,
+            "beside" => &mut self.beside,
+            "lull" => &mut self.lull,
             _ => return None,
         })
     }

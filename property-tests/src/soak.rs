@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::changes::Changes;
 use crate::kind::Kind;
 use crate::shrink::shrink;
+use crate::situation::Situation;
 use crate::suite::{Case, Suite};
 use crate::violation::Violation;
 
@@ -28,6 +30,8 @@ pub struct Soak {
     pub until: Option<Instant>,
     /// Worlds at once.
     pub jobs: usize,
+    /// In what all worlds are others than their seeds' own.
+    pub changes: Changes,
 }
 
 /// A world that failed.
@@ -40,7 +44,7 @@ pub struct Failing {
 }
 
 /// What was seen of one suite.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Looked {
     /// Worlds.
     pub worlds: u64,
@@ -50,6 +54,8 @@ pub struct Looked {
     pub last: u64,
     /// The time that one core would have needed.
     pub took: Duration,
+    /// In how many worlds that held each situation came about.
+    pub situations: BTreeMap<Situation, u64>,
 }
 
 /// What a soak found.
@@ -84,7 +90,8 @@ impl Soak {
         let suites = self.suites.len() as u64;
         let round = number.checked_div(suites)?;
         let suite = self.suites.get(usize::try_from(number % suites).ok()?)?;
-        (round < self.count).then(|| Case::of(*suite, self.from + round))
+        (round < self.count)
+            .then(|| Case::of(*suite, self.from + round).changed(self.changes.clone()))
     }
 
     fn one(&self, case: &Case, found: &Mutex<Found>, tell: &(dyn Fn(&Failing) + Sync)) {
@@ -101,7 +108,12 @@ impl Soak {
         let Ok(mut found) = found.lock() else { return };
         let looked = found.looked.entry(case.suite).or_default();
         looked.worlds += 1;
-        looked.steps += result.map_or(0, |report| report.steps);
+        if let Ok(report) = result {
+            looked.steps += report.steps;
+            for situation in report.situations {
+                *looked.situations.entry(situation).or_default() += 1;
+            }
+        }
         looked.last = looked.last.max(case.seed);
         looked.took += took;
         if let Some(failing) = failing {
@@ -147,7 +159,8 @@ mod tests {
     #[test]
     fn each_suite_gets_every_seed() {
         let suites = vec![Suite::People, Suite::Devices];
-        let soak = Soak { suites, from: 7, count: 2, until: None, jobs: 1 };
+        let changes = Changes::default();
+        let soak = Soak { suites, from: 7, count: 2, until: None, jobs: 1, changes };
         let cases: Vec<_> = (0..).map_while(|number| soak.case(number)).collect();
         let seeds: Vec<_> = cases.iter().map(|case| (case.suite, case.seed)).collect();
         let (people, devices) = (Suite::People, Suite::Devices);

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::chance::Chance;
 use crate::changes::Changes;
+use crate::draws::edition;
 use crate::plan::Plan;
 use crate::violation::{Invariant, Violation};
 use crate::world::{Report, World};
@@ -88,10 +89,11 @@ impl Suite {
     /// What a seed plans.
     #[must_use]
     pub fn plan(self, seed: u64) -> Plan {
-        match self {
-            Self::People => Plan::drawn(&mut Chance::new(seed ^ 0x5eed)),
-            Self::Devices => Plan::of_devices(&mut Chance::new(seed ^ 0xdece)),
-        }
+        let (mut chance, plan) = match self {
+            Self::People => with(seed ^ 0x5eed, Plan::drawn),
+            Self::Devices => with(seed ^ 0xdece, Plan::of_devices),
+        };
+        if edition(seed) < 3 { plan } else { plan.grown(&mut chance) }
     }
 
     /// The suite's name.
@@ -122,6 +124,13 @@ impl Suite {
         let numbers = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         numbers.filter_map(|number| number.parse().ok()).collect()
     }
+}
+
+/// A plan, and the stream that it was drawn from.
+fn with(seed: u64, draw: impl FnOnce(&mut Chance) -> Plan) -> (Chance, Plan) {
+    let mut chance = Chance::new(seed);
+    let plan = draw(&mut chance);
+    (chance, plan)
 }
 
 /// Runs the world of one seed. A panic of anything in it is a violation like any other.

@@ -29,6 +29,10 @@ pub(crate) struct SoakOptions {
     /// How long to make the first failing world of each kind smaller; 0 for not at all.
     #[arg(long)]
     shrink_seconds: Option<u64>,
+    /// In what all worlds are others than their seeds' own, as `cargo xtask seed` takes it:
+    /// `rollback=3,twin=2` for profiles that are put back or used twice.
+    #[arg(long)]
+    plan: Option<String>,
 }
 
 /// Which world to replay.
@@ -62,6 +66,9 @@ pub(crate) fn run(options: &SoakOptions) -> Result<(), Failure> {
         if let Some(number) = number {
             soak.args([option, &number.to_string()]);
         }
+    }
+    if let Some(plan) = &options.plan {
+        soak.args(["--plan", plan]);
     }
     command::run(&mut soak)
 }

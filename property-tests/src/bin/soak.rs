@@ -4,13 +4,15 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use property_tests::changes::Changes;
 use property_tests::draws;
 use property_tests::kind::Kind;
+use property_tests::situation::Situation;
 use property_tests::soak::{Failing, Found, Soak};
 use property_tests::suite::{self, Case, Suite};
 
 const USAGE: &str = "usage: soak [--people] [--devices] [--minutes N | --from SEED --count N] \
-                     [--jobs N] [--shrink-seconds N]";
+                     [--jobs N] [--shrink-seconds N] [--plan CHANGES]";
 /// Characters of a failure that fit a line.
 const LINE: usize = 240;
 /// Seeds of one kind that the summary lists.
@@ -69,6 +71,13 @@ fn summary(soak: &Soak, found: &Found, took: Duration) {
             looked.steps
         );
     }
+    for situation in Situation::ALL {
+        let counts = found.looked.iter().map(|(suite, looked)| {
+            let count = looked.situations.get(&situation).copied().unwrap_or_default();
+            format!("{} {count}", suite.name())
+        });
+        println!("  {:<48} {}", situation.words(), counts.collect::<Vec<_>>().join(", "));
+    }
     let failed: usize = found.failing.values().map(Vec::len).sum();
     println!("{failed} failures of {} kinds in {} s", found.failing.len(), took.as_secs());
     for ((suite, kind), failing) in &found.failing {
@@ -83,6 +92,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
     let (mut minutes, mut from, mut count) = (None, None, None);
     let mut jobs = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut shrink = 60;
+    let mut changes = Changes::default();
     while let Some(argument) = arguments.next() {
         let mut number = || {
             let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
@@ -96,6 +106,10 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
             "--count" => count = Some(number()?),
             "--jobs" => jobs = usize::try_from(number()?).unwrap_or(jobs),
             "--shrink-seconds" => shrink = number()?,
+            "--plan" => {
+                let text = arguments.next().ok_or("--plan needs changes")?;
+                changes = text.parse().map_err(|error| format!("{error}"))?;
+            }
             other => return Err(format!("{other:?} is no option")),
         }
     }
@@ -113,6 +127,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
         count: count.unwrap_or(u64::MAX),
         until: until.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60)),
         jobs,
+        changes,
     };
     Ok((soak, Duration::from_secs(shrink)))
 }

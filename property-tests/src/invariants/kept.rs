@@ -52,8 +52,10 @@ fn message(
         let view = one.messages.get(&space).and_then(|page| view_of(page, key));
         if let Some(view) = view {
             if follows(book, one, space) {
-                let open =
-                    left || book.is_open(&written.touched) || lacks_a_time(book, one, written);
+                let open = left
+                    || written.open
+                    || book.is_open(&written.touched)
+                    || lacks_a_time(book, one, written);
                 says(one, space, view, (written, open))?;
             }
             continue;
@@ -204,7 +206,8 @@ fn reactions(book: &Book, one: &Seen, space: SpaceId) -> Result<(), Violation> {
             };
             let emoji = view.reactions.get(account).cloned();
             let on = book.reacted_on.get(&(space, view.message, *account));
-            if on.is_some_and(|devices| book.is_open(devices)) {
+            let forgotten = book.forgotten.contains(&(space, view.message, *account));
+            if forgotten || on.is_some_and(|devices| book.is_open(devices)) {
                 continue;
             }
             if !outcome.allows(&emoji) && !removed.is_some_and(|gone| gone.contains(account)) {

@@ -11,10 +11,8 @@ use crate::device::{Device, Origin};
 use crate::disk::Disk;
 use crate::violation::{Invariant, Violation};
 
-/// Devices that a person uses at once.
-const DEVICES: usize = 4;
-/// Devices that there ever are for each person of a world.
-const EVER: usize = 6;
+/// Devices that there ever are for each person of a world, beside those used at once.
+const MORE: usize = 2;
 /// The longest that a person takes to type a code, or to try again, in ms.
 const TYPING_MS: u64 = 20_000;
 /// The longest that a person takes to hold the primary before a new device, in ms.
@@ -68,7 +66,7 @@ impl World {
         match act {
             Act::Link => {
                 let history = !self.chance.deeds().one_in(3);
-                if self.household(person).len() < DEVICES {
+                if self.household(person).len() < self.plan.household {
                     self.offer_new(person, history)?;
                 }
                 Ok(())
@@ -95,22 +93,26 @@ impl World {
         own.map(|(device, _)| device).collect()
     }
 
-    fn primary_of(&self, person: usize) -> Option<usize> {
+    pub(super) fn primary_of(&self, person: usize) -> Option<usize> {
         let account = self.book.account_of(person)?;
         let primary = self.registry.log(&account)?.primary();
         let of = |device: &usize| self.devices[*device].id == Some(primary);
         self.household(person).into_iter().find(of)
     }
 
-    fn companion_of(&mut self, person: usize, primary: usize) -> Option<usize> {
+    pub(super) fn companion_of(&mut self, person: usize, primary: usize) -> Option<usize> {
         let mut companions = self.household(person);
         companions.retain(|device| *device != primary && self.belongs(*device));
         self.chance.deeds().pick(&companions).copied()
     }
 
     /// A new device, switched on, that offers itself to be linked.
-    fn offer_new(&mut self, person: usize, history: bool) -> Result<Option<usize>, Violation> {
-        if self.devices.len() >= self.book.people.len() * EVER {
+    pub(super) fn offer_new(
+        &mut self,
+        person: usize,
+        history: bool,
+    ) -> Result<Option<usize>, Violation> {
+        if self.has_no_room() {
             return Ok(None);
         }
         let device = self.arrive(person, Origin::Linked { history })?;
@@ -118,12 +120,17 @@ impl World {
         Ok(Some(device))
     }
 
+    /// Whether there were as many devices as a world has.
+    pub(super) fn has_no_room(&self) -> bool {
+        self.devices.len() >= self.book.people.len() * (self.plan.household + MORE)
+    }
+
     fn offer(&mut self, device: usize) -> Result<(), Violation> {
         self.devices[device].attempts += 1;
         self.give(device, Command::OfferDevice { name: format!("device {device}") }).map(drop)
     }
 
-    fn arrive(&mut self, person: usize, origin: Origin) -> Result<usize, Violation> {
+    pub(super) fn arrive(&mut self, person: usize, origin: Origin) -> Result<usize, Violation> {
         let device = self.devices.len();
         let mut disk = Disk::default();
         disk.set_fault(self.plan.disk_fault());
@@ -150,12 +157,12 @@ impl World {
         }
     }
 
-    fn end(&mut self, by: usize, device: usize) -> Result<(), Violation> {
+    pub(super) fn end(&mut self, by: usize, device: usize) -> Result<(), Violation> {
         let Some(device) = self.devices[device].id else { return Ok(()) };
         self.give(by, Command::RevokeDevice { device }).map(drop)
     }
 
-    fn pass_on(&mut self, primary: usize, to: usize) -> Result<(), Violation> {
+    pub(super) fn pass_on(&mut self, primary: usize, to: usize) -> Result<(), Violation> {
         let Some(device) = self.devices[to].id else { return Ok(()) };
         self.give(primary, Command::MakePrimary { device }).map(drop)
     }
@@ -193,9 +200,8 @@ impl World {
     }
 
     /// Somebody loses all devices, or believes so, and brings the account back on a new one.
-    fn lose_and_recover(&mut self, person: usize) -> Result<(), Violation> {
-        let room = self.devices.len() < self.book.people.len() * EVER;
-        if !room || self.book.people[person].codes.is_empty() {
+    pub(super) fn lose_and_recover(&mut self, person: usize) -> Result<(), Violation> {
+        if self.has_no_room() || self.book.people[person].codes.is_empty() {
             return Ok(());
         }
         if !self.chance.deeds().one_in(4) {
@@ -216,7 +222,7 @@ impl World {
     }
 
     /// Tries the newest code, or one before.
-    fn recover(&mut self, device: usize) -> Result<(), Violation> {
+    pub(super) fn recover(&mut self, device: usize) -> Result<(), Violation> {
         self.devices[device].attempts += 1;
         let person = &self.book.people[self.devices[device].person];
         let (address, mut codes) = (person.address.clone(), person.codes.clone());

@@ -20,6 +20,10 @@ enum Decision {
     FullDisk,
     Absence,
     Churn,
+    Beside,
+    Lull,
+    Rollback,
+    Twin,
 }
 
 impl Decision {
@@ -36,6 +40,10 @@ impl Decision {
             Self::FullDisk => "full_disk",
             Self::Absence => "absence",
             Self::Churn => "churn",
+            Self::Beside => "beside",
+            Self::Lull => "lull",
+            Self::Rollback => "rollback",
+            Self::Twin => "twin",
         })
     }
 }
@@ -61,7 +69,6 @@ impl World {
         let pace_ms =
             if self.chance.deeds().one_in(15) { self.plan.pace_ms * 20 } else { self.plan.pace_ms };
         let pause_ms = self.chance.deeds().between(0, pace_ms);
-        self.agenda.after(pause_ms, Event::Decide);
         let Faults {
             device_crash,
             relay_crash,
@@ -71,6 +78,8 @@ impl World {
             clock,
             full_disk,
             absence,
+            rollback,
+            twin,
             ..
         } = self.plan.faults;
         let decision = self.chance.deeds().weighted(&[
@@ -84,7 +93,13 @@ impl World {
             (full_disk, Decision::FullDisk),
             (absence, Decision::Absence),
             (self.plan.churn, Decision::Churn),
+            (self.plan.beside, Decision::Beside),
+            (self.plan.lull, Decision::Lull),
+            (rollback, Decision::Rollback),
+            (twin, Decision::Twin),
         ]);
+        let lull_ms = if matches!(decision, Decision::Lull) { self.lull_ms() } else { 0 };
+        self.agenda.after(pause_ms + lull_ms, Event::Decide);
         let left_out = decision.name().is_some_and(|name| self.changes.leaves_out(name));
         if left_out || !self.changes.takes(number) {
             return Ok(());
@@ -96,6 +111,10 @@ impl World {
         let device = self.chance.deeds().index(self.devices.len());
         match decision {
             Decision::Churn => return self.churn(),
+            Decision::Beside => return self.beside(),
+            Decision::Lull => self.tell(|_| Some("nobody does anything for long".into())),
+            Decision::Rollback => self.roll_back(device),
+            Decision::Twin => self.double(device),
             Decision::Live => return self.live(device),
             Decision::DeviceCrash => {
                 let back_ms = self.chance.deeds().below(20_000);
@@ -121,18 +140,33 @@ impl World {
             }
             Decision::Clock => self.set_a_clock(device),
             Decision::FullDisk => {
-                let for_ms = self.chance.deeds().below(20_000);
-                self.note(format_args!("full disk at {device} for {for_ms}"));
-                self.tell(|teller| Some(format!("{} has a full disk", teller.device(device))));
-                self.devices[device].disk.set_full(true);
-                self.agenda.after(for_ms, Event::Room { device });
+                self.fill_disk(device);
             }
             Decision::Absence => {
                 let for_ms = self.chance.deeds().between(HOUR_MS, 40 * 24 * HOUR_MS);
+                // Where days pass, most absences end before the world does.
+                let short = self.plan.lull > 0 && !self.chance.deeds().one_in(3);
+                let for_ms = if short { for_ms / 8 } else { for_ms };
                 self.crash_device(device, for_ms);
             }
         }
         Ok(())
+    }
+
+    /// A time in which nobody does anything: mostly hours, sometimes weeks.
+    fn lull_ms(&mut self) -> u64 {
+        let hours = self.chance.deeds().weighted(&[(4, 6), (2, 3 * 24), (2, 40 * 24)]);
+        self.chance.deeds().between(HOUR_MS / 4, hours * HOUR_MS)
+    }
+
+    /// A device's disk is full for a while.
+    pub(super) fn fill_disk(&mut self, device: usize) {
+        let for_ms = self.chance.deeds().below(20_000);
+        self.note(format_args!("full disk at {device} for {for_ms}"));
+        self.tell(|teller| Some(format!("{} has a full disk", teller.device(device))));
+        self.watch_full(device);
+        self.devices[device].disk.set_full(true);
+        self.agenda.after(for_ms, Event::Room { device });
     }
 
     fn cut_one(&mut self) {

@@ -63,6 +63,7 @@ impl World {
         self.tell(|_| Some("nothing goes wrong from here on, and everybody comes online".into()));
         self.chaos = false;
         self.held = None;
+        self.drop_copies()?;
         self.boot_relay()?;
         for id in self.network.all() {
             let flows = self.network.connection(id).is_some_and(|connection| connection.flows);

@@ -1,7 +1,9 @@
 //! A world: devices with real engines, one relay with its real rules, and all that lies between.
 
 mod ask;
+mod beside;
 mod churn;
+mod copies;
 mod faults;
 mod ghost;
 mod heal;
@@ -9,9 +11,10 @@ mod people;
 mod power;
 mod pump;
 mod tale;
+mod watch;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sync_core::records::{Load, Records};
@@ -30,13 +33,17 @@ use crate::plan::{Plan, Planted};
 use crate::registry::Registry;
 use crate::relay_host::RelayHost;
 use crate::relay_store::RelayStore;
+use crate::situation::Situation;
 use crate::story::Story;
 use crate::suite::Suite;
 use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::{MARK, invariants};
 
+use beside::Later;
+pub use copies::Backup;
 pub use heal::{Remnant, Seen};
+use watch::Watch;
 
 /// When every world begins, Unix milliseconds.
 const GENESIS_MS: u64 = 1_800_000_000_000;
@@ -62,7 +69,7 @@ enum Event {
     Woken { device: usize, life: u64, wake: u64 },
     Refresh { device: usize, life: u64 },
     Commit { life: u64 },
-    Tick { life: u64 },
+    Tick { life: u64, number: u64 },
     Boot { device: usize },
     BootRelay,
     Reach { device: usize },
@@ -71,6 +78,7 @@ enum Event {
     Scan { device: usize, offer: String, history: bool },
     Type { device: usize, code: String },
     End { by: usize, device: usize },
+    Later(Later),
     Decide,
 }
 
@@ -89,6 +97,8 @@ pub struct Report {
     pub acknowledged: usize,
     /// Virtual time from beginning to end, in ms.
     pub lasted_ms: u64,
+    /// Situations that came about.
+    pub situations: BTreeSet<Situation>,
 }
 
 /// A world of real engines and one real relay.
@@ -117,6 +127,15 @@ pub struct World {
     ghosts: BTreeMap<ConnectionId, Vec<RelayFrame>>,
     /// Somebody cheated, so that devices may well have evidence.
     cheated: bool,
+    /// Situations that came about.
+    met: BTreeSet<Situation>,
+    /// Pairs of devices that are one profile.
+    copies: Vec<(usize, usize)>,
+    /// When the relay heard something last, world time.
+    heard_ms: u64,
+    /// Which of the relay's planned ticks holds.
+    tick: u64,
+    watch: Watch,
     /// What happened in plain words, if somebody wants to read it.
     story: Option<Story>,
     /// What everybody saw in the end, for the story.
@@ -169,6 +188,11 @@ impl World {
             tamperer: None,
             ghosts: BTreeMap::new(),
             cheated: plan.faults.hostile > 0 || plan.planted != Planted::Nothing,
+            met: BTreeSet::new(),
+            copies: Vec::new(),
+            heard_ms: GENESIS_MS,
+            tick: 0,
+            watch: Watch::default(),
             story: None,
             seen: Vec::new(),
         };
@@ -259,6 +283,7 @@ impl World {
             traffic: self.monitor.traffic(),
             acknowledged: self.monitor.acknowledged(),
             lasted_ms: self.agenda.now_ms() - GENESIS_MS,
+            situations: self.met.clone(),
         }
     }
 
@@ -291,8 +316,8 @@ impl World {
             Event::ToDevice { connection, message } => self.at_device(connection, &message),
             Event::Closed { connection, side } => self.closed(connection, side),
             Event::Commit { life } => self.commit(life),
-            Event::Tick { life } => {
-                self.tick(life);
+            Event::Tick { life, number } => {
+                self.tick(life, number);
                 Ok(())
             }
             Event::Boot { device } => self.boot(device),
@@ -314,6 +339,7 @@ impl World {
             Event::Scan { device, offer, history } => self.scanned(device, offer, history),
             Event::Type { device, code } => self.typed(device, code),
             Event::End { by, device } => self.end_later(by, device),
+            Event::Later(later) => self.go_on(later),
             for_engine => self.for_engine(for_engine),
         }
     }

@@ -12,8 +12,6 @@ use super::World;
 use crate::MARK;
 use crate::violation::Violation;
 
-/// Conversations that somebody is in, after which nobody founds more.
-const CONVERSATIONS: usize = 4;
 /// Messages on a screen.
 const PAGE: usize = 20;
 /// The app document that people count in, and the key of its counter.
@@ -180,7 +178,7 @@ impl World {
     }
 
     fn found(&mut self, device: usize) -> Result<(), Violation> {
-        if self.devices[device].screen.conversations.len() >= CONVERSATIONS {
+        if self.devices[device].screen.conversations.len() >= self.plan.conversations {
             return Ok(());
         }
         let me = self.devices[device].person;

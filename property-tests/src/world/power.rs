@@ -4,10 +4,15 @@ use std::mem;
 
 use sync_core::Engine;
 use sync_core::records::{Records, index_prefixes};
+use sync_server::relay::TICK_MS;
 
 use super::{Event, World};
 use crate::network::{Side, notice_ms};
 use crate::violation::{Invariant, Violation};
+
+/// The relay does what it does by itself within so many ms after it heard something.
+const SILENT_MS: u64 = 10 * 60 * 1000;
+const HOUR_MS: u64 = 3600 * 1000;
 
 impl World {
     /// Switches a device on.
@@ -17,6 +22,8 @@ impl World {
         if slot.engine.is_some() || slot.retired {
             return Ok(());
         }
+        self.watch_boot(device);
+        let slot = &mut self.devices[device];
         slot.life += 1;
         slot.synced_ms = 0;
         slot.disk.reopen();
@@ -47,6 +54,7 @@ impl World {
             let back = back_ms / 1000;
             Some(format!("{who} crashes, keeps {kept} of {batches} batches, is back in {back} s"))
         });
+        self.watch_off(device);
         self.switch_off(device);
         self.agenda.after(back_ms, Event::Boot { device });
     }
@@ -87,13 +95,14 @@ impl World {
         let life = self.relay.life();
         self.note(format_args!("boot relay life {life}"));
         self.tell(|_| Some("the relay starts".into()));
-        self.agenda.after(0, Event::Tick { life });
+        self.plan_tick(0);
         Ok(())
     }
 
     /// Switches the relay off without a warning, and on again after so long.
     pub fn crash_relay(&mut self, back_ms: u64) -> Result<(), Violation> {
         self.note(format_args!("crash relay"));
+        self.watch_relay_crash();
         self.tell(|_| Some(format!("the relay crashes, and is back in {} s", back_ms / 1000)));
         if self.chance.relay().one_in(3) {
             // Between becoming durable and saying so.
@@ -121,14 +130,32 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn tick(&mut self, life: u64) {
-        if life != self.relay.life() || !self.relay.runs() {
+    pub(super) fn tick(&mut self, life: u64, number: u64) {
+        if life != self.relay.life() || number != self.tick || !self.relay.runs() {
             return;
         }
         let now_ms = self.relay_ms();
         self.relay.tick(now_ms);
         self.plan_commit();
-        self.agenda.after(sync_server::relay::TICK_MS, Event::Tick { life });
+        let silent_ms = self.agenda.now_ms().saturating_sub(self.heard_ms);
+        let delay = if self.plan.lull > 0 && silent_ms > SILENT_MS { HOUR_MS } else { TICK_MS };
+        self.plan_tick(delay);
+    }
+
+    fn plan_tick(&mut self, delay_ms: u64) {
+        self.tick += 1;
+        let (life, number) = (self.relay.life(), self.tick);
+        self.agenda.after(delay_ms, Event::Tick { life, number });
+    }
+
+    /// The relay hears something: from here on it ticks every second again. In a world in which days
+    /// pass it does nothing of its own in the silence, and ticks by the hour.
+    pub(super) fn heard(&mut self) {
+        let now_ms = self.agenda.now_ms();
+        let silent_ms = now_ms.saturating_sub(std::mem::replace(&mut self.heard_ms, now_ms));
+        if self.plan.lull > 0 && silent_ms > SILENT_MS && self.relay.runs() {
+            self.plan_tick(0);
+        }
     }
 
     pub(super) fn plan_commit(&mut self) {

@@ -114,6 +114,7 @@ impl World {
             return Ok(());
         }
         self.devices[device].disk.sync(number);
+        self.back_up(device);
         self.feed(device, Input::Persisted(number))
     }
 
@@ -174,6 +175,7 @@ impl World {
         slot.asked.insert(id, asked);
         self.note(format_args!("{device} wants {id} {command:?}"));
         self.tell_command(device, &command);
+        self.watch_command(device, &command);
         self.feed(device, Input::Command(id, command))?;
         Ok(id)
     }

@@ -56,6 +56,7 @@ impl World {
         if let Some(connection) = self.network.connection_mut(id) {
             connection.relay_open = true;
         }
+        self.heard();
         let nonce = self.chance.relay().bytes();
         let now_ms = self.relay_ms();
         self.relay.connect(id, nonce, now_ms);
@@ -96,6 +97,7 @@ impl World {
             self.put_down(id, answer.to_bytes().into());
             return Ok(());
         }
+        self.heard();
         let now_ms = self.relay_ms();
         self.relay.receive(id, message, now_ms);
         self.plan_commit();
@@ -126,12 +128,14 @@ impl World {
         let wishes = self.relay.commit(now_ms);
         if self.has_churn() {
             self.read_registry();
+            self.spring();
         }
         for wish in wishes {
             match wish {
                 Wish::Send(id, message) => {
                     if self.bender.is_none() {
                         self.monitor.from_relay(id, &message)?;
+                        self.watch_relay(&message);
                     }
                     self.send_down(id, message);
                 }
@@ -231,6 +235,7 @@ impl World {
         }
         self.note(format_args!("closed {} at {side:?}", id.0));
         if side == Side::Relay {
+            self.heard();
             let now_ms = self.relay_ms();
             self.relay.disconnect(id, now_ms);
             self.plan_commit();
