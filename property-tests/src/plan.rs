@@ -6,13 +6,17 @@ use crate::relay_store::RelayFault;
 
 /// Random decisions in a world of the ordinary suite.
 const DECISIONS: u64 = 90;
+/// The longest time in which nobody does anything, in most worlds that have such times.
+const LULL_HOURS: u64 = 40 * 24;
+/// Random decisions in a world of the long run: with what lies between them, some 30 days.
+const LONG: u64 = 700;
 /// Devices that a person uses at once, in most worlds.
 const HOUSEHOLD: usize = 4;
 /// Conversations that somebody is in, after which nobody founds more, in most worlds.
 const CONVERSATIONS: usize = 4;
 
 /// A plan's numbers, by the names that a command line has for them.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 25] = [
     "people",
     "decisions",
     "pace",
@@ -36,6 +40,8 @@ const NAMES: [&str; 23] = [
     "lull",
     "household",
     "conversations",
+    "lull_hours",
+    "linked",
 ];
 
 /// What goes wrong. A weight is a share among all decisions; 0 turns the thing off. Each seed turns
@@ -108,6 +114,10 @@ pub struct Plan {
     pub beside: u64,
     /// Weight of times of hours and weeks in which nobody does anything.
     pub lull: u64,
+    /// The longest such time, in hours.
+    pub lull_hours: u64,
+    /// Devices that each person links before anything goes wrong.
+    pub linked: u64,
     /// Devices that a person uses at once.
     pub household: usize,
     /// Conversations that somebody is in, after which nobody founds more.
@@ -147,6 +157,8 @@ impl Plan {
             churn: 0,
             beside: 0,
             lull: 0,
+            lull_hours: LULL_HOURS,
+            linked: 0,
             household: HOUSEHOLD,
             conversations: CONVERSATIONS,
             faults,
@@ -190,6 +202,45 @@ impl Plan {
         }
     }
 
+    /// What a seed of the suite of the long run plans: four people with three devices each, some 30
+    /// days of sleep and waking, and storms of small faults with quiet between.
+    #[must_use]
+    pub fn long(chance: &mut Chance) -> Self {
+        let faults = Faults {
+            device_crash: 4,
+            output_crash: chance.weighted(&[(2, 0), (1, 5_000)]),
+            relay_crash: 1,
+            cut: 8,
+            partition: 4,
+            stall: 4,
+            clock: 1,
+            full_disk: 1,
+            absence: 6,
+            ..Faults::default()
+        };
+        Self {
+            people: 4,
+            decisions: LONG,
+            pace_ms: 5_000,
+            delay_ms: chance.weighted(&[(3, 80), (1, 2_000)]),
+            sync_ms: chance.weighted(&[(2, 1), (2, 20)]),
+            membership: 2,
+            churn: 2,
+            beside: 1,
+            lull: 25,
+            lull_hours: 12,
+            linked: 2,
+            faults,
+            ..Self::calm(4)
+        }
+    }
+
+    /// Whether small faults come in storms, with quiet between.
+    #[must_use]
+    pub fn has_storms(&self) -> bool {
+        self.linked > 0
+    }
+
     /// A world in which nothing goes wrong and nobody does anything by themselves.
     #[must_use]
     pub fn calm(people: usize) -> Self {
@@ -203,6 +254,8 @@ impl Plan {
             churn: 0,
             beside: 0,
             lull: 0,
+            lull_hours: LULL_HOURS,
+            linked: 0,
             household: HOUSEHOLD,
             conversations: CONVERSATIONS,
             faults: Faults::default(),
@@ -277,6 +330,8 @@ impl Plan {
             "twin" => &mut faults.twin,
             "beside" => &mut self.beside,
             "lull" => &mut self.lull,
+            "lull_hours" => &mut self.lull_hours,
+            "linked" => &mut self.linked,
             _ => return None,
         })
     }

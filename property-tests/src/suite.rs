@@ -17,6 +17,8 @@ pub enum Suite {
     People,
     /// The same with devices that are linked, ended, lost and brought back.
     Devices,
+    /// Four people with three devices each, for a month.
+    Long,
 }
 
 /// One world, as a command line names it.
@@ -83,13 +85,14 @@ impl Case {
 }
 
 impl Suite {
-    /// All suites.
-    pub const ALL: [Self; 2] = [Self::People, Self::Devices];
+    /// The suites that a soak looks at unless it is told otherwise.
+    pub const SHORT: [Self; 2] = [Self::People, Self::Devices];
 
     /// What a seed plans.
     #[must_use]
     pub fn plan(self, seed: u64) -> Plan {
         let (mut chance, plan) = match self {
+            Self::Long => return Plan::long(&mut Chance::new(seed ^ 0x1096)),
             Self::People => with(seed ^ 0x5eed, Plan::drawn),
             Self::Devices => with(seed ^ 0xdece, Plan::of_devices),
         };
@@ -102,6 +105,7 @@ impl Suite {
         match self {
             Self::People => "people",
             Self::Devices => "devices",
+            Self::Long => "long",
         }
     }
 
@@ -111,6 +115,7 @@ impl Suite {
         match self {
             Self::People => "",
             Self::Devices => " --devices",
+            Self::Long => " --long",
         }
     }
 
@@ -120,6 +125,7 @@ impl Suite {
         let list = match self {
             Self::People => include_str!("../seeds.txt"),
             Self::Devices => include_str!("../device_seeds.txt"),
+            Self::Long => include_str!("../long_seeds.txt"),
         };
         let numbers = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         numbers.filter_map(|number| number.parse().ok()).collect()

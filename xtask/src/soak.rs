@@ -8,12 +8,15 @@ use crate::failure::Failure;
 /// Which worlds to look at, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct SoakOptions {
-    /// Worlds of people, each with one device. Without any of these, all kinds.
+    /// Worlds of people, each with one device. Without any of these, those and devices.
     #[arg(long)]
     people: bool,
     /// Worlds in which people link, end and lose devices.
     #[arg(long)]
     devices: bool,
+    /// Worlds that last a month: four people with three devices each.
+    #[arg(long)]
+    long: bool,
     /// How long, in minutes: 10, unless `--count` says how many.
     #[arg(long)]
     minutes: Option<u64>,
@@ -53,7 +56,8 @@ pub(crate) struct SeedOptions {
 pub(crate) fn run(options: &SoakOptions) -> Result<(), Failure> {
     let mut soak = command::cargo();
     soak.args(["run", "--package", "property-tests", "--bin", "soak", "--"]);
-    let suites = [("--people", options.people), ("--devices", options.devices)];
+    let suites =
+        [("--people", options.people), ("--devices", options.devices), ("--long", options.long)];
     soak.args(suites.iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite));
     let numbers = [
         ("--minutes", options.minutes),

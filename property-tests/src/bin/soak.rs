@@ -11,7 +11,7 @@ use property_tests::situation::Situation;
 use property_tests::soak::{Failing, Found, Soak};
 use property_tests::suite::{self, Case, Suite};
 
-const USAGE: &str = "usage: soak [--people] [--devices] [--minutes N | --from SEED --count N] \
+const USAGE: &str = "usage: soak [--people] [--devices] [--long] [--minutes N | --from SEED --count N] \
                      [--jobs N] [--shrink-seconds N] [--plan CHANGES]";
 /// Characters of a failure that fit a line.
 const LINE: usize = 240;
@@ -101,6 +101,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
         match argument.as_str() {
             "--people" => suites.push(Suite::People),
             "--devices" => suites.push(Suite::Devices),
+            "--long" => suites.push(Suite::Long),
             "--minutes" => minutes = Some(number()?),
             "--from" => from = Some(number()?),
             "--count" => count = Some(number()?),
@@ -114,7 +115,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
         }
     }
     if suites.is_empty() {
-        suites = Suite::ALL.to_vec();
+        suites = Suite::SHORT.to_vec();
     }
     let until = match (minutes, count) {
         (Some(minutes), _) => Some(minutes),

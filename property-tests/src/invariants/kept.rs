@@ -60,7 +60,7 @@ fn message(
             }
             continue;
         }
-        if entitled(book, one, space, written) && (promised || !left) {
+        if entitled(book, one, space, written) && (promised || !(left || written.uncertain)) {
             let invariant = if promised { Invariant::Stored } else { Invariant::Kept };
             let detail = format!(
                 "device {} misses {key} of device {} in {space:?} (stored {}, shown {})",

@@ -6,6 +6,7 @@ mod kept;
 mod named;
 mod ordered;
 mod removed;
+mod shown;
 mod siblings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ pub fn check(
     ordered::check(book, seen)?;
     removed::check(book, seen)?;
     siblings::check(book, seen)?;
+    shown::check(book, seen)?;
     ended::check(book, seen, remnants)?;
     sealed(store)
 }

@@ -27,6 +27,26 @@ enum Decision {
 }
 
 impl Decision {
+    /// Whether this goes wrong by itself, and passes.
+    fn is_small_fault(self) -> bool {
+        match self {
+            Self::DeviceCrash
+            | Self::RelayCrash
+            | Self::Cut
+            | Self::Partition
+            | Self::Stall
+            | Self::Clock
+            | Self::FullDisk => true,
+            Self::Live
+            | Self::Absence
+            | Self::Churn
+            | Self::Beside
+            | Self::Lull
+            | Self::Rollback
+            | Self::Twin => false,
+        }
+    }
+
     /// The name that a plan has for its weight.
     fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -100,6 +120,12 @@ impl World {
         ]);
         let lull_ms = if matches!(decision, Decision::Lull) { self.lull_ms() } else { 0 };
         self.agenda.after(pause_ms + lull_ms, Event::Decide);
+        if matches!(decision, Decision::Lull) && self.plan.has_storms() {
+            self.storm = self.chance.deeds().one_in(3);
+        }
+        if self.plan.has_storms() && !self.storm && decision.is_small_fault() {
+            return Ok(());
+        }
         let left_out = decision.name().is_some_and(|name| self.changes.leaves_out(name));
         if left_out || !self.changes.takes(number) {
             return Ok(());
@@ -147,6 +173,8 @@ impl World {
                 // Where days pass, most absences end before the world does.
                 let short = self.plan.lull > 0 && !self.chance.deeds().one_in(3);
                 let for_ms = if short { for_ms / 8 } else { for_ms };
+                let night = self.plan.has_storms() && !self.chance.deeds().one_in(8);
+                let for_ms = if night { for_ms / 10 } else { for_ms };
                 self.crash_device(device, for_ms);
             }
         }
@@ -156,6 +184,7 @@ impl World {
     /// A time in which nobody does anything: mostly hours, sometimes weeks.
     fn lull_ms(&mut self) -> u64 {
         let hours = self.chance.deeds().weighted(&[(4, 6), (2, 3 * 24), (2, 40 * 24)]);
+        let hours = hours.min(self.plan.lull_hours);
         self.chance.deeds().between(HOUR_MS / 4, hours * HOUR_MS)
     }
 

@@ -129,6 +129,8 @@ pub struct World {
     cheated: bool,
     /// Situations that came about.
     met: BTreeSet<Situation>,
+    /// Whether small faults come thick at present, where they come in storms.
+    storm: bool,
     /// Pairs of devices that are one profile.
     copies: Vec<(usize, usize)>,
     /// When the relay heard something last, world time.
@@ -189,6 +191,7 @@ impl World {
             ghosts: BTreeMap::new(),
             cheated: plan.faults.hostile > 0 || plan.planted != Planted::Nothing,
             met: BTreeSet::new(),
+            storm: true,
             copies: Vec::new(),
             heard_ms: GENESIS_MS,
             tick: 0,
@@ -244,6 +247,9 @@ impl World {
     /// # Errors
     /// The first promise that was broken.
     pub fn run(&mut self) -> Result<Report, Violation> {
+        if self.plan.linked > 0 {
+            self.begin_at_rest()?;
+        }
         self.chaos = true;
         self.agenda.after(0, Event::Decide);
         while self.decisions < self.plan.decisions {
@@ -251,6 +257,20 @@ impl World {
         }
         self.heal()?;
         self.check()
+    }
+
+    /// Everybody has an account, their devices and conversations before anything goes wrong.
+    fn begin_at_rest(&mut self) -> Result<(), Violation> {
+        self.sign_up()?;
+        for person in 0..self.plan.people {
+            for _ in 0..self.plan.linked {
+                let history = !self.chance.deeds().one_in(5);
+                self.link(person, history)?;
+            }
+            let others: Vec<usize> = (0..self.plan.people).filter(|one| *one != person).collect();
+            self.converse(person, &others)?;
+        }
+        self.settle()
     }
 
     /// Lets everything come to rest and holds what everybody sees against the invariants.

@@ -11,7 +11,7 @@ use crate::network::{Side, notice_ms};
 use crate::violation::{Invariant, Violation};
 
 /// The relay does what it does by itself within so many ms after it heard something.
-const SILENT_MS: u64 = 10 * 60 * 1000;
+const SILENT_MS: u64 = 5 * 60 * 1000;
 const HOUR_MS: u64 = 3600 * 1000;
 
 impl World {
