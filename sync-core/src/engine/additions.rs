@@ -172,6 +172,10 @@ impl Engine {
         if missing.is_empty() || self.space(id)?.additions.refused.contains_key(&account) {
             return Ok(true);
         }
+        if !self.core_space(id)?.reads_all() {
+            // What this device lacks it can't give: they come by ticket, with what they have.
+            return Ok(true);
+        }
         let Some(taken) = self.packages_of(id, &account) else { return Ok(false) };
         let usable = self.usable(&account, &taken).into_iter();
         let found: Vec<Taken> = usable.filter(|taken| missing.contains(&taken.device)).collect();

@@ -102,6 +102,7 @@ impl Engine {
             }
         }
         self.keep_cursor();
+        self.seek();
         Ok(())
     }
 

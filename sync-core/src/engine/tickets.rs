@@ -185,7 +185,8 @@ impl Engine {
     /// the keys that open them.
     pub(super) fn seek(&mut self) {
         let Ok(account) = self.me().map(|me| me.account().space()) else { return };
-        if !self.session.caught_up() {
+        // An invitation in the inbox may grant more than a ticket can: it is looked at first.
+        if !self.session.caught_up() || !self.session.inbox.is_empty() {
             return;
         }
         let spaces = &self.spaces;
