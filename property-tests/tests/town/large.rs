@@ -33,11 +33,16 @@ fn add(conversation: SpaceId, address: &str) -> Command {
     Command::AddMember { conversation, address: address.parse().unwrap(), share_history: true }
 }
 
-/// Everybody has the group with so many members, and reads what one of them says.
-fn all_are_in(town: &mut Town, id: SpaceId, devices: std::ops::Range<usize>, people: usize) {
-    for n in devices.clone() {
+/// Everybody has the group with so many members.
+fn all_have(town: &mut Town, id: SpaceId, devices: std::ops::Range<usize>, people: usize) {
+    for n in devices {
         assert_eq!(members(town, n, id), people, "as device {n} sees it");
     }
+}
+
+/// And reads what one of them says.
+fn all_are_in(town: &mut Town, id: SpaceId, devices: std::ops::Range<usize>, people: usize) {
+    all_have(town, id, devices.clone(), people);
     town.say(devices.start, id, "hello all");
     town.settle();
     for n in devices {
@@ -89,7 +94,7 @@ fn eighty_people_with_three_devices_each_come_by_one_call() {
     let id = town.found(0, "Tea", &others);
     town.settle();
     println!("the largest message: {} bytes", town.devices[0].largest);
-    all_are_in(&mut town, id, 0..240, 80);
+    all_have(&mut town, id, 0..240, 80);
     nothing_was_too_large(&town);
     assert_eq!(not_added(&town, 0), []);
 }
@@ -134,9 +139,7 @@ fn what_does_not_fit_into_a_group_is_told_once_and_the_others_come() {
     assert_eq!(told, expected);
     let seen = view(&mut town, 0, id).unwrap();
     assert_eq!((seen.members.len(), seen.adding, seen.waiting), (limits::LEAVES, Vec::new(), 0));
-    for n in 0..limits::LEAVES {
-        assert_eq!(members(&mut town, n, id), limits::LEAVES, "as device {n} sees it");
-    }
+    all_have(&mut town, id, 0..limits::LEAVES, limits::LEAVES);
     nothing_was_too_large(&town);
 }
 
