@@ -12,7 +12,7 @@ use crate::people::{PATIENCE, reached};
 use crate::process::Server;
 use crate::report::{Measure, Target};
 use crate::rounds::Scale;
-use crate::{Outcome, failed};
+use crate::{Outcome, failed, machine};
 
 /// Devices that are opened and linked side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -41,6 +41,7 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
     let who = format!("{count} people with {devices} devices each");
     let everybody = crowd.people.iter().flatten().collect::<Vec<_>>();
     let mut events: Vec<Events> = everybody.iter().map(|client| client.events()).collect();
+    let spent = processor_s()?;
     let started = Instant::now();
     let members = (1..count).map(address).collect::<Outcome<Vec<_>>>()?;
     let id = first.create_conversation("A crowd".to_owned(), members).await?;
@@ -49,6 +50,7 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
     let others = everybody.iter().zip(&mut events).skip(1);
     all_show(others.map(|(client, events)| (*client, events)), id, count).await?;
     let shown = started.elapsed();
+    let spent = processor_s()? - spent;
 
     let id = first.create_conversation("A burst".to_owned(), Vec::new()).await?;
     reached(first.wait(Until::Stored, PATIENCE).await?)?;
@@ -74,9 +76,15 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
     Ok(vec![
         figure(format!("{who}, by one call: stored"), stored),
         figure(format!("{who}, by one call: on all devices"), shown),
+        Measure::new("crowd", "processor time of all these devices for it", spent, "s"),
         figure(format!("{leaves} leaves added in a burst: stored"), burst_stored),
         figure(format!("{leaves} leaves added in a burst: on all devices"), burst_shown),
     ])
+}
+
+/// Seconds of processor time of all clients: they live in this process.
+fn processor_s() -> Outcome<f64> {
+    machine::processor_s(std::process::id())
 }
 
 fn address(n: usize) -> Outcome<sync_protocol::address::Address> {
@@ -171,7 +179,7 @@ impl Crowd {
 }
 
 async fn open(home: &std::path::Path, url: &str) -> Outcome<Client> {
-    let options = Options { notices: 1 << 14, ..Options::default() };
+    let options = Options { notices: 1 << 12, ..Options::default() };
     Ok(Client::open(home, url, options).await?)
 }
 

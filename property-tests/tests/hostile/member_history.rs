@@ -236,12 +236,14 @@ fn a_shared_history_with_wrong_keys_is_refused() {
 
 #[test]
 fn a_shared_history_that_is_too_large_or_signed_by_nobody_lets_nobody_in() {
-    for oversized in [true, false] {
+    for (oversized, unsigned) in [(true, false), (false, true), (false, false)] {
         let (mut world, space) = lets_dora_in(6, move |welcomes, inviter, hpke| {
             if !oversized {
-                let item = &mut welcomes.items[0].item.0;
-                let end = item.len();
-                item[end - 5] ^= 1;
+                // What she has for herself, or what all have alike.
+                let (item, common) = (&mut welcomes.items[0].item.0, &mut welcomes.common.0);
+                let bytes = if unsigned { item } else { common };
+                let end = bytes.len();
+                bytes[end - 5] ^= 1;
                 return;
             }
             regrant(welcomes, inviter, hpke, &|grant| {

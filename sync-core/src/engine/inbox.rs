@@ -107,6 +107,11 @@ impl Engine {
     }
 
     fn join(&mut self, item: &InboxItem) -> Step<()> {
+        // All that may be missing is asked for before what takes long.
+        if self.key_packages.is_none() {
+            return Err(Load::KeyPackages.into());
+        }
+        let blocked = self.is_blocked(&item.account)?;
         let me = self.me()?;
         let reader = Reader { device: me.device(), hpke: &me.row.hpke };
         let Word { invitation, mut common, grant } = welcome::read(item, &reader)?;
@@ -118,11 +123,6 @@ impl Engine {
                 return Ok(());
             }
         }
-        // All that may be missing is asked for before what takes long.
-        if self.key_packages.is_none() {
-            return Err(Load::KeyPackages.into());
-        }
-        let blocked = self.is_blocked(&item.account)?;
         self.complete_logs(&mut common.logs, &common.named)?;
         let logs = self.prove_all(&common.logs)?;
         let seed = self.seed_for_join(item);

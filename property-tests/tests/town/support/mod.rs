@@ -9,7 +9,7 @@ use sync_core::api::{Command, Event, Input, Output, Response, Space};
 use sync_core::records::{Batch, Load, Records, index_prefixes};
 use sync_core::{Engine, Failure};
 use sync_protocol::SpaceId;
-use sync_protocol::frames::ClientFrame;
+use sync_protocol::frames::{ClientFrame, Op, Request};
 use sync_protocol::ids::RelayId;
 use sync_server::relay::{Identity, Output as RelayOutput, Relay, SessionId, Settings};
 use sync_server::store::MemoryStore;
@@ -26,6 +26,8 @@ pub(crate) struct Device {
     pub(crate) bytes: usize,
     /// Bytes of the largest message sent.
     pub(crate) largest: usize,
+    /// Device logs asked for.
+    pub(crate) log_requests: usize,
     /// Every message received.
     pub(crate) heard: Vec<Vec<u8>>,
     /// Everything read from the store.
@@ -75,10 +77,22 @@ pub(crate) fn index(disk: &Records) -> Records {
     index_prefixes().iter().flat_map(|prefix| read(disk, prefix)).collect()
 }
 
+impl Device {
+    /// Whether it ever asked for somebody's device log.
+    pub(crate) fn asked_for_logs(&self) -> bool {
+        self.log_requests > 0
+    }
+}
+
 impl Town {
     pub(crate) fn new(people: usize) -> Self {
+        Self::under(Settings::default(), people)
+    }
+
+    /// People around a relay with these limits.
+    pub(crate) fn under(settings: Settings, people: usize) -> Self {
         let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
-        let relay = Relay::open(MemoryStore::new(), identity, Settings::default()).unwrap();
+        let relay = Relay::open(MemoryStore::new(), identity, settings).unwrap();
         let mut town = Self {
             now: 1_700_000_000_000,
             relay_ahead_ms: 0,
@@ -130,6 +144,11 @@ impl Town {
                     device.bytes += bytes.len();
                     device.largest = device.largest.max(bytes.len());
                     let frame = ClientFrame::parse(&bytes).unwrap();
+                    let asks = matches!(
+                        &frame,
+                        ClientFrame::Request(Request { op: Op::ReadLog { .. }, .. })
+                    );
+                    device.log_requests += usize::from(asks);
                     if let Some(session) = device.session.filter(|_| !device.is_lost(&frame)) {
                         self.relay.receive(session, frame, relay_now);
                     }
@@ -218,6 +237,7 @@ impl Town {
             frames_out: 0,
             bytes: 0,
             largest: 0,
+            log_requests: 0,
             heard: Vec::new(),
             loads: Vec::new(),
             loses: |_, _| false,
