@@ -202,11 +202,10 @@ fn lets_dora_in(
         if let ClientFrame::Push(push) = &mut frame
             && device == 0
             && push.space == space
+            && let Some(welcomes) = &mut push.welcomes
         {
-            if let Some(welcomes) = &mut push.welcomes {
-                forge(welcomes, &inviter, &secrets.hpke);
-                *count.borrow_mut() += 1;
-            }
+            forge(welcomes, &inviter, &secrets.hpke);
+            *count.borrow_mut() += 1;
         }
         vec![frame]
     })));
@@ -349,12 +348,11 @@ fn a_laptop_comes_after_a_tablet(skips: bool) -> Result<(), Violation> {
         if let ClientFrame::Push(push) = &mut frame
             && device == 0
             && skips
+            && let Some(welcomes) = &mut push.welcomes
         {
-            if let Some(welcomes) = &mut push.welcomes {
-                let without = |grant: &mut Grant| grant.epochs.retain(|(_, row)| row.number != 1);
-                regrant(welcomes, &host, &guest.hpke, &without);
-                *count.borrow_mut() += 1;
-            }
+            let without = |grant: &mut Grant| grant.epochs.retain(|(_, row)| row.number != 1);
+            regrant(welcomes, &host, &guest.hpke, &without);
+            *count.borrow_mut() += 1;
         }
         vec![frame]
     })));

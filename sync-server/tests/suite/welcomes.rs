@@ -40,7 +40,7 @@ fn items(world: &mut World, session: SessionId) -> Vec<InboxItem> {
 /// Rows of what is kept for those who were let in.
 fn kept(world: &World) -> usize {
     let durable = world.relay.store().durable();
-    let rows = durable.rows().into_iter();
+    let rows = durable.rows();
     rows.filter(|(table, ..)| matches!(table, Table::Welcomes | Table::WelcomesLeft)).count()
 }
 
