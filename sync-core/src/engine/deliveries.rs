@@ -210,7 +210,7 @@ impl Engine {
             space.aside.remove(&writer);
         }
         if own {
-            self.on_own_from_elsewhere(id);
+            self.on_own_from_elsewhere(id, chain.seq);
         }
         Ok(Ok(()))
     }

@@ -226,19 +226,23 @@ impl Engine {
         if !ended(&commit, &sealed.logs) {
             return Err(void(Void::Certificates));
         }
-        if Some(arrived.writer.device) == own_device {
-            // Signed by this very device, which knows nothing of it.
-            return Err(Refusal::Own);
-        }
         let header = arrived.envelope.header.commit.as_ref().ok_or(void(Void::Header))?.as_slice();
         let group = space.group.as_mut().ok_or(void(Void::Parent))?;
         let before = group.leaves();
         let incoming = match group.read_commit(sealed.message.as_slice()) {
             Ok(incoming) => incoming,
+            // What it does is sealed from here: the header says who comes in.
+            Err(GroupError::Own | GroupError::Unopenable) if !begun(&commit, &sealed.logs) => {
+                return Err(void(Void::Certificates));
+            }
             Err(GroupError::Own) => return Err(Refusal::Own),
             Err(GroupError::Unopenable) => return Err(Refusal::Closed),
             Err(_) => return Err(void(Void::Mls)),
         };
+        if Some(arrived.writer.device) == own_device {
+            // This very device comes in anew, and knows nothing of it.
+            return Err(Refusal::Own);
+        }
         let genuine = incoming.committer.device == arrived.writer.device
             && incoming.committer.account == author.account
             && incoming.enters == enters(&commit, &author)
@@ -569,6 +573,18 @@ fn ended(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
             })
         };
         devices.iter().all(|device| log.active(device).is_none() || returns(device))
+    })
+}
+
+/// Whether every device that the header names to come in is active in its account's log.
+fn begun(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
+    commit.roster.iter().all(|change| match change {
+        RosterChange::Add { account, devices, .. }
+        | RosterChange::AddDevices { account, devices } => named_log(commit, logs, account)
+            .is_some_and(|log| devices.iter().all(|device| log.active(device).is_some())),
+        RosterChange::Remove { .. }
+        | RosterChange::SetRole { .. }
+        | RosterChange::RemoveDevices { .. } => true,
     })
 }
 

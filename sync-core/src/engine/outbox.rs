@@ -357,8 +357,10 @@ impl Engine {
     /// The log has a change set of this writer that this store does not: the store was put back, or
     /// another one runs on a copy of it. What was written here meanwhile may stand under numbers
     /// that are used, in the log or in a document: from here on this store writes as somebody new.
-    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId) {
-        if self.numbers_are_current(id) {
+    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId, seq: u64) {
+        // What the relay confirmed once was made here, whatever it says of its place by now.
+        let confirmed = self.spaces.get(id).is_some_and(|space| seq <= space.row.stored);
+        if !confirmed && self.numbers_are_current(id) {
             self.new_incarnation();
             self.reconnect();
         }
