@@ -141,7 +141,8 @@ pub enum Command {
         /// Whether whoever invited is blocked from now on.
         block: bool,
     },
-    /// Show nothing more of an account, or show it again.
+    /// Want nothing more of an account, or hear it again: its invitations are declined and not
+    /// listed, and what it writes is not counted.
     SetBlocked {
         /// Whom.
         member: Member,
@@ -163,7 +164,7 @@ pub enum Command {
         /// Whom to add.
         members: Vec<Address>,
     },
-    /// All conversations.
+    /// All conversations, but those that somebody blocked began and this account never accepted.
     ListConversations,
     /// Add somebody.
     AddMember {

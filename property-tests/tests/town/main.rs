@@ -12,3 +12,4 @@ mod names;
 mod pages;
 mod smoke;
 mod support;
+mod unread;

@@ -122,9 +122,10 @@ pub struct ConversationView {
     pub members: Vec<MemberView>,
     /// Addresses whose addition is still under way.
     pub adding: Vec<String>,
-    /// Messages of others not read yet.
+    /// Messages of others not read yet, of those that are shown: not deleted, by nobody blocked, not
+    /// from before this device may read. 0 once this account is no member.
     pub unread: u64,
-    /// The newest message.
+    /// The newest message by anybody who isn't blocked.
     pub last: Option<LastMessage>,
     /// Muted in the settings.
     pub muted: bool,

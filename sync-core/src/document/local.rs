@@ -128,10 +128,10 @@ impl Document {
             (Some(Grammar::Vault), Edit::Vault { key, value }) => {
                 let own = Grammar::Vault.check_entry(0, key, value.as_slice(), writer);
                 own.map_err(|_| EditError::BadValue)?;
-                self.put_new(key.clone(), value.0.clone())
+                self.put_entry(key.clone(), value.0.clone())
             }
             (Some(Grammar::People), Edit::Person(person)) => {
-                self.put_new(tag_text(&writer.tag()), to_cbor(person))
+                self.put_entry(tag_text(&writer.tag()), to_cbor(person))
             }
             (None, Edit::App { ops }) => self.app_edit(ops),
             _ => Err(EditError::WrongDocument),
@@ -149,15 +149,13 @@ impl Document {
         self.put_entry(message.key.to_string(), to_cbor(&Body::of(message)))
     }
 
-    /// Writes an entry unless it stands like that already.
-    fn put_new(&mut self, key: String, value: Vec<u8>) -> Result<Touched, EditError> {
+    /// Writes an entry unless it stands like that already: of several that were written at once,
+    /// Automerge would then delete the others instead of writing, and a typed document takes no
+    /// deletions.
+    fn put_entry(&mut self, key: String, value: Vec<u8>) -> Result<Touched, EditError> {
         if self.entry(&key).is_some_and(|known| known.bytes == value) {
             return Ok(Touched::default());
         }
-        self.put_entry(key, value)
-    }
-
-    fn put_entry(&mut self, key: String, value: Vec<u8>) -> Result<Touched, EditError> {
         if value.len() > limits::DOCUMENT_ENTRY {
             return Err(EditError::TooLarge("entry"));
         }

@@ -277,6 +277,12 @@ impl MessageView {
         self.order.iter().rev().find(|(_, key)| holds(*key)).map(|(rank, _)| rank.0)
     }
 
+    /// The segment that holds a message.
+    #[must_use]
+    pub fn segment_of(&self, key: &OrderKey) -> Option<u32> {
+        self.parts.get(key)?.posted.keys().next().copied()
+    }
+
     /// Every message in display order, by key.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &OrderKey> {
         self.order.values()

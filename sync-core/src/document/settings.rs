@@ -74,6 +74,25 @@ mod tests {
     }
 
     #[test]
+    fn what_won_already_may_be_written_again() {
+        let mut a = Author::new(1, Name::Settings);
+        let mut b = Author::new(2, Name::Settings);
+        let from_a = a.write(&set("theme", Some(json!("dark"))));
+        let from_b = b.write(&set("theme", Some(json!("light"))));
+        a.document.receive(from_b);
+        b.document.receive(from_a);
+        let won = value(&a.document, "theme");
+        let again = a.write(&set("theme", won.clone()));
+        assert!(b.document.receive(again).refused.is_empty());
+        let more = a.write(&set("font", Some(json!(1))));
+        assert!(b.document.receive(more).refused.is_empty());
+        let again = b.write(&set("theme", won.clone()));
+        assert!(a.document.receive(again).refused.is_empty());
+        assert_eq!(value(&b.document, "font"), Some(json!(1)));
+        assert_eq!(a.document.content_hash(), b.document.content_hash());
+    }
+
+    #[test]
     fn a_devices_own_settings_are_its_own() {
         let mut a = Author::new(1, Name::Settings);
         let mut b = Author::new(2, Name::Settings);

@@ -140,6 +140,7 @@ impl Engine {
             recovering: Vec::new(),
             linking: Vec::new(),
             named: None,
+            blocked: Vec::new(),
         };
         self.session.row.incarnation = self.nonzero();
         self.me = Some(Me::new(row, self.session.row.incarnation));

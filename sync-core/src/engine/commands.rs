@@ -15,7 +15,7 @@ use crate::api::{
 use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts};
 use crate::engine::commits::header;
 use crate::engine::documents::SEGMENT;
-use crate::engine::rows::{Intention, LastRow};
+use crate::engine::rows::Intention;
 use crate::engine::{Engine, Need, Step, Stop, Task, seal};
 use crate::line;
 
@@ -316,12 +316,9 @@ impl Engine {
         self.answer(id);
         self.prepare_introduction(id)?;
         let writer = self.writer()?;
-        let author = self.me()?.account();
         let now = self.wall;
         let space = self.core_space(id)?;
         let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
-        let last =
-            LastRow { key, author, text: text.chars().take(120).collect(), at_ms: key.stamp.ms };
         let message = NewMessage {
             key,
             text: text.to_owned(),
@@ -330,10 +327,6 @@ impl Engine {
             expires_ms: None,
         };
         self.edit(id, &name, Edit::Message(message))?;
-        if let Some(space) = self.spaces.get_mut(id) {
-            space.row.last = Some(last);
-            space.row.activity_ms = space.row.activity_ms.max(now);
-        }
         Ok(Response::Message(key))
     }
 

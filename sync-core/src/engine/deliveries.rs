@@ -406,10 +406,7 @@ impl Engine {
             if space.row.next >= space.wanted {
                 space.row.lagging = false;
                 self.unsaved.spaces.insert(*id);
-                self.call_introductions();
-                if self.profile_is_owed() {
-                    self.owe_profile();
-                }
+                self.has_read(id);
             } else if space.retry_at.is_none() && space.row.next > space.fetched_from {
                 self.fetch(id);
             } else {

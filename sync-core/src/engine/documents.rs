@@ -7,12 +7,13 @@ use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{SpaceId, WriterId, codec};
 
 use crate::api::Event;
+use crate::document::receipts::Mark;
 use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
 use crate::engine::account::Me;
 use crate::engine::change_set::ChangeSet;
 use crate::engine::membership::ERA_SHIFT;
 use crate::engine::profile::PROFILE;
-use crate::engine::{Engine, Step, Task};
+use crate::engine::{Engine, Step};
 use crate::records::{Load, Records, key};
 
 /// Bytes of documents kept open while nothing needs them.
@@ -21,6 +22,8 @@ const BUDGET: usize = 64 * 1024 * 1024;
 const COMPACT_ROWS: usize = 64;
 /// How many messages a change set can bring at most, for what a segment's number may be.
 const MESSAGES_PER_ENTRY: u64 = 4096;
+/// The messages of one change are told apart by so many bits of their ordinals.
+const MESSAGES_PER_CHANGE: u32 = 0xffff;
 /// Messages a segment holds before the next one begins.
 pub(super) const SEGMENT: usize = 1_000;
 
@@ -180,12 +183,17 @@ impl Engine {
         if let Name::Receipts(segment) = name
             && self.me().is_ok_and(|me| rows.iter().any(|row| self.is_sibling(id, me, row)))
         {
-            self.tasks.push_back(Task::Siblings(*id, *segment));
+            self.owe_siblings(id, *segment);
         }
         match name {
             Name::People(era) => self.owe_names(id, *era),
-            Name::Settings if !self.documents.is_open(id, name) => self.owe_profile(),
-            Name::Messages(segment) => self.forget_reach(id, *segment),
+            Name::Settings | Name::Contacts if !self.documents.is_open(id, name) => {
+                self.owe_profile();
+            }
+            Name::Messages(segment) => {
+                self.forget_reach(id, *segment);
+                self.note_tops(id, *segment, &rows);
+            }
             _ => {}
         }
         let me = self.me().map(|me| me.device()).ok();
@@ -207,6 +215,19 @@ impl Engine {
             }
             self.mark_stale(id, name);
         }
+    }
+
+    /// Remembers how far the log goes in a message segment: where nothing is beyond the read mark,
+    /// nothing is unread.
+    pub(super) fn note_tops(&mut self, id: &SpaceId, segment: u32, rows: &[Row]) {
+        let marks = rows.iter().filter_map(|row| {
+            let Placement { index, ordinal, .. } = row.placement?;
+            Some(Mark { index, ordinal: ordinal | MESSAGES_PER_CHANGE })
+        });
+        if let Some((space, top)) = self.spaces.get_mut(id).zip(marks.max()) {
+            space.note_top(segment, top);
+        }
+        self.save_space(id);
     }
 
     /// Whether another device of this account wrote it.
@@ -308,9 +329,14 @@ impl Engine {
                 if opening || keys.iter().any(|key| key.starts_with(PROFILE)) {
                     self.adopt_profile();
                 }
+                self.adopt_inviters((!opening).then_some(&keys));
                 if !opening {
                     self.notify(Event::Settings { keys });
                 }
+            }
+            Name::Contacts => {
+                let keys: Vec<String> = touched.keys.iter().cloned().collect();
+                self.adopt_blocked((!opening).then_some(&keys));
             }
             Name::App(_) if !opening => {
                 let name = name.to_string();

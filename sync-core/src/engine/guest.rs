@@ -392,6 +392,7 @@ impl Engine {
             recovering: Vec::new(),
             linking: Vec::new(),
             named: None,
+            blocked: Vec::new(),
         };
         self.begin_as(account, log, None);
         self.batch.delete(key::meta("guest"));
@@ -502,6 +503,7 @@ impl Engine {
             recovering: known,
             linking: Vec::new(),
             named: None,
+            blocked: Vec::new(),
         };
         self.begin_as(row, &log, Some(address));
         let device = self.me()?.device();

@@ -403,6 +403,7 @@ impl Engine {
     pub(super) fn left(&mut self, id: &SpaceId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.row.active = false;
+        space.row.stale = true;
         space.row.intentions.clear();
         space.row.deciding = false;
         space.row.lagging = false;

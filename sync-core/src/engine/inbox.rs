@@ -236,6 +236,7 @@ impl Engine {
         for epoch in granted {
             self.owe_vault(&id, epoch);
         }
+        self.tasks.push_back(Task::Inviter(id));
     }
 
     /// Takes a place in a space, to read on from where the grant says.

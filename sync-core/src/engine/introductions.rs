@@ -42,8 +42,11 @@ impl Engine {
     pub(super) fn is_called_otherwise(&self, id: &SpaceId) -> bool {
         let Some((space, me)) = self.spaces.get(id).zip(self.me.as_ref()) else { return false };
         let row = &space.row;
-        let told = Introduced { era: row.context.era, name: me.row.name.clone() };
-        row.active && row.context.roster.len() > 1 && row.introduced.as_ref() != Some(&told)
+        let is_told = row
+            .introduced
+            .as_ref()
+            .is_some_and(|said| said.era == row.context.era && said.name == me.row.name);
+        row.active && row.context.roster.len() > 1 && !is_told
     }
 
     /// Says a name that is new, at once.
@@ -70,7 +73,7 @@ impl Engine {
             return Ok(true);
         }
         let accepted = accepted_key(id);
-        let answered = self.own_settings(&accepted)?.get(&accepted) == Some(&Value::Bool(true));
+        let answered = self.own_setting(&accepted)? == Some(Value::Bool(true));
         if let Some(space) = self.spaces.get_mut(id) {
             space.answered |= answered;
         }
@@ -186,7 +189,7 @@ impl Engine {
             return Ok(());
         }
         let accepted = accepted_key(id);
-        if invited && self.own_settings(&accepted)?.get(&accepted) != Some(&Value::Bool(true)) {
+        if invited && self.own_setting(&accepted)? != Some(Value::Bool(true)) {
             return Ok(());
         }
         let known = contacts::all(self.document(&me.space(), &Name::Contacts)?);

@@ -45,6 +45,7 @@ mod session;
 mod sizes;
 mod space;
 mod status;
+mod strangers;
 mod tickets;
 mod vault;
 mod views;
@@ -203,6 +204,8 @@ enum Task {
     /// Read what people call themselves in a conversation, from an era on; in the account's own
     /// space, what the account is called.
     Names(SpaceId, u32),
+    /// Write down who invited this account into a conversation.
+    Inviter(SpaceId),
     /// Say a new name in a conversation.
     Introduce(SpaceId),
     /// Keep for the account's other devices who is in a conversation.
@@ -279,6 +282,7 @@ impl Engine {
         engine.read_index(&index)?;
         engine.resume_receipts();
         engine.resume_names();
+        engine.resume_inviters();
         engine.note_vaulted();
         engine.call_vault_if_owed();
         engine.start_session();
@@ -389,6 +393,7 @@ impl Engine {
             Task::Setting(key, value) => self.keep_setting(key, value)?,
             Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
             Task::Names(space, era) => self.hear_names(space, *era)?,
+            Task::Inviter(space) => self.keep_inviter(space)?,
             Task::Introduce(space) => self.introduce_again(space)?,
             Task::Contacts(space) => self.keep_contacts(space)?,
             Task::HostMissing => self.host_missing()?,

@@ -349,6 +349,9 @@ impl Engine {
             let row = Row { writer, placement: Some(placement), change: change.0.clone() };
             self.batch.delete(key::unplaced(id, name, seq, ordinal));
             self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));
+            if let Name::Messages(segment) = name {
+                self.note_tops(id, *segment, std::slice::from_ref(&row));
+            }
             self.place_change(id, name, row);
         }
         link

@@ -5,6 +5,7 @@
 //! highest number counts, so that all devices agree, and so do those who hear of it elsewhere.
 
 use serde_json::{Value, json};
+use sync_protocol::SpaceId;
 use sync_protocol::device_log::DeviceLog;
 
 use crate::api::{Failure, Response};
@@ -46,7 +47,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The account's settings came while they were closed, and may bring another name.
+    /// The account's settings or contacts came while they were closed: they may bring another name,
+    /// or block somebody.
     pub(super) fn owe_profile(&mut self) {
         let Ok(own) = self.me().map(|me| me.account().space()) else { return };
         self.owe_names(&own, 0);
@@ -64,6 +66,8 @@ impl Engine {
         if !is_kept && !name.is_empty() && !space.row.lagging && !joining {
             self.choose_name(&name)?;
         }
+        // Opened, they are taken note of.
+        self.document(&own, &Name::Contacts)?;
         if let Some(space) = self.spaces.get_mut(&own) {
             space.row.unheard = None;
         }
@@ -157,5 +161,18 @@ impl Engine {
         let due = others.filter(|(id, _)| self.is_called_otherwise(id)).map(|(id, _)| *id);
         let due: Vec<_> = due.collect();
         self.tasks.extend(due.into_iter().map(Task::Introduce));
+    }
+
+    /// A space was read as far as it goes: what waited for that goes on.
+    pub(super) fn has_read(&mut self, id: &SpaceId) {
+        if self.spaces.get(id).is_some_and(|space| space.row.own) {
+            self.resume_inviters();
+            self.call_introductions();
+            if self.profile_is_owed() {
+                self.owe_profile();
+            }
+        } else if self.session.caught_up() && self.tells_name() && self.is_called_otherwise(id) {
+            self.tasks.push_back(Task::Introduce(*id));
+        }
     }
 }

@@ -5,7 +5,7 @@ use sync_protocol::SpaceId;
 use crate::api::Response;
 use crate::document::{Edit, Name, OrderKey};
 use crate::engine::rows::JournalRow;
-use crate::engine::{Engine, Step};
+use crate::engine::{Engine, Step, Task};
 
 /// At most one receipt a device and space in this time.
 const COALESCE_MS: u64 = 2_000;
@@ -35,6 +35,10 @@ impl Engine {
         for id in due {
             self.owe_receipts(&id);
         }
+        let unheeded = self.spaces.iter().flat_map(|(id, space)| {
+            space.row.unheeded.iter().map(|segment| Task::Siblings(*id, *segment))
+        });
+        self.tasks.extend(unheeded);
     }
 
     pub(super) fn write_receipts(&mut self, id: &SpaceId) -> Step<()> {
@@ -92,23 +96,36 @@ impl Engine {
         }
     }
 
+    /// Another device of this account has read something: this one follows soon.
+    pub(super) fn owe_siblings(&mut self, id: &SpaceId, segment: u32) {
+        if let Some(space) = self.spaces.get_mut(id)
+            && !space.row.unheeded.contains(&segment)
+        {
+            space.row.unheeded.push(segment);
+        }
+        self.save_space(id);
+        self.tasks.push_back(Task::Siblings(*id, segment));
+    }
+
     /// What one device of this account has read, all have.
     pub(super) fn follow_siblings(&mut self, id: &SpaceId, segment: u32) -> Step<()> {
         let me = self.me()?.account();
         self.document(id, &Name::Receipts(segment))?;
         let space = self.core_space(id)?;
-        let (Some(core), Some(view)) = (&space.core, space.receipts.get(&segment)) else {
-            return Ok(());
-        };
-        let own = view.iter().filter(|(writer, _)| core.account_of(&writer.device) == Some(me));
-        let read = own.filter_map(|(_, receipt)| receipt.read).max();
+        let read =
+            space.core.as_ref().zip(space.receipts.get(&segment)).and_then(|(core, view)| {
+                let own =
+                    view.iter().filter(|(writer, _)| core.account_of(&writer.device) == Some(me));
+                own.filter_map(|(_, receipt)| receipt.read).max()
+            });
         if read > space.row.read {
             space.row.read = read;
             space.row.stale = true;
             space.rescan = true;
-            self.save_space(id);
-            self.tasks.push_back(super::Task::Summarise(*id));
         }
+        space.row.unheeded.retain(|owed| *owed != segment);
+        self.tasks.push_back(Task::Summarise(*id));
+        self.save_space(id);
         Ok(())
     }
 
@@ -122,7 +139,7 @@ impl Engine {
             space.rescan = true;
             self.save_space(id);
             self.owe_receipts(id);
-            self.tasks.push_back(super::Task::Summarise(*id));
+            self.tasks.push_back(Task::Summarise(*id));
         }
         Ok(Response::Done)
     }

@@ -65,6 +65,9 @@ pub(super) struct AccountRow {
     /// The number of the name, and the device that chose it, once the account's settings say so.
     #[n(20)]
     pub(super) named: Option<Named>,
+    /// Whom the account's contacts block, as conversations are counted by.
+    #[cbor(n(21), default)]
+    pub(super) blocked: Vec<AccountId>,
 }
 
 /// A device that is being linked: written before its certificate is sent. It is linked once the
@@ -258,7 +261,7 @@ pub(super) struct SpaceRow {
     #[n(27)]
     pub(super) begun: Option<Begun>,
     /// The era in which names were said that were not read yet; in the account's own space, that
-    /// its settings came which may bring it another name.
+    /// settings or contacts came.
     #[n(29)]
     pub(super) unheard: Option<u32>,
     /// How far the segments below the newest reach, once that was seen.
@@ -274,6 +277,15 @@ pub(super) struct SpaceRow {
     /// What was written under keys that this account does not have any more.
     #[n(41)]
     pub(super) lost: Option<LostRow>,
+    /// The place in the log of the last change to each message segment.
+    #[cbor(n(42), default)]
+    pub(super) tops: Vec<(u32, Mark)>,
+    /// Receipts documents in which own devices' marks came that were not read yet.
+    #[cbor(n(43), default)]
+    pub(super) unheeded: Vec<u32>,
+    /// The account's settings say who invited it.
+    #[cbor(n(44), default)]
+    pub(super) inviter_kept: bool,
 }
 
 /// Entries that could not be opened.
@@ -640,6 +652,7 @@ mod tests {
             recovering: Vec::new(),
             linking: Vec::new(),
             named: None,
+            blocked: Vec::new(),
         })
     }
 

@@ -9,7 +9,7 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, WriterId, 
 
 use crate::document::OrderKey;
 use crate::document::messages::MessageView;
-use crate::document::receipts::ReceiptsView;
+use crate::document::receipts::{Mark, ReceiptsView};
 use crate::engine::additions::Additions;
 use crate::engine::deliveries::Delivered;
 use crate::engine::rows::{
@@ -73,6 +73,9 @@ pub(super) struct SpaceState {
     pub(super) changed: BTreeSet<OrderKey>,
     /// A segment was opened that may hold more than `changed` says.
     pub(super) rescan: bool,
+    /// Unread messages of the segments that were counted last.
+    pub(super) unread: BTreeSet<OrderKey>,
+    pub(super) counted: Vec<u32>,
     /// The relay refused a commit of ours that the log does not have: it is to be built anew.
     pub(super) rebuild: bool,
     /// Why, if not all whom it adds can be added.
@@ -139,6 +142,8 @@ impl SpaceState {
             hold_until: 0,
             changed: BTreeSet::new(),
             rescan: false,
+            unread: BTreeSet::new(),
+            counted: Vec::new(),
             rebuild: false,
             refused: None,
             turned_away: false,
@@ -161,6 +166,25 @@ impl SpaceState {
     /// The number of the change set by which all that was written here has left.
     pub(super) fn last_cut(&self) -> u64 {
         self.row.cut.0 + u64::from(self.row.journal > 0)
+    }
+
+    /// Something stands in the log in a message segment, at this place.
+    pub(super) fn note_top(&mut self, segment: u32, mark: Mark) {
+        match self.row.tops.binary_search_by_key(&segment, |(of, _)| *of) {
+            Ok(at) => {
+                if let Some((_, top)) = self.row.tops.get_mut(at) {
+                    *top = mark.max(*top);
+                }
+            }
+            Err(at) => self.row.tops.insert(at, (segment, mark)),
+        }
+    }
+
+    /// When something happened here last, by the relay's time; what it has not got yet, by the
+    /// writer's claim.
+    pub(super) fn recency_ms(&self) -> u64 {
+        let claimed = self.row.last.as_ref().filter(|_| self.unsent()).map_or(0, |last| last.at_ms);
+        self.row.activity_ms.max(claimed)
     }
 
     /// Whether something written here is not yet durable at the relay.

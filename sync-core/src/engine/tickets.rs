@@ -344,6 +344,7 @@ impl Engine {
         }
         let members: Vec<AccountId> = body.logs.iter().map(|(account, _)| *account).collect();
         let recalled = if own { Vec::new() } else { self.recall(&members)? };
+        let invited_by = if own { None } else { self.inviter(id)? };
         // First of all: the commit names the own log as it is known when it is sealed, and whoever
         // left the ticket may know more of it.
         for (account, log) in &body.logs {
@@ -378,7 +379,7 @@ impl Engine {
         // Whoever lacks what was written before begins an era, and reads whole what follows.
         let whole_from = if history { 0 } else { group.context().era + 1 };
         let from = grant.from;
-        let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by: None, whole_from };
+        let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by, whole_from };
         self.settle_in(arrival);
         if complete && !history {
             self.note_all_unreadable(id, from);

@@ -46,8 +46,8 @@ impl Engine {
         let mut list: Vec<(u64, ConversationView)> = self
             .spaces
             .iter()
-            .filter(|(_, space)| !space.row.own)
-            .map(|(_, space)| (space.row.activity_ms, self.conversation_view(space, &all, &known)))
+            .filter(|(_, space)| !space.row.own && !self.is_hidden(space, &all))
+            .map(|(_, space)| (space.recency_ms(), self.conversation_view(space, &all, &known)))
             .collect();
         list.sort_by(|(a, x), (b, y)| b.cmp(a).then(x.conversation.cmp(&y.conversation)));
         Ok(Response::Conversations(list.into_iter().map(|(_, view)| view).collect()))
@@ -61,6 +61,15 @@ impl Engine {
             return Ok(SortedMap::new());
         }
         Ok(settings::all(self.document(&account, &Name::Settings)?, prefix))
+    }
+
+    /// One setting of the account.
+    pub(super) fn own_setting(&mut self, key: &str) -> Step<Option<Value>> {
+        let account = self.me()?.account().space();
+        if !self.spaces.contains_key(&account) {
+            return Ok(None);
+        }
+        Ok(settings::value(self.document(&account, &Name::Settings)?, key))
     }
 
     /// Whoever is no stranger: contacts, and members of conversations founded or accepted here.
@@ -272,13 +281,24 @@ impl Engine {
             return self.settle_own(id);
         }
         let me = self.me()?.account();
-        self.open_unread(id)?;
+        let counted = self.open_unread(id)?;
+        let newest = self.open_newest(id)?;
         self.note_reach(id);
+        let blocked = self.me()?.row.blocked.clone();
         let space = self.core_space(id)?;
         let Some(core) = &space.core else { return Ok(()) };
-        let rescan = std::mem::take(&mut space.rescan);
+        let rescan = std::mem::take(&mut space.rescan) || space.counted != counted;
         let changed = std::mem::take(&mut space.changed);
-        let (seen, read) = (space.row.delivered, space.row.read);
+        let seen = space.row.delivered;
+        let unread = |key: &OrderKey| {
+            space.view.segment_of(key).is_some_and(|segment| counted.contains(&segment))
+                && is_unread(space, core, key, &me, &blocked)
+        };
+        let (now_unread, others): (Vec<_>, Vec<_>) = match rescan {
+            true => (space.view.keys().filter(|key| unread(key)).copied().collect(), Vec::new()),
+            false => changed.iter().copied().partition(|key| unread(key)),
+        };
+        let last = newest_row(space, core, &newest, &me, &blocked);
         let candidates: Vec<OrderKey> = if rescan {
             space.view.keys().copied().collect()
         } else {
@@ -293,12 +313,15 @@ impl Engine {
             .collect();
         let fresh: Vec<OrderKey> =
             arrived.iter().filter(|(_, at)| Some(*at) > seen).map(|(key, _)| *key).collect();
-        let only_new = !rescan && fresh.len() == arrived.len();
-        let unread = arrived.iter().filter(|(_, at)| Some(*at) > read).count() as u64;
-        space.row.unread =
-            if only_new { space.row.unread + unread } else { count_unread(space, &me) };
+        if rescan {
+            space.unread.clear();
+        }
+        space.unread.retain(|key| !others.contains(key));
+        space.unread.extend(now_unread);
+        space.counted = counted;
+        space.row.unread = space.unread.len() as u64;
         space.row.delivered = arrived.iter().map(|(_, at)| *at).max().max(seen);
-        space.row.last = newest_row(space, &me);
+        space.row.last = last;
         space.row.stale = false;
         self.save_space(id);
         if !fresh.is_empty() {
@@ -312,19 +335,41 @@ impl Engine {
         Ok(())
     }
 
-    /// Opens the segments that hold what is unread, newest first, up to what anybody counts.
-    fn open_unread(&mut self, id: &SpaceId) -> Step<()> {
-        for segment in self.segments(id) {
+    /// Opens the segments that hold what is unread, newest first, up to what anybody counts. Which
+    /// they are follows from the log and the read mark, never from what happens to be open. Who is
+    /// no member any more can tell its other devices nothing: nothing is unread there.
+    fn open_unread(&mut self, id: &SpaceId) -> Step<Vec<u32>> {
+        let row = &self.space(id)?.row;
+        let tops = row.tops.iter().rev().filter(|(_, top)| row.active && Some(*top) > row.read);
+        let beyond: Vec<u32> = tops.map(|(segment, _)| *segment).collect();
+        let (mut counted, mut messages) = (Vec::new(), 0);
+        for segment in beyond {
             self.document(id, &Name::Messages(segment))?;
-            let space = self.core_space(id)?;
-            let oldest = space.view.keys().next().and_then(|key| space.view.posted(key));
-            let oldest = oldest.and_then(|(_, _, placement)| placement).map(mark);
-            if space.row.read.is_some_and(|read| oldest <= Some(read)) || space.view.len() >= UNREAD
-            {
+            messages += self.core_space(id)?.view.segment_len(segment);
+            counted.push(segment);
+            if messages >= UNREAD {
                 break;
             }
         }
-        Ok(())
+        Ok(counted)
+    }
+
+    /// Opens the segments that the newest message may be in: the newest that has any, and the one
+    /// below unless that is known to end before.
+    fn open_newest(&mut self, id: &SpaceId) -> Step<Vec<u32>> {
+        let segments = self.segments(id);
+        for (at, segment) in segments.iter().enumerate() {
+            self.document(id, &Name::Messages(*segment))?;
+            let space = self.core_space(id)?;
+            let Some(stamp) = space.view.last_of(*segment) else { continue };
+            let reach = space.row.reach.filter(|reach| reach.segment == *segment);
+            let below = segments.get(at + 1).filter(|_| reach.is_none_or(|it| it.stamp >= stamp));
+            if let Some(below) = below {
+                self.document(id, &Name::Messages(*below))?;
+            }
+            return Ok(std::iter::once(*segment).chain(below.copied()).collect());
+        }
+        Ok(Vec::new())
     }
 
     fn settle_own(&mut self, id: &SpaceId) -> Step<()> {
@@ -336,21 +381,36 @@ impl Engine {
     }
 }
 
-/// Messages of others beyond the read mark, among those that are open.
-fn count_unread(space: &SpaceState, me: &AccountId) -> u64 {
-    let Some(core) = &space.core else { return 0 };
-    let unread = space.view.keys().filter(|key| {
-        let Some((writer, _, Some(placement))) = space.view.posted(key) else { return false };
-        core.account_of(&writer.device) != Some(*me)
-            && Some(mark(placement)) > space.row.read
-            && !space.view.is_deleted(key, &|a, b| same_account(core, a, b))
-    });
-    unread.count() as u64
+/// Whether a message of somebody else lies beyond the read mark, and is shown.
+fn is_unread(
+    space: &SpaceState,
+    core: &Core,
+    key: &OrderKey,
+    me: &AccountId,
+    blocked: &[AccountId],
+) -> bool {
+    let Some((writer, _, Some(placement))) = space.view.posted(key) else { return false };
+    let author = core.account_of(&writer.device);
+    author != Some(*me)
+        && author.is_none_or(|author| !blocked.contains(&author))
+        && Some(mark(placement)) > space.row.read
+        && !space.view.is_deleted(key, &|a, b| same_account(core, a, b))
 }
 
-fn newest_row(space: &SpaceState, me: &AccountId) -> Option<LastRow> {
-    let core = space.core.as_ref()?;
-    let key = space.view.keys().next_back()?;
+/// The newest message of these segments that is shown.
+fn newest_row(
+    space: &SpaceState,
+    core: &Core,
+    segments: &[u32],
+    me: &AccountId,
+    blocked: &[AccountId],
+) -> Option<LastRow> {
+    let is_shown = |key: &&OrderKey| {
+        let of = space.view.segment_of(key).is_some_and(|segment| segments.contains(&segment));
+        let author = space.view.posted(key).and_then(|posted| core.account_of(&posted.0.device));
+        of && author.is_none_or(|author| !blocked.contains(&author))
+    };
+    let key = space.view.keys().rev().find(is_shown)?;
     let message = space.view.message(key, &|a, b| same_account(core, a, b))?;
     Some(LastRow {
         key: message.key,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sync_protocol::roster::Role;
 
+use super::contract;
 use super::error::CallError;
 use super::params::Params;
 use crate::api::{Command, Until};
@@ -40,8 +41,9 @@ pub enum Shape {
 /// What a method with these parameters asks.
 ///
 /// # Errors
-/// `unsupported` for an unknown method, `invalid` for bad parameters.
+/// `unsupported` for an unknown method, `invalid` for bad parameters and such as it doesn't take.
 pub fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, CallError> {
+    contract::check(method, params)?;
     let params = Params(params);
     let (family, verb) = method.split_once('.').unwrap_or((method, ""));
     let command = match family {
@@ -247,7 +249,9 @@ fn ops(params: Params<'_>) -> Result<Vec<AppOp>, CallError> {
 fn op(params: Params<'_>) -> Result<AppOp, CallError> {
     let path = params.path()?;
     let value = || Ok::<_, CallError>(params.required("value")?.to_string().into_bytes().into());
-    Ok(match params.text("op")?.as_str() {
+    let kind = params.text("op")?;
+    contract::check_op(&kind, params.0)?;
+    Ok(match kind.as_str() {
         "put" => AppOp::Put { path, value: value()? },
         "insert" => AppOp::Insert { path, value: value()? },
         "delete" => AppOp::Delete { path },
@@ -333,17 +337,25 @@ mod tests {
             "conversation": space().to_string(), "message": key().to_string(), "emoji": null,
             "key": "k", "value": 1, "space": "account", "ops": [], "until": "stored",
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
-            "device": device().to_string(), "blocked": true, "edits": [],
+            "device": device().to_string(), "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
         });
-        let methods = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
+        let promised = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
             contact.lookup contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \
             message.delete message.react message.list settings.get settings.set settings.all \
             document.get document.change document.export sync.wait sync.digest network.offline \
             network.online edit.forget";
-        for method in methods.split_whitespace() {
-            assert!(plan(method, params.as_object().unwrap()).is_ok(), "{method}");
+        for method in promised.split_whitespace() {
+            assert!(contract::methods().any(|known| known == method), "{method}");
+        }
+        for method in contract::methods() {
+            let mut taken = params.as_object().unwrap().clone();
+            taken.retain(|name, _| {
+                let alone = Map::from_iter([(name.clone(), Value::Null)]);
+                contract::check(method, &alone).is_ok()
+            });
+            assert!(plan(method, &taken).is_ok(), "{method} {taken:?}");
         }
     }
 

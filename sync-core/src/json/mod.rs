@@ -1,6 +1,7 @@
 //! The engine for programs: methods by name, and parameters, results, errors and notifications as
 //! JSON. Every host that serves programs speaks it; `examples/chat/README.md` is the contract.
 
+mod contract;
 mod error;
 mod methods;
 mod notices;

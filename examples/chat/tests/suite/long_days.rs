@@ -190,8 +190,10 @@ fn three_accounts_with_a_thousand_messages_each_are_equal_and_the_relay_knows_no
     }
     for n in 0..3 {
         let conversation = town.conversation.clone();
-        let own = |m: usize| json!({ "conversation": conversation, "message": ids[n][m], "text": "plainmark edited" });
-        town.people[n].call("message.edit", own(3));
+        let own = |m: usize| json!({ "conversation": conversation, "message": ids[n][m] });
+        let mut edited = own(3);
+        edited["text"] = "plainmark edited".into();
+        town.people[n].call("message.edit", edited);
         town.people[n].call("message.delete", own(5));
         let value = format!("plainmark {n}");
         town.people[n].call("settings.set", json!({ "key": "theme", "value": value }));

@@ -15,7 +15,7 @@ import type {
   MessageList,
   Person,
 } from "./types.js";
-import type { Method, Notice, Params } from "./wire.js";
+import { who, type Method, type Notice, type Params } from "./wire.js";
 
 /** Messages in a page, unless the app says otherwise, and at most. */
 const PAGE = 50;
@@ -130,11 +130,11 @@ export class ConversationHandle implements Conversation {
   }
 
   async remove(person: Person): Promise<void> {
-    await this.#changed("conversation.remove", { ...person });
+    await this.#changed("conversation.remove", who(person));
   }
 
   async setRole(person: Person, role: MemberRole): Promise<void> {
-    await this.#changed("conversation.role", { ...person, role });
+    await this.#changed("conversation.role", { ...who(person), role });
   }
 
   async setTitle(title: string): Promise<void> {

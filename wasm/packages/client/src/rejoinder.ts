@@ -29,7 +29,7 @@ import type {
   Status,
   StorageStatus,
 } from "./types.js";
-import type { Notice } from "./wire.js";
+import { who, type Notice } from "./wire.js";
 
 /** The store's name, unless the app says otherwise. */
 const NAME = "rejoinder";
@@ -296,7 +296,7 @@ class OpenRejoinder implements RejoinderShape {
   #contactFamily(): Contacts {
     const connection = this.#connection;
     const block = async (person: Person, blocked: boolean): Promise<void> => {
-      await connection.call("contact.block", { ...person, blocked });
+      await connection.call("contact.block", { ...who(person), blocked });
       this.#store.conversations.invalidate();
     };
     return {

@@ -1,11 +1,16 @@
 /** What the engine's host is asked and what it says: the methods and notices of `chat rpc`. */
-import type { Json } from "./types.js";
+import type { Json, Person } from "./types.js";
 
 /** An object as the host sends it; `shapes.ts` reads it. */
 export type Fields = { readonly [key: string]: unknown };
 
 /** Parameters, by name. */
 export type Params = { readonly [key: string]: Json | undefined };
+
+/** A person as methods take one, whatever else is known of them. */
+export function who(person: Person): Params {
+  return "account" in person ? { account: person.account } : { address: person.address };
+}
 
 /** How a method is treated when the tab that runs the engine changes under it. */
 export type Treatment =

@@ -1,0 +1,138 @@
+//! Whom the account blocks, and who invited it where: the same on all its devices, whichever of them
+//! the invitation came to.
+
+use serde_json::Value;
+use sync_protocol::sorted::{SortedMap, SortedSet};
+use sync_protocol::{AccountId, SpaceId};
+
+use crate::api::{ConversationChange, Event};
+use crate::document::{Name, contacts, settings};
+use crate::engine::commands::accepted_key;
+use crate::engine::space::SpaceState;
+use crate::engine::{Engine, Step, Task};
+
+impl Engine {
+    /// The account's contacts are open, or have changed under these keys: what is counted follows
+    /// whom they block.
+    pub(super) fn adopt_blocked(&mut self, keys: Option<&[String]>) {
+        let Ok(own) = self.me().map(|me| me.account().space()) else { return };
+        let Some(contacts) = self.documents.peek(&own, &Name::Contacts) else { return };
+        let Some(me) = &mut self.me else { return };
+        let before: SortedSet<AccountId> = me.row.blocked.iter().copied().collect();
+        let mut blocked = before.clone();
+        let all = || contacts::all(contacts).into_keys().collect();
+        let changed = keys.map(|keys| keys.iter().filter_map(|key| key.parse().ok()).collect());
+        let changed: Vec<AccountId> = changed.unwrap_or_else(all);
+        for account in changed {
+            match contacts::contact(contacts, &account).is_some_and(|contact| contact.blocked) {
+                true => blocked.insert(account),
+                false => blocked.remove(&account),
+            };
+        }
+        if before == blocked {
+            return;
+        }
+        me.row.blocked = blocked.iter().copied().collect();
+        self.unsaved.account = true;
+        let is_changed =
+            |account: &AccountId| before.contains(account) != blocked.contains(account);
+        let mut concerned = Vec::new();
+        for (id, space) in self.spaces.iter_mut().filter(|(_, space)| !space.row.own) {
+            let mut members = space.row.context.roster.iter();
+            let invited = space.row.invited_by.is_some_and(|inviter| is_changed(&inviter));
+            if invited || members.any(|(account, _)| is_changed(&account)) {
+                space.row.stale = true;
+                space.rescan = true;
+                concerned.push(*id);
+            }
+        }
+        for id in concerned {
+            self.save_space(&id);
+            self.tasks.push_back(Task::Summarise(id));
+            let change = ConversationChange::Changed;
+            self.notify(Event::Conversation { conversation: id, change });
+        }
+    }
+
+    pub(super) fn blocks(&self, account: &AccountId) -> bool {
+        self.me.as_ref().is_some_and(|me| me.row.blocked.contains(account))
+    }
+
+    /// Whether a conversation is left out of the list: somebody blocked invited this account, which
+    /// never accepted.
+    pub(super) fn is_hidden(&self, space: &SpaceState, all: &SortedMap<String, Value>) -> bool {
+        space.row.invited_by.is_some_and(|inviter| self.blocks(&inviter))
+            && all.get(&accepted_key(&space.id)) != Some(&Value::Bool(true))
+    }
+
+    /// Writes down who invited this account into a conversation: devices that come in by a ticket
+    /// are told by nobody else.
+    pub(super) fn keep_inviter(&mut self, id: &SpaceId) -> Step<()> {
+        let own = self.me()?.account().space();
+        let Some(space) = self.spaces.get(id).filter(|space| !space.row.inviter_kept) else {
+            return Ok(());
+        };
+        let Some(inviter) = space.row.invited_by else { return Ok(()) };
+        if !self.spaces.contains_key(&own) {
+            // Called again once this device is in the account's space.
+            return Ok(());
+        }
+        self.keep_setting(&inviter_key(id), &Value::String(inviter.to_string()))?;
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.row.inviter_kept = true;
+        }
+        self.save_space(id);
+        Ok(())
+    }
+
+    /// Invitations that were not written down when the account was closed last.
+    pub(super) fn resume_inviters(&mut self) {
+        let owed = self.spaces.iter().filter(|(_, space)| {
+            !space.row.own && space.row.invited_by.is_some() && !space.row.inviter_kept
+        });
+        self.tasks.extend(owed.map(|(id, _)| Task::Inviter(*id)));
+    }
+
+    /// Who invited this account into a conversation, as its settings say.
+    pub(super) fn inviter(&mut self, id: &SpaceId) -> Step<Option<AccountId>> {
+        let kept = self.own_setting(&inviter_key(id))?;
+        Ok(kept.and_then(|kept| kept.as_str()?.parse().ok()))
+    }
+
+    /// The account's settings are open, or have changed under these keys.
+    pub(super) fn adopt_inviters(&mut self, keys: Option<&[String]>) {
+        if keys.is_some_and(|keys| !keys.iter().any(|key| key.ends_with(INVITER))) {
+            return;
+        }
+        let Ok(own) = self.me().map(|me| me.account().space()) else { return };
+        let lacking = |space: &SpaceState| !space.row.own && space.row.invited_by.is_none();
+        if !self.spaces.values().any(|space| lacking(space)) {
+            return;
+        }
+        let Some(settings) = self.documents.peek(&own, &Name::Settings) else { return };
+        let value = |key: &String| Some((key.clone(), settings::value(settings, key)?));
+        let changed = keys.map(|keys| {
+            keys.iter().filter(|key| key.ends_with(INVITER)).filter_map(value).collect()
+        });
+        for (key, value) in changed.unwrap_or_else(|| settings::all(settings, PREFIX)) {
+            let id = key.strip_prefix(PREFIX).and_then(|key| key.strip_suffix(INVITER));
+            let id: Option<SpaceId> = id.and_then(|id| id.parse().ok());
+            let inviter = value.as_str().and_then(|inviter| inviter.parse().ok());
+            let space = id.and_then(|id| self.spaces.get_mut(&id));
+            if let Some((space, inviter)) = space.zip(inviter)
+                && lacking(space)
+            {
+                (space.row.invited_by, space.row.inviter_kept) = (Some(inviter), true);
+                self.unsaved.spaces.insert(space.id);
+            }
+        }
+    }
+}
+
+const PREFIX: &str = "conversation/";
+const INVITER: &str = "/inviter";
+
+/// The setting that says who invited this account into a conversation.
+fn inviter_key(id: &SpaceId) -> String {
+    format!("{PREFIX}{id}{INVITER}")
+}
