@@ -102,6 +102,9 @@ pub struct Written {
     pub uncertain: bool,
     /// Whether a device forgot what it had not sent, perhaps a change of this.
     pub open: bool,
+    /// Whether it was written on a profile that did not know yet that it had been put back: it is
+    /// made anew then, by a new writer and so under another key.
+    pub moves: bool,
 }
 
 /// What is known of a conversation's members.
@@ -188,6 +191,8 @@ pub struct Book {
     pub reacted_on: BTreeMap<(SpaceId, OrderKey, AccountId), BTreeSet<usize>>,
     /// Reactions made on a device that forgot what it had not sent.
     pub forgotten: BTreeSet<(SpaceId, OrderKey, AccountId)>,
+    /// Devices that were put back and were not up to date since.
+    pub unaware: BTreeSet<usize>,
     /// Whose each device is.
     pub owners: BTreeMap<usize, AccountId>,
     /// Devices that were lost or ended: what they had not sent is lost with them.
@@ -224,6 +229,13 @@ impl Book {
         touched.len() > 1 || touched.iter().any(|device| self.gone.contains(device))
     }
 
+    /// Whether somebody wrote this text on a profile that did not know that it had been put back.
+    #[must_use]
+    pub fn has_moved(&self, space: SpaceId, text: &str) -> bool {
+        let moved = |written: &Written| written.moves && written.text.allowed(&text.to_owned());
+        self.written.iter().any(|((of, _), written)| *of == space && moved(written))
+    }
+
     /// Everything that a device acknowledged is stored.
     pub fn confirmed(&mut self, device: usize) {
         let own = (device, String::new())..(device + 1, String::new());
@@ -236,6 +248,7 @@ impl Book {
     /// stored is lost, and nobody knows how much that is. What was stored is kept like anything else,
     /// and so is what the device writes from here on.
     pub fn put_back(&mut self, device: usize) {
+        self.unaware.insert(device);
         for written in self.written.values_mut() {
             written.uncertain |= written.device == device;
             written.open |= written.touched.contains(&device);
@@ -381,6 +394,7 @@ impl Book {
                     shown: false,
                     uncertain: false,
                     open: false,
+                    moves: self.unaware.contains(&device),
                 };
                 self.written.insert((*conversation, *key), written);
             }

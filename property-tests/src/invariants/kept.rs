@@ -49,7 +49,9 @@ fn message(
     });
     let promised = written.stored || written.shown;
     for one in seen {
-        let view = one.messages.get(&space).and_then(|page| view_of(page, key));
+        let view = one.messages.get(&space).and_then(|page| {
+            view_of(page, key).or_else(|| moved(page, written).filter(|_| written.moves))
+        });
         if let Some(view) = view {
             if follows(book, one, space) {
                 let open = left
@@ -111,6 +113,11 @@ fn view_of(page: &[MessageView], key: OrderKey) -> Option<&MessageView> {
     page.iter().find(|view| view.message == key)
 }
 
+/// The message as it was made anew.
+fn moved<'a>(page: &'a [MessageView], written: &Written) -> Option<&'a MessageView> {
+    page.iter().find(|view| written.text.allowed(&view.text))
+}
+
 fn says(
     one: &Seen,
     space: SpaceId,
@@ -140,6 +147,7 @@ fn once(book: &Book, one: &Seen, space: SpaceId, page: &[MessageView]) -> Result
             !keys.insert(view.message) || (!view.deleted && !texts.insert(view.text.as_str()));
         let known = book.written.contains_key(&(space, view.message))
             || view.deleted
+            || book.has_moved(space, &view.text)
             || book.doubtful.contains(&view.text);
         if doubled || !known {
             let what = if doubled { "twice" } else { "that nobody wrote" };

@@ -1,7 +1,7 @@
 //! Whoever wrote something that a member shows is called there as they call themselves.
 //!
-//! A name that was lost before it was stored nobody can know: an account that was brought back and
-//! whose own devices have no name for it is called nothing until its user says a name again.
+//! A name that was lost before it was stored nobody can know; who brings such an account back says it
+//! again.
 
 use std::collections::BTreeSet;
 
@@ -23,9 +23,7 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
             };
             let wrote = |account: &AccountId| authors.contains(account);
             for member in view.members.iter().filter(|member| wrote(&member.account)) {
-                let lost =
-                    member.name.is_empty() && came_back_nameless(book, seen, &member.account);
-                if !lost && named(&member.account).is_some_and(|name| *name != member.name) {
+                if named(&member.account).is_some_and(|name| *name != member.name) {
                     let detail = format!(
                         "device {} calls {} {:?} in {space:?}",
                         one.device, member.account, member.name
@@ -36,10 +34,4 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
         }
     }
     Ok(())
-}
-
-/// Whether an account was brought back without its name: none of its devices has it.
-fn came_back_nameless(book: &Book, seen: &[Seen], account: &AccountId) -> bool {
-    let mut own = seen.iter().filter(|one| one.account == *account);
-    book.bereaved.contains(account) && own.all(|one| one.status.name.is_empty())
 }

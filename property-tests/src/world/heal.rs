@@ -134,6 +134,22 @@ impl World {
         Err(Violation::new(Invariant::Robust, detail))
     }
 
+    /// Who brought an account back of which nobody could know the name says it again.
+    pub(super) fn say_names(&mut self) -> Result<(), Violation> {
+        self.note_kin();
+        let mut said = BTreeSet::new();
+        for device in self.living() {
+            let person = self.devices[device].person;
+            let account = self.book.account_of(person);
+            let came_back = account.is_some_and(|account| self.book.bereaved.contains(&account));
+            if came_back && self.status(device)?.name.is_empty() && said.insert(person) {
+                let name = self.book.people[person].name.clone();
+                self.expect(device, Command::SetName { name })?;
+            }
+        }
+        if said.is_empty() { Ok(()) } else { self.settle() }
+    }
+
     /// Everybody says one more thing everywhere, so that who was kept from something learns of it.
     pub(super) fn speak_once_more(&mut self) -> Result<(), Violation> {
         self.book.rested_from = Some(self.book.written.len() as u64);

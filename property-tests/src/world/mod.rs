@@ -279,6 +279,9 @@ impl World {
     /// The first promise that was broken.
     pub fn check(&mut self) -> Result<Report, Violation> {
         self.settle()?;
+        if self.has_churn() {
+            self.say_names()?;
+        }
         if self.plan.faults.hostile > 0 || self.meddler.is_some() || self.has_churn() {
             self.speak_once_more()?;
         }

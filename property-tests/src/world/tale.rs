@@ -149,6 +149,7 @@ fn deed(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
             format!("calls {} {}", teller.conversation(conversation), label(title))
         }
         Command::Leave { conversation } => format!("leaves {}", teller.conversation(conversation)),
+        Command::SetName { name } => format!("calls itself {}", label(name)),
         Command::GoOffline => "goes offline".into(),
         Command::GoOnline => "goes online".into(),
         other => return written(teller, other),

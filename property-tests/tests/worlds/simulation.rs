@@ -1,13 +1,16 @@
-//! Two thousand worlds: random people on real engines and a real relay, while networks, disks and
+//! Two thousand worlds, others with each release: random people on real engines and a real relay, while networks, disks and
 //! clocks fail; and a quarter of a thousand in which their devices come and go. `docs/protocol.md`
 //! says what must hold; `property_tests::Invariant` names it.
 
+use property_tests::draws;
 use property_tests::suite::{self, Suite};
 
 /// Seeds a test runs.
 const SEEDS: u64 = 63;
 /// Seeds that a test of the suite of devices runs.
 const DEVICE_SEEDS: u64 = 16;
+/// Seeds that the test of the long run runs.
+const LONG_SEEDS: u64 = 2;
 /// Steps that an average world takes at least: half a thousand.
 const STEPS: u64 = 500;
 
@@ -15,8 +18,10 @@ fn share(suite: Suite, number: u64) {
     let seeds = match suite {
         Suite::People => SEEDS,
         Suite::Devices => DEVICE_SEEDS,
+        Suite::Long => LONG_SEEDS,
     };
-    let steps = suite::hold(suite, number * seeds..(number + 1) * seeds);
+    let range = (number * seeds..(number + 1) * seeds).map(draws::of_release);
+    let steps = suite::hold(suite, range);
     let enough = suite != Suite::People || steps >= seeds * STEPS;
     assert!(enough, "only {steps} steps in {seeds} worlds");
 }
@@ -52,6 +57,16 @@ shares! {
     worlds_of_devices_10_hold: 10, worlds_of_devices_11_hold: 11,
     worlds_of_devices_12_hold: 12, worlds_of_devices_13_hold: 13,
     worlds_of_devices_14_hold: 14, worlds_of_devices_15_hold: 15,
+}
+
+shares! {
+    Suite::Long;
+    worlds_of_a_month_hold: 0,
+}
+
+#[test]
+fn worlds_of_a_month_that_showed_a_bug_once_hold() {
+    suite::hold(Suite::Long, Suite::Long.former_bugs());
 }
 
 #[test]
