@@ -428,14 +428,15 @@ impl Engine {
     }
 
     fn on_loaded(&mut self, load: Load, records: Records) {
+        // What came into memory while the store was read is newer than what was read.
         match &load {
             Load::Space(id) => {
-                if let Some(space) = self.spaces.get_mut(id) {
+                if let Some(space) = self.spaces.get_mut(id).filter(|space| space.core.is_none()) {
                     space.read_core(records);
                 }
             }
             Load::Group(id) => {
-                if let Some(space) = self.spaces.get_mut(id) {
+                if let Some(space) = self.spaces.get_mut(id).filter(|space| space.group.is_none()) {
                     space.read_group(records);
                 }
             }
