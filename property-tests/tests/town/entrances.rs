@@ -291,3 +291,23 @@ fn an_invitation_that_waits_to_be_read_goes_before_any_ticket() {
     town.settle();
     assert_eq!(town.digest(laptop, id), town.digest(1, id));
 }
+
+#[test]
+fn a_device_without_history_that_a_sibling_brings_along_is_given_nothing_older() {
+    let (mut town, id) = talking();
+    let carol = town.arrive();
+    town.sign_up(carol, "carol");
+    let (companion, code) = offered(&mut town, 0, false);
+    town.hold_up(companion, asks_for_ticket);
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(10_000);
+    let address = "carol".parse().unwrap();
+    town.tell(0, Command::AddMember { conversation: id, address, share_history: true });
+    town.pass(2_000);
+    town.let_up(companion);
+    town.settle();
+    assert!(town.texts(companion, id).is_empty());
+    town.say(1, id, "new");
+    town.settle();
+    assert_eq!(town.texts(companion, id), ["new"]);
+}
