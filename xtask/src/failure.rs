@@ -38,6 +38,15 @@ pub(crate) enum Failure {
     /// Something that was to happen within a bound did not.
     #[error("{what} did not happen within {} s", within.as_secs())]
     TooLate { what: String, within: Duration },
+    /// No bug has the name that was asked for.
+    #[error("there is no such bug; there are {names}")]
+    NoSuchBug { names: String },
+    /// A patch doesn't say what it breaks.
+    #[error("{}: it begins with `# ` and the bug in words, then `# soak: ` and options", path.display())]
+    NoBug { path: PathBuf },
+    /// Simulated worlds did not show every bug that was put in.
+    #[error("not caught: {bugs}")]
+    Missed { bugs: String },
     /// Ctrl-C can't be caught, so nothing would be stopped cleanly.
     #[error("Ctrl-C can't be caught: {0}")]
     Signal(#[from] ctrlc::Error),

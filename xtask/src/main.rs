@@ -7,6 +7,7 @@ mod ci;
 mod command;
 mod demo;
 mod failure;
+mod planted;
 mod process;
 mod relay;
 mod rpc;
@@ -46,6 +47,8 @@ enum Task {
     Bench(bench::Options),
     /// Looks at many simulated worlds, counts those that fail by kind, and makes one of each smaller.
     Soak(soak::SoakOptions),
+    /// Puts bugs that were mended in again, one by one, and sees that simulated worlds show each.
+    Planted(planted::PlantedOptions),
     /// Replays one simulator seed.
     Seed(soak::SeedOptions),
 }
@@ -69,6 +72,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Browser => browser::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Planted(options) => planted::run(&options),
         Task::Seed(options) => soak::replay(&options),
     }
 }

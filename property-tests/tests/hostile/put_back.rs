@@ -176,3 +176,24 @@ fn two_running_copies_that_both_change_members_come_to_rest_once_one_is_gone() {
     world.settle().unwrap();
     agree(&mut world, &[0, 1, 2], space);
 }
+
+/// Each puts the other out by coming back in: nothing else stops them.
+#[test]
+fn two_running_copies_that_put_each_other_out_wait_longer_each_time() {
+    let (mut world, space) = conversation(9, 2);
+    let twin = world.twin(0);
+    world.pass(3_000).unwrap();
+    for device in [0, twin, 0, twin] {
+        let title = format!("{}by {device}", property_tests::MARK);
+        let _ = world.ask(device, Command::SetTitle { conversation: space, title }).unwrap();
+        world.pass(4_000).unwrap();
+    }
+    world.pass(60_000).unwrap();
+    let before = world.report().acknowledged;
+    world.pass(5 * 60_000).unwrap();
+    let entries = world.report().acknowledged - before;
+    assert!(entries < 40, "{entries} entries in five minutes");
+    world.retire(twin);
+    world.settle().unwrap();
+    agree(&mut world, &[0, 1], space);
+}

@@ -7,7 +7,7 @@ use sync_protocol::SpaceId;
 use sync_protocol::frames::{Challenge, RelayFrame, Welcome};
 use sync_protocol::ids::RelayId;
 
-use crate::support::linking::{devices, link, talking};
+use crate::support::linking::{devices, link, status, talking};
 use crate::support::{Town, index, read, write};
 
 /// Shows an engine over these records what a relay that helps it has: messages that others got.
@@ -213,4 +213,23 @@ fn a_device_that_dies_while_it_revokes_another_has_done_it_or_not() {
         assert!(!town.texts(laptop, id).contains(&"at last".to_owned()));
         assert_eq!(town.digest(0, id), town.digest(1, id));
     }
+}
+
+#[test]
+fn who_leaves_is_heard_out_though_a_device_of_another_ended_meanwhile() {
+    let (mut town, id) = talking();
+    let (_, tablet) = link(&mut town, 1, true);
+    town.run(0, Command::GoOffline);
+    town.say(0, id, "last words");
+    town.tell(0, Command::Leave { conversation: id });
+    town.run(1, Command::RevokeDevice { device: tablet });
+    // Bob does not get to take his tablet out himself.
+    town.run(1, Command::GoOffline);
+    town.run(0, Command::GoOnline);
+    town.settle();
+    assert_eq!(status(&mut town, 0).waiting, 0);
+    town.run(1, Command::GoOnline);
+    town.settle();
+    assert_eq!(town.texts(1, id).last().unwrap(), "last words");
+    assert_eq!(status(&mut town, 0).waiting, 0);
 }

@@ -1,20 +1,9 @@
 //! What is tried against linking, and what comes of interruptions.
 
-use sync_core::api::{Command, Event, LinkEvent, Response, Status};
+use sync_core::api::{Command, Event, LinkEvent, Response};
 
 use crate::support::Town;
-use crate::support::linking::{code, devices, link, offer, talking};
-
-fn status(town: &mut Town, n: usize) -> Status {
-    match town.run(n, Command::Status) {
-        Response::Status(status) => status,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn failed(town: &Town, n: usize) -> bool {
-    town.devices[n].events.iter().any(|e| matches!(e, Event::Link(LinkEvent::Failed(_))))
-}
+use crate::support::linking::{code, devices, failed, link, offer, status, talking};
 
 fn active(town: &mut Town, n: usize) -> usize {
     devices(town, n).iter().filter(|view| !view.revoked).count()

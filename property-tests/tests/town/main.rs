@@ -5,9 +5,11 @@
 mod devices;
 mod dormant;
 mod ended_devices;
+mod entrances;
 mod history;
 mod large;
 mod links;
+mod lodging;
 mod names;
 mod pages;
 mod smoke;

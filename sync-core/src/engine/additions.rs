@@ -13,6 +13,7 @@ use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, limits};
 
 use crate::api::Failure;
+use crate::engine::devices::{RECORDS, record_key};
 use crate::engine::planning::Plan;
 use crate::engine::rows::{Intention, PendingRow};
 use crate::engine::session::Asked;
@@ -24,6 +25,9 @@ use crate::group::read_key_package;
 const ASK_AGAIN_MS: u64 = 2_000;
 /// What is refused for longer than this is not waited for: it is told.
 const PATIENCE_MS: u64 = 10_000;
+
+/// Entries of a space in which nothing was written yet.
+const FOUNDING: u64 = 1;
 
 /// What is known of those who are to be added to a space.
 #[derive(Default)]
@@ -167,7 +171,16 @@ impl Engine {
     /// The other devices of this account, which shall be in wherever it is, as far as there is
     /// room.
     fn plan_siblings(&mut self, id: &SpaceId, plan: &mut Plan) -> Step<bool> {
-        let missing = self.missing_siblings(id)?;
+        let mut missing = self.missing_siblings(id)?;
+        if self.space(id)?.row.next > FOUNDING {
+            // Who was linked without history must not be given what was written here before, and
+            // comes by ticket. So does a device of which nobody has written down how it was linked.
+            let records = self.own_settings(RECORDS)?;
+            missing.retain(|device| {
+                let record = records.get(&record_key(device));
+                record.and_then(|record| record.get("history")?.as_bool()) == Some(true)
+            });
+        }
         let account = self.me()?.account();
         if missing.is_empty() || self.space(id)?.additions.refused.contains_key(&account) {
             return Ok(true);

@@ -78,6 +78,16 @@ impl Offering {
     }
 }
 
+impl GuestRow {
+    /// Whether this device's certificate may still come into a log of so many entries that does not
+    /// have it: it is good for one place of the log, and until the rendezvous would have ended, by
+    /// the relay's clock.
+    fn may_be_certified(&self, log_len: u64, relay_ms: u64) -> bool {
+        let is_late = relay_ms > self.until_ms.saturating_add(CLOCK_MS);
+        self.shown && log_len <= self.index && !is_late
+    }
+}
+
 /// A device that brings an account back.
 pub(super) struct Recovering {
     command: CommandId,
@@ -357,7 +367,7 @@ impl Engine {
         let log = log.filter(|log| log.head_at(row.index) == Some(row.head));
         match log {
             Some(log) if log.active(&identity.device).is_some() => self.become_device(row, &log),
-            Some(log) if self.may_be_certified(row, &log) => {
+            Some(log) if row.may_be_certified(log.len(), self.session.relay_ms) => {
                 let wait = if looks < CHECKS { CHECK_MS } else { CHECK_SELDOM_MS };
                 let at = Some(self.now + wait);
                 self.guest = Some(Guest::Checking(Box::new(row.clone()), at, looks + 1));
@@ -367,13 +377,6 @@ impl Engine {
                 self.link_failed(Failure::Denied("the link was not confirmed"));
             }
         }
-    }
-
-    /// Whether this device's certificate may still come into a log that does not have it: it is
-    /// good for one place of the log, and until the rendezvous would have ended.
-    fn may_be_certified(&self, row: &GuestRow, log: &DeviceLog) -> bool {
-        let is_late = self.session.relay_ms > row.until_ms.saturating_add(CLOCK_MS);
-        row.shown && log.len() <= row.index && !is_late
     }
 
     /// The account's log has this device: from here on it is one of the account's.
@@ -544,5 +547,41 @@ impl Engine {
 
     pub(super) fn is_own_account(&self, account: &AccountId) -> bool {
         self.me.as_ref().is_some_and(|me| me.account() == *account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_protocol::ids::LogHead;
+
+    use super::*;
+
+    fn guest(shown: bool) -> GuestRow {
+        GuestRow {
+            format: FORMAT,
+            signing: [2; 32],
+            hpke: [3; 32],
+            account: AccountId::of_root_key(&[1; 32]),
+            head: LogHead::from_bytes([4; 32]),
+            index: 5,
+            name: String::new(),
+            rendezvous: RendezvousId::from_bytes([6; 16]),
+            until_ms: 100_000,
+            shown,
+        }
+    }
+
+    #[test]
+    fn a_certificate_may_come_until_its_place_or_its_time_is_over() {
+        let (late, over) = (100_000 + CLOCK_MS, 100_001 + CLOCK_MS);
+        assert!(guest(true).may_be_certified(5, 0));
+        assert!(guest(true).may_be_certified(5, late), "the relay's clock may be set back");
+        assert!(!guest(true).may_be_certified(5, over), "the relay takes none any more");
+        assert!(!guest(true).may_be_certified(6, 0), "its place in the log is another's");
+    }
+
+    #[test]
+    fn nobody_certifies_a_device_whose_code_was_not_shown() {
+        assert!(!guest(false).may_be_certified(5, 0));
     }
 }

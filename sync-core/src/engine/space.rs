@@ -417,3 +417,72 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sync_protocol::roster::Roster;
+
+    use super::*;
+    use crate::engine::commits::fresh_row;
+    use crate::group::Context;
+
+    const INDEX: u64 = 9;
+
+    fn account() -> AccountId {
+        AccountId::of_root_key(&[1; 32])
+    }
+
+    fn device(n: u8) -> DeviceId {
+        DeviceId::of_signing_key(&[n; 32])
+    }
+
+    fn space() -> SpaceState {
+        let roster = Roster::founded_by(account());
+        let context = Context { min_version: 1, title: String::new(), roster, era: 0 };
+        SpaceState::new(SpaceId::from_bytes([5; 32]), fresh_row(false, context, EpochId::NONE))
+    }
+
+    #[test]
+    fn to_leave_is_the_last_wish_whatever_is_wished_later() {
+        let mut space = space();
+        let evict = Intention::Evict { account: account(), device: device(2) };
+        for wish in [Intention::Renew, Intention::Leave, evict.clone(), Intention::Leave, evict] {
+            space.wish(wish);
+        }
+        let evict = Intention::Evict { account: account(), device: device(2) };
+        assert!(space.row.intentions == [Intention::Renew, evict, Intention::Leave]);
+    }
+
+    fn core() -> Core {
+        let row = |n| WriterRow {
+            device: device(n),
+            account: account(),
+            key: [n; 32],
+            from: 3,
+            to: None,
+        };
+        let writers = vec![row(1), row(2)];
+        Core { state: StateRow { writers, ..StateRow::default() }, ..Core::default() }
+    }
+
+    #[test]
+    fn what_a_device_wrote_as_the_leaf_that_it_replaces_stays_its_own() {
+        let mut core = core();
+        core.begin_to_write(Some(device(1)), INDEX, true);
+        for index in [3, INDEX - 1, INDEX, INDEX + 1] {
+            assert!(core.writer_at(&device(1), index).is_some(), "{index}");
+        }
+        assert!(core.writer_at(&device(1), 2).is_none());
+        let open = core.state.writers.iter().filter(|row| row.to.is_none());
+        assert_eq!(open.map(|row| row.from).collect::<Vec<_>>(), [3, INDEX], "one leaf each");
+    }
+
+    #[test]
+    fn a_device_that_was_not_in_before_writes_from_where_it_came_in() {
+        let mut core = core();
+        core.begin_to_write(Some(device(1)), INDEX, false);
+        assert!(core.writer_at(&device(1), INDEX - 1).is_none());
+        assert!(core.writer_at(&device(1), INDEX).is_some());
+        assert!(core.writer_at(&device(2), INDEX - 1).is_some(), "others are where they were");
+    }
+}

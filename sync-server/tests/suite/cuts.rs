@@ -2,6 +2,7 @@
 
 use sync_protocol::error::Rejection;
 use sync_protocol::ids::{Link, WriterId};
+use sync_protocol::roster::RosterChange;
 use sync_server::relay::SessionId;
 
 use crate::support::{Cut, Device, add, join, push, space};
@@ -133,4 +134,24 @@ fn the_cut_of_a_device_elsewhere_does_not_matter() {
     scene.world.commit();
     let cut = scene.phone.cut(space(1));
     assert!(scene.remove(2, vec![cut]).is_empty());
+}
+
+/// It comes in by the newest ticket, whose author may not have read what it wrote since.
+#[test]
+fn a_device_that_takes_the_place_of_its_own_leaf_is_not_cut() {
+    let mut scene = scene();
+    let account = scene.phone.account;
+    let out = RosterChange::RemoveDevices { account, devices: vec![scene.phone.id] };
+    let back = join(&scene.phone);
+    let entrance = scene.phone.handshake(space(1), 2, vec![out, back]);
+    scene.world.take(scene.at_phone);
+    scene.world.send(scene.at_phone, push(space(1), vec![entrance]));
+    scene.world.commit();
+    let frames = scene.world.take(scene.at_phone);
+    assert_eq!(refusals(&frames), []);
+    assert_eq!(stored(&frames).len(), 1);
+    let word = scene.phone.content(space(1), 5);
+    scene.world.send(scene.at_phone, push(space(1), vec![word]));
+    scene.world.commit();
+    assert_eq!(stored(&scene.world.take(scene.at_phone))[0].seq, 3, "it goes on writing");
 }

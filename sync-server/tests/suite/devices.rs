@@ -10,7 +10,7 @@ use sync_protocol::limits;
 use sync_server::relay::{SessionId, Settings};
 use sync_server::store::{MemoryStore, Table};
 
-use crate::support::{Device, add, push, remove, space};
+use crate::support::{Device, add, join, push, remove, space};
 use crate::world::{World, cursor, delivered, refusals, stored, welcome};
 
 fn refused(reason: Rejection) -> Answer {
@@ -417,4 +417,42 @@ fn an_account_invites_so_many_an_hour() {
     world.send(a, push(space(1), vec![renewed]));
     world.commit();
     assert_eq!(refusals(&world.take(a)), []);
+}
+
+/// What a device is given of the account's documents is as of the author's cursor.
+#[test]
+fn who_lets_a_device_into_the_account_has_read_everything_in_its_space() {
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    let own = ada.account.space();
+    let a = world.connect(&mut ada);
+    let mut phone = world.link(a, &mut ada, 2);
+    let mut tablet = world.link(a, &mut ada, 3);
+    let p = world.connect(&mut phone);
+    let start = vec![ada.found(own), ada.handshake(own, 1, vec![join(&phone)])];
+    world.send(a, push(own, start));
+    let setting = phone.content(own, 2);
+    world.send(p, push(own, vec![setting]));
+    world.commit();
+    assert_eq!(stored(&world.take(p)).len(), 1);
+    world.take(a);
+    let unread = ada.handshake(own, 2, vec![join(&tablet)]);
+    world.send(a, push(own, vec![unread]));
+    world.commit();
+    let frames = world.take(a);
+    assert_eq!(refusals(&frames), [Rejection::Behind { index: 2 }]);
+    assert!(stored(&frames).is_empty());
+    let read = ada.handshake(own, 3, vec![join(&tablet)]);
+    world.send(a, push(own, vec![read]));
+    world.commit();
+    assert_eq!(stored(&world.take(a))[0].index, 3);
+    // One that lets itself in has its ticket, and is given nothing.
+    let t = world.connect(&mut tablet);
+    let setting = phone.content(own, 4);
+    world.send(p, push(own, vec![setting]));
+    world.take(t);
+    let itself = tablet.handshake(own, 4, vec![join(&tablet)]);
+    world.send(t, push(own, vec![itself]));
+    world.commit();
+    assert_eq!(stored(&world.take(t)).len(), 1);
 }

@@ -1,6 +1,6 @@
 //! Linking in a town, step by step.
 
-use sync_core::api::{Command, DeviceView, Event, LinkEvent, Response};
+use sync_core::api::{Command, DeviceView, Event, LinkEvent, Response, Status};
 use sync_protocol::{DeviceId, SpaceId};
 
 use super::Town;
@@ -20,6 +20,32 @@ pub(crate) fn code(town: &Town, n: usize) -> String {
         _ => None,
     });
     codes.next_back().expect("a code is shown")
+}
+
+/// A new device that shows its code to whoever uses `primary`; gives its number and the code.
+pub(crate) fn offered(town: &mut Town, primary: usize, history: bool) -> (usize, String) {
+    let n = town.arrive();
+    let offer = offer(town, n);
+    town.tell(primary, Command::AcceptDevice { offer, history });
+    town.pass(1_000);
+    (n, code(town, n))
+}
+
+pub(crate) fn status(town: &mut Town, n: usize) -> Status {
+    match town.run(n, Command::Status) {
+        Response::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The space of a device's account.
+pub(crate) fn own_space(town: &mut Town, n: usize) -> SpaceId {
+    status(town, n).account.expect("it has an account").space()
+}
+
+/// Whether a link of this device came to nothing.
+pub(crate) fn failed(town: &Town, n: usize) -> bool {
+    town.devices[n].events.iter().any(|e| matches!(e, Event::Link(LinkEvent::Failed(_))))
 }
 
 /// Links a new device to the account of `primary`; gives its number and id.

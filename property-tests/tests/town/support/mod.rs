@@ -2,6 +2,7 @@
 //! hands of the test.
 
 pub(crate) mod linking;
+pub(crate) mod stall;
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,12 @@ use sync_core::api::{Command, Event, Input, Output, Response, Space};
 use sync_core::records::{Batch, Load, Records, index_prefixes};
 use sync_core::{Engine, Failure};
 use sync_protocol::SpaceId;
-use sync_protocol::frames::{ClientFrame, Op, Request};
+use sync_protocol::frames::{ClientFrame, Op, RelayFrame, Request};
 use sync_protocol::ids::RelayId;
 use sync_server::relay::{Identity, Output as RelayOutput, Relay, SessionId, Settings};
 use sync_server::store::MemoryStore;
+
+use stall::Line;
 
 pub(crate) struct Device {
     pub(crate) engine: Engine,
@@ -36,6 +39,12 @@ pub(crate) struct Device {
     pub(crate) loses: fn(&Device, &SpaceId) -> bool,
     /// What `loses` may ask for.
     pub(crate) withheld: Option<SpaceId>,
+    /// What it says, on the way to the relay.
+    pub(crate) up: Line<ClientFrame>,
+    /// What the relay says, on the way to it.
+    pub(crate) down: Line<RelayFrame>,
+    /// What its store is slow to read.
+    pub(crate) reads: Line<Load>,
 }
 
 impl Device {
@@ -112,6 +121,24 @@ impl Town {
         self.now.saturating_add_signed(self.relay_ahead_ms)
     }
 
+    /// What a device said reaches the relay, if it is still connected.
+    fn arrives(&mut self, n: usize, frame: ClientFrame) {
+        let relay_now = self.relay_now();
+        if let Some(session) = self.devices[n].session {
+            self.relay.receive(session, frame, relay_now);
+        }
+    }
+
+    /// A device's connection is gone, and with it what was on its way.
+    fn hang_up(&mut self, n: usize) {
+        let relay_now = self.relay_now();
+        self.devices[n].up.lose();
+        self.devices[n].down.lose();
+        if let Some(session) = self.devices[n].session.take() {
+            self.relay.disconnect(session, relay_now);
+        }
+    }
+
     pub(crate) fn feed(&mut self, n: usize, input: Input) {
         let (now, relay_now) = (self.now, self.relay_now());
         self.devices[n].engine.handle(now, input);
@@ -125,7 +152,9 @@ impl Town {
                 Output::Load(load) => {
                     let records = read(&device.disk, &load.prefix());
                     device.loads.push(load.clone());
-                    device.engine.handle(now, Input::Loaded(load, records));
+                    if let Some(load) = device.reads.pass(load) {
+                        device.engine.handle(now, Input::Loaded(load, records));
+                    }
                 }
                 Output::Connect => {
                     self.sessions += 1;
@@ -134,11 +163,7 @@ impl Town {
                     self.relay.connect(session, [self.sessions as u8; 32], relay_now);
                     device.engine.handle(now, Input::Connected);
                 }
-                Output::Disconnect => {
-                    if let Some(session) = device.session.take() {
-                        self.relay.disconnect(session, relay_now);
-                    }
-                }
+                Output::Disconnect => self.hang_up(n),
                 Output::Send(bytes) => {
                     device.frames_out += 1;
                     device.bytes += bytes.len();
@@ -149,8 +174,10 @@ impl Town {
                         ClientFrame::Request(Request { op: Op::ReadLog { .. }, .. })
                     );
                     device.log_requests += usize::from(asks);
-                    if let Some(session) = device.session.filter(|_| !device.is_lost(&frame)) {
-                        self.relay.receive(session, frame, relay_now);
+                    if !device.is_lost(&frame)
+                        && let Some(frame) = device.up.pass(frame)
+                    {
+                        self.arrives(n, frame);
                     }
                 }
                 Output::Wake(at) => device.wake = Some(at),
@@ -179,13 +206,18 @@ impl Town {
                         self.devices[n].frames_in += 1;
                         self.devices[n].bytes += frame.len();
                         self.devices[n].heard.push(frame.whole());
-                        self.feed(n, Input::Received(frame.whole()));
+                        let down = &mut self.devices[n].down;
+                        let held = down.is_watched()
+                            && down.pass(RelayFrame::parse(&frame.whole()).unwrap()).is_none();
+                        if !held {
+                            self.feed(n, Input::Received(frame.whole()));
+                        }
                     }
                 }
                 RelayOutput::Close { session, reason } => {
                     eprintln!("closed {session:?}: {reason}");
                     if let Some(n) = self.devices.iter().position(|d| d.session == Some(session)) {
-                        self.devices[n].session = None;
+                        self.hang_up(n);
                         self.feed(n, Input::Disconnected);
                     }
                 }
@@ -242,6 +274,9 @@ impl Town {
             loads: Vec::new(),
             loses: |_, _| false,
             withheld: None,
+            up: Line::default(),
+            down: Line::default(),
+            reads: Line::default(),
         });
         n
     }
@@ -325,10 +360,14 @@ impl Town {
 
     /// A device that is gone for good.
     pub(crate) fn lose(&mut self, n: usize) {
-        if let Some(session) = self.devices[n].session.take() {
-            self.relay.disconnect(session, self.relay_now());
-        }
+        self.hang_up(n);
         self.devices[n].wake = None;
+    }
+
+    /// A device's connection breaks; it makes another.
+    pub(crate) fn cut(&mut self, n: usize) {
+        self.hang_up(n);
+        self.feed(n, Input::Disconnected);
     }
 
     /// Cuts a device down while it carries out a command, once so many batches are durable.
@@ -363,9 +402,7 @@ impl Town {
     }
 
     pub(crate) fn restart(&mut self, n: usize) {
-        if let Some(session) = self.devices[n].session.take() {
-            self.relay.disconnect(session, self.relay_now());
-        }
+        self.hang_up(n);
         let index = index(&self.devices[n].disk);
         self.devices[n].engine =
             Engine::open([self.commands as u8 ^ 0x80; 32], self.now, index).unwrap();
