@@ -307,7 +307,7 @@ impl Engine {
         let entry = LogEntry { version: 1, index, previous, action, escrow };
         let entry = Blob(sign_entry(&account, &entry, &signing));
         next.append(entry.as_slice()).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let op = Op::AppendLog { index, entry: entry.clone(), until_ms: None };
+        let op = Op::AppendLog { index, entry: entry.clone(), rendezvous: None };
         self.ask(op, Asked::Append(entry, wish));
         Ok(())
     }

@@ -25,12 +25,8 @@ use crate::records::key;
 
 /// How long an offer may take to be known at the relay.
 const OPENING_MS: u64 = 10_000;
-/// How often a device looks again whether it was linked: at first, and after so many times.
+/// How soon a new offer may be asked for again while it is not known whether the last one led to a link.
 const CHECK_MS: u64 = 2_000;
-const CHECKS: u32 = 5;
-const CHECK_SELDOM_MS: u64 = 10_000;
-/// How far a relay's clock may be corrected while somebody waits for it to pass a time.
-const CLOCK_MS: u64 = 20_000;
 /// How long a new device waits, beyond the rendezvous itself, before it gives up.
 const GRACE_MS: u64 = 5_000;
 
@@ -38,9 +34,9 @@ const GRACE_MS: u64 = 5_000;
 pub(super) enum Guest {
     /// Waits at the rendezvous, or talks there.
     Offering(Box<Offering>),
-    /// Told its keys, and looks whether the account's log has it: again at this time, having looked
-    /// so many times. A primary may have been about to certify it when the talk ended.
-    Checking(Box<GuestRow>, Option<u64>, u32),
+    /// Told its keys, has left the rendezvous, and looks whether the account's log has it: the relay
+    /// takes no certificate once it has left.
+    Checking(Box<GuestRow>),
     /// Brings an account back.
     Recovering(Box<Recovering>),
 }
@@ -54,8 +50,6 @@ pub(super) struct Offering {
     command: Option<CommandId>,
     /// When it gives up, by the engine's time.
     until: u64,
-    /// When the rendezvous ends, by the relay's clock.
-    until_ms: u64,
     talk: Option<(Channel, Invite)>,
     coded: bool,
 }
@@ -72,19 +66,7 @@ impl Offering {
             index: invite.index,
             name: self.offer.name.clone(),
             rendezvous: self.offer.rendezvous,
-            until_ms: self.until_ms,
-            shown: self.coded,
         }
-    }
-}
-
-impl GuestRow {
-    /// Whether this device's certificate may still come into a log of so many entries that does not
-    /// have it: it is good for one place of the log, and until the rendezvous would have ended, by
-    /// the relay's clock.
-    fn may_be_certified(&self, log_len: u64, relay_ms: u64) -> bool {
-        let is_late = relay_ms > self.until_ms.saturating_add(CLOCK_MS);
-        self.shown && log_len <= self.index && !is_late
     }
 }
 
@@ -102,7 +84,7 @@ impl Guest {
         match self {
             Self::Offering(offering) => Some(offering.until),
             Self::Recovering(recovering) => Some(recovering.until),
-            Self::Checking(_, at, _) => *at,
+            Self::Checking(_) => None,
         }
     }
 }
@@ -123,8 +105,7 @@ impl Engine {
         let rendezvous = RendezvousId::from_bytes(rendezvous);
         let offer = Offer::new(rendezvous, public, self.seed(), name);
         let (command, until) = (Some(id), self.now + OPENING_MS);
-        let (until_ms, talk, coded) = (0, None, false);
-        let offering = Offering { offer, signing, hpke, command, until, until_ms, talk, coded };
+        let offering = Offering { offer, signing, hpke, command, until, talk: None, coded: false };
         self.guest = Some(Guest::Offering(Box::new(offering)));
         self.go_online();
         Ok(None)
@@ -150,7 +131,7 @@ impl Engine {
     /// Nothing of before stands in the way of something new.
     fn begin_anew(&mut self) -> Result<(), Failure> {
         self.leave_offer();
-        if matches!(self.guest, Some(Guest::Checking(..))) {
+        if matches!(self.guest, Some(Guest::Checking(_))) {
             return Err(Rejection::Unavailable { retry_ms: CHECK_MS }.into());
         }
         self.forget_guest();
@@ -159,7 +140,7 @@ impl Engine {
 
     /// An interrupted link of before.
     pub(super) fn resume_guest(&mut self, row: GuestRow) {
-        self.guest = Some(Guest::Checking(Box::new(row), None, 0));
+        self.guest = Some(Guest::Checking(Box::new(row)));
     }
 
     /// Nothing of what this device was about is kept.
@@ -190,9 +171,9 @@ impl Engine {
                 let rendezvous = offering.offer.rendezvous;
                 self.meet(rendezvous, MeetStep::Open);
             }
-            Some(Guest::Checking(row, ..)) => {
+            Some(Guest::Checking(row)) => {
                 let (account, rendezvous) = (row.account, row.rendezvous);
-                // Whoever was left there alone hears of it, and confirms nothing any more.
+                // Before it looks: from here on the relay takes no certificate for this device.
                 self.meet(rendezvous, MeetStep::Leave);
                 self.ask(Op::ReadLog { account, from: 0 }, Asked::GuestLog);
             }
@@ -227,13 +208,7 @@ impl Engine {
                 self.guest = Some(Guest::Offering(offering));
                 if told { self.look_in_log() } else { self.link_failed(Failure::Offline) }
             }
-            Some(Guest::Checking(row, _, looks)) => {
-                self.guest = Some(Guest::Checking(row, None, looks));
-                if self.session.is_up() {
-                    // A new socket begins with the relay's time.
-                    self.reconnect();
-                }
-            }
+            Some(Guest::Checking(row)) => self.guest = Some(Guest::Checking(row)),
             None => {}
         }
     }
@@ -251,7 +226,7 @@ impl Engine {
                     self.respond(id, Ok(Response::Offer(text)));
                 }
             }
-            MeetEvent::Joined { until_ms } => offering.until_ms = until_ms,
+            MeetEvent::Joined => {}
             MeetEvent::Said(message) => {
                 let heard = match &offering.talk {
                     None => self.hear_invite(message.as_slice()),
@@ -312,11 +287,6 @@ impl Engine {
                 }
                 let code = channel.code();
                 offering.coded = true;
-                let row = offering.talk.as_ref().map(|(_, invite)| offering.row(invite));
-                // Kept before it is shown: from here on somebody can confirm this device.
-                if let Some(row) = row {
-                    self.batch.put(key::meta("guest"), codec::encode(&row));
-                }
                 self.notify(Event::Link(LinkEvent::Code(code)));
             }
             Onward::Reveal(_) => return None,
@@ -330,7 +300,7 @@ impl Engine {
         let Some(Guest::Offering(offering)) = self.guest.take() else { return };
         let Some((_, invite)) = &offering.talk else { return };
         let row = offering.row(invite);
-        self.guest = Some(Guest::Checking(Box::new(row), None, 0));
+        self.guest = Some(Guest::Checking(Box::new(row)));
         if self.session.is_up() {
             self.visit();
         }
@@ -343,13 +313,13 @@ impl Engine {
 
     pub(super) fn on_guest_log(&mut self, answer: Answer) {
         match self.guest.take() {
-            Some(Guest::Checking(row, _, looks)) => self.on_checked(&row, looks, answer),
+            Some(Guest::Checking(row)) => self.on_checked(&row, answer),
             Some(Guest::Recovering(recovering)) => self.on_recoverable(*recovering, answer),
             guest => self.guest = guest,
         }
     }
 
-    fn on_checked(&mut self, row: &GuestRow, looks: u32, answer: Answer) {
+    fn on_checked(&mut self, row: &GuestRow, answer: Answer) {
         let signing = SigningKey::from_bytes(&row.signing);
         let identity = Identity::new(row.account, signing);
         let log = match &answer {
@@ -358,7 +328,7 @@ impl Engine {
                 DeviceLog::verify(account, &entries).ok()
             }
             Answer::Refused(rejection) if rejection.passes() => {
-                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, looks));
+                self.guest = Some(Guest::Checking(Box::new(row.clone())));
                 return self.reconnect();
             }
             _ => None,
@@ -367,13 +337,8 @@ impl Engine {
         let log = log.filter(|log| log.head_at(row.index) == Some(row.head));
         match log {
             Some(log) if log.active(&identity.device).is_some() => self.become_device(row, &log),
-            Some(log) if row.may_be_certified(log.len(), self.session.relay_ms) => {
-                let wait = if looks < CHECKS { CHECK_MS } else { CHECK_SELDOM_MS };
-                let at = Some(self.now + wait);
-                self.guest = Some(Guest::Checking(Box::new(row.clone()), at, looks + 1));
-            }
             _ => {
-                self.guest = Some(Guest::Checking(Box::new(row.clone()), None, looks));
+                self.guest = Some(Guest::Checking(Box::new(row.clone())));
                 self.link_failed(Failure::Denied("the link was not confirmed"));
             }
         }
@@ -547,41 +512,5 @@ impl Engine {
 
     pub(super) fn is_own_account(&self, account: &AccountId) -> bool {
         self.me.as_ref().is_some_and(|me| me.account() == *account)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sync_protocol::ids::LogHead;
-
-    use super::*;
-
-    fn guest(shown: bool) -> GuestRow {
-        GuestRow {
-            format: FORMAT,
-            signing: [2; 32],
-            hpke: [3; 32],
-            account: AccountId::of_root_key(&[1; 32]),
-            head: LogHead::from_bytes([4; 32]),
-            index: 5,
-            name: String::new(),
-            rendezvous: RendezvousId::from_bytes([6; 16]),
-            until_ms: 100_000,
-            shown,
-        }
-    }
-
-    #[test]
-    fn a_certificate_may_come_until_its_place_or_its_time_is_over() {
-        let (late, over) = (100_000 + CLOCK_MS, 100_001 + CLOCK_MS);
-        assert!(guest(true).may_be_certified(5, 0));
-        assert!(guest(true).may_be_certified(5, late), "the relay's clock may be set back");
-        assert!(!guest(true).may_be_certified(5, over), "the relay takes none any more");
-        assert!(!guest(true).may_be_certified(6, 0), "its place in the log is another's");
-    }
-
-    #[test]
-    fn nobody_certifies_a_device_whose_code_was_not_shown() {
-        assert!(!guest(false).may_be_certified(5, 0));
     }
 }

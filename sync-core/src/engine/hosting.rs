@@ -23,8 +23,6 @@ pub(super) struct Hosting {
     history: bool,
     /// When it is given up, by the engine's time.
     until: u64,
-    /// When the rendezvous ends, by the relay's clock.
-    until_ms: u64,
     stage: Stage,
     /// A code that was typed before it could be compared.
     typed: Option<(CommandId, String)>,
@@ -79,7 +77,6 @@ impl Engine {
             offer,
             history,
             until: self.now + limits::RENDEZVOUS_MS,
-            until_ms: 0,
             stage: Stage::Joining,
             typed: None,
         }));
@@ -128,16 +125,13 @@ impl Engine {
     }
 
     pub(super) fn host_met(&mut self, rendezvous: &RendezvousId, event: MeetEvent) {
-        let Some(hosting) = &mut self.hosting else { return };
+        let Some(hosting) = &self.hosting else { return };
         if hosting.rendezvous() != *rendezvous {
             return;
         }
         match event {
             MeetEvent::Opened => {}
-            MeetEvent::Joined { until_ms } => {
-                hosting.until_ms = until_ms;
-                self.invite();
-            }
+            MeetEvent::Joined => self.invite(),
             MeetEvent::Said(message) => {
                 if self.hear_reply(message.as_slice()).is_none() {
                     self.hosting_failed(Failure::Denied("the device does not fit its offer"));
@@ -223,11 +217,11 @@ impl Engine {
             index,
         });
         self.unsaved.account = true;
-        // The new device waits for the certificate as long as the rendezvous would last.
-        let until_ms = Some(hosting.until_ms);
+        // Only while the new device waits for it: what it finds in the log once it has left holds.
+        let rendezvous = Some(hosting.rendezvous());
         hosting.stage = Stage::Certifying { channel, command, device };
         self.hosting = Some(hosting);
-        self.ask(Op::AppendLog { index, entry, until_ms }, Asked::Certify(device));
+        self.ask(Op::AppendLog { index, entry, rendezvous }, Asked::Certify(device));
     }
 
     pub(super) fn on_certified(&mut self, device: &DeviceId, answer: &Answer) {

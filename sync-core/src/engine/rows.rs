@@ -114,12 +114,6 @@ pub(super) struct GuestRow {
     /// Where the two talked.
     #[n(7)]
     pub(super) rendezvous: sync_protocol::ids::RendezvousId,
-    /// When the rendezvous ends, by the relay's clock: it takes no certificate after that.
-    #[n(8)]
-    pub(super) until_ms: u64,
-    /// Whether the code was shown: before that, nobody can have confirmed the device.
-    #[n(9)]
-    pub(super) shown: bool,
 }
 
 /// Where the session stands.
@@ -666,8 +660,6 @@ mod tests {
             index: 1,
             name: String::new(),
             rendezvous: sync_protocol::ids::RendezvousId::from_bytes([6; 16]),
-            until_ms: 0,
-            shown: false,
         })
     }
 

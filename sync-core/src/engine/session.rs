@@ -88,8 +88,6 @@ pub(super) struct Session {
     greeted: bool,
     /// The incarnation that the session was opened by.
     pub(super) opened_by: u64,
-    /// The relay's clock when it opened this socket, or the one before, Unix milliseconds.
-    pub(super) relay_ms: u64,
     pub(super) problem: Option<Problem>,
     pub(super) address_taken: bool,
     pub(super) recovery_code: Option<String>,
@@ -352,7 +350,6 @@ impl Engine {
         if min > limits::VERSION || max < limits::MIN_VERSION {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
-        self.session.relay_ms = challenge.time_ms;
         self.look_again();
         let Some(me) = &self.me else {
             self.session.phase = Phase::Visiting;

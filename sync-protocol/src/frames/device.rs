@@ -222,7 +222,7 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Op {
     /// Append to the own account's device log; refused as `Taken` unless `index` is its length, and
-    /// as `NotFound` after `until_ms`.
+    /// as `NotFound` unless both sides are at `rendezvous`.
     #[n(0)]
     AppendLog {
         /// The index the entry takes.
@@ -231,10 +231,10 @@ pub enum Op {
         /// The signed entry.
         #[n(1)]
         entry: Blob,
-        /// The last moment at which the relay takes it, by its own clock, Unix milliseconds. Whoever
-        /// waits for the entry knows from then on that it never comes.
+        /// For a certificate: where the new device waits for it. Once it has left, it knows that no
+        /// certificate comes any more.
         #[n(2)]
-        until_ms: Option<u64>,
+        rendezvous: Option<RendezvousId>,
     },
     /// An account's device log from an index on.
     #[n(1)]

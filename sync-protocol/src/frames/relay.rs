@@ -80,11 +80,7 @@ pub enum MeetEvent {
     Opened,
     /// The other side is there.
     #[n(1)]
-    Joined {
-        /// When the rendezvous ends, by the relay's clock, Unix milliseconds.
-        #[n(0)]
-        until_ms: u64,
-    },
+    Joined,
     /// The other side said this.
     #[n(2)]
     Said(#[n(0)] Blob),

@@ -190,7 +190,7 @@ impl Draw {
             0 => Op::AppendLog {
                 index: self.u64(),
                 entry: self.blob(),
-                until_ms: self.maybe(Self::u64),
+                rendezvous: self.maybe(Self::rendezvous),
             },
             1 => Op::ReadLog { account: self.account(), from: self.u64() },
             2 => Op::ClaimAddress { address: self.address() },
@@ -247,7 +247,7 @@ impl Draw {
     fn event(&mut self, nth: usize) -> MeetEvent {
         match nth {
             0 => MeetEvent::Opened,
-            1 => MeetEvent::Joined { until_ms: self.u64() },
+            1 => MeetEvent::Joined,
             2 => MeetEvent::Said(self.blob()),
             _ => {
                 let nth = self.next();

@@ -48,8 +48,7 @@ impl<S: Store> Relay<S> {
             taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
         }
         let entries = hello.log.clone();
-        let action =
-            Action::AppendLog { account: hello.account, index: 0, entries, until_ms: None };
+        let action = Action::AppendLog { account: hello.account, index: 0, entries };
         match self.run(action, now_ms) {
             Err(Fault::Rejected(_)) if !is_new => Ok(false),
             done => done.map(|_| true),

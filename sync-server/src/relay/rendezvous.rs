@@ -53,23 +53,26 @@ impl Meetings {
         self.sessions.contains_key(&session)
     }
 
+    /// Whether a session is one of two sides that are both there.
+    pub(super) fn is_side(&self, session: SessionId, id: &RendezvousId) -> bool {
+        self.meetings.get(id).is_some_and(|meeting| match &meeting.stage {
+            Stage::Joined(sides) => sides.iter().any(|side| side.session == session),
+            Stage::Open(_) | Stage::Used => false,
+        })
+    }
+
     fn open(&mut self, session: SessionId, id: RendezvousId, until_ms: u64) {
         self.meetings.insert(id, Meeting { until_ms, stage: Stage::Open(session) });
         self.sessions.insert(session, id);
     }
 
-    /// Lets a second session in, once. Gives the first, and when the rendezvous ends.
-    fn join(
-        &mut self,
-        session: SessionId,
-        id: RendezvousId,
-    ) -> Result<(SessionId, u64), Rejection> {
+    /// Lets a second session in, once. Gives the first.
+    fn join(&mut self, session: SessionId, id: RendezvousId) -> Result<SessionId, Rejection> {
         let meeting = self.meetings.get_mut(&id).ok_or(Rejection::NotFound)?;
         let Stage::Open(first) = meeting.stage else { return Err(Rejection::Taken) };
         meeting.stage = Stage::Joined([first, session].map(|session| Side { session, said: 0 }));
-        let until_ms = meeting.until_ms;
         self.sessions.insert(session, id);
-        Ok((first, until_ms))
+        Ok(first)
     }
 
     /// Counts a message of a side. Gives the other side.
@@ -178,9 +181,9 @@ impl<S: Store> Relay<S> {
         if self.meetings.has(session) {
             return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
         }
-        let (first, until_ms) = self.meetings.join(session, id)?;
-        self.met(first, id, MeetEvent::Joined { until_ms });
-        self.met(session, id, MeetEvent::Joined { until_ms });
+        let first = self.meetings.join(session, id)?;
+        self.met(first, id, MeetEvent::Joined);
+        self.met(session, id, MeetEvent::Joined);
         Ok(())
     }
 

@@ -85,8 +85,13 @@ impl<S: Store> Relay<S> {
         taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
         let (account, device) = (open.account, open.writer.device);
         match op {
-            Op::AppendLog { index, entry, until_ms } => {
-                self.append_log(account, (index, entry), until_ms, now_ms)
+            Op::AppendLog { index, entry, rendezvous } => {
+                // A new device that has left looks into the log once, and believes what it finds.
+                let waits = |id| self.meetings.is_side(session, &id);
+                if !rendezvous.is_none_or(waits) {
+                    return Err(Rejection::NotFound.into());
+                }
+                self.append_log(account, index, entry, now_ms)
             }
             Op::ReadLog { account, from } => self.read_log(&account, from),
             Op::ClaimAddress { address } => self.claim(account, address, now_ms),
@@ -128,16 +133,15 @@ impl<S: Store> Relay<S> {
     fn append_log(
         &mut self,
         account: AccountId,
-        (index, entry): (u64, Blob),
-        until_ms: Option<u64>,
+        index: u64,
+        entry: Blob,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
         let len = self.state.log(&account)?.map_or(0, |log| log.len());
         if index != len {
             return Err(Rejection::Taken.into());
         }
-        let entries = vec![entry];
-        self.done(Action::AppendLog { account, index, entries, until_ms }, now_ms)
+        self.done(Action::AppendLog { account, index, entries: vec![entry] }, now_ms)
     }
 
     fn claim(

@@ -24,10 +24,7 @@ pub(super) fn apply_account<S: Store>(
 ) -> Result<Effect, Fault> {
     let time_ms = command.time_ms;
     match command.action {
-        Action::AppendLog { until_ms: Some(until_ms), .. } if time_ms > until_ms => {
-            Err(Rejection::NotFound.into())
-        }
-        Action::AppendLog { account, index, entries, until_ms: _ } => {
+        Action::AppendLog { account, index, entries } => {
             append_log(state, account, index, &entries, time_ms)
         }
         Action::SetMembership { account, space, from, until } => {

@@ -77,9 +77,6 @@ pub enum Action {
         /// The signed entries.
         #[n(2)]
         entries: Vec<Blob>,
-        /// The last time of a command that may do this, Unix milliseconds.
-        #[n(3)]
-        until_ms: Option<u64>,
     },
     /// An account is in a space, or was.
     #[n(2)]

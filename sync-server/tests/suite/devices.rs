@@ -310,7 +310,7 @@ fn a_revoked_device_pushes_nothing_into_its_accounts_space() {
     world.send(p, push(own, vec![before]));
     world.commit();
     let end = ada.revoke(phone.id);
-    let op = Op::AppendLog { index: 2, entry: end, until_ms: None };
+    let op = Op::AppendLog { index: 2, entry: end, rendezvous: None };
     world.send(a, ClientFrame::Request(Request { id: 1, op }));
     let after = phone.content(own, 1);
     world.send(p, push(own, vec![after]));

@@ -120,9 +120,9 @@ fn revoking_story(seed: u64) -> Vec<Command> {
     let with_phone = ada.log.clone();
     let end = ada.revoke(phone.id);
     let actions = vec![
-        Action::AppendLog { account, index: 0, entries: with_phone, until_ms: None },
-        Action::AppendLog { account, index: 2, entries: vec![end.clone()], until_ms: None },
-        Action::AppendLog { account, index: 2, entries: vec![end], until_ms: None },
+        Action::AppendLog { account, index: 0, entries: with_phone },
+        Action::AppendLog { account, index: 2, entries: vec![end.clone()] },
+        Action::AppendLog { account, index: 2, entries: vec![end] },
     ];
     actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()
 }
@@ -133,9 +133,9 @@ fn account_story(seed: u64) -> Vec<Command> {
     let account = ada.account;
     let whole: Vec<_> = ada.log.iter().cloned().chain([entry.clone()]).collect();
     let actions = vec![
-        Action::AppendLog { account, index: 1, entries: vec![entry], until_ms: None },
-        Action::AppendLog { account, index: 0, entries: ada.log.clone(), until_ms: None },
-        Action::AppendLog { account, index: 0, entries: whole, until_ms: None },
+        Action::AppendLog { account, index: 1, entries: vec![entry] },
+        Action::AppendLog { account, index: 0, entries: ada.log.clone() },
+        Action::AppendLog { account, index: 0, entries: whole },
         Action::SetMembership { account, space: space(1), from: 3, until: None },
         Action::SetMembership { account, space: space(1), from: 0, until: Some(9) },
         Action::CountAddress { account },

@@ -2,7 +2,7 @@
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{ClientFrame, MeetEvent, MeetStep, RelayFrame};
+use sync_protocol::frames::{Answer, ClientFrame, MeetEvent, MeetStep, Op, RelayFrame};
 use sync_protocol::ids::RendezvousId;
 use sync_protocol::limits;
 use sync_server::relay::{SessionId, Settings};
@@ -55,8 +55,8 @@ impl World {
         let primary = self.connect(&mut Device::new(1));
         self.meet(primary, rendezvous, MeetStep::Join);
         let joined = self.met(new, rendezvous);
-        assert!(matches!(joined[..], [MeetEvent::Joined { .. }]));
-        assert_eq!(self.met(primary, rendezvous), joined, "both know when it ends");
+        assert!(matches!(joined[..], [MeetEvent::Joined]));
+        assert_eq!(self.met(primary, rendezvous), joined);
         (new, primary)
     }
 }
@@ -91,6 +91,29 @@ fn a_side_whose_socket_broke_ends_the_talk_by_another() {
 }
 
 #[test]
+fn a_certificate_is_taken_only_while_the_new_device_waits_for_it() {
+    for leaves in [true, false] {
+        let mut world = World::new();
+        let mut ada = Device::new(1);
+        let new = world.waiting(id(1));
+        let primary = world.connect(&mut ada);
+        world.meet(primary, id(1), MeetStep::Join);
+        world.take(new);
+        let (_, entry) = ada.link(2);
+        if leaves {
+            world.meet(new, id(1), MeetStep::Leave);
+        }
+        let op = Op::AppendLog { index: 1, entry, rendezvous: Some(id(1)) };
+        let answer = world.ask(primary, op);
+        let refused = Answer::Refused(Rejection::NotFound);
+        assert_eq!(answer, if leaves { refused } else { Answer::Done });
+        let read = world.ask(primary, Op::ReadLog { account: ada.account, from: 0 });
+        let Answer::Log { entries, .. } = read else { panic!("{read:?}") };
+        assert_eq!(entries.len(), if leaves { 1 } else { 2 });
+    }
+}
+
+#[test]
 fn a_rendezvous_is_used_once_until_its_time_is_over() {
     let mut world = World::new();
     let (new, primary) = world.pair(id(1));
@@ -122,7 +145,7 @@ fn only_a_session_joins_and_only_what_is_open() {
     world.meet(primary, id(2), MeetStep::Join);
     assert_eq!(world.met(primary, id(2)), [ended(Rejection::NotFound)]);
     world.meet(primary, id(1), MeetStep::Join);
-    assert!(matches!(world.met(new, id(1))[..], [MeetEvent::Joined { .. }]));
+    assert!(matches!(world.met(new, id(1))[..], [MeetEvent::Joined]));
 }
 
 #[test]

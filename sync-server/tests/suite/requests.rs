@@ -163,36 +163,18 @@ fn members_fetch_all_former_members_up_to_their_end_strangers_nothing() {
 }
 
 #[test]
-fn a_log_entry_whose_time_is_up_is_refused_and_changes_nothing() {
-    let mut world = World::new();
-    let mut ada = Device::new(1);
-    let a = world.connect(&mut ada);
-    let (_, entry) = ada.link(2);
-    let until_ms = Some(world.now);
-    let op = Op::AppendLog { index: 1, entry: entry.clone(), until_ms };
-    world.now += 1;
-    assert_eq!(world.ask(a, op.clone()), refused(Rejection::NotFound));
-    let read = Op::ReadLog { account: ada.account, from: 0 };
-    let log = |entries| Answer::Log { account: ada.account, from: 0, entries };
-    assert_eq!(world.ask(a, read.clone()), log(ada.log.clone()));
-    world.now -= 1;
-    assert_eq!(world.ask(a, op), Answer::Done, "its last moment is in time");
-    assert_eq!(world.ask(a, read), log(vec![ada.log[0].clone(), entry]));
-}
-
-#[test]
 fn a_log_entry_that_does_not_follow_changes_nothing() {
     let mut world = World::new();
     let mut ada = Device::new(1);
     let a = world.connect(&mut ada);
     let (_, entry) = ada.link(2);
     let (_, forged) = Device::new(3).link(4);
-    let wrong = Op::AppendLog { index: 1, entry: forged, until_ms: None };
+    let wrong = Op::AppendLog { index: 1, entry: forged, rendezvous: None };
     assert_eq!(world.ask(a, wrong), refused(Rejection::Invalid));
-    let late = Op::AppendLog { index: 0, entry: entry.clone(), until_ms: None };
+    let late = Op::AppendLog { index: 0, entry: entry.clone(), rendezvous: None };
     assert_eq!(world.ask(a, late), refused(Rejection::Taken));
     assert_eq!(
-        world.ask(a, Op::AppendLog { index: 1, entry: entry.clone(), until_ms: None }),
+        world.ask(a, Op::AppendLog { index: 1, entry: entry.clone(), rendezvous: None }),
         Answer::Done
     );
     let account = ada.account;

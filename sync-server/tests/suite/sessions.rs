@@ -81,11 +81,11 @@ fn a_revoked_device_is_out_at_once() {
     let mut ada = Device::new(1);
     let a = world.connect(&mut ada);
     let (mut phone, entry) = ada.link(2);
-    world.ask(a, Op::AppendLog { index: 1, entry: entry.clone(), until_ms: None });
+    world.ask(a, Op::AppendLog { index: 1, entry: entry.clone(), rendezvous: None });
     ada.log.push(entry);
     let p = world.connect(&mut phone);
     let end = ada.revoke(phone.id);
-    world.ask(a, Op::AppendLog { index: 2, entry: end, until_ms: None });
+    world.ask(a, Op::AppendLog { index: 2, entry: end, rendezvous: None });
     assert_eq!(world.closed[&p], Rejection::Revoked);
     let again = world.hello(&phone);
     assert_eq!(world.closed[&again], Rejection::Revoked);

@@ -103,7 +103,7 @@ impl<S: Store> World<S> {
         let (device, entry) = primary.link(seed);
         let index = primary.log.len() as u64;
         primary.log.push(entry.clone());
-        assert_eq!(self.ask(by, Op::AppendLog { index, entry, until_ms: None }), Answer::Done);
+        assert_eq!(self.ask(by, Op::AppendLog { index, entry, rendezvous: None }), Answer::Done);
         device
     }
 
@@ -112,7 +112,7 @@ impl<S: Store> World<S> {
         let entry = primary.revoke(device);
         let index = primary.log.len() as u64;
         primary.log.push(entry.clone());
-        assert_eq!(self.ask(by, Op::AppendLog { index, entry, until_ms: None }), Answer::Done);
+        assert_eq!(self.ask(by, Op::AppendLog { index, entry, rendezvous: None }), Answer::Done);
     }
 
     pub fn tick(&mut self, now: u64) {
