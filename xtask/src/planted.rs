@@ -50,7 +50,7 @@ struct Bug {
 /// What became of a bug.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// So many of so many worlds showed it; the command that runs the first of them.
+    /// So many of so many worlds showed it; the first of them, as `cargo xtask seed` takes it.
     Caught {
         failed: usize,
         looked: u64,
@@ -143,10 +143,11 @@ fn look_for(bug: &Bug, options: &PlantedOptions) -> Result<Outcome, Failure> {
         let count = AT_ONCE.min(options.seeds - looked);
         let failed = failing(&soak, bug, options, (options.from + looked, count))?;
         looked += count;
-        let first = failed.iter().find(|replay| !fails_without(replay));
-        if let Some(first) = first {
+        let by_the_bug: Vec<_> =
+            failed.into_iter().filter(|replay| !fails_without(replay)).collect();
+        if let Some(first) = by_the_bug.first() {
             let first = first.join(" ");
-            return Ok(Outcome::Caught { failed: failed.len(), looked, first });
+            return Ok(Outcome::Caught { failed: by_the_bug.len(), looked, first });
         }
     }
     Ok(Outcome::Missed { looked })
