@@ -33,7 +33,7 @@ pub fn newest(number: u64) -> u64 {
 const ROUND: u64 = 1;
 
 /// The seeds that this release's tests look at, by number: others with each version and each
-/// [`ROUND`].
+/// round of worlds.
 #[must_use]
 pub fn of_release(number: u64) -> u64 {
     let part = |text: &str| text.parse::<u64>().unwrap_or_default();
