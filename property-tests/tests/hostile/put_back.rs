@@ -177,28 +177,6 @@ fn two_running_copies_that_both_change_members_come_to_rest_once_one_is_gone() {
     agree(&mut world, &[0, 1, 2], space);
 }
 
-/// Its next hello must not look like the one that the device made after that session.
-#[test]
-fn a_profile_put_back_to_within_its_session_is_told_apart_from_the_one_that_went_on() {
-    let (mut world, space) = conversation(10, 2);
-    let before = world.device(0).disk.copy();
-    world.say(0, space).unwrap();
-    world.settle().unwrap();
-    world.expect(0, Command::GoOffline).unwrap();
-    world.expect(0, Command::GoOnline).unwrap();
-    world.settle().unwrap();
-    world.crash_device(0, 1_000);
-    world.device_mut(0).disk = before;
-    world.pass(1_000).unwrap();
-    // Nobody tells it what it wrote in the time that it forgot: the relay's fence has to.
-    world.deafen(0);
-    world.say(0, space).unwrap();
-    world.pass(60_000).unwrap();
-    world.set_meddler(None);
-    world.heal().unwrap();
-    all_goes_on(&mut world, space, &[0, 1]);
-}
-
 /// Each puts the other out by coming back in: nothing else stops them.
 #[test]
 fn two_running_copies_that_put_each_other_out_wait_longer_each_time() {
