@@ -135,8 +135,6 @@ impl Engine {
             return;
         }
         if self.me.is_some() && self.session.row.next_fence == 0 {
-            // Drawn no earlier: a store put back to within a session would propose what the one that
-            // went on proposed after it, as if the relay's welcome had been lost.
             self.session.row.next_fence = self.nonzero();
             self.unsaved.session = true;
         }
@@ -409,6 +407,7 @@ impl Engine {
             session.row.cursor = None;
             session.row.inbox = 0;
         }
+        self.session.row.next_fence = self.nonzero();
         self.unsaved.session = true;
         self.people.missing.clear();
         if welcome.key_packages < KEY_PACKAGES_LOW {
