@@ -20,6 +20,7 @@ use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
 use crate::document::{AppOp, OrderKey, Step};
 use crate::records::{Batch, Load, Records};
+use crate::trust::Invalid;
 
 /// Names a command until its response. Chosen by the host.
 pub type CommandId = u64;
@@ -477,12 +478,12 @@ pub enum Event {
         /// Entries there are.
         total: u64,
     },
-    /// The relay showed different histories: somebody should be asked.
+    /// Something that came is not believed: the relay or a member should be asked.
     Evidence {
         /// Where.
         space: SpaceId,
         /// What was found.
-        what: String,
+        why: Invalid,
     },
 }
 

@@ -10,6 +10,8 @@
 //!
 //! [`json`] is the same for programs: methods by name, and everything as JSON.
 //!
+//! [`trust`] decides what is believed.
+//!
 //! [`document`] and [`group`] can be read alone: the one keeps Automerge at arm's length, the other
 //! MLS.
 
@@ -20,6 +22,7 @@ pub mod group;
 pub mod json;
 pub mod line;
 pub mod records;
+pub mod trust;
 
 pub use api::{Command, CommandId, Event, Failure, Input, Output, Response};
 pub use engine::Engine;

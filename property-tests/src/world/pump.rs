@@ -258,13 +258,13 @@ impl World {
         self.tell_event(device, &told);
         match told {
             Told::Status(status) => self.claims(device, &status),
-            Told::Evidence { space, what } => {
-                self.note(format_args!("{device} has evidence in {space:?}: {what}"));
+            Told::Evidence { space, why } => {
+                self.note(format_args!("{device} has evidence in {space:?}: {why}"));
                 if !self.cheated {
-                    let detail = format!("device {device} accuses an honest relay: {what}");
+                    let detail = format!("device {device} accuses an honest relay: {why}");
                     return Err(Violation::new(Invariant::Honest, detail));
                 }
-                self.devices[device].evidence.push((space, what));
+                self.devices[device].evidence.push((space, why.to_string()));
                 Ok(())
             }
             Told::Revoked { .. } => {

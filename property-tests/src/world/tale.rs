@@ -220,7 +220,7 @@ fn event(teller: &mut Teller<'_>, told: &Told) -> Option<String> {
         Told::Link(LinkEvent::Done { .. }) => "is linked".into(),
         Told::Link(LinkEvent::Failed(failure)) => format!("is not linked: {failure}"),
         Told::Revoked { .. } => "learns that it was ended".into(),
-        Told::Evidence { what, .. } => format!("accuses somebody: {what}"),
+        Told::Evidence { why, .. } => format!("accuses somebody: {why}"),
         Told::Devices { account, added, revoked } => {
             let list = |ids: &[sync_protocol::DeviceId]| {
                 ids.iter().map(|id| teller.device_of(id)).collect::<Vec<_>>().join(", ")

@@ -8,6 +8,7 @@ use sync_protocol::frames::Run;
 use crate::engine::Engine;
 use crate::engine::rows::CutRow;
 use crate::engine::space::Core;
+use crate::trust::Invalid;
 
 /// Confirmed cuts that are kept, and their bytes: the newest is kept however large.
 const KEPT: usize = 16;
@@ -30,7 +31,7 @@ impl Engine {
         if let Some(space) = self.spaces.get_mut(id) {
             space.read_again();
         }
-        self.evidence(id, "the relay puts an entry where it had shown another");
+        self.evidence(id, Invalid::OtherEntry);
         self.mark_lagging(id);
     }
 

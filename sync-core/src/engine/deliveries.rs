@@ -16,6 +16,7 @@ use crate::engine::change_set::ChangeSet;
 use crate::engine::session::Asked;
 use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Task, seal};
+use crate::trust::Invalid;
 
 const LOG: Domain = Domain::new("rejoinder log hash v1");
 /// Log hashes kept to compare with what other authors say they had seen.
@@ -52,7 +53,7 @@ enum Taken {
     NoMore,
     /// This copy makes no sense, and why. The other is what the entry counts as, should the relay
     /// have no better one.
-    Doubtful(&'static str, [u8; 32]),
+    Doubtful(Invalid, [u8; 32]),
 }
 
 impl Engine {
@@ -108,7 +109,7 @@ impl Engine {
         let writer = front.entries.writers.get(entry.writer as usize).copied();
         let parsed = Envelope::parse(entry.envelope.as_slice()).ok();
         let (Some(writer), Some(envelope)) = (writer, parsed) else {
-            self.stall(id, index, "an entry does not parse");
+            self.stall(id, index, Invalid::Unparsable);
             return Ok(true);
         };
         let arrived = Arrived { index, time_ms: entry.time_ms, writer, envelope };
@@ -163,8 +164,8 @@ impl Engine {
         self.save_space(id);
     }
 
-    fn take_content(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Result<(), &'static str>> {
-        let Some(chain) = arrived.envelope.header.chain else { return Ok(Err("no chain")) };
+    fn take_content(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Result<(), Invalid>> {
+        let Some(chain) = arrived.envelope.header.chain else { return Ok(Err(Invalid::NoChain)) };
         let writer = arrived.writer;
         let own = self.cut_writer(id) == Some(writer);
         let space = self.core_space(id)?;
@@ -178,14 +179,14 @@ impl Engine {
                 }
                 return Ok(Ok(()));
             }
-            Chained::Gap if !joining => return Ok(Err("an earlier entry of a writer is missing")),
+            Chained::Gap if !joining => return Ok(Err(Invalid::Missing)),
             Chained::Gap => {}
             Chained::Equivocation | Chained::Broken => {
                 // Anybody can make up a link: only a signature puts it on its writer.
                 if !self.is_signed(id, arrived) {
-                    return Ok(Err("an entry's signature is wrong"));
+                    return Ok(Err(Invalid::Signature));
                 }
-                self.evidence(id, "a writer used one number for two change sets");
+                self.evidence(id, Invalid::TwoForOneNumber);
                 return Ok(Ok(()));
             }
         }
@@ -194,7 +195,7 @@ impl Engine {
             return Ok(Ok(()));
         }
         if !self.is_authentic(id, arrived) {
-            return Ok(Err("an entry's signature is wrong"));
+            return Ok(Err(Invalid::Signature));
         }
         self.compare_seen_from(id, arrived);
         match self.open_content(id, arrived) {
@@ -266,7 +267,7 @@ impl Engine {
         &mut self,
         id: &SpaceId,
         arrived: &Arrived,
-    ) -> Result<Option<(ChangeSet, [u8; 8])>, &'static str> {
+    ) -> Result<Option<(ChangeSet, [u8; 8])>, Invalid> {
         let header = &arrived.envelope.header;
         let Some(space) = self.spaces.get_mut(id) else { return Ok(None) };
         let (Some(core), Some(chain)) = (&mut space.core, header.chain) else { return Ok(None) };
@@ -280,10 +281,10 @@ impl Engine {
             }
             // The chain proves what was written, not under which keys it says that it was sealed.
             if arrived.envelope.verify(id, &arrived.writer, &key).is_err() {
-                return Err("an entry was altered");
+                return Err(Invalid::Altered);
             }
             if !core.epochs.contains_key(&header.epoch) {
-                self.evidence(id, "an author writes under keys that this log does not lead to");
+                self.evidence(id, Invalid::ForeignEpoch);
             }
             return Ok(None);
         }
@@ -301,7 +302,7 @@ impl Engine {
         // Proven by its chain, yet the content isn't what was committed to: the copy was altered
         // on the way, unless its author signed exactly this.
         let signed = arrived.envelope.verify(id, &arrived.writer, &key).is_ok();
-        if signed { Ok(None) } else { Err("an entry was altered") }
+        if signed { Ok(None) } else { Err(Invalid::Altered) }
     }
 
     fn take_change_set(&mut self, id: &SpaceId, arrived: &Arrived, set: &ChangeSet) {
@@ -316,18 +317,19 @@ impl Engine {
         let known = space.recent.get(&cursor);
         let told = seen != [0; 8];
         if told && known.is_some_and(|known| known[..8] != seen) {
-            self.evidence(id, "the relay shows its users different histories");
+            self.evidence(id, Invalid::OtherHistory);
         }
     }
 
     fn compare_seen_from(&mut self, id: &SpaceId, arrived: &Arrived) {
         if arrived.envelope.header.cursor > arrived.index {
-            self.evidence(id, "an author has seen more of the log than there is");
+            self.evidence(id, Invalid::MoreThanThereIs);
         }
     }
 
-    pub(super) fn evidence(&mut self, id: &SpaceId, what: &str) {
-        self.notify(Event::Evidence { space: *id, what: what.to_owned() });
+    /// Tells the app that something is not believed.
+    pub(super) fn evidence(&mut self, id: &SpaceId, why: Invalid) {
+        self.notify(Event::Evidence { space: *id, why });
     }
 
     /// Entries are missing: fetch from where this device stands.
@@ -369,7 +371,7 @@ impl Engine {
     }
 
     /// Lets go of what was delivered: it can't be built upon. Asked for again later.
-    pub(super) fn stall(&mut self, id: &SpaceId, index: u64, why: &str) {
+    pub(super) fn stall(&mut self, id: &SpaceId, index: u64, why: Invalid) {
         let now = self.now;
         if let Some(space) = self.spaces.get_mut(id) {
             space.deliveries.clear();
@@ -397,7 +399,7 @@ impl Engine {
             }
         }
         self.save_space(id);
-        self.evidence(id, "the relay's log began anew");
+        self.evidence(id, Invalid::LogBeganAnew);
     }
 
     fn after_take_in(&mut self, id: &SpaceId) {

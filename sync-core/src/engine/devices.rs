@@ -16,6 +16,7 @@ use crate::engine::rows::{Intention, PersonRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Need, Step, Task, escrow, seal};
 use crate::line;
+use crate::trust::Invalid;
 
 /// How long others wait for a primary to carry out what it wrote into the log.
 const EVICT_MS: u64 = 8_000;
@@ -79,7 +80,7 @@ impl Engine {
         let person = PersonRow { log, ..PersonRow::default() };
         if self.learn_person(account, person).is_err() {
             let space = account.space();
-            self.evidence(&space, "the relay shows a device log that does not follow");
+            self.evidence(&space, Invalid::LogForks);
         }
         if self.is_own_account(account) {
             self.settle_linking(true);

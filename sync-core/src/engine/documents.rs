@@ -15,6 +15,7 @@ use crate::engine::membership::ERA_SHIFT;
 use crate::engine::profile::PROFILE;
 use crate::engine::{Engine, Step};
 use crate::records::{Load, Records, key};
+use crate::trust::Invalid;
 
 /// Bytes of documents kept open while nothing needs them.
 const BUDGET: usize = 64 * 1024 * 1024;
@@ -120,7 +121,8 @@ impl Engine {
         match Document::load(*id, name.clone(), snapshot, rows.clone()) {
             Ok((document, _)) => (document, false),
             Err(error) => {
-                self.evidence(id, &format!("the document {name} is damaged here: {error}"));
+                let error = error.to_string();
+                self.evidence(id, Invalid::Damaged { name: name.clone(), error });
                 let mut document = Document::new(*id, name.clone());
                 document.receive(rows);
                 (document, true)
@@ -206,7 +208,7 @@ impl Engine {
                 received.refused.iter().filter(|refused| Some(refused.writer.device) != me);
             let count = others.count();
             if count > 0 && current {
-                self.evidence(id, &format!("{count} changes to {name} were refused"));
+                self.evidence(id, Invalid::Refused { name: name.clone(), count });
             }
             self.touched(id, name, &received.touched);
         } else {

@@ -13,10 +13,11 @@ use crate::engine::Engine;
 use crate::engine::deliveries::Arrived;
 use crate::engine::rows::Begun;
 use crate::engine::space::SpaceState;
+use crate::trust::Invalid;
 
 impl Engine {
     /// Asks for another copy of an entry, or passes over it if the relay has no other.
-    pub(super) fn doubt(&mut self, id: &SpaceId, arrived: &Arrived, why: &str, item: &[u8; 32]) {
+    pub(super) fn doubt(&mut self, id: &SpaceId, arrived: &Arrived, why: Invalid, item: &[u8; 32]) {
         let signed = self.is_signed(id, arrived);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let copy = (arrived.index, arrived.envelope.to_bytes());
@@ -35,7 +36,7 @@ impl Engine {
             begun.doubtful = true;
         }
         if aside.is_none() {
-            self.evidence(id, "an entry is passed over: the relay has no good copy of it");
+            self.evidence(id, Invalid::NoGoodCopy);
         }
         self.entry_done(id, arrived.index, arrived.time_ms, item);
         self.advance_front(id);

@@ -17,6 +17,7 @@ use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRo
 use crate::engine::{Engine, Step, Task, seal};
 use crate::group::{GroupError, Incoming, Leaf};
 use crate::records::key;
+use crate::trust::Invalid;
 
 /// How long a member waits before it carries out somebody's wish to leave, so that not all do.
 const LET_GO_MS: u64 = 500;
@@ -151,7 +152,7 @@ impl Engine {
         let parent = arrived.envelope.commit().map(|commit| commit.parent);
         let parent = parent.unwrap_or(EpochId::NONE);
         if epoch_id(id, &parent, header, &seal::key_commitment(&row.root)) != child {
-            return self.evidence(id, "a shared history does not fit the log");
+            return self.evidence(id, Invalid::HistoryDoesNotFit);
         }
         if row.index != arrived.index {
             row.index = arrived.index;

@@ -19,6 +19,7 @@ use crate::engine::commits::header;
 use crate::engine::rows::{CutRow, JournalRow};
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;
+use crate::trust::Invalid;
 
 /// Change sets under way in a space before edits wait for one another.
 const CUTS: u64 = 4;
@@ -391,7 +392,7 @@ impl Engine {
         if let Rejection::Gap { have } = reason
             && self.takes_back(id, have)
         {
-            self.evidence(id, "the relay lost what it had confirmed");
+            self.evidence(id, Invalid::LostConfirmed);
             return self.mark_lagging(id);
         }
         if seq == 0 && self.refuses_additions(id, &reason) {

@@ -26,6 +26,7 @@ use crate::engine::vault::Vaulted;
 use crate::engine::{Engine, Step, Stop, Task, seal};
 use crate::group::{Entered, Group, GroupError};
 use crate::records::{Load, key};
+use crate::trust::Invalid;
 
 const VERSION: u8 = 1;
 /// Bytes of a recipient's public key that a ticket names, so that nobody tries every seal.
@@ -311,7 +312,7 @@ impl Engine {
                     || failure == no_room()
                     || (failure == not_for_this_device() && !self.is_oldest());
                 if often && !untold {
-                    self.evidence(id, &format!("a ticket leads nowhere: {failure}"));
+                    self.evidence(id, Invalid::Ticket(failure.to_string()));
                     self.give_up_on(id);
                     return Ok(());
                 }

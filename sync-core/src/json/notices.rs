@@ -65,8 +65,9 @@ pub fn notification(event: &Event) -> Notification {
             "typing",
             json!({ "conversation": conversation.to_string(), "account": account.to_string() }),
         ),
-        Event::Evidence { space, what } => {
-            wrap("evidence", json!({ "space": space.to_string(), "what": what }))
+        Event::Evidence { space, why } => {
+            let (reason, what) = (why.code(), why.to_string());
+            wrap("evidence", json!({ "space": space.to_string(), "reason": reason, "what": what }))
         }
         Event::Link(link) => of_link(link),
         Event::Devices { account, added, revoked } => {

@@ -62,8 +62,8 @@ impl Model {
                 self.typing.insert((conversation, account), self.now_ms + TYPING_MS);
                 Vec::new()
             }
-            Event::Evidence { what, .. } => {
-                self.notice = Some(format!("the relay shows different histories: {what}"));
+            Event::Evidence { why, .. } => {
+                self.notice = Some(format!("not believed: {why}"));
                 Vec::new()
             }
             Event::Link(event) => self.take_link(event),

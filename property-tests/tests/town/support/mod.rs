@@ -185,8 +185,8 @@ impl Town {
                     assert!(device.answers.insert(id, result).is_none(), "answered twice");
                 }
                 Output::Notify(event) => {
-                    if let Event::Evidence { what, .. } = &event {
-                        eprintln!("device {n}: EVIDENCE {what}");
+                    if let Event::Evidence { why, .. } = &event {
+                        eprintln!("device {n}: EVIDENCE {why}");
                     }
                     device.events.push(event);
                 }

@@ -43,7 +43,14 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
     case "typing":
       return ["typing", { conversation, account: text(params["account"]) }];
     case "evidence":
-      return ["evidence", { space: text(params["space"]), what: text(params["what"]) }];
+      return [
+        "evidence",
+        {
+          space: text(params["space"]),
+          reason: text(params["reason"]),
+          what: text(params["what"]),
+        },
+      ];
     default:
       return undefined;
   }

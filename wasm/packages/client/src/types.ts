@@ -595,7 +595,7 @@ export interface Events {
   /** Somebody is typing. */
   typing: { readonly conversation: ConversationId; readonly account: AccountId };
   /** The relay showed different histories to different devices: somebody should be asked. */
-  evidence: { readonly space: string; readonly what: string };
+  evidence: { readonly space: string; readonly reason: string; readonly what: string };
   /** A change that a closed tab had left behind, or that nobody waits for, could not be made. */
   rejected: { readonly method: string; readonly error: RejoinderError };
 }

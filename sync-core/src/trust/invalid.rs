@@ -1,0 +1,103 @@
+//! Why something is not believed.
+
+use thiserror::Error;
+
+use crate::document::Name;
+
+/// Why something that came is not believed, for people and for programs.
+///
+/// Each is told to the app as evidence, with the space it came in.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// Two change sets of one writer have one number.
+    #[error("a writer used one number for two change sets")]
+    TwoForOneNumber,
+    /// Content is sealed under an epoch that this log does not lead to.
+    #[error("an author writes under keys that this log does not lead to")]
+    ForeignEpoch,
+    /// An author saw another log than this one.
+    #[error("the relay shows its users different histories")]
+    OtherHistory,
+    /// An author saw more of the log than there is.
+    #[error("an author has seen more of the log than there is")]
+    MoreThanThereIs,
+    /// A log that was longer begins at its start again.
+    #[error("the relay's log began anew")]
+    LogBeganAnew,
+    /// An entry stands where another stood.
+    #[error("the relay puts an entry where it had shown another")]
+    OtherEntry,
+    /// What was confirmed is not in the log.
+    #[error("the relay lost what it had confirmed")]
+    LostConfirmed,
+    /// A device log contradicts the one that is known.
+    #[error("the relay shows a device log that does not follow")]
+    LogForks,
+    /// A signature is wrong, or a writer is not known.
+    #[error("an entry's signature is wrong")]
+    Signature,
+    /// A writer's chain has a hole.
+    #[error("an earlier entry of a writer is missing")]
+    Missing,
+    /// An entry is no envelope.
+    #[error("an entry does not parse")]
+    Unparsable,
+    /// Content without a place in its writer's chain.
+    #[error("content has no number")]
+    NoChain,
+    /// An entry is not what its author wrote.
+    #[error("an entry was altered")]
+    Altered,
+    /// No copy of an entry is good.
+    #[error("an entry is passed over: the relay has no good copy of it")]
+    NoGoodCopy,
+    /// Keys that were given for the past are not those of this log.
+    #[error("a shared history does not fit the log")]
+    HistoryDoesNotFit,
+    /// A ticket can't be used.
+    #[error("a ticket leads nowhere: {0}")]
+    Ticket(String),
+    /// A document's own record can't be read.
+    #[error("the document {name} is damaged here: {error}")]
+    Damaged {
+        /// Which.
+        name: Name,
+        /// What is wrong.
+        error: String,
+    },
+    /// Changes break their document's rules.
+    #[error("{count} changes to {name} were refused")]
+    Refused {
+        /// Which document.
+        name: Name,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Invalid {
+    /// The reason as programs tell it apart, in lower case with dashes.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TwoForOneNumber => "two-for-one-number",
+            Self::ForeignEpoch => "foreign-epoch",
+            Self::OtherHistory => "other-history",
+            Self::MoreThanThereIs => "more-than-there-is",
+            Self::LogBeganAnew => "log-began-anew",
+            Self::OtherEntry => "other-entry",
+            Self::LostConfirmed => "lost-confirmed",
+            Self::LogForks => "log-forks",
+            Self::Signature => "signature",
+            Self::Missing => "missing",
+            Self::Unparsable => "unparsable",
+            Self::NoChain => "no-chain",
+            Self::Altered => "altered",
+            Self::NoGoodCopy => "no-good-copy",
+            Self::HistoryDoesNotFit => "history-does-not-fit",
+            Self::Ticket(_) => "ticket",
+            Self::Damaged { .. } => "damaged",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What is believed, and why not.
+//!
+//! Whatever comes from a relay, from another member or from a device that may be stolen is judged
+//! here, by pure functions from what is proven so far and what came to a verdict with a reason.
+//! Nothing is written before the verdict, and a verdict rests on nothing that only this device
+//! happens to know: a device that reads the same later, from history, comes to the same.
+
+mod invalid;
+
+pub use invalid::Invalid;
