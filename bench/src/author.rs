@@ -190,6 +190,7 @@ fn header(kind: Kind, cursor: u64) -> Header {
         child: None,
         intent: None,
         register: None,
+        commitment: None,
     }
 }
 

@@ -79,6 +79,11 @@ pub struct Header {
     /// Register: the key it replaces.
     #[n(9)]
     pub register: Option<u32>,
+    /// Handshake: what `child` commits to of the epoch's root and of the group's public state. With
+    /// it everybody can see that `child` is the name of this very commit, so that whoever knows one
+    /// epoch to be good knows by the names alone which ones led to it.
+    #[n(10)]
+    pub commitment: Option<Commitment>,
 }
 
 /// A change set's place in its writer's chain.
@@ -141,9 +146,10 @@ impl CommitHeader {
     }
 }
 
-/// The id of an epoch: it commits to the space, the parent, the commit header and the epoch's root
-/// key (through `key_commitment`, a hash of the root under its own domain). The root depends on the
-/// whole commit, so the id does too; and whoever is given a root can check it against the log.
+/// The id of an epoch: it commits to the space, the parent, the commit header, and through
+/// `key_commitment` to the epoch's root and the group's public state. The root depends on the whole
+/// commit, so the id does too; and whoever is given a root, or is shown a group, can check it against
+/// the log.
 #[must_use]
 pub fn epoch_id(
     space: &SpaceId,
@@ -292,6 +298,20 @@ impl Envelope {
         codec::decode("commit header", bytes.as_slice())
     }
 
+    /// Whether the epoch that a handshake leads to has the name that follows from what the header
+    /// says. If not, it leads nowhere, for everybody.
+    #[must_use]
+    pub fn names_its_epoch(&self, space: &SpaceId) -> bool {
+        let Ok(commit) = self.commit() else { return false };
+        let Header {
+            commit: Some(bytes), child: Some(child), commitment: Some(commitment), ..
+        } = &self.header
+        else {
+            return false;
+        };
+        epoch_id(space, &commit.parent, bytes.as_slice(), commitment.as_bytes()) == *child
+    }
+
     /// The hash that names an intent in the commit that carries it out.
     #[must_use]
     pub fn intent_hash(&self, space: &SpaceId, writer: &WriterId) -> [u8; 32] {
@@ -340,7 +360,9 @@ fn parse_header(bytes: &[u8]) -> Result<Header, ProtocolError> {
     }
     let fits = match header.kind {
         Kind::Content => header.chain.is_some_and(|chain| chain.seq > 0),
-        Kind::Handshake => header.commit.is_some() && header.child.is_some(),
+        Kind::Handshake => {
+            header.commit.is_some() && header.child.is_some() && header.commitment.is_some()
+        }
         Kind::Intent => header.intent.is_some(),
         Kind::Register => header.register.is_some(),
         Kind::Signal => header.chain.is_none(),
@@ -371,6 +393,7 @@ mod tests {
             child: None,
             intent: None,
             register: None,
+            commitment: None,
         };
         let envelope = Envelope::sign(&space, &writer, header, vec![1; 300], &key);
         (space, writer, key, envelope)

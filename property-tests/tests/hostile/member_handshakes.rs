@@ -13,9 +13,9 @@ use sync_protocol::frames::{
     Answer, ClientFrame, InboxPut, Op, Push, RelayFrame, WelcomeFor, Welcomes,
 };
 use sync_protocol::hash::{self, Domain};
-use sync_protocol::ids::LogHead;
+use sync_protocol::ids::{Commitment, LogHead};
 use sync_protocol::roster::{Role, RosterChange};
-use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use crate::support::cheat::{Cheat, Keys, root, stand};
 use crate::support::{agree, conversation, forge, the_group_goes_on};
@@ -53,13 +53,15 @@ fn handshake(
     cheat: &Cheat,
     space: SpaceId,
     commit: &CommitHeader,
-    (child, plaintext): (EpochId, &[u8]),
+    (commitment, plaintext): ([u8; 32], &[u8]),
 ) -> Blob {
     let now = stand(world, cheat.device, space);
     let key = forge::handshake_key(&root(world, cheat.device, space, now.epoch));
     let mut header = forge::header(Kind::Handshake, now.epoch, now.next);
-    header.commit = Some(Blob(codec::encode(commit)));
-    header.child = Some(child);
+    let bytes = codec::encode(commit);
+    header.child = Some(epoch_id(&space, &commit.parent, &bytes, &commitment));
+    header.commit = Some(Blob(bytes));
+    header.commitment = Some(Commitment::from_bytes(commitment));
     cheat.sealed(space, header, &key, plaintext)
 }
 
@@ -82,8 +84,8 @@ fn commits_of_garbage_are_passed_over_by_all_and_the_group_goes_on() {
     for (n, payload) in payloads.iter().enumerate() {
         let epoch = stand(&world, 0, space).epoch;
         let header = commit(&world, &cheat, space);
-        let child = EpochId::from_bytes([n as u8 + 1; 32]);
-        let envelope = handshake(&world, &cheat, space, &header, (child, payload));
+        let commitment = [n as u8 + 1; 32];
+        let envelope = handshake(&world, &cheat, space, &header, (commitment, payload));
         cheat.store(&mut world, space, vec![envelope]);
         assert_eq!(stand(&world, 0, space).epoch, epoch);
         world.say(1, space).unwrap();
@@ -105,8 +107,7 @@ fn a_commit_that_changes_what_its_author_may_not_is_refused() {
         RosterChange::AddDevices { account: victim, devices: vec![cheat.writer.device] },
     ] {
         let header = CommitHeader { roster: vec![change], ..commit(&world, &cheat, space) };
-        let child = EpochId::from_bytes([1; 32]);
-        let envelope = handshake(&world, &cheat, space, &header, (child, b"x"));
+        let envelope = handshake(&world, &cheat, space, &header, ([1; 32], b"x"));
         let heard = cheat.push(&mut world, space, vec![envelope]);
         let refused = heard.iter().any(|frame| matches!(frame, RelayFrame::Refused { .. }));
         assert!(refused, "{heard:?}");
@@ -143,12 +144,12 @@ fn smuggle(world: &mut World, cheat: &mut Cheat, space: SpaceId, of: AccountId) 
     let identity = Identity::new(cheat.keys.account, cheat.keys.signing());
     let change = Change { add: vec![package], remove: Vec::new(), context };
     let made = group.commit(&identity, &change, &CommitHeader::hash(&bytes), [9; 32]).unwrap();
-    let key = forge::key_commitment(&made.child_root);
-    let child = epoch_id(&space, &header.parent, &bytes, &key);
+    let binding = Group::binding_of(&made.group_info).unwrap();
+    let commitment = forge::key_commitment(&made.child_root, &binding);
     let message = Blob(made.message);
     let sealed = SealedCommit { message, logs: vec![(of, log)], people: Vec::new() };
     let plaintext = codec::encode(&sealed);
-    let envelope = handshake(world, cheat, space, &header, (child, &plaintext));
+    let envelope = handshake(world, cheat, space, &header, (commitment, &plaintext));
     cheat.store(world, space, vec![envelope]);
     stranger.device
 }
@@ -191,8 +192,7 @@ fn invitations_that_make_no_sense_are_dropped_and_a_good_one_still_works() {
     assert!(refused, "{heard:?}");
     // A welcome of garbage with a commit of garbage.
     let header = commit(&world, &cheat, space);
-    let child = EpochId::from_bytes([1; 32]);
-    let envelope = handshake(&world, &cheat, space, &header, (child, b"x"));
+    let envelope = handshake(&world, &cheat, space, &header, ([1; 32], b"x"));
     let items = vec![WelcomeFor { account, device, item: Blob(vec![7; 300]) }];
     let welcomes = Some(Welcomes { common: Blob(vec![7; 300]), items });
     let push = Push { space, envelopes: vec![envelope], welcomes, ticket: None };

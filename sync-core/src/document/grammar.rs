@@ -1,5 +1,6 @@
 //! What may stand in a typed document: which maps, which keys, and whose.
 
+use data_encoding::HEXLOWER;
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::{AccountId, DeviceId, WriterId};
 use sync_protocol::limits;
@@ -9,6 +10,7 @@ use super::genesis::{self, GENESIS_ACTOR};
 use super::history::{History, OpId};
 use super::{Name, Reason};
 
+const VAULT: Domain = Domain::new("rejoinder vault entry v1");
 const SHARD: Domain = Domain::new("rejoinder message shard v1");
 /// Maps in a message segment. An operation costs with the size of the map it touches.
 pub(crate) const SHARDS: u32 = 16;
@@ -91,11 +93,22 @@ impl Grammar {
                 key.parse::<AccountId>().is_ok_and(|account| account.to_string() == key)
             }
             Self::Vault => {
-                key.len() <= limits::DOCUMENT_KEY && key.chars().all(|c| c.is_ascii_graphic())
+                let (prefix, _) = key.rsplit_once('/').unwrap_or_default();
+                key.len() <= limits::DOCUMENT_KEY
+                    && key.chars().all(|c| c.is_ascii_graphic())
+                    && key == vault_key(prefix, value)
             }
         };
         if good { Ok(()) } else { Err(Reason::Grammar("a key that isn't the writer's to write")) }
     }
+}
+
+/// The key of a value in the vault. It names the value, so that no device can put another in its
+/// place: a device that was stolen can only add.
+pub(crate) fn vault_key(prefix: &str, value: &[u8]) -> String {
+    let hash = hash::hash(VAULT, &[value]);
+    let name = hash.first_chunk::<16>().map(|name| HEXLOWER.encode(name)).unwrap_or_default();
+    format!("{prefix}/{name}")
 }
 
 /// The map a message and all that amends it lie in.

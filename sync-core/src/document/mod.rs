@@ -43,6 +43,7 @@ pub(crate) mod testing;
 
 pub use clock::{Clock, MAX_MS, OrderKey, Stamp};
 pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
+pub(crate) use grammar::vault_key;
 pub use name::{Name, actor};
 pub use row::{ChangeHash, Placement, Reason, Received, Refused, Row, Touched};
 

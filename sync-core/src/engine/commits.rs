@@ -52,10 +52,14 @@ impl Engine {
         };
         let commit = codec::encode(&commit);
         let root = *group.root();
-        let epoch = epoch_id(&id, &EpochId::NONE, &commit, &seal::key_commitment(&root));
+        let group_info = group.group_info(&me.identity).map_err(local)?;
+        let binding = Group::binding_of(&group_info).map_err(local)?;
+        let commitment = seal::key_commitment(&root, &binding);
+        let epoch = epoch_id(&id, &EpochId::NONE, &commit, commitment.as_bytes());
         let mut header = header(Kind::Handshake, EpochId::NONE, 0);
         header.commit = Some(Blob(commit));
         header.child = Some(epoch);
+        header.commitment = Some(commitment);
         let envelope = Envelope::sign(&id, &me.writer, header, Vec::new(), &me.identity.signing);
         let writer_incarnation = me.writer.incarnation;
         let writer = WriterRow {
@@ -73,13 +77,13 @@ impl Engine {
             ticket: None,
             enters: false,
         };
-        let group_info = group.group_info(&me.identity).map_err(local)?;
-        let epoch_row = EpochRow { number: 0, index: 0, root };
+        let epoch_row = EpochRow { number: 0, index: 0, root, binding };
         let diff = group.diff();
         self.batch.absorb(&key::group(&id), diff);
         self.batch.put(key::epoch(&id, &epoch), codec::encode(&epoch_row));
         let roster = context.roster.clone();
         let mut space = SpaceState::new(id, fresh_row(own, context, epoch));
+        space.row.commitment = Some(commitment);
         space.row.cut_by = writer_incarnation;
         let mut core = Core::default();
         core.epochs.insert(epoch, epoch_row);
@@ -155,10 +159,13 @@ impl Engine {
         let (parent, cursor) = (self.space(id)?.row.epoch, self.space(id)?.row.next);
         let number = commit.number;
         let commit = codec::encode(&commit);
-        let child = epoch_id(id, &parent, &commit, &seal::key_commitment(&made.child_root));
+        let binding = Group::binding_of(&made.group_info).map_err(local)?;
+        let commitment = seal::key_commitment(&made.child_root, &binding);
+        let child = epoch_id(id, &parent, &commit, commitment.as_bytes());
         let mut header = header(Kind::Handshake, parent, cursor);
         header.commit = Some(Blob(commit));
         header.child = Some(child);
+        header.commitment = Some(commitment);
         let sealed = self.seal_commit(id, &parent, plan, &header, made.message)?;
         let (writer, signing) = (self.writer()?, self.me()?.identity.signing.clone());
         let envelope = Envelope::sign(id, &writer, header, sealed, &signing).to_bytes();
@@ -265,6 +272,7 @@ pub(super) fn header(kind: Kind, epoch: EpochId, cursor: u64) -> Header {
         child: None,
         intent: None,
         register: None,
+        commitment: None,
     }
 }
 
@@ -306,5 +314,6 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,
+        commitment: None,
     }
 }

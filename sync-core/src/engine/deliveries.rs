@@ -8,11 +8,12 @@ use sync_protocol::frames::{Answer, Entries, Op};
 use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{SpaceId, WriterId, codec};
+use sync_protocol::{EpochId, SpaceId, WriterId, codec};
 
 use crate::api::Event;
 use crate::document::Placement;
 use crate::engine::change_set::ChangeSet;
+use crate::engine::handshakes::Follows;
 use crate::engine::session::Asked;
 use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Task, seal};
@@ -138,10 +139,15 @@ impl Engine {
                     Err(why) => return Ok(Taken::Doubtful(why, item)),
                 }
             }
-            Kind::Handshake => match self.take_handshake(id, arrived)? {
-                Some(item) => item,
-                None => return Ok(Taken::NoMore),
-            },
+            Kind::Handshake => {
+                let child = arrived.envelope.header.child;
+                let item = *child.unwrap_or(EpochId::NONE).as_bytes();
+                match self.take_handshake(id, arrived)? {
+                    Follows::On => item,
+                    Follows::NoMore => return Ok(Taken::NoMore),
+                    Follows::Doubtful => return Ok(Taken::Doubtful(Invalid::Signature, item)),
+                }
+            }
             Kind::Intent => self.take_intent(id, arrived)?,
             // Kinds this version does not use yet count as entries and change nothing.
             Kind::Register | Kind::Signal => [0; 32],

@@ -186,17 +186,24 @@ impl Engine {
         self.tasks.push_back(Task::Advance(*id));
     }
 
-    /// In a space just entered: leaves of the own account that its log has ended.
+    /// Sees to it that leaves go whose account's log has ended them, wherever this device learned of
+    /// that: the own account's at once, others' if it may and nobody else is quicker.
     pub(super) fn evict_ended(&mut self, id: &SpaceId) {
         let Ok(me) = self.me().map(|me| me.account()) else { return };
-        let Some(log) = self.people.log(&me) else { return };
-        let group = self.spaces.get(id).and_then(|space| space.group.as_ref());
-        let leaves = group.map(crate::group::Group::leaves).unwrap_or_default();
-        let own = leaves.iter().filter(|leaf| leaf.account == me);
-        let ended: Vec<DeviceId> =
-            own.map(|leaf| leaf.device).filter(|id| log.active(id).is_none()).collect();
-        if !ended.is_empty() {
-            self.intend_eviction(id, &me, &ended, None);
+        let Some(space) = self.spaces.get(id) else { return };
+        let is_admin = space.role(&me) == Some(sync_protocol::roster::Role::Admin);
+        let leaves = space.group.as_ref().map(crate::group::Group::leaves).unwrap_or_default();
+        let mut ended: SortedMap<AccountId, Vec<DeviceId>> = SortedMap::new();
+        for leaf in leaves.iter().filter(|leaf| leaf.account == me || is_admin) {
+            let log = self.people.log(&leaf.account);
+            if log.is_some_and(|log| log.active(&leaf.device).is_none()) {
+                ended.entry(leaf.account).or_default().push(leaf.device);
+            }
+        }
+        for (account, devices) in ended {
+            let wait = EVICT_MS + u64::from(self.seed()[0]) * 16;
+            let retry_at = (account != me).then_some(self.now + wait);
+            self.intend_eviction(id, &account, &devices, retry_at);
         }
     }
 

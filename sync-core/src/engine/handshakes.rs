@@ -6,18 +6,20 @@
 
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
-use sync_protocol::envelope::{CommitHeader, Intent, aad, epoch_id};
+use sync_protocol::envelope::{CommitHeader, Intent, aad};
 use sync_protocol::roster::RosterChange;
+use sync_protocol::signing::PublicKey;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
 
 use crate::api::{ConversationChange, Event};
 use crate::engine::deliveries::{Arrived, log_item};
+use crate::engine::people::People;
 use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRow};
 use crate::engine::{Engine, Step, Task, seal};
-use crate::group::{GroupError, Incoming, Leaf};
+use crate::group::{Context, GroupError, Incoming, Leaf};
 use crate::records::key;
-use crate::trust::Invalid;
+use crate::trust::{Head, Heads};
 
 /// How long a member waits before it carries out somebody's wish to leave, so that not all do.
 const LET_GO_MS: u64 = 500;
@@ -27,11 +29,13 @@ const LET_GO_MS: u64 = 500;
 const RETURN_MS: u64 = 15_000;
 const RETURN_SELDOM_MS: u64 = 5 * 60 * 1000;
 
-/// Whether this device's group is where the log is.
-enum Follows {
+/// Whether this device's group is where the log is, once a handshake was read.
+pub(super) enum Follows {
     On,
     /// The log goes on without this device.
     NoMore,
+    /// This copy is not what its author signed.
+    Doubtful,
 }
 
 /// Why a commit is not applied here.
@@ -43,12 +47,14 @@ enum Refusal {
     Own,
     /// All that everybody can see of it is good, and this device can't open it.
     Closed,
+    /// Its author's signature is not on it: the copy may be bad.
+    Unsigned,
 }
 
 /// What everybody sees to be wrong with a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Void {
-    /// The header does not parse, is out of number or of a newer version.
+    /// The header does not parse, is out of number or of a newer version, or names another epoch.
     Header,
     /// It follows another epoch than the present one.
     Parent,
@@ -64,108 +70,56 @@ enum Void {
     Disagrees,
     /// A device that comes in is not certified, or one that goes was not ended.
     Certificates,
+    /// A device log that it names is not there, or older than one that the group has accepted.
+    Logs,
 }
 
 impl Engine {
-    /// Takes in a handshake; gives what it counts as in the log's running hash, or `None` where this
-    /// device can read no further.
-    pub(super) fn take_handshake(
-        &mut self,
-        id: &SpaceId,
-        arrived: &Arrived,
-    ) -> Step<Option<[u8; 32]>> {
-        let header = &arrived.envelope.header;
-        let child = header.child.unwrap_or(EpochId::NONE);
-        let item = Some(*child.as_bytes());
+    /// Takes in a handshake.
+    pub(super) fn take_handshake(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Follows> {
+        let child = arrived.envelope.header.child.unwrap_or(EpochId::NONE);
         let space = self.core_space(id)?;
-        let Some(core) = &space.core else { return Ok(item) };
-        if let Some(joining) = core.state.joining {
-            if child == joining {
-                self.group_space(id)?;
-                self.take_joining_handshake(id, arrived, child);
-            } else {
-                if !core.epochs.contains_key(&child) {
-                    self.seek_epoch(id, &child)?;
-                }
-                self.take_past_handshake(id, arrived, child);
-            }
-            return Ok(item);
+        let Some(core) = &space.core else { return Ok(Follows::On) };
+        if core.state.joining.is_some() {
+            self.read_past(id, arrived, child)?;
+            return Ok(Follows::On);
         }
         if !space.row.active {
-            return Ok(item);
+            return Ok(Follows::On);
         }
         let pending = core.pending.as_ref();
         let own = pending.is_some_and(|pending| pending.child == Some(child));
         self.group_space(id)?;
         if own {
             self.own_decided(id, arrived.index);
-            return Ok(item);
+            return Ok(Follows::On);
         }
-        Ok(match self.take_others_commit(id, arrived, child) {
-            Follows::On => item,
-            Follows::NoMore => None,
-        })
+        self.know_newcomer(id, arrived)?;
+        Ok(self.take_others_commit(id, arrived, child))
     }
 
-    /// The handshake that let this device in: from here on it knows for itself who is in.
-    fn take_joining_handshake(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        let Some(core) = &mut space.core else { return };
-        core.state.joining = None;
-        core.state.write_at = None;
-        // Known only now; whoever is let in from here with all history needs it.
-        if let Some(row) = core.epochs.get_mut(&child) {
-            row.index = arrived.index;
-            self.batch.put(key::epoch(id, &child), codec::encode(row));
+    /// Sees to it that the log of a device that comes in from outside is here: by it alone can be
+    /// told whether it signed what came.
+    fn know_newcomer(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<()> {
+        let device = arrived.writer.device;
+        let Ok(commit) = arrived.envelope.commit() else { return Ok(()) };
+        let space = self.core_space(id)?;
+        let Some(core) = &space.core else { return Ok(()) };
+        let comes = commit.parent == space.row.epoch
+            && core.writer_at(&device, arrived.index).is_none()
+            && arrived.envelope.names_its_epoch(id);
+        let Some(RosterChange::AddDevices { account, .. }) = commit.roster.last() else {
+            return Ok(());
+        };
+        if !comes || space.row.context.roster.role(account).is_none() {
+            return Ok(());
         }
-        let roster = &space.row.context.roster;
-        core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
-        let standing: Vec<_> = core.state.leavers.iter().map(|(one, _)| *one).collect();
-        let enters =
-            core.pending.as_ref().is_some_and(|own| own.enters && own.child == Some(child));
-        space.row.epoch = child;
-        self.owe_vault(id, child);
-        if enters {
-            // The relay's word that it is stored may be lost: the log says so as well.
-            self.entrance_stands(id, arrived.index);
-        }
-        // Whoever was to let them go may be gone as well.
-        for account in standing {
-            self.let_go(id, account);
-        }
-        self.save_state(id);
-        self.save_space(id);
-    }
-
-    /// Before the handshake that let this device in: what is known of the epochs of that time leads
-    /// from one to the next. Where one is missing, the next known one goes on.
-    fn take_past_handshake(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        let Some(core) = &mut space.core else { return };
-        let before = core.epochs.get(&space.row.epoch).map(|row| row.number);
-        let Some(row) = core.epochs.get_mut(&child) else { return };
-        if before.is_some_and(|number| row.number <= number) {
-            return;
-        }
-        let header = arrived.envelope.header.commit.as_ref();
-        let header = header.map(Blob::as_slice).unwrap_or_default();
-        let parent = arrived.envelope.commit().map(|commit| commit.parent);
-        let parent = parent.unwrap_or(EpochId::NONE);
-        if epoch_id(id, &parent, header, &seal::key_commitment(&row.root)) != child {
-            return self.evidence(id, Invalid::HistoryDoesNotFit);
-        }
-        if row.index != arrived.index {
-            row.index = arrived.index;
-            self.batch.put(key::epoch(id, &child), codec::encode(row));
-        }
-        space.row.epoch = child;
-        self.save_state(id);
-        self.save_space(id);
+        self.want_logs(&[(*account, vec![device])])
     }
 
     /// Takes in a commit that this device did not make, or does not know that it made.
     fn take_others_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) -> Follows {
-        let (incoming, sealed) = match self.judge(id, arrived, child) {
+        let (incoming, sealed) = match self.judge(id, arrived) {
             Ok(valid) => valid,
             Err(Refusal::Void(_)) => return Follows::On,
             Err(Refusal::Own) => {
@@ -173,7 +127,15 @@ impl Engine {
                 self.new_incarnation();
                 return Follows::NoMore;
             }
-            Err(Refusal::Closed) => return Follows::NoMore,
+            Err(Refusal::Closed) => {
+                self.note_closed(id, child);
+                return Follows::NoMore;
+            }
+            Err(Refusal::Unsigned) => return Follows::Doubtful,
+        };
+        let Some(applied) = self.advance_group(id, arrived, incoming) else {
+            // The group that it makes is not the one that its name commits to.
+            return Follows::On;
         };
         for (account, log) in sealed.logs {
             let person = PersonRow { log, ..PersonRow::default() };
@@ -183,8 +145,61 @@ impl Engine {
         for hint in sealed.people.iter().take(sync_protocol::limits::LEAVES) {
             self.learn_hint(hint);
         }
-        self.apply_commit(id, arrived, child, incoming);
+        self.apply_commit(id, arrived, child, applied);
         Follows::On
+    }
+
+    fn note_closed(&mut self, id: &SpaceId, child: EpochId) {
+        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+            core.state.closed = Some(child);
+        }
+        self.save_state(id);
+    }
+
+    /// The group after a commit, if that is the one whose id the log shows: the id commits to all
+    /// that a device which comes in later builds upon. If not, the group is as it was.
+    fn advance_group(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+        incoming: Incoming,
+    ) -> Option<Applied> {
+        let identity = self.me.as_ref()?.identity.clone();
+        let space = self.spaces.get_mut(id)?;
+        let group = space.group.as_mut()?;
+        let mut applied = Applied {
+            context: incoming.context.clone(),
+            added: incoming.added.clone(),
+            removed: incoming.removed.clone(),
+            entered: None,
+        };
+        let root = incoming.child_root.clone().filter(|_| !incoming.removes_me);
+        group.apply(incoming).ok()?;
+        if let Some(root) = root {
+            let binding = group.binding(&identity).ok();
+            let named = arrived.envelope.header.commitment;
+            let binding =
+                binding.filter(|binding| Some(seal::key_commitment(&root, binding)) == named);
+            let Some(binding) = binding else {
+                // What was changed in memory is dropped together with it.
+                space.group = None;
+                return None;
+            };
+            applied.entered = Some((*root, binding));
+        }
+        let diff = group.diff();
+        self.batch.absorb(&key::group(id), diff);
+        Some(applied)
+    }
+
+    /// A commit is accepted: what it was judged against is the least that later ones go on from.
+    pub(super) fn advance_heads(&mut self, id: &SpaceId, logs: &[Head]) {
+        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+            let mut heads = Heads::of(&core.state.heads);
+            logs.iter().for_each(|head| heads.advance(head));
+            core.state.heads = heads.list();
+        }
+        self.save_state(id);
     }
 
     /// Whether the commit is valid. Nothing is changed if it is not.
@@ -192,11 +207,11 @@ impl Engine {
         &mut self,
         id: &SpaceId,
         arrived: &Arrived,
-        child: EpochId,
     ) -> Result<(Incoming, SealedCommit), Refusal> {
         let void = Refusal::Void;
         let commit = arrived.envelope.commit().map_err(|_| void(Void::Header))?;
         let own_device = self.me().map(|me| me.device()).ok();
+        let people = &self.people;
         let space = self.spaces.get_mut(id).ok_or(void(Void::Parent))?;
         let core = space.core.as_ref().ok_or(void(Void::Parent))?;
         let parent = space.row.epoch;
@@ -205,8 +220,17 @@ impl Engine {
         }
         if commit.number != space.row.number + 1
             || commit.min_version > sync_protocol::limits::VERSION
+            || !arrived.envelope.names_its_epoch(id)
         {
             return Err(void(Void::Header));
+        }
+        // Signed, or no one's: a copy that was altered on the way says nothing about the commit.
+        let member = core.writer_at(&arrived.writer.device, arrived.index).cloned();
+        let signer =
+            member.as_ref().map(|row| row.key).or_else(|| newcomer_key(&commit, people, arrived));
+        let signer = signer.ok_or(void(Void::Author))?;
+        if arrived.envelope.verify(id, &arrived.writer, &signer).is_err() {
+            return Err(Refusal::Unsigned);
         }
         let root = core.epochs.get(&parent).ok_or(void(Void::Parent))?.root;
         let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
@@ -214,17 +238,20 @@ impl Engine {
         let plaintext = plaintext.map_err(|_| void(Void::Sealed))?;
         let sealed: SealedCommit =
             codec::decode("sealed commit", &plaintext).map_err(|_| void(Void::Sealed))?;
-        let author = match core.writer_at(&arrived.writer.device, arrived.index) {
-            Some(row) => row.clone(),
-            None => newcomer(&commit, &sealed.logs, arrived).ok_or(void(Void::Author))?,
+        let logs = proven(&commit, &sealed.logs, &Heads::of(&core.state.heads));
+        let logs = logs.ok_or(void(Void::Logs))?;
+        let author = match member {
+            Some(row) => row,
+            None => newcomer(&commit, &logs, arrived).ok_or(void(Void::Author))?,
         };
-        let signed = arrived.envelope.verify(id, &arrived.writer, &author.key);
-        signed.map_err(|_| void(Void::Author))?;
+        if author.key != signer {
+            return Err(void(Void::Author));
+        }
         let leavers = carried_out(&commit, &core.state.leavers);
         let context = &space.row.context;
         let roster = context.roster.after(&author.account, &commit.roster, &leavers);
         let roster = roster.map_err(|_| void(Void::Rights))?;
-        if !ended(&commit, &sealed.logs) {
+        if !ended(&commit, &logs) {
             return Err(void(Void::Certificates));
         }
         let header = arrived.envelope.header.commit.as_ref().ok_or(void(Void::Header))?.as_slice();
@@ -233,7 +260,7 @@ impl Engine {
         let incoming = match group.read_commit(sealed.message.as_slice()) {
             Ok(incoming) => incoming,
             // What it does is sealed from here: the header says who comes in.
-            Err(GroupError::Own | GroupError::Unopenable) if !begun(&commit, &sealed.logs) => {
+            Err(GroupError::Own | GroupError::Unopenable) if !begun(&commit, &logs) => {
                 return Err(void(Void::Certificates));
             }
             Err(GroupError::Own) => return Err(Refusal::Own),
@@ -257,13 +284,8 @@ impl Engine {
         if !genuine {
             return Err(void(Void::Disagrees));
         }
-        if !certified(&commit, &incoming.added, &sealed.logs) {
+        if !certified(&incoming.added, &logs) {
             return Err(void(Void::Certificates));
-        }
-        if let Some(root) = &incoming.child_root
-            && epoch_id(id, &parent, header, &seal::key_commitment(root)) != child
-        {
-            return Err(void(Void::Disagrees));
         }
         Ok((incoming, sealed))
     }
@@ -304,25 +326,9 @@ impl Engine {
         }
     }
 
-    fn apply_commit(
-        &mut self,
-        id: &SpaceId,
-        arrived: &Arrived,
-        child: EpochId,
-        incoming: Incoming,
-    ) {
-        let context = incoming.context.clone();
-        let added = incoming.added.clone();
-        let removed = incoming.removed.clone();
-        let root = incoming.child_root.clone();
-        let removes_me = incoming.removes_me;
+    fn apply_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId, applied: Applied) {
+        let Applied { context, added, removed, entered } = applied;
         let Some(space) = self.spaces.get_mut(id) else { return };
-        let Some(group) = &mut space.group else { return };
-        if group.apply(incoming).is_err() {
-            return;
-        }
-        let diff = group.diff();
-        self.batch.absorb(&key::group(id), diff);
         if let Some(core) = &mut space.core
             && core.pending.take().is_some()
         {
@@ -332,6 +338,8 @@ impl Engine {
             space.deciding_sent = false;
         }
         self.change_members(id, arrived.index, &added, &removed);
+        let logs = arrived.envelope.commit().map(|commit| commit.logs).unwrap_or_default();
+        self.advance_heads(id, &logs);
         if let Some(space) = self.spaces.get_mut(id) {
             space.row.context = context;
             if !space.row.own {
@@ -339,22 +347,33 @@ impl Engine {
                 space.row.intentions.retain(|wish| *wish != Intention::Renew);
             }
         }
-        match root {
-            Some(root) if !removes_me => self.enter_epoch(id, child, arrived.index, *root),
-            _ => self.left(id),
+        match entered {
+            Some(root) => self.enter_epoch(id, child, arrived.index, root),
+            None => self.left(id),
+        }
+        if !added.is_empty() {
+            // Whoever let them in may know less of their logs than this device.
+            self.evict_ended(id);
         }
         self.drop_fulfilled(id);
     }
 
     /// A new epoch begins.
-    pub(super) fn enter_epoch(&mut self, id: &SpaceId, child: EpochId, index: u64, root: [u8; 32]) {
+    pub(super) fn enter_epoch(
+        &mut self,
+        id: &SpaceId,
+        child: EpochId,
+        index: u64,
+        (root, binding): ([u8; 32], [u8; 32]),
+    ) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let number = space.group.as_ref().map_or(space.row.number + 1, |group| group.epoch());
         space.row.epoch = child;
         space.row.number = number;
         // Whatever was pushed and not confirmed is sealed again under the new epoch.
         space.pushed = space.row.stored;
-        let row = EpochRow { number, index, root };
+        let row = EpochRow { number, index, root, binding };
+        space.row.commitment = Some(row.commitment());
         self.batch.put(key::epoch(id, &child), codec::encode(&row));
         if let Some(core) = &mut space.core {
             core.epochs.insert(child, row);
@@ -430,6 +449,7 @@ impl Engine {
         let item = log_item(&hash);
         let me = self.me().map(|me| me.account()).ok();
         let space = self.core_space(id)?;
+        let epoch = space.row.epoch;
         let Some(core) = &mut space.core else { return Ok(item) };
         let Some(author) = core.writer_at(&arrived.writer.device, arrived.index) else {
             return Ok(item);
@@ -437,7 +457,15 @@ impl Engine {
         let account = author.account;
         let genuine = arrived.envelope.verify(id, &arrived.writer, &author.key).is_ok();
         let leave = arrived.envelope.header.intent == Some(Intent::Leave);
-        if !genuine || !leave || core.state.leavers.iter().any(|(known, _)| *known == account) {
+        // An intent holds in the epoch that it stands in: of another, it is a copy of a wish that was
+        // carried out.
+        let past = core.state.joining.is_some();
+        let stands = past || arrived.envelope.header.epoch == epoch;
+        if !stands
+            || !genuine
+            || !leave
+            || core.state.leavers.iter().any(|(known, _)| *known == account)
+        {
             return Ok(item);
         }
         if core.state.joining.is_some() {
@@ -458,7 +486,7 @@ impl Engine {
     }
 
     /// Wishes to carry out somebody's wish to leave, in a while: not all have to.
-    fn let_go(&mut self, id: &SpaceId, account: AccountId) {
+    pub(super) fn let_go(&mut self, id: &SpaceId, account: AccountId) {
         let at = self.now + LET_GO_MS + u64::from(self.seed()[0]) * 8;
         let is_other = !self.is_own_account(&account);
         if let Some(space) = self.spaces.get_mut(id)
@@ -487,6 +515,15 @@ fn carried_out(commit: &CommitHeader, leavers: &[(AccountId, Blob)]) -> Vec<Acco
         .filter(|(_, hash)| commit.intents.contains(hash))
         .map(|(account, _)| *account)
         .collect()
+}
+
+/// What a commit did to the group.
+struct Applied {
+    context: Context,
+    added: Vec<Leaf>,
+    removed: Vec<DeviceId>,
+    /// The new epoch's root and its group's binding; `None` where this device is out.
+    entered: Option<([u8; 32], [u8; 32])>,
 }
 
 /// Whether the leaves added and removed are exactly those the header names.
@@ -520,7 +557,7 @@ fn names<T: Ord>(list: Vec<T>, sorted: impl ExactSizeIterator<Item = T>) -> bool
 /// come in: its first word is signed with the key that the log names.
 fn newcomer(
     commit: &CommitHeader,
-    logs: &[(AccountId, Vec<Blob>)],
+    logs: &SortedMap<AccountId, DeviceLog>,
     arrived: &Arrived,
 ) -> Option<WriterRow> {
     let device = arrived.writer.device;
@@ -530,8 +567,7 @@ fn newcomer(
     if devices.as_slice() != [device] {
         return None;
     }
-    let log = named_log(commit, logs, account)?;
-    let key = log.active(&device)?.keys.signing;
+    let key = logs.get(account)?.active(&device)?.keys.signing;
     Some(WriterRow { device, account: *account, key, from: arrived.index, to: None })
 }
 
@@ -550,24 +586,35 @@ fn enters(commit: &CommitHeader, author: &WriterRow) -> bool {
     }
 }
 
-/// The log of an account that the commit carries, if it is the one that its header names.
-fn named_log(
+/// The key of a device that comes in from outside, as its account's log has it here.
+fn newcomer_key(commit: &CommitHeader, people: &People, arrived: &Arrived) -> Option<PublicKey> {
+    let Some(RosterChange::AddDevices { account, .. }) = commit.roster.last() else { return None };
+    Some(people.log(account)?.known(&arrived.writer.device)?.keys.signing)
+}
+
+/// The logs that a commit is judged against: it carries each that its header names, verified, and
+/// none is older than what the group has accepted.
+fn proven(
     commit: &CommitHeader,
-    logs: &[(AccountId, Vec<Blob>)],
-    account: &AccountId,
-) -> Option<DeviceLog> {
-    let (_, entries) = logs.iter().find(|(known, _)| known == account)?;
-    let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
-    let log = DeviceLog::verify(account, &entries).ok()?;
-    commit.logs.contains(&(*account, log.len(), log.head())).then_some(log)
+    carried: &[(AccountId, Vec<Blob>)],
+    accepted: &Heads,
+) -> Option<SortedMap<AccountId, DeviceLog>> {
+    let named = commit.logs.iter().map(|(account, len, head)| {
+        let (_, entries) = carried.iter().find(|(known, _)| known == account)?;
+        let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
+        let log = DeviceLog::verify(account, &entries).ok()?;
+        let is_named = log.len() == *len && log.head() == *head;
+        (is_named && accepted.accept(&log).is_ok()).then_some((*account, log))
+    });
+    named.collect()
 }
 
 /// Whether every device that leaves while its account stays was ended by the account's log, or
 /// comes back by the same commit.
-fn ended(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
+fn ended(commit: &CommitHeader, logs: &SortedMap<AccountId, DeviceLog>) -> bool {
     commit.roster.iter().all(|change| {
         let RosterChange::RemoveDevices { account, devices } = change else { return true };
-        let Some(log) = named_log(commit, logs, account) else { return false };
+        let Some(log) = logs.get(account) else { return false };
         let returns = |device: &DeviceId| {
             commit.roster.iter().any(|change| match change {
                 RosterChange::AddDevices { devices, .. } => devices.contains(device),
@@ -579,10 +626,11 @@ fn ended(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
 }
 
 /// Whether every device that the header names to come in is active in its account's log.
-fn begun(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
+fn begun(commit: &CommitHeader, logs: &SortedMap<AccountId, DeviceLog>) -> bool {
     commit.roster.iter().all(|change| match change {
         RosterChange::Add { account, devices, .. }
-        | RosterChange::AddDevices { account, devices } => named_log(commit, logs, account)
+        | RosterChange::AddDevices { account, devices } => logs
+            .get(account)
             .is_some_and(|log| devices.iter().all(|device| log.active(device).is_some())),
         RosterChange::Remove { .. }
         | RosterChange::SetRole { .. }
@@ -590,16 +638,10 @@ fn begun(commit: &CommitHeader, logs: &[(AccountId, Vec<Blob>)]) -> bool {
     })
 }
 
-/// Whether every added leaf is an active device of its account, by the log at the head that the
-/// header names.
-fn certified(commit: &CommitHeader, added: &[Leaf], logs: &[(AccountId, Vec<Blob>)]) -> bool {
-    // Each log is verified once, whatever the number of its devices.
-    let accounts: SortedSet<AccountId> = added.iter().map(|leaf| leaf.account).collect();
-    let proven = accounts.iter().map(|account| (*account, named_log(commit, logs, account)));
-    let proven: SortedMap<AccountId, Option<DeviceLog>> = proven.collect();
+/// Whether every added leaf is an active device of its account, by the log that the header names.
+fn certified(added: &[Leaf], logs: &SortedMap<AccountId, DeviceLog>) -> bool {
     added.iter().all(|leaf| {
-        let log = proven.get(&leaf.account).and_then(Option::as_ref);
-        let device = log.and_then(|log| log.active(&leaf.device));
+        let device = logs.get(&leaf.account).and_then(|log| log.active(&leaf.device));
         device.is_some_and(|device| device.keys.signing == leaf.signing_key)
     })
 }

@@ -2,11 +2,10 @@
 
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{InboxItem, Op};
 use sync_protocol::frontier::Tip;
 use sync_protocol::hash;
-use sync_protocol::sorted::{SortedMap, SortedSet};
+use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use crate::api::{ConversationChange, Event, Failure};
@@ -18,8 +17,9 @@ use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::welcome::{self, Invitation, Reader, Unfit, Word};
 use crate::engine::{Engine, Step, Stop, Task};
-use crate::group::{Group, Joined, Leaf, new_key_package};
+use crate::group::{Group, Joined, new_key_package};
 use crate::records::{Load, Records, key, without_prefix};
+use crate::trust::Lineage;
 
 /// A space to be settled into, by invitation or by ticket.
 pub(super) struct Arrival {
@@ -28,7 +28,11 @@ pub(super) struct Arrival {
     pub(super) epoch: EpochId,
     pub(super) grant: Grant,
     pub(super) group: Group,
+    /// [`Group::binding`] of the group.
+    pub(super) binding: [u8; 32],
     pub(super) invited_by: Option<AccountId>,
+    /// Whether the epoch is after all that the account knew of the space.
+    pub(super) ahead: bool,
     /// The first era that this device can read from its beginning.
     pub(super) whole_from: u32,
 }
@@ -45,7 +49,7 @@ impl Engine {
                 frontier: Vec::new(),
                 log_hash: [0; 32],
                 epochs: core.epochs.iter().map(|(epoch, row)| (*epoch, row.clone())).collect(),
-                writers: core.state.writers.clone(),
+                heads: Vec::new(),
                 people,
                 segment: 0,
                 leavers: Vec::new(),
@@ -58,7 +62,7 @@ impl Engine {
             frontier: tips.map(|(writer, tip)| (*writer, tip.seq, tip.link)).collect(),
             log_hash: space.row.log_hash,
             epochs: Vec::new(),
-            writers: Vec::new(),
+            heads: core.state.heads.clone(),
             people,
             segment: space.row.segment,
             leavers: core.state.leavers.clone(),
@@ -82,8 +86,14 @@ impl Engine {
 
     /// Takes in the inbox item by item, whatever they are, and says so to the relay. One that
     /// waits for a record keeps those behind it waiting: a number taken in stands for all below.
+    ///
+    /// Whether an invitation leads where the account is already, its own space says: that is entered
+    /// and read before the others are looked at.
     pub(super) fn take_invitations(&mut self) -> Step<()> {
-        while let Some(item) = self.session.inbox.pop_front() {
+        self.enter_own_space()?;
+        while self.is_settled()
+            && let Some(item) = self.session.inbox.pop_front()
+        {
             if item.number > self.session.row.inbox {
                 match self.join(&item) {
                     Err(Stop::Need(need)) => {
@@ -103,6 +113,29 @@ impl Engine {
         }
         self.keep_cursor();
         self.seek();
+        Ok(())
+    }
+
+    /// Whether the account's own space is read as far as it goes.
+    pub(super) fn is_settled(&self) -> bool {
+        let own = self.me().ok().and_then(|me| self.spaces.get(&me.account().space()));
+        own.is_some_and(|own| own.row.active && !own.row.lagging && !own.lost)
+    }
+
+    /// Comes into the account's own space, if something in the inbox leads there.
+    fn enter_own_space(&mut self) -> Step<()> {
+        let own = self.me()?.account().space();
+        if self.spaces.get(&own).is_some_and(|space| space.row.active) {
+            return Ok(());
+        }
+        let leads = |item: &&InboxItem| welcome::leads_to(item) == Some(own);
+        let items: Vec<InboxItem> = self.session.inbox.iter().filter(leads).cloned().collect();
+        for item in items {
+            match self.join(&item) {
+                Err(Stop::Need(need)) => return Err(Stop::Need(need)),
+                Err(Stop::Fail(_)) | Ok(()) => {}
+            }
+        }
         Ok(())
     }
 
@@ -129,13 +162,18 @@ impl Engine {
         let Some(key_packages) = &self.key_packages else { return Err(Load::KeyPackages.into()) };
         let joined = Group::join(id, common.welcome.as_slice(), key_packages, seed);
         let joined = joined.map_err(Unfit::Group)?;
-        self.check_joined(&logs, &joined, item)?;
+        let binding = joined.group.binding(&self.me()?.identity).map_err(Unfit::Group)?;
+        let Some(ahead) = self.may_join(&invitation, &joined, &binding, &logs, item)? else {
+            return Ok(());
+        };
+        let own = self.is_own_account(&item.account);
+        let grant = Grant { documents: if own { grant.documents } else { Vec::new() }, ..grant };
         self.learn_logs(logs);
         for hint in grant.people.iter().take(sync_protocol::limits::LEAVES) {
             self.learn_hint(hint);
         }
         let complete = grant.from == 0 && !grant.epochs.is_empty();
-        self.enter(&invitation, item.account, grant, joined);
+        self.enter(&invitation, item.account, grant, (joined, binding, ahead));
         if let Some(me) = &mut self.me
             && me.account().space() == id
             && complete
@@ -203,45 +241,27 @@ impl Engine {
         hash::hash(hash::INBOX, &[item.item.as_slice()])
     }
 
-    /// Every leaf must be a device its account's log certifies, and the inviter an admin's device.
-    fn check_joined(
-        &self,
-        logs: &SortedMap<AccountId, DeviceLog>,
-        joined: &Joined,
-        item: &InboxItem,
-    ) -> Result<(), Unfit> {
-        if joined.welcomed_by.device != item.device || joined.welcomed_by.account != item.account {
-            return Err(Unfit::OtherWelcome);
-        }
-        let roster = &joined.group.context().roster;
-        let own = self.me().map_err(|_| Unfit::NotOurs)?.account();
-        roster.role(&own).ok_or(Unfit::Outside)?;
-        let certified = |leaf: &Leaf| {
-            let device = logs.get(&leaf.account).and_then(|log| log.known(&leaf.device));
-            device.is_some_and(|device| device.keys.signing == leaf.signing_key)
-                && roster.role(&leaf.account).is_some()
-        };
-        if joined.group.leaves().iter().all(certified) { Ok(()) } else { Err(Unfit::Uncertified) }
-    }
-
-    fn enter(&mut self, invitation: &Invitation, by: AccountId, grant: Grant, joined: Joined) {
+    fn enter(
+        &mut self,
+        invitation: &Invitation,
+        by: AccountId,
+        grant: Grant,
+        (joined, binding, ahead): (Joined, [u8; 32], bool),
+    ) {
         let Joined { group, used, .. } = joined;
         self.drop_key_packages(&used);
         let (id, epoch) = (invitation.space, invitation.epoch);
-        let granted: Vec<EpochId> = grant.epochs.iter().map(|(epoch, _)| *epoch).collect();
         let invited_by = Some(by).filter(|by| !self.is_own_account(by));
         // Without history the commit began an era, if anything was written before.
-        let whole_from = if granted.is_empty() { group.context().era } else { 0 };
-        self.settle_in(Arrival { id, epoch, grant, group, invited_by, whole_from });
-        for epoch in granted {
-            self.owe_vault(&id, epoch);
-        }
+        let whole_from = if grant.epochs.is_empty() { group.context().era } else { 0 };
+        self.settle_in(Arrival { id, epoch, grant, group, binding, invited_by, whole_from, ahead });
         self.tasks.push_back(Task::Inviter(id));
     }
 
     /// Takes a place in a space, to read on from where the grant says.
     pub(super) fn settle_in(&mut self, arrival: Arrival) {
-        let Arrival { id, epoch, grant, mut group, invited_by, whole_from } = arrival;
+        let Arrival { id, epoch, grant, mut group, binding, invited_by, whole_from, ahead } =
+            arrival;
         let own = self.me().is_ok_and(|me| me.account().space() == id);
         let context = group.context().clone();
         let mut space = match self.spaces.remove(&id) {
@@ -250,9 +270,11 @@ impl Engine {
         };
         let mut core = space.core.take().unwrap_or_default();
         let root = *group.root();
-        self.learn_epochs(&id, &mut core, (epoch, group.epoch(), root), &grant);
+        let joined = EpochRow { number: group.epoch(), index: u64::MAX, root, binding };
+        space.row.commitment = Some(joined.commitment());
+        self.learn_epochs(&id, &mut core, (epoch, joined), &grant);
         let before = std::mem::take(&mut core.state.writers);
-        core.state = arriving(&group, epoch, &grant, before);
+        core.state = StateRow { ahead, ..arriving(&group, epoch, &grant, before) };
         self.read_anew(&mut space, &mut core);
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });
@@ -321,10 +343,9 @@ impl Engine {
         &mut self,
         id: &SpaceId,
         core: &mut Core,
-        (epoch, number, root): (EpochId, u64, [u8; 32]),
+        (epoch, joined): (EpochId, EpochRow),
         grant: &Grant,
     ) {
-        let joined = EpochRow { number, index: u64::MAX, root };
         self.batch.put(key::epoch(id, &epoch), codec::encode(&joined));
         core.epochs.insert(epoch, joined);
         for (epoch, row) in &grant.epochs {
@@ -385,32 +406,28 @@ impl Engine {
 
 /// The state of whoever comes into a group, until the log is read up to where it came in.
 fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
-    let mut writers = grant.writers.clone();
-    let present = writers.iter().filter(|known| known.to.is_none()).map(|known| known.device);
-    let present: SortedSet<DeviceId> = present.collect();
-    for leaf in group.leaves() {
-        if !present.contains(&leaf.device) {
-            writers.push(WriterRow {
-                device: leaf.device,
-                account: leaf.account,
-                key: leaf.signing_key,
-                from: grant.from,
-                to: None,
-            });
-        }
-    }
-    // Whoever comes back still knows who wrote what it read before.
-    let named: SortedSet<DeviceId> = writers.iter().map(|known| known.device).collect();
-    for row in before {
-        if !named.contains(&row.device) {
-            writers.push(WriterRow { to: row.to.or(Some(grant.from)), ..row });
-        }
+    // From its start, the log itself says who could write when.
+    let from_start = grant.from == 0;
+    let mut writers = Vec::new();
+    if !from_start {
+        writers.extend(group.leaves().iter().map(|leaf| WriterRow {
+            device: leaf.device,
+            account: leaf.account,
+            key: leaf.signing_key,
+            from: grant.from,
+            to: None,
+        }));
+        // Whoever comes back still knows who wrote what it read before.
+        let named: SortedSet<DeviceId> = writers.iter().map(|known| known.device).collect();
+        let others = before.into_iter().filter(|row| !named.contains(&row.device));
+        writers.extend(others.map(|row| WriterRow { to: row.to.or(Some(grant.from)), ..row }));
     }
     StateRow {
         writers,
         leavers: grant.leavers.clone(),
         joining: Some(epoch),
-        invited: None,
-        write_at: None,
+        lineage: from_start.then(Lineage::default),
+        heads: grant.heads.clone(),
+        ..StateRow::default()
     }
 }

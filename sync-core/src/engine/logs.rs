@@ -8,7 +8,7 @@ use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::Answer;
 use sync_protocol::ids::LogHead;
 use sync_protocol::sorted::SortedMap;
-use sync_protocol::{AccountId, ProtocolError, limits};
+use sync_protocol::{AccountId, DeviceId, ProtocolError, limits};
 
 use crate::engine::rows::PersonRow;
 use crate::engine::welcome::Unfit;
@@ -79,10 +79,40 @@ impl Engine {
         }
     }
 
+    /// Sees to it that these accounts' logs are here with these devices, as far as the relay has them:
+    /// what is missing is asked for once, all at a time.
+    pub(super) fn want_logs(&mut self, wanted: &[(AccountId, Vec<DeviceId>)]) -> Step<()> {
+        let mut missing = None;
+        for (account, devices) in wanted {
+            let log = self.people.log(account);
+            if log.is_some_and(|log| devices.iter().all(|device| log.known(device).is_some())) {
+                continue;
+            }
+            match self.people.reading.get(account) {
+                Some(true) => continue,
+                Some(false) => {}
+                None => {
+                    self.people.reading.insert(*account, false);
+                    self.read_log(*account);
+                }
+            }
+            missing.get_or_insert(*account);
+        }
+        if let Some(account) = missing {
+            return Err(super::Stop::Need(Need::Log(account)));
+        }
+        for (account, _) in wanted {
+            self.people.reading.remove(account);
+        }
+        Ok(())
+    }
+
     /// The relay answered what was asked of somebody's log.
     pub(super) fn log_answered(&mut self, account: &AccountId, answer: Answer) {
         let passes = matches!(&answer, Answer::Refused(reason) if reason.passes());
-        let is_wanted = self.people.reading.contains_key(account);
+        // Of two who wait for one log, the first to go on may have struck it off already.
+        let is_wanted = self.people.reading.contains_key(account)
+            || self.parked.contains_key(&Need::Log(*account));
         self.on_log(account, answer);
         if is_wanted && passes {
             // Asked again with the next session.

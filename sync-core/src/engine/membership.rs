@@ -226,6 +226,7 @@ impl Engine {
 
     /// The log shows our own handshake as the one that counts.
     pub(super) fn own_decided(&mut self, id: &SpaceId, index: u64) {
+        let Ok(identity) = self.me().map(|me| me.identity.clone()) else { return };
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(pending) = space.core.as_mut().and_then(|core| core.pending.take()) else {
             return;
@@ -233,6 +234,7 @@ impl Engine {
         self.batch.delete(key::pending_commit(id));
         space.row.deciding = false;
         space.deciding_sent = false;
+        let own = Envelope::parse(pending.envelope.as_slice()).and_then(|own| own.commit());
         let carried = (pending.carries as usize).min(space.row.intentions.len());
         space.row.intentions.drain(..carried);
         space.additions.on_decided(&pending);
@@ -246,6 +248,8 @@ impl Engine {
                 let after = group.leaves();
                 let context = group.context().clone();
                 let root = *group.root();
+                // What the id commits to was built from the very same group.
+                let binding = group.binding(&identity).unwrap_or_default();
                 space.row.context = context;
                 self.batch.absorb(&key::group(id), diff);
                 let added: Vec<_> =
@@ -256,7 +260,8 @@ impl Engine {
                     .map(|leaf| leaf.device)
                     .collect();
                 self.change_members(id, index, &added, &removed);
-                self.enter_epoch(id, child, index, root);
+                self.advance_heads(id, &own.map(|commit| commit.logs).unwrap_or_default());
+                self.enter_epoch(id, child, index, (root, binding));
             }
         }
         self.save_space(id);
@@ -268,7 +273,9 @@ impl Engine {
         let space = self.spaces.get_mut(id)?;
         let core = space.core.as_mut()?;
         let child = core.pending.as_ref().filter(|pending| pending.enters)?.child?;
-        core.state.write_at = Some((child, index + 1));
+        if !core.state.ahead {
+            core.state.write_at = Some((child, index + 1));
+        }
         if let Some(row) = core.epochs.get_mut(&child) {
             row.index = index;
             self.batch.put(key::epoch(id, &child), codec::encode(row));

@@ -5,18 +5,19 @@ use std::cmp::Ordering;
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::Welcomes;
-use sync_protocol::ids::LogHead;
+use sync_protocol::ids::{Commitment, LogHead};
 use sync_protocol::signing::PublicKey;
 use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
 use crate::document::{Clock, Edit, Name, OrderKey, Stamp};
-use crate::engine::OpenError;
+use crate::engine::{OpenError, seal};
 use crate::group::Context;
+use crate::trust::{Head, Lineage};
 
 /// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON, 2
-/// one certificate under way at most.
-pub(super) const FORMAT: u32 = 3;
+/// one certificate under way at most, 3 epochs whose group nobody could check.
+pub(super) const FORMAT: u32 = 4;
 
 /// Refuses a row of another format, before anything of its store is used.
 pub(super) fn check_format(found: u32) -> Result<(), OpenError> {
@@ -280,6 +281,9 @@ pub(super) struct SpaceRow {
     /// The account's settings say who invited it.
     #[cbor(n(44), default)]
     pub(super) inviter_kept: bool,
+    /// What the present epoch's id commits to, once this device has read so far.
+    #[n(45)]
+    pub(super) commitment: Option<Commitment>,
 }
 
 /// Entries that could not be opened.
@@ -409,6 +413,16 @@ pub(super) struct EpochRow {
     pub(super) index: u64,
     #[cbor(n(2), with = "minicbor::bytes")]
     pub(super) root: [u8; 32],
+    /// Which group the root is of: [`crate::group::Group::binding`].
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub(super) binding: [u8; 32],
+}
+
+impl EpochRow {
+    /// What the epoch's id commits to of it.
+    pub(super) fn commitment(&self) -> Commitment {
+        seal::key_commitment(&self.root, &self.binding)
+    }
 }
 
 /// A device that is or was a leaf, and over which indexes it may write.
@@ -446,6 +460,20 @@ pub(super) struct StateRow {
     /// has seen every handshake before this index.
     #[n(5)]
     pub(super) write_at: Option<(EpochId, u64)>,
+    /// While the log is read from its start up to where this device was let in: the handshakes by
+    /// which it follows who could write when.
+    #[n(6)]
+    pub(super) lineage: Option<Lineage>,
+    /// The device logs that the group's commits were judged against: [`Heads`](crate::trust::Heads).
+    #[cbor(n(7), default)]
+    pub(super) heads: Vec<Head>,
+    /// This device was let into an epoch after all that its account knew: it writes nothing before
+    /// the log shows how that came to be.
+    #[cbor(n(8), default)]
+    pub(super) ahead: bool,
+    /// The last commit that was good to everybody and did not open here.
+    #[n(9)]
+    pub(super) closed: Option<EpochId>,
 }
 
 /// An item of the inbox that waits.
@@ -525,9 +553,9 @@ pub(super) struct Grant {
     /// Epochs that may be read, with their roots.
     #[n(3)]
     pub(super) epochs: Vec<(EpochId, EpochRow)>,
-    /// Who could write when.
+    /// The device logs that the group's commits were judged against up to that index.
     #[n(4)]
-    pub(super) writers: Vec<WriterRow>,
+    pub(super) heads: Vec<Head>,
     /// Hints: account, address, name.
     #[n(5)]
     pub(super) people: Vec<Hint>,
@@ -588,15 +616,25 @@ pub(super) struct TicketBody {
     pub(super) named: Vec<(AccountId, u64, LogHead)>,
 }
 
+/// Where a space stood when a vault was begun: for devices that may not read what was before.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct Anchor {
+    #[n(0)]
+    pub(super) epoch: EpochId,
+    #[n(1)]
+    pub(super) number: u64,
+    /// What the epoch's id commits to: not its root, which would open what was written in it.
+    #[n(2)]
+    pub(super) commitment: Commitment,
+}
+
 /// An epoch in the vault.
 #[derive(Clone, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct VaultEpoch {
     #[n(0)]
     pub(super) epoch: EpochRow,
-    /// Writers that came or went with it, or all if it is the first that this account knows.
-    #[n(1)]
-    pub(super) writers: Vec<WriterRow>,
 }
 
 /// What one member calls another; the address can be checked in the relay's directory.

@@ -11,9 +11,10 @@ use rand_core::CryptoRng;
 use sha2::Sha256;
 use sync_protocol::WriterId;
 use sync_protocol::hash::{self, Domain};
+use sync_protocol::ids::Commitment;
 use zeroize::Zeroizing;
 
-const EPOCH_KEY: Domain = Domain::new("rejoinder epoch key v1");
+const EPOCH_KEY: Domain = Domain::new("rejoinder epoch key v2");
 const CONTENT: &[u8] = b"rejoinder content key v1";
 const HANDSHAKE: &[u8] = b"rejoinder handshake key v1";
 const GRANT: &[u8] = b"rejoinder grant v1";
@@ -26,9 +27,9 @@ pub(crate) type Secret = Zeroizing<[u8; 32]>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DoesNotOpen;
 
-/// What an epoch id commits to of its root.
-pub(crate) fn key_commitment(root: &[u8; 32]) -> [u8; 32] {
-    hash::hash(EPOCH_KEY, &[root])
+/// What an epoch id commits to of its root and of its group's public state.
+pub(crate) fn key_commitment(root: &[u8; 32], binding: &[u8; 32]) -> Commitment {
+    Commitment::from_bytes(hash::hash(EPOCH_KEY, &[root, binding]))
 }
 
 /// The key of one writer's content in an epoch.

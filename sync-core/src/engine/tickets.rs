@@ -9,6 +9,7 @@ use sync_protocol::device_log::DeviceLog;
 use sync_protocol::envelope::{CommitHeader, Envelope, Kind, aad, epoch_id};
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::hash;
+use sync_protocol::ids::Commitment;
 use sync_protocol::roster::{Roster, RosterChange};
 use sync_protocol::signing::Signed;
 use sync_protocol::sorted::SortedSet;
@@ -17,16 +18,20 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, limits};
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
 use crate::engine::commits::header;
+use crate::engine::entrances::Shown;
 use crate::engine::inbox::Arrival;
 use crate::engine::rows::{
     EpochRow, Grant, Intention, PendingRow, PersonRow, SealedCommit, Ticket, TicketBody,
 };
 use crate::engine::session::Asked;
-use crate::engine::vault::Vaulted;
+use crate::engine::vault::has_gap;
+use crate::engine::welcome::Unfit;
 use crate::engine::{Engine, Step, Stop, Task, seal};
 use crate::group::{Entered, Group, GroupError};
 use crate::records::{Load, key};
+use crate::trust::Head;
 use crate::trust::Invalid;
+use crate::trust::entrance::{Guide, Standing};
 
 const VERSION: u8 = 1;
 /// Bytes of a recipient's public key that a ticket names, so that nobody tries every seal.
@@ -147,7 +152,6 @@ impl Engine {
         let mut grant = self.grant(id, &members, false)?;
         if own && let Some(core) = &self.space(id)?.core {
             grant.epochs = core.epochs.iter().map(|(epoch, row)| (*epoch, row.clone())).collect();
-            grant.writers.clone_from(&core.state.writers);
         }
         Ok(grant)
     }
@@ -186,17 +190,17 @@ impl Engine {
     /// the keys that open them.
     pub(super) fn seek(&mut self) {
         let Ok(account) = self.me().map(|me| me.account().space()) else { return };
-        // An invitation in the inbox may grant more than a ticket can: it is looked at first.
-        if !self.session.caught_up() || !self.session.inbox.is_empty() {
+        if !self.session.caught_up() {
             return;
         }
+        // An invitation in the inbox may grant more than a ticket can: it is looked at first.
+        let settled = self.is_settled() && self.session.inbox.is_empty();
         let spaces = &self.spaces;
         let is_in = |id: &SpaceId| {
             spaces.get(id).is_some_and(|space| space.row.active && !space.turned_away)
         };
         self.strays.retain(|id, _| !is_in(id));
         let own = self.spaces.get(&account);
-        let settled = own.is_some_and(|own| own.row.active && !own.row.lagging && !own.lost);
         let returns = own.is_some_and(|own| own.turned_away);
         let asked = self.strays.values().filter(|stray| stray.asked).count();
         let ready: Vec<SpaceId> = self
@@ -334,15 +338,15 @@ impl Engine {
         let (ticket, mut body) = self.open_ticket(id, ticket, own)?;
         self.complete_logs(&mut body.logs, &body.named)?;
         let complete = own || self.me()?.row.complete;
-        let vaulted = if own { Vaulted::default() } else { self.vaulted(id)? };
-        if !own && complete && vaulted.epochs.is_empty() && !self.comes_alone(id) {
-            // An invitation may be on its way that grants more than a ticket can; and what another
-            // device of this account is in, it writes down.
-            return Err(unknown_to_vault().into());
-        }
+        let logs = self.prove_all(&body.logs)?;
+        let binding = Group::binding_of(body.group_info.as_slice()).map_err(Unfit::Group)?;
+        let parent_row = EpochRow { number: body.number, index, root: body.root, binding };
+        let ahead = self.may_enter(id, &ticket, &parent_row)?;
+        let vaulted = if own { Vec::new() } else { self.vaulted(id)? };
         if self.spaces.contains_key(id) {
             self.core_space(id)?;
         }
+        self.has_newest_own_log(&body.grant.heads)?;
         let members: Vec<AccountId> = body.logs.iter().map(|(account, _)| *account).collect();
         let recalled = if own { Vec::new() } else { self.recall(&members)? };
         let invited_by = if own { None } else { self.inviter(id)? };
@@ -353,45 +357,55 @@ impl Engine {
             self.learn_person(account, person)?;
         }
         let (entered, header_bytes, commit) = self.make_entrance(id, &ticket, &body)?;
-        self.check_entered(id, &entered, &body)?;
+        let guide = Guide { account: ticket.account, device: ticket.device };
+        let (leaves, roster) = (entered.group.leaves(), &entered.group.context().roster);
+        if roster.role(&self.me()?.account()).is_none() {
+            return Err(invalid("a space without us"));
+        }
+        self.check_shown(id, &Shown { guide, leaves: &leaves, roster, logs: &logs })?;
         for hint in recalled.iter().chain(body.grant.people.iter().take(limits::LEAVES)) {
             self.learn_hint(hint);
         }
         let Entered { group, message, group_info } = entered;
         let root = *group.root();
-        let child = epoch_id(id, &ticket.epoch, &header_bytes, &seal::key_commitment(&root));
+        let binding = Group::binding_of(&group_info).map_err(Unfit::Group)?;
+        let commitment = seal::key_commitment(&root, &binding);
+        let child = epoch_id(id, &ticket.epoch, &header_bytes, commitment.as_bytes());
         let number = group.epoch();
         let roster = group.context().roster.clone();
-        let begins = vaulted.epochs.iter().any(|(_, row)| row.number == 0);
-        let gap = !own && self.is_oldest() && vaulted.has_gap(body.number);
-        let history = begins || (complete && (own || !vaulted.epochs.is_empty()));
-        let parent_row = EpochRow { number: body.number, index, root: body.root };
-        let mut grant = body.grant;
+        let begins = vaulted.iter().any(|(_, row)| row.number == 0);
+        let gap = !own && self.is_oldest() && has_gap(&vaulted, body.number);
+        let history = begins || (complete && (own || !vaulted.is_empty()));
+        // A ticket speaks of keys and places, and of nobody's words.
+        let mut grant = Grant { documents: Vec::new(), ..body.grant };
+        if !history {
+            grant.epochs.clear();
+        }
         if history {
             grant.from = 0;
             grant.frontier.clear();
             grant.log_hash = [0; 32];
             grant.leavers.clear();
-            grant.epochs.extend(vaulted.epochs);
-            grant.writers.extend(vaulted.writers);
+            grant.heads.clear();
+            grant.epochs.extend(vaulted);
             grant.epochs.retain(|(epoch, _)| *epoch != ticket.epoch);
             grant.epochs.push((ticket.epoch, parent_row));
         }
         // Whoever lacks what was written before begins an era, and reads whole what follows.
         let whole_from = if history { 0 } else { group.context().era + 1 };
         let from = grant.from;
-        let arrival = Arrival { id: *id, epoch: child, grant, group, invited_by, whole_from };
+        let arrival =
+            Arrival { id: *id, epoch: child, grant, group, binding, invited_by, whole_from, ahead };
         self.settle_in(arrival);
         if complete && !history {
             self.note_all_unreadable(id, from);
         }
-        // What the ticket gave may be told by nobody else.
-        self.owe_vault(id, ticket.epoch);
         let room = limits::TICKET;
         let leads = Leads { epoch: child, number, root: &root, group_info, roster: &roster, room };
         let onward = self.ticket(id, &leads)?;
+        let named = (child, commitment);
         let pending =
-            self.seal_entrance(id, (&ticket.epoch, &body.root), index, child, (commit, message))?;
+            self.seal_entrance(id, (&ticket.epoch, &body.root), index, named, (commit, message))?;
         self.set_pending(id, PendingRow { ticket: onward, ..pending });
         if let Some(space) = self.spaces.get_mut(id) {
             space.turned_away = false;
@@ -406,9 +420,56 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether to come in by a ticket into this epoch; and if so, whether the epoch is after all that
+    /// the account knows.
+    ///
+    /// # Errors
+    /// Where another device of the account may still tell, or where it is a forgery.
+    fn may_enter(&mut self, id: &SpaceId, ticket: &Ticket, row: &EpochRow) -> Step<bool> {
+        let account = self.me()?.account();
+        let known = self.known_epochs(id)?;
+        let placed = known.place(&ticket.epoch, row.number, &row.commitment());
+        let standing = placed.map_err(|why| self.not_believed(id, why))?;
+        // What a device of the account signs, the account says.
+        let log = self.people.log(&account).filter(|_| ticket.account == account);
+        let by_own = log.is_some_and(|log| log.active(&ticket.device).is_some());
+        let is_said = by_own || account.space() == *id || self.comes_alone(id);
+        match standing {
+            Standing::Proven => Ok(false),
+            Standing::First | Standing::Ahead if is_said => Ok(true),
+            Standing::Ahead if self.may_follow(id, &ticket.epoch) => Ok(true),
+            // An invitation may be on its way that grants more than a ticket can; and what another
+            // device of this account is in, it writes down.
+            Standing::First | Standing::Ahead => Err(unknown_to_vault().into()),
+        }
+    }
+
+    /// Whether this device, which was in before, may follow the log into an epoch that no device of
+    /// the account has written down: all that everybody can see of the commit was good, or nobody of
+    /// the account has told otherwise for long.
+    fn may_follow(&self, id: &SpaceId, epoch: &EpochId) -> bool {
+        let Some(space) = self.spaces.get(id).filter(|space| space.turned_away) else {
+            return false;
+        };
+        let closed = space.core.as_ref().is_some_and(|core| core.state.closed == Some(*epoch));
+        closed || self.strays.get(id).is_some_and(|stray| stray.tries + 1 >= TRIES)
+    }
+
+    /// Whether the own log is here as far as the group has accepted it: an entrance by a shorter one
+    /// is nobody's.
+    fn has_newest_own_log(&mut self, heads: &[Head]) -> Step<()> {
+        let own = self.me()?.account();
+        let len = self.people.log(&own).map_or(0, DeviceLog::len);
+        if heads.iter().any(|(account, accepted, _)| *account == own && *accepted > len) {
+            self.read_log(own);
+            return Err(unknown_to_vault().into());
+        }
+        Ok(())
+    }
+
     /// Whether no other device can still tell of the space, and nobody has invited this one
     /// meanwhile: the account was brought back, and its last device never got to write it down.
-    fn comes_alone(&self, id: &SpaceId) -> bool {
+    pub(super) fn comes_alone(&self, id: &SpaceId) -> bool {
         let tried = self.strays.get(id).is_some_and(|stray| stray.tries + 1 >= TRIES);
         tried && self.is_oldest()
     }
@@ -495,35 +556,12 @@ impl Engine {
         Ok((entered, bytes, commit))
     }
 
-    fn check_entered(&self, id: &SpaceId, entered: &Entered, body: &TicketBody) -> Step<()> {
-        let me = self.me()?;
-        let context = entered.group.context();
-        let own = me.account().space() == *id;
-        if context.roster.role(&me.account()).is_none() || (own && context.roster.len() != 1) {
-            return Err(invalid("a space without us"));
-        }
-        let own_device = me.device();
-        for leaf in entered.group.leaves() {
-            if leaf.device == own_device {
-                continue;
-            }
-            let log = log_of(&body.logs, &leaf.account).ok_or_else(|| invalid("device log"))?;
-            let certified = log
-                .known(&leaf.device)
-                .is_some_and(|device| device.keys.signing == leaf.signing_key);
-            if !certified || context.roster.role(&leaf.account).is_none() {
-                return Err(invalid("a member nobody certified"));
-            }
-        }
-        Ok(())
-    }
-
     fn seal_entrance(
         &mut self,
         id: &SpaceId,
         (parent, root): (&EpochId, &[u8; 32]),
         index: u64,
-        child: EpochId,
+        (child, commitment): (EpochId, Commitment),
         (commit, message): (CommitHeader, Vec<u8>),
     ) -> Step<PendingRow> {
         let me = self.me()?;
@@ -534,6 +572,7 @@ impl Engine {
         let mut header = header(Kind::Handshake, *parent, index + 1);
         header.commit = Some(Blob(codec::encode(&commit)));
         header.child = Some(child);
+        header.commitment = Some(commitment);
         let aad = aad(id, &writer, &codec::encode(&header));
         let payload = seal::seal(&seal::handshake_key(root), &aad, &sealed, &mut self.rng);
         let envelope = Envelope::sign(id, &writer, header, payload, &signing);
@@ -554,7 +593,10 @@ impl Engine {
             return Err(Load::Space(*id).into());
         }
         let Some(child) = self.own_entrance_stored(id, index) else { return Ok(()) };
-        self.owe_vault(id, child);
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        if core.is_some_and(|core| !core.state.ahead) {
+            self.owe_vault(id, child);
+        }
         self.mark_lagging(id);
         Ok(())
     }

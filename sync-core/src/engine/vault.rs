@@ -6,11 +6,12 @@
 //! era numbers them.
 
 use sync_protocol::codec::{self, Blob};
+use sync_protocol::ids::Commitment;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{EpochId, SpaceId};
 
-use crate::document::{Edit, Name};
-use crate::engine::rows::{EpochRow, VaultEpoch, WriterRow};
+use crate::document::{Edit, Name, vault_key};
+use crate::engine::rows::{Anchor, EpochRow, SpaceRow, VaultEpoch};
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;
 
@@ -19,21 +20,12 @@ const COMPANION_MS: u64 = 3_000;
 /// Spaces whose epochs are written down in one go.
 const SPACES: usize = 32;
 
-/// What the vault has of a space.
-#[derive(Default)]
-pub(super) struct Vaulted {
-    pub(super) epochs: Vec<(EpochId, EpochRow)>,
-    pub(super) writers: Vec<WriterRow>,
-}
-
-impl Vaulted {
-    /// Whether an epoch is missing between the first that is known and the one of this number.
-    pub(super) fn has_gap(&self, last: u64) -> bool {
-        let numbers = self.epochs.iter().map(|(_, row)| row.number);
-        let numbers: SortedSet<u64> = numbers.chain(std::iter::once(last)).collect();
-        let span = numbers.first().zip(numbers.last()).map(|(first, last)| last - first);
-        span != Some(numbers.len() as u64 - 1)
-    }
+/// Whether an epoch is missing between the first of these and the one of this number.
+pub(super) fn has_gap(epochs: &[(EpochId, EpochRow)], last: u64) -> bool {
+    let numbers = epochs.iter().map(|(_, row)| row.number);
+    let numbers: SortedSet<u64> = numbers.chain(std::iter::once(last)).collect();
+    let span = numbers.first().zip(numbers.last()).map(|(first, last)| last - first);
+    span != Some(numbers.len() as u64 - 1)
 }
 
 /// How far the vault is with the relay.
@@ -45,6 +37,8 @@ pub(super) struct Vaulting {
     by: u64,
     /// Conversations that wait with what they send until the vault is on its way.
     held: SortedSet<SpaceId>,
+    /// The era whose vault says where all spaces stood when it was begun.
+    anchored: Option<u32>,
 }
 
 impl Engine {
@@ -101,6 +95,7 @@ impl Engine {
         for id in owing.iter().take(SPACES) {
             self.write_epochs(&account, &name, id)?;
         }
+        self.write_anchors(&account, &name)?;
         self.write_join_key(&account, &name)?;
         if owing.len() > SPACES {
             self.tasks.push_back(Task::Vault);
@@ -151,19 +146,12 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
         let owed = std::mem::take(&mut space.row.unvaulted);
         let Some(core) = &space.core else { return Ok(()) };
-        let first = core.epochs.values().map(|row| row.index).min();
         let entries: Vec<(String, Blob)> = owed
             .iter()
             .filter_map(|epoch| {
-                let row = core.epochs.get(epoch)?.clone();
-                let index = row.index;
-                let news = |row: &&WriterRow| {
-                    let before = first == Some(index) && row.from <= index;
-                    before || row.from == index || row.to == Some(index)
-                };
-                let writers = core.state.writers.iter().filter(news).cloned().collect();
-                let value = codec::encode(&VaultEpoch { epoch: row, writers });
-                Some((epoch_key(id, epoch), Blob(value)))
+                let epoch_row = core.epochs.get(epoch)?.clone();
+                let value = codec::encode(&VaultEpoch { epoch: epoch_row });
+                Some((vault_key(&epoch_prefix(id, epoch), &value), Blob(value)))
             })
             .collect();
         self.save_space(id);
@@ -175,6 +163,39 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Writes where each space stood when a vault was begun that is not the first: a device that may
+    /// not read what was before knows by that where it is led.
+    fn write_anchors(&mut self, account: &SpaceId, name: &Name) -> Step<()> {
+        let Name::Vault(era) = *name else { return Ok(()) };
+        if era == 0 || self.vaulting.anchored == Some(era) {
+            return Ok(());
+        }
+        let entries = self.document(account, name)?.entries();
+        let named = entries.iter().filter_map(|(key, _)| key.split('/').nth(1));
+        let named: SortedSet<String> = named.map(str::to_owned).collect();
+        let stands = |id: &SpaceId, row: &SpaceRow| {
+            let is_read = row.active && !row.own && !row.lagging;
+            let commitment = row.commitment.filter(|_| is_read && row.epoch != EpochId::NONE)?;
+            (!named.contains(&id.to_string())).then_some(())?;
+            let anchor = Anchor { epoch: row.epoch, number: row.number, commitment };
+            Some((format!("anchor/{id}"), codec::encode(&anchor)))
+        };
+        let anchors: Vec<(String, Vec<u8>)> =
+            self.spaces.iter().filter_map(|(id, space)| stands(id, &space.row)).collect();
+        for (prefix, value) in anchors {
+            let key = vault_key(&prefix, &value);
+            self.edit(account, name, Edit::Vault { key, value: Blob(value) })?;
+        }
+        self.vaulting.anchored = Some(era);
+        Ok(())
+    }
+
+    /// Where a space stood when each vault was begun.
+    pub(super) fn anchors(&mut self, id: &SpaceId) -> Step<Vec<Anchor>> {
+        let found = self.vaulted_under(&format!("anchor/{id}/"))?.into_iter();
+        Ok(found.filter_map(|(_, value)| codec::decode("anchor", &value).ok()).collect())
     }
 
     /// Whether any vault that this device may read has a key.
@@ -192,13 +213,16 @@ impl Engine {
     fn write_join_key(&mut self, account: &SpaceId, name: &Name) -> Step<()> {
         let me = self.me()?.account();
         let Some(public) = self.people.log(&me).map(|log| *log.join()) else { return Ok(()) };
-        let key = format!("join/{}", data_encoding::HEXLOWER.encode(&public));
-        if self.document(account, name)?.entry(&key).is_some() {
-            return Ok(());
-        }
+        let prefix = format!("join/{}", data_encoding::HEXLOWER.encode(&public));
         let is_it = |secret: &Blob| seal::hpke_public(secret.as_slice()) == Some(public);
         match self.join_secrets()?.into_iter().find(is_it) {
-            Some(value) => self.edit(account, name, Edit::Vault { key, value }).map(drop),
+            Some(value) => {
+                let key = vault_key(&prefix, value.as_slice());
+                if self.document(account, name)?.entry(&key).is_some() {
+                    return Ok(());
+                }
+                self.edit(account, name, Edit::Vault { key, value }).map(drop)
+            }
             None => {
                 if self.is_primary() && self.session.caught_up() {
                     // Its private half was lost with what this store no longer has: another is made,
@@ -230,43 +254,43 @@ impl Engine {
         Ok(found)
     }
 
-    /// What the vault has of a space.
-    pub(super) fn vaulted(&mut self, id: &SpaceId) -> Step<Vaulted> {
+    /// The epochs of a space that the vault has. Of one epoch it may have several: a device that was
+    /// stolen can add to it, and the log decides.
+    pub(super) fn vaulted(&mut self, id: &SpaceId) -> Step<Vec<(EpochId, EpochRow)>> {
         let prefix = format!("epoch/{id}/");
-        let mut vaulted = Vaulted::default();
+        let mut vaulted = Vec::new();
         for (key, value) in self.vaulted_under(&prefix)? {
-            let epoch = key.strip_prefix(&prefix).and_then(|epoch| epoch.parse().ok());
+            let rest = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next());
+            let epoch = rest.and_then(|epoch| epoch.parse().ok());
             let row = codec::decode::<VaultEpoch>("vault epoch", &value).ok();
-            let (Some(epoch), Some(row)) = (epoch, row) else { continue };
-            vaulted.epochs.push((epoch, row.epoch));
-            for writer in row.writers {
-                merge_writer(&mut vaulted.writers, writer);
-            }
+            vaulted.extend(epoch.zip(row.map(|row| row.epoch)));
         }
         Ok(vaulted)
     }
 
-    /// Looks for an epoch that another device wrote down since this one came in.
-    pub(super) fn seek_epoch(&mut self, id: &SpaceId, epoch: &EpochId) -> Step<()> {
+    /// Looks for an epoch that another device wrote down since this one came in: the one that its
+    /// name commits to.
+    pub(super) fn seek_epoch(
+        &mut self,
+        id: &SpaceId,
+        epoch: &EpochId,
+        commitment: &Commitment,
+    ) -> Step<bool> {
         let account = self.me()?.account().space();
-        if account == *id {
-            return Ok(());
+        if account == *id || !self.spaces.contains_key(&account) {
+            return Ok(false);
         }
-        for name in self.vaults(&account) {
-            let key = epoch_key(id, epoch);
-            let Some(entry) = self.document(&account, &name)?.entry(&key) else { continue };
-            let Ok(found) = codec::decode::<VaultEpoch>("vault epoch", &entry.bytes) else {
+        for (_, value) in self.vaulted_under(&format!("{}/", epoch_prefix(id, epoch)))? {
+            let Ok(found) = codec::decode::<VaultEpoch>("vault epoch", &value) else { continue };
+            if found.epoch.commitment() != *commitment {
                 continue;
-            };
-            let Some(core) = &mut self.core_space(id)?.core else { return Ok(()) };
-            for writer in found.writers {
-                merge_writer(&mut core.state.writers, writer);
             }
+            let Some(core) = &mut self.core_space(id)?.core else { return Ok(false) };
             core.epochs.insert(*epoch, found.epoch.clone());
             self.batch.put(key::epoch(id, epoch), codec::encode(&found.epoch));
-            self.save_state(id);
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// All private join keys that this device has or finds in the vault.
@@ -279,14 +303,6 @@ impl Engine {
     }
 }
 
-/// Several devices may have written about one writer; who saw it end knows more.
-pub(super) fn merge_writer(writers: &mut Vec<WriterRow>, row: WriterRow) {
-    match writers.iter_mut().find(|known| known.device == row.device && known.from == row.from) {
-        Some(known) => known.to = known.to.or(row.to),
-        None => writers.push(row),
-    }
-}
-
-fn epoch_key(id: &SpaceId, epoch: &EpochId) -> String {
+fn epoch_prefix(id: &SpaceId, epoch: &EpochId) -> String {
     format!("epoch/{id}/{epoch}")
 }

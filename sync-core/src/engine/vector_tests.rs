@@ -85,14 +85,17 @@ fn writer_of(value: &Value) -> WriterId {
 fn epoch_vector(n: u8) -> Value {
     let (root, space, parent) = ([n; 32], SpaceId::from_bytes([n + 1; 32]), [n + 2; 32]);
     let commit_header = [n + 3; 40];
-    let commitment = seal::key_commitment(&root);
-    let id = epoch_id(&space, &EpochId::from_bytes(parent), &commit_header, &commitment);
+    let binding = [n + 4; 32];
+    let commitment = seal::key_commitment(&root, &binding);
+    let commitment = commitment.as_bytes();
+    let id = epoch_id(&space, &EpochId::from_bytes(parent), &commit_header, commitment);
     let writers = [writer(1), writer(2)].map(|writer| {
         let key = seal::content_key(&root, &writer);
         json!({ "writer": writer_vector(&writer), "content key": hex(*key) })
     });
     json!({
         "root": hex(root),
+        "binding": hex(binding),
         "space": hex(space.as_bytes()),
         "parent": hex(parent),
         "commit header": hex(commit_header),
@@ -145,11 +148,12 @@ fn replay_sealing(json: &str) {
     let file: Value = serde_json::from_str(json).unwrap();
     for vector in list(&file["epochs"]) {
         let root = array_of(&vector["root"]);
-        let commitment = seal::key_commitment(&root);
+        let commitment = seal::key_commitment(&root, &array_of(&vector["binding"]));
+        let commitment = commitment.as_bytes();
         assert_eq!(hex(commitment), vector["key commitment"]);
         let space = SpaceId::from_bytes(array_of(&vector["space"]));
         let parent = EpochId::from_bytes(array_of(&vector["parent"]));
-        let id = epoch_id(&space, &parent, &bytes_of(&vector["commit header"]), &commitment);
+        let id = epoch_id(&space, &parent, &bytes_of(&vector["commit header"]), commitment);
         assert_eq!(hex(id.as_bytes()), vector["epoch id"]);
         assert_eq!(hex(*seal::handshake_key(&root)), vector["handshake key"]);
         for each in list(&vector["writers"]) {

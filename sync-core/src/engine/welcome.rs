@@ -97,8 +97,6 @@ pub(super) enum Unfit {
     OtherWelcome,
     #[error("this account is not in the space")]
     Outside,
-    #[error("nobody certified a member")]
-    Uncertified,
 }
 
 impl From<Unfit> for Failure {
@@ -164,6 +162,12 @@ pub(super) fn read(item: &InboxItem, reader: &Reader<'_>) -> Result<Word, Unfit>
         .into_inner();
     let grant = open_grant(&invitation, &common, reader)?;
     Ok(Word { invitation, common, grant })
+}
+
+/// The space that an item says it leads to.
+pub(super) fn leads_to(item: &InboxItem) -> Option<SpaceId> {
+    let signed: Signed<Invitation> = codec::decode("invitation", item.item.as_slice()).ok()?;
+    signed.peek("invitation").ok().map(|invitation| invitation.space)
 }
 
 fn open_grant(

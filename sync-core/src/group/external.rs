@@ -4,13 +4,13 @@
 use std::fmt;
 
 use openmls::prelude::{
-    CommitMessageBundle, LeafNodeParameters, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn,
-    MlsMessageIn, OpenMlsCrypto as _, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
-    group_info::VerifiableGroupInfo, tls_codec::DeserializeBytes as _,
+    CommitMessageBundle, LeafNodeParameters, MlsGroup, MlsGroupJoinConfig, OpenMlsCrypto as _,
+    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, group_info::VerifiableGroupInfo,
 };
 use openmls_traits::OpenMlsProvider as _;
 use sync_protocol::{DeviceId, SpaceId, limits};
 
+use super::binding::parse;
 use super::identity::capabilities;
 use super::outgoing::check_size;
 use super::state::group_id;
@@ -113,17 +113,6 @@ fn messages(bundle: CommitMessageBundle) -> Result<(Vec<u8>, Vec<u8>), GroupErro
     let message = message.to_bytes().map_err(GroupError::local)?;
     let info = info.ok_or_else(|| GroupError::local("no group info was made"))?;
     Ok((message, info.to_bytes().map_err(GroupError::local)?))
-}
-
-fn parse(bytes: &[u8]) -> Result<VerifiableGroupInfo, GroupError> {
-    if bytes.len() > limits::TICKET {
-        return Err(GroupError::TooLarge { what: "group info", limit: limits::TICKET });
-    }
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes).ok();
-    match message.map(MlsMessageIn::extract) {
-        Some(MlsMessageBodyIn::GroupInfo(info)) => Ok(info),
-        _ => Err(GroupError::Malformed { what: "group info" }),
-    }
 }
 
 /// What can be refused before the tree is verified, which costs a signature a leaf.

@@ -29,6 +29,7 @@
 //!
 //! A key package is 343 bytes where it is published and 426 in its owner's records.
 
+mod binding;
 mod codec;
 mod context;
 mod crypto;

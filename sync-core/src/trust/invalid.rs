@@ -1,5 +1,6 @@
 //! Why something is not believed.
 
+use sync_protocol::AccountId;
 use thiserror::Error;
 
 use crate::document::Name;
@@ -55,6 +56,30 @@ pub enum Invalid {
     /// Keys that were given for the past are not those of this log.
     #[error("a shared history does not fit the log")]
     HistoryDoesNotFit,
+    /// The handshakes of a log do not lead to where a device was let in.
+    #[error("the log does not show how the group came to be")]
+    BrokenLine,
+    /// An epoch that is known has another root, or another group.
+    #[error("a group is not the one that is known under its name")]
+    OtherGroup,
+    /// A later epoch is known.
+    #[error("an older group is shown than the one that is known")]
+    Older,
+    /// Whoever leads in is not in the group.
+    #[error("whoever leads into a group is not in it")]
+    Stranger,
+    /// A leaf is no device of its account.
+    #[error("nobody certified a member")]
+    Uncertified,
+    /// A group in which others are, or into which another leads, in place of the account's own space.
+    #[error("a group is not this account's own space")]
+    OwnSpace,
+    /// The members that the log shows are not the group's.
+    #[error("a group has other members than its log shows")]
+    OtherMembers,
+    /// A log is shorter than it was known to be.
+    #[error("an older device log of {0} is shown than the one that is known")]
+    OlderLog(AccountId),
     /// A ticket can't be used.
     #[error("a ticket leads nowhere: {0}")]
     Ticket(String),
@@ -95,6 +120,14 @@ impl Invalid {
             Self::Altered => "altered",
             Self::NoGoodCopy => "no-good-copy",
             Self::HistoryDoesNotFit => "history-does-not-fit",
+            Self::BrokenLine => "broken-line",
+            Self::OtherGroup => "other-group",
+            Self::Older => "older",
+            Self::Stranger => "stranger",
+            Self::Uncertified => "uncertified",
+            Self::OwnSpace => "own-space",
+            Self::OtherMembers => "other-members",
+            Self::OlderLog(_) => "older-log",
             Self::Ticket(_) => "ticket",
             Self::Damaged { .. } => "damaged",
             Self::Refused { .. } => "refused",

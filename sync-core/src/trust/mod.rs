@@ -5,6 +5,11 @@
 //! Nothing is written before the verdict, and a verdict rests on nothing that only this device
 //! happens to know: a device that reads the same later, from history, comes to the same.
 
+pub mod entrance;
+mod heads;
 mod invalid;
+mod lineage;
 
+pub use heads::{Head, Heads};
 pub use invalid::Invalid;
+pub use lineage::{Ancestor, Lineage};

@@ -46,6 +46,7 @@ fn header(kind: Kind) -> Header {
         child: None,
         intent: None,
         register: None,
+        commitment: None,
     }
 }
 
@@ -102,7 +103,8 @@ fn handshake(commit: &CommitHeader) -> Header {
     let cursor = if commit.number == 0 { 0 } else { 300 };
     let epoch = commit.parent;
     let commit = Some(Blob(commit_bytes));
-    Header { epoch, cursor, commit, child: Some(child), ..header(Kind::Handshake) }
+    let commitment = Some(Commitment::from_bytes([0x28; 32]));
+    Header { epoch, cursor, commit, child: Some(child), commitment, ..header(Kind::Handshake) }
 }
 
 fn vector(name: &str, header: Header, payload: &[u8]) -> Value {

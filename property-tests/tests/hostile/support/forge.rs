@@ -104,8 +104,8 @@ pub fn handshake_key(root: &[u8; 32]) -> [u8; 32] {
     derive(root, &[b"rejoinder handshake key v1"])
 }
 
-pub fn key_commitment(root: &[u8; 32]) -> [u8; 32] {
-    hash::hash(Domain::new("rejoinder epoch key v1"), &[root])
+pub fn key_commitment(root: &[u8; 32], binding: &[u8; 32]) -> [u8; 32] {
+    hash::hash(Domain::new("rejoinder epoch key v2"), &[root, binding])
 }
 
 /// A fixed nonce serves: a cheat has nothing to hide.
@@ -134,5 +134,6 @@ pub fn header(kind: Kind, epoch: EpochId, cursor: u64) -> Header {
         child: None,
         intent: None,
         register: None,
+        commitment: None,
     }
 }

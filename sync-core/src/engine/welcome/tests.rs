@@ -49,7 +49,7 @@ impl Cast {
             frontier: Vec::new(),
             log_hash: [0; 32],
             epochs: Vec::new(),
-            writers: Vec::new(),
+            heads: Vec::new(),
             people: Vec::new(),
             segment: 0,
             leavers: Vec::new(),

@@ -170,6 +170,7 @@ impl Device {
             child: None,
             intent: None,
             register: None,
+            commitment: None,
         }
     }
 

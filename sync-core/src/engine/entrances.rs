@@ -1,0 +1,118 @@
+//! Whether this device comes in by what it was sent or given: asked of `trust`, from what the account
+//! knows, before anything is written.
+
+use sync_protocol::device_log::DeviceLog;
+use sync_protocol::frames::InboxItem;
+use sync_protocol::roster::Roster;
+use sync_protocol::sorted::SortedMap;
+use sync_protocol::{AccountId, SpaceId};
+
+use crate::engine::welcome::{Invitation, Unfit};
+use crate::engine::{Engine, Step, seal};
+use crate::group::{Joined, Leaf};
+use crate::trust::Invalid;
+use crate::trust::entrance::{self, Guide, Known, Standing};
+
+/// A group that somebody shows.
+pub(super) struct Shown<'a> {
+    pub(super) guide: Guide,
+    pub(super) leaves: &'a [Leaf],
+    pub(super) roster: &'a Roster,
+    pub(super) logs: &'a SortedMap<AccountId, DeviceLog>,
+}
+
+impl Engine {
+    /// Whether to come in by an invitation; and if so, whether its epoch is after all that the
+    /// account knows. `None` where another way in has to be found: somebody else's word is not
+    /// enough.
+    ///
+    /// # Errors
+    /// Why it is nobody's to come in by; that is told.
+    pub(super) fn may_join(
+        &mut self,
+        invitation: &Invitation,
+        joined: &Joined,
+        binding: &[u8; 32],
+        logs: &SortedMap<AccountId, DeviceLog>,
+        item: &InboxItem,
+    ) -> Step<Option<bool>> {
+        let id = invitation.space;
+        if joined.welcomed_by.device != item.device || joined.welcomed_by.account != item.account {
+            return Err(Unfit::OtherWelcome.into());
+        }
+        let own = self.me()?.account();
+        let guide = Guide { account: item.account, device: item.device };
+        let (leaves, group) = (joined.group.leaves(), &joined.group);
+        let roster = &group.context().roster;
+        roster.role(&own).ok_or(Unfit::Outside)?;
+        let shown = Shown { guide, leaves: &leaves, roster, logs };
+        self.check_shown(&id, &shown)?;
+        let known = self.known_epochs(&id)?;
+        let commitment = seal::key_commitment(&group.root(), binding);
+        let placed = known.place(&invitation.epoch, group.epoch(), &commitment);
+        match placed.map_err(|why| self.not_believed(&id, why))? {
+            Standing::Proven => Ok(Some(false)),
+            Standing::First => Ok(Some(true)),
+            Standing::Ahead => {
+                // This very device saw the account go, and may see it come back. Whoever only reads
+                // of the space in the vault asks the account's own devices first.
+                let was_in = self.spaces.contains_key(&id);
+                let by_own = item.account == own;
+                if was_in || by_own || id == own.space() || self.comes_alone(&id) {
+                    return Ok(Some(true));
+                }
+                self.note_stray(&id);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether a group may be what it is shown as, by who is in it.
+    pub(super) fn check_shown(&mut self, id: &SpaceId, shown: &Shown<'_>) -> Step<()> {
+        let me = self.me()?;
+        let (own, device) = (me.account(), me.device());
+        let recovers = self.recovers();
+        let Shown { guide, leaves, roster, logs } = *shown;
+        let mut verdict = entrance::members(&guide, leaves, roster, logs, Some(&device));
+        if own.space() == *id && verdict.is_ok() {
+            let log = self.people.log(&own).or(logs.get(&own));
+            verdict = log.map_or(Err(Invalid::OwnSpace), |log| {
+                entrance::own_space(&guide, leaves, roster, log, recovers)
+            });
+        }
+        verdict.map_err(|why| self.not_believed(id, why).into())
+    }
+
+    /// Tells that something is not believed, and gives it as a failure.
+    pub(super) fn not_believed(&mut self, id: &SpaceId, why: Invalid) -> crate::Failure {
+        let failure = crate::Failure::Invalid(why.to_string());
+        // That a newer epoch is known may be a matter of who was asked first.
+        if why != Invalid::Older {
+            self.evidence(id, why);
+        }
+        failure
+    }
+
+    /// What the account knows of a space: from its vault, and because this device was in.
+    pub(super) fn known_epochs(&mut self, id: &SpaceId) -> Step<Known> {
+        let mut known = Known::default();
+        let own = self.me()?.account().space();
+        if *id != own && self.spaces.contains_key(&own) {
+            for (epoch, row) in self.vaulted(id)? {
+                known.add(epoch, row.number, row.commitment());
+            }
+            for anchor in self.anchors(id)? {
+                known.add(anchor.epoch, anchor.number, anchor.commitment);
+            }
+        }
+        if self.spaces.contains_key(id)
+            && let Some(core) = &self.core_space(id)?.core
+        {
+            // What was never seen in the log is this device's own attempt to come in.
+            for (epoch, row) in core.epochs.iter().filter(|(_, row)| row.index != u64::MAX) {
+                known.add(*epoch, row.number, row.commitment());
+            }
+        }
+        Ok(known)
+    }
+}
