@@ -459,7 +459,8 @@ impl Engine {
 
 /// Whether a setting is the engine's own, and not an app's.
 fn is_engines(key: &str) -> bool {
-    key.starts_with(super::devices::RECORDS) || key.starts_with(super::profile::PROFILE)
+    let kept = [super::devices::RECORDS, super::profile::PROFILE, super::renewals::CALLS];
+    kept.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The setting that says that an invitation was accepted, on whichever device.

@@ -150,7 +150,8 @@ impl Engine {
     pub(super) fn hear_names(&mut self, id: &SpaceId, era: u32) -> Step<()> {
         let me = self.me()?.account();
         if *id == me.space() {
-            return self.keep_profile();
+            self.keep_profile()?;
+            return self.heed_calls();
         }
         let name = Name::People(era);
         self.document(id, &name)?;

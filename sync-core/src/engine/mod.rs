@@ -40,6 +40,7 @@ mod people;
 mod planning;
 mod profile;
 mod receipts;
+mod renewals;
 mod replies;
 mod rows;
 mod seal;

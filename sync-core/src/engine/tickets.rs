@@ -311,7 +311,8 @@ impl Engine {
             Err(Stop::Fail(failure)) => {
                 let stray = self.strays.entry(*id).or_default();
                 stray.tries += 1;
-                let often = stray.tries >= TRIES;
+                let (often, tries) = (stray.tries >= TRIES, stray.tries);
+                self.call_for_ticket(id, ticket, tries);
                 let untold = failure == unknown_to_vault()
                     || failure == no_room()
                     || (failure == not_for_this_device() && !self.is_oldest());
