@@ -12,7 +12,7 @@ use minicbor::{Decode, Encode};
 use crate::codec::{self, Blob};
 use crate::error::ProtocolError;
 use crate::hash::{self, framed};
-use crate::ids::{AccountId, Commitment, EpochId, Link, LogHead, SpaceId, WriterId};
+use crate::ids::{AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId};
 use crate::limits;
 use crate::roster::RosterChange;
 use crate::signing::{self, PublicKey};
@@ -127,9 +127,9 @@ pub struct CommitHeader {
     /// The device logs it is judged against: account, number of entries, head.
     #[n(4)]
     pub logs: Vec<(AccountId, u64, LogHead)>,
-    /// Final numbers of removed writers; all others of the same device end at zero.
+    /// Where the devices end that `RemoveDevices` removes for good: one for each of them.
     #[n(5)]
-    pub cuts: Vec<(WriterId, u64, Link)>,
+    pub cuts: Vec<Cut>,
     /// Hashes of the intents it carries out.
     #[n(6)]
     pub intents: Vec<Blob>,
@@ -138,7 +138,57 @@ pub struct CommitHeader {
     pub ticket: Option<Blob>,
 }
 
+/// Where a removed device ends in a space's log, however many writers it had
+/// (`docs/protocol.md`, "Cuts").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Cut {
+    /// Which device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// The index after the last entry that the commit's author had read: what the device wrote
+    /// before it stays, and nothing of it stands between there and the commit.
+    #[n(1)]
+    pub index: u64,
+    /// The start of the log's running hash up to there; zero from who has not read it.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub seen: [u8; 8],
+}
+
 impl CommitHeader {
+    /// The devices that the commit removes, while their accounts stay, and does not add again.
+    pub fn ended(&self) -> impl Iterator<Item = &DeviceId> {
+        let gone = self.roster.iter().flat_map(|change| match change {
+            RosterChange::RemoveDevices { devices, .. } => devices.as_slice(),
+            RosterChange::Add { .. }
+            | RosterChange::Remove { .. }
+            | RosterChange::SetRole { .. }
+            | RosterChange::AddDevices { .. } => &[],
+        });
+        gone.filter(|device| !self.lets_in(device))
+    }
+
+    fn lets_in(&self, device: &DeviceId) -> bool {
+        self.roster.iter().any(|change| match change {
+            RosterChange::Add { devices, .. } | RosterChange::AddDevices { devices, .. } => {
+                devices.contains(device)
+            }
+            RosterChange::Remove { .. }
+            | RosterChange::SetRole { .. }
+            | RosterChange::RemoveDevices { .. } => false,
+        })
+    }
+
+    /// Whether `cuts` names each device that ends once, and nothing else, by one who had read so
+    /// many entries.
+    #[must_use]
+    pub fn cuts_fit(&self, cursor: u64) -> bool {
+        let mut named: Vec<&DeviceId> = self.cuts.iter().map(|cut| &cut.device).collect();
+        let mut ended: Vec<&DeviceId> = self.ended().collect();
+        named.sort_unstable();
+        ended.sort_unstable();
+        named == ended && self.cuts.iter().all(|cut| cut.index == cursor)
+    }
+
     /// The hash that MLS authenticates with the commit.
     #[must_use]
     pub fn hash(bytes: &[u8]) -> [u8; 32] {

@@ -2,7 +2,7 @@
 
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{
-    CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE, aad, epoch_id,
+    CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Kind, SUITE, aad, epoch_id,
 };
 use sync_protocol::ids::Link;
 use sync_protocol::roster::{Role, Roster, RosterChange};
@@ -238,20 +238,21 @@ impl Engine {
             min_version,
             roster: plan.changes.clone(),
             logs,
-            cuts: space.cuts(&plan.remove),
+            cuts: Vec::new(),
             intents: plan.intents.clone(),
             ticket: None,
         };
+        let cuts = header.ended().map(|device| space.cut(*device)).collect();
+        let header = CommitHeader { cuts, ..header };
         Ok((Context { min_version, title, roster, era }, header))
     }
 }
 
 impl SpaceState {
-    /// Where the writers of removed devices end.
-    fn cuts(&self, removed: &[DeviceId]) -> Vec<(sync_protocol::WriterId, u64, Link)> {
-        let Some(core) = &self.core else { return Vec::new() };
-        let gone = core.tips.iter().filter(|(writer, _)| removed.contains(&writer.device));
-        gone.map(|(writer, tip)| (*writer, tip.seq, tip.link)).collect()
+    /// A removed device ends where this one has read to.
+    fn cut(&self, device: DeviceId) -> Cut {
+        let (seen, _) = self.row.log_hash.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        Cut { device, index: self.row.next, seen: *seen }
     }
 }
 

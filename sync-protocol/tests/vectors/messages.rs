@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sync_protocol::codec::{self, Assembler, Blob};
 use sync_protocol::envelope::{
-    Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE, aad, epoch_id,
+    Chain, CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE, aad, epoch_id,
 };
 use sync_protocol::ids::{Commitment, LogHead};
 use sync_protocol::roster::{Role, RosterChange};
@@ -91,7 +91,7 @@ fn eventful() -> CommitHeader {
             RosterChange::RemoveDevices { account: account(5), devices: vec![device(7)] },
         ],
         logs: vec![(account(2), 3, LogHead::from_bytes([0x25; 32]))],
-        cuts: vec![(WriterId { device: device(7), incarnation: 8 }, 9, Link::from_bytes([9; 32]))],
+        cuts: vec![Cut { device: device(7), index: 300, seen: [9; 8] }],
         intents: vec![Blob(vec![0x26; 32])],
         ticket: Some(Blob(vec![0x27; 32])),
     }

@@ -1,11 +1,11 @@
 //! Where a removed device's writing ends.
 
+use sync_protocol::envelope::Cut;
 use sync_protocol::error::Rejection;
-use sync_protocol::ids::{Link, WriterId};
 use sync_protocol::roster::RosterChange;
 use sync_server::relay::SessionId;
 
-use crate::support::{Cut, Device, add, join, push, space};
+use crate::support::{Device, add, join, push, space};
 use crate::world::{World, refusals, stored};
 
 /// Ada with a second device, a phone, in space 1: three entries, the last two the phone's.
@@ -47,66 +47,72 @@ impl Scene {
 }
 
 #[test]
-fn a_cut_where_the_writer_stands_is_taken() {
+fn a_device_ends_where_all_of_it_was_read() {
     let mut scene = scene();
-    let cut = scene.phone.cut(space(1));
-    assert_eq!(cut.1, 2);
-    assert!(scene.remove(2, vec![cut]).is_empty());
+    let cut = scene.phone.cut(4);
+    assert!(scene.remove(4, vec![cut]).is_empty());
 }
 
 #[test]
 fn who_cuts_what_it_has_not_seen_is_behind_and_reads_on() {
     let mut scene = scene();
-    let first = scene.phone.cut(space(1));
     let late = scene.phone.content(space(1), 2);
     scene.world.send(scene.at_phone, push(space(1), vec![late]));
     scene.world.commit();
-    assert_eq!(scene.remove(4, vec![first]), [Rejection::Behind { index: 4 }]);
-    assert_eq!(scene.remove(4, Vec::new()), [Rejection::Behind { index: 4 }]);
-    let cut = scene.phone.cut(space(1));
-    assert!(scene.remove(5, vec![cut]).is_empty());
+    let (early, late) = (scene.phone.cut(4), scene.phone.cut(5));
+    assert_eq!(scene.remove(4, vec![early]), [Rejection::Behind { index: 4 }]);
+    assert!(scene.remove(5, vec![late]).is_empty());
 }
 
 #[test]
-fn every_writer_of_the_device_is_named() {
+fn what_others_wrote_meanwhile_does_not_matter() {
     let mut scene = scene();
-    let first = scene.phone.cut(space(1));
-    scene.phone.incarnation += 1;
-    scene.phone.rewind(space(1));
-    (scene.phone.fence, scene.phone.next_fence) = (0, 900);
-    let again = scene.world.connect(&mut scene.phone);
-    let word = scene.phone.content(space(1), 2);
-    scene.world.send(again, push(space(1), vec![word]));
+    let word = scene.ada.content(space(1), 4);
+    scene.world.send(scene.at_ada, push(space(1), vec![word]));
     scene.world.commit();
-    assert_eq!(scene.remove(3, vec![first]), [Rejection::Behind { index: 4 }]);
-    let second = scene.phone.cut(space(1));
-    assert!(scene.remove(3, vec![first, second]).is_empty());
+    let cut = scene.phone.cut(4);
+    assert!(scene.remove(4, vec![cut]).is_empty());
 }
 
 #[test]
-fn a_cut_beyond_the_writer_or_of_another_chain_is_invalid() {
+fn one_cut_ends_every_writer_of_a_device() {
     let mut scene = scene();
-    let (writer, seq, link) = scene.phone.cut(space(1));
-    let other = Link::from_bytes([9; 32]);
-    let never = WriterId { incarnation: 77, ..writer };
-    for wrong in [(writer, seq + 1, link), (writer, seq, other), (never, 1, link)] {
-        let cuts = vec![(writer, seq, link), wrong];
-        assert_eq!(scene.remove(4, cuts), [Rejection::Invalid]);
+    for n in 0..3 {
+        scene.phone.incarnation += 1;
+        scene.phone.rewind(space(1));
+        (scene.phone.fence, scene.phone.next_fence) = (0, 900 + n);
+        let again = scene.world.connect(&mut scene.phone);
+        let word = scene.phone.content(space(1), 2);
+        scene.world.send(again, push(space(1), vec![word]));
+        scene.world.commit();
     }
-    let nothing = (never, 0, Link::START);
-    assert!(scene.remove(4, vec![(writer, seq, link), nothing]).is_empty());
+    let (early, late) = (scene.phone.cut(6), scene.phone.cut(7));
+    assert_eq!(scene.remove(6, vec![early]), [Rejection::Behind { index: 6 }]);
+    assert!(scene.remove(7, vec![late]).is_empty());
+}
+
+#[test]
+fn cuts_are_those_of_the_devices_that_go_and_end_where_their_author_stands() {
+    let mut scene = scene();
+    let (right, early, late) = (scene.phone.cut(4), scene.phone.cut(3), scene.phone.cut(5));
+    let other = scene.ada.cut(4);
+    for wrong in [vec![], vec![early], vec![late], vec![other], vec![right, other], vec![right; 2]]
+    {
+        assert_eq!(scene.remove(4, wrong), [Rejection::Invalid]);
+    }
+    assert!(scene.remove(4, vec![right]).is_empty());
 }
 
 /// The relay takes in what only devices can find to be worthless: it must not keep a device in.
 #[test]
 fn a_device_can_not_ward_off_its_removal_with_what_nobody_counts() {
     let mut scene = scene();
-    let counted = scene.phone.cut(space(1));
     let garbage = scene.phone.content(space(1), 2);
     scene.world.send(scene.at_phone, push(space(1), vec![garbage]));
     scene.world.commit();
-    assert_eq!(scene.remove(4, vec![counted]), [Rejection::Behind { index: 4 }]);
-    assert!(scene.remove(5, vec![counted]).is_empty());
+    let (early, late) = (scene.phone.cut(4), scene.phone.cut(5));
+    assert_eq!(scene.remove(4, vec![early]), [Rejection::Behind { index: 4 }]);
+    assert!(scene.remove(5, vec![late]).is_empty());
 }
 
 #[test]
@@ -132,8 +138,8 @@ fn the_cut_of_a_device_elsewhere_does_not_matter() {
     let word = scene.phone.content(space(2), 1);
     scene.world.send(scene.at_phone, push(space(2), vec![founding, word]));
     scene.world.commit();
-    let cut = scene.phone.cut(space(1));
-    assert!(scene.remove(2, vec![cut]).is_empty());
+    let cut = scene.phone.cut(4);
+    assert!(scene.remove(4, vec![cut]).is_empty());
 }
 
 /// It comes in by the newest ticket, whose author may not have read what it wrote since.

@@ -70,12 +70,9 @@ fn cut_story(id: SpaceId, seed: u64) -> Vec<Command> {
     let found = ada.found(id);
     let comes = ada.handshake(id, 1, vec![join(&phone)]);
     let first = phone.content(id, 2);
-    let short = phone.cut(id);
     let second = phone.content(id, 2);
-    let cut = phone.cut(id);
-    let wrong = (cut.0, cut.1 + 1, cut.2);
-    let [short, wrong, right] = [(2, short), (4, wrong), (4, cut)]
-        .map(|(cursor, cut)| ada.remove_devices(id, cursor, &[&phone], vec![cut]));
+    let [short, wrong, right] = [(2, 2), (4, 5), (4, 4)]
+        .map(|(cursor, end)| ada.remove_devices(id, cursor, &[&phone], vec![phone.cut(end)]));
     let mut right = push(&ada, id, vec![right, first.clone()], 16);
     let way_in = WelcomeFor { account: ada.account, device: ada.id, item: Blob(vec![3]) };
     if let Action::Push { welcomes, ticket, .. } = &mut right.action {

@@ -11,7 +11,7 @@ use sync_protocol::device_log::{
     Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, countersign, sign_entry,
 };
 use sync_protocol::envelope::{
-    Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE,
+    Chain, CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE,
 };
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
 use sync_protocol::ids::{
@@ -237,10 +237,9 @@ impl Device {
         self.commit(space, cursor, &CommitHeader { cuts, ..commit(roster) })
     }
 
-    /// Where this device's writer stands in a space.
-    pub fn cut(&self, space: SpaceId) -> Cut {
-        let (seq, link) = self.chains.get(&space).copied().unwrap_or((0, Link::START));
-        (self.writer(), seq, link)
+    /// That this device ends at an index.
+    pub fn cut(&self, index: u64) -> Cut {
+        Cut { device: self.id, index, seen: [0; 8] }
     }
 
     pub fn leave(&mut self, space: SpaceId, cursor: u64) -> Blob {
@@ -257,9 +256,6 @@ impl Device {
         self.seal(space, Self::header(Kind::Signal, 0))
     }
 }
-
-/// A writer, and its last number and link.
-pub type Cut = (WriterId, u64, Link);
 
 fn commit(roster: Vec<RosterChange>) -> CommitHeader {
     CommitHeader {
