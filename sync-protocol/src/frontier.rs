@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{Commitment, Link, WriterId};
+use crate::ids::{Commitment, DeviceId, Link, WriterId};
 
 /// Where a writer's chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -68,6 +68,13 @@ impl Frontier {
         }
     }
 
+    /// Number of writers that a device has.
+    #[must_use]
+    pub fn writers_of(&self, device: &DeviceId) -> usize {
+        let writer = |incarnation| WriterId { device: *device, incarnation };
+        self.0.range(writer(0)..=writer(u64::MAX)).count()
+    }
+
     /// All tips, sorted by writer.
     pub fn iter(&self) -> impl Iterator<Item = (&WriterId, &Tip)> {
         self.0.iter()
@@ -89,7 +96,6 @@ impl Frontier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::DeviceId;
 
     #[test]
     fn a_tip_tells_next_known_gap_and_equivocation_apart() {

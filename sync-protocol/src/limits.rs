@@ -49,12 +49,18 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// An address as typed.
 pub const ADDRESS: usize = 64;
 
+/// A space's title, in bytes: 256 characters.
+pub const TITLE: usize = 1024;
+/// What all members of a space agree on besides keys, as it is encoded: title and roster.
+pub const CONTEXT: usize = 16 * 1024;
 /// Leaves in a space's group.
 pub const LEAVES: usize = 256;
 /// A key package, and a leaf of a group's tree: so the tree of the largest group fits into a ticket.
 pub const KEY_PACKAGE: usize = 512;
 /// Key packages kept for a device.
 pub const KEY_PACKAGES: usize = 100;
+/// Private halves of published key packages that a device keeps.
+pub const KEY_PACKAGES_HELD: usize = 200;
 /// Key packages in one publication.
 pub const KEY_PACKAGES_PUT: usize = 50;
 
@@ -62,6 +68,30 @@ pub const KEY_PACKAGES_PUT: usize = 50;
 pub const INBOX_ITEM: usize = 512 * 1024;
 /// Items waiting in a device's inbox.
 pub const INBOX_ITEMS: usize = 4096;
+/// Of them, from one account.
+pub const INBOX_ITEMS_OF_ONE: usize = 32;
+/// Their bytes, with what they have in common with others.
+pub const INBOX_BYTES_OF_ONE: usize = 2 * 1024 * 1024;
+
+/// Writers of one device in one space, ever: a writer more means a store put back once more.
+pub const WRITERS: usize = 64;
+/// Stores that one device ever opened a session with.
+pub const INCARNATIONS: u64 = 1024;
+/// New ones in an hour.
+pub const INCARNATIONS_PER_HOUR: u64 = 16;
+/// And at once, after hours without any.
+pub const INCARNATIONS_BURST: u64 = 64;
+/// Handshakes of one account in one space in an hour.
+pub const HANDSHAKES_PER_HOUR: u64 = 360;
+/// And at once, after a while without any.
+pub const HANDSHAKES_BURST: u64 = 60;
+/// Times in an hour that one account takes key packages of one other.
+pub const TAKES_OF_ONE_PER_HOUR: u64 = 64;
+/// Single-use key packages of one device that go to other accounts in an hour: beyond that they are
+/// given its last resort.
+pub const PACKAGES_PER_HOUR: u64 = 60;
+/// Spaces that one account put another into which it has not written in.
+pub const UNANSWERED: u64 = 32;
 
 /// How long a rendezvous stays open, in ms.
 pub const RENDEZVOUS_MS: u64 = 120_000;

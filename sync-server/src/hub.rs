@@ -5,8 +5,8 @@
 //! their sockets. It never waits for a socket: a session whose queue is full is ended.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use crate::relay::{Frame, Incoming, Output, Relay, SessionId, TICK_MS};
+use crate::relay::{Frame, Incoming, Output, Relay, SessionId, Speaker, TICK_MS};
 use crate::store::{RedbStore, StoreError};
 use crate::telemetry;
 
@@ -43,17 +43,23 @@ pub enum Outgoing {
 #[derive(Debug, Default)]
 pub struct Shared {
     queued: AtomicUsize,
-    is_open: AtomicBool,
+    speaker: OnceLock<Speaker>,
 }
 
 impl Shared {
     /// How large a message may be now.
     #[must_use]
     pub fn message_limit(&self) -> usize {
-        match self.is_open.load(Ordering::Relaxed) {
-            true => limits::MESSAGE,
-            false => limits::MESSAGE_UNAUTHENTICATED,
+        match self.speaker() {
+            Some(_) => limits::MESSAGE,
+            None => limits::MESSAGE_UNAUTHENTICATED,
         }
+    }
+
+    /// Who speaks, once the session is open.
+    #[must_use]
+    pub fn speaker(&self) -> Option<&Speaker> {
+        self.speaker.get()
     }
 
     /// Notes that a message of this size left the queue.
@@ -249,8 +255,9 @@ impl Core {
                         None => taken = Some(room),
                     }
                     if opens && let Some(socket) = self.sockets.get(&session) {
-                        let is_open = self.relay.is_open(session);
-                        socket.shared.is_open.store(is_open, Ordering::Relaxed);
+                        let speaker = self.relay.speaker(session);
+                        // A session is opened once.
+                        speaker.map(|speaker| socket.shared.speaker.set(speaker));
                     }
                 }
                 Input::Malformed { session, reason } => self.relay.malformed(session, reason),

@@ -60,7 +60,7 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
         let taken = match inflow.take(&part, shared.message_limit()) {
             Ok(Arrived::More) => continue,
             Ok(Arrived::Whole(whole)) => {
-                Incoming::parse(&whole).map(|frame| (Box::new(frame), whole.len()))
+                Incoming::parse(&whole).map(|frame| (verified(frame, shared), whole.len()))
             }
             Ok(Arrived::TooLarge(space)) => Ok((Box::new(Incoming::TooLarge(space)), part.len())),
             Err(error) => Err(error),
@@ -77,6 +77,15 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
             return std::future::pending().await;
         }
     }
+}
+
+/// A frame with the signatures of what it pushes verified here, beside other sockets, so that the
+/// hub need not.
+fn verified(mut frame: Incoming, shared: &Shared) -> Box<Incoming> {
+    if let Some(speaker) = shared.speaker() {
+        frame.verify(speaker);
+    }
+    Box::new(frame)
 }
 
 /// Tells the hub, and leaves the socket to the writer: it sends the goodbye and closes.

@@ -8,7 +8,7 @@ use sync_protocol::frames::{Answer, Entries, Op};
 use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{EpochId, SpaceId, WriterId, codec};
+use sync_protocol::{EpochId, SpaceId, WriterId, codec, limits};
 
 use crate::api::Event;
 use crate::document::Placement;
@@ -177,6 +177,12 @@ impl Engine {
         let space = self.core_space(id)?;
         let joining = space.core.as_ref().is_some_and(|core| core.state.joining.is_some());
         let tip = space.core.as_ref().map_or(Tip::START, |core| core.tips.tip(&writer));
+        let written = space.core.as_ref().map_or(0, |core| core.tips.writers_of(&writer.device));
+        if tip == Tip::START && !own && written >= limits::WRITERS {
+            // It counts as an entry and is never opened: whoever reads this log comes to the same.
+            self.evidence(id, Invalid::TooManyWriters);
+            return Ok(Ok(()));
+        }
         match tip.judge(&writer, chain.seq, &chain.commitment, &chain.link) {
             Chained::Next => {}
             Chained::Known => {
@@ -214,7 +220,7 @@ impl Engine {
         }
         self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
         if let Some(space) = self.spaces.get_mut(id) {
-            space.aside.remove(&writer);
+            space.aside.remove(&writer.device);
         }
         if own {
             self.on_own_from_elsewhere(id, chain.seq);

@@ -500,6 +500,7 @@ impl Engine {
         self.documents = super::Documents::default();
         self.edits = super::Edits::default();
         self.key_packages = None;
+        self.packages = super::Packages::default();
         self.fresh_key_packages.clear();
         self.parked.clear();
         self.strays.clear();

@@ -17,8 +17,8 @@ use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::welcome::{self, Invitation, Reader, Unfit, Word};
 use crate::engine::{Engine, Step, Stop, Task};
-use crate::group::{Group, Joined, new_key_package};
-use crate::records::{Load, Records, key, without_prefix};
+use crate::group::{Group, Joined};
+use crate::records::{Load, key};
 use crate::trust::Lineage;
 
 /// A space to be settled into, by invitation or by ticket.
@@ -367,34 +367,6 @@ impl Engine {
             space.row.cut = (tip.seq, tip.link);
         }
         space.row.stored = space.row.stored.max(tip.seq);
-    }
-
-    pub(super) fn make_key_package(&mut self, last_resort: bool) -> Option<Blob> {
-        let seed = self.seed();
-        let identity = &self.me.as_ref()?.identity;
-        let made = new_key_package(identity, seed, last_resort).ok()?;
-        match &mut self.key_packages {
-            Some(known) => known.extend(made.records.puts.iter().cloned()),
-            // A load may be under way that does not see these.
-            None => self.fresh_key_packages.extend(made.records.puts.iter().cloned()),
-        }
-        self.batch.absorb(key::KEY_PACKAGES, made.records);
-        Some(Blob(made.bytes))
-    }
-
-    pub(super) fn read_key_packages(&mut self, records: Records) {
-        let mut records = without_prefix(records, key::KEY_PACKAGES.len());
-        records.extend(std::mem::take(&mut self.fresh_key_packages));
-        self.key_packages = Some(records);
-    }
-
-    fn drop_key_packages(&mut self, used: &[Vec<u8>]) {
-        for record in used {
-            if let Some(known) = &mut self.key_packages {
-                known.remove(record);
-            }
-            self.batch.delete([key::KEY_PACKAGES, record].concat());
-        }
     }
 
     pub(super) fn random_space(&mut self) -> SpaceId {

@@ -29,6 +29,7 @@ mod handshakes;
 mod hosting;
 mod inbox;
 mod introductions;
+mod key_packages;
 mod link;
 mod lodging;
 mod logs;
@@ -72,6 +73,7 @@ pub use edits::EDITS;
 use edits::Edits;
 use guest::Guest;
 use hosting::Hosting;
+use key_packages::Packages;
 use lodging::Lodging;
 use people::People;
 use session::Session;
@@ -125,6 +127,7 @@ pub struct Engine {
     /// Private halves of published key packages, once they were needed.
     key_packages: Option<crate::group::Records>,
     fresh_key_packages: crate::group::Records,
+    packages: Packages,
     tasks: VecDeque<Task>,
     parked: SortedMap<Need, VecDeque<Task>>,
     waits: SortedMap<CommandId, Until>,
@@ -267,6 +270,7 @@ impl Engine {
             edits: Edits::default(),
             key_packages: None,
             fresh_key_packages: crate::group::Records::new(),
+            packages: Packages::default(),
             tasks: VecDeque::new(),
             parked: SortedMap::new(),
             waits: SortedMap::new(),
@@ -313,6 +317,9 @@ impl Engine {
         }
         if let Some(value) = index.get(&key::meta("account")) {
             self.me = Some(Me::read(value, self.session.row.incarnation)?);
+        }
+        if let Some(value) = index.get(&key::meta("packages")) {
+            self.packages = Packages::read(value);
         }
         if let Some(value) = index.get(&key::meta("guest")).filter(|_| self.me.is_none()) {
             let row: rows::GuestRow = read_row("guest", value)?;
@@ -575,7 +582,8 @@ impl Engine {
         let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
         let strays = self.strays_due();
         let (lodging, session) = (self.lodging.deadline(), self.session.deadline());
-        let others = [guest, hosting, lodging, strays, self.vaulting.at, session];
+        let packages = self.packages.deadline().filter(|_| self.session.is_open());
+        let others = [guest, hosting, lodging, strays, self.vaulting.at, session, packages];
         receipts.chain(retries).chain(others.into_iter().flatten()).min()
     }
 
@@ -598,6 +606,7 @@ impl Engine {
         if self.lodging.is_due(now) {
             self.tasks.push_back(Task::HostMissing);
         }
+        self.packages_woken();
         self.seek();
         self.guest_woken();
         self.hosting_woken();

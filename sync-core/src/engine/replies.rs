@@ -2,7 +2,7 @@
 
 use sync_protocol::Rejection;
 use sync_protocol::address::Address;
-use sync_protocol::frames::{Answer, KeyPackages, Notice, Op, Reply};
+use sync_protocol::frames::{Answer, Notice, Op, Reply};
 
 use crate::api::{Problem, Response};
 use crate::engine::Engine;
@@ -23,7 +23,8 @@ impl Engine {
             Asked::Seen => self.on_seen(reply.answer),
             Asked::Spaces => self.on_spaces(reply.answer),
             Asked::Ticket(space) => self.on_ticket(&space, reply.answer),
-            Asked::PutPackages | Asked::AckInbox => {}
+            Asked::PutPackages(records) => self.on_packages_put(&records, &reply.answer),
+            Asked::AckInbox => {}
         }
     }
 
@@ -40,13 +41,6 @@ impl Engine {
             // Told by the log itself; the notice only says that there is something.
             Notice::Removed { .. } => {}
         }
-    }
-
-    pub(super) fn publish_key_packages(&mut self, count: u64) {
-        let once = (0..count).filter_map(|_| self.make_key_package(false)).collect();
-        let last_resort = self.make_key_package(true);
-        let packages = KeyPackages { once, last_resort };
-        self.ask(Op::PutKeyPackages(packages), Asked::PutPackages);
     }
 
     pub(super) fn claim_address(&mut self) {

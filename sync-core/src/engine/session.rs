@@ -53,7 +53,8 @@ pub(super) enum Asked {
     Lookup(Address),
     Claim,
     Packages(SpaceId, AccountId),
-    PutPackages,
+    /// Key packages, with the records of their private halves.
+    PutPackages(Vec<Blob>),
     Fetch(SpaceId, u64),
     AckInbox,
     /// The account's log, for a device that is none of its devices yet.

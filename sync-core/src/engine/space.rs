@@ -12,6 +12,7 @@ use crate::document::messages::MessageView;
 use crate::document::receipts::{Mark, ReceiptsView};
 use crate::engine::additions::Additions;
 use crate::engine::deliveries::Delivered;
+use crate::engine::doubt::Patience;
 use crate::engine::rows::{
     CutRow, EpochRow, Intention, JournalRow, PendingRow, SpaceRow, StateRow, WriterRow,
 };
@@ -57,9 +58,11 @@ pub(super) struct SpaceState {
     pub(super) fetched_from: u64,
     /// The last entry that made no sense: whether the relay insists on it.
     pub(super) doubt: Option<(u64, Vec<u8>)>,
-    /// Writers whose entries are passed over in this session where they make no sense, and whether
+    /// Devices whose entries are passed over in this session where they make no sense, and whether
     /// the relay was asked again since.
-    pub(super) aside: SortedMap<WriterId, bool>,
+    pub(super) aside: SortedMap<DeviceId, bool>,
+    /// When the log may be read again because of one.
+    pub(super) patience: Patience,
     /// How far each writer was read before the log was read anew: what was told does not go back.
     pub(super) reached: Frontier,
     /// Recent running hashes of the log, by the index after the entry.
@@ -134,6 +137,7 @@ impl SpaceState {
             fetched_from: 0,
             doubt: None,
             aside: SortedMap::new(),
+            patience: Patience::default(),
             reached: Frontier::default(),
             recent: SortedMap::new(),
             receipts_at: None,

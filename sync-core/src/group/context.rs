@@ -36,13 +36,34 @@ pub struct Context {
 
 impl Context {
     /// The group context's extensions: this one, and the demand that every leaf understands it.
+    ///
+    /// # Errors
+    /// `TooLarge`, as others would find it.
     pub(super) fn to_extensions(&self) -> Result<Extensions<GroupContext>, GroupError> {
-        let ours = UnknownExtension(codec::encode(self));
+        let encoded = codec::encode(self);
+        self.fits(encoded.len())?;
+        let ours = UnknownExtension(encoded);
         Extensions::from_vec(vec![
             Extension::RequiredCapabilities(required()),
             Extension::Unknown(EXTENSION, ours),
         ])
         .map_err(GroupError::local)
+    }
+
+    /// Whether it is as large as a context may be: every member keeps it, and whoever is invited gets
+    /// it before they are asked.
+    fn fits(&self, encoded: usize) -> Result<(), GroupError> {
+        let too_large = |what, limit| Err(GroupError::TooLarge { what, limit });
+        if self.title.len() > limits::TITLE {
+            return too_large("title", limits::TITLE);
+        }
+        if self.roster.len() > limits::LEAVES {
+            return too_large("roster", limits::LEAVES);
+        }
+        if encoded > limits::CONTEXT {
+            return too_large("group context", limits::CONTEXT);
+        }
+        Ok(())
     }
 
     /// Reads a group context. Exactly our two extensions may be there: no external senders above all.
@@ -55,6 +76,7 @@ impl Context {
             .unknown(EXTENSION)
             .ok_or(GroupError::Invalid("no context in the group context"))?;
         let context: Self = codec::decode("group context", &ours.0)?;
+        context.fits(ours.0.len())?;
         if context.min_version > limits::VERSION {
             return Err(GroupError::Unsupported { version: context.min_version });
         }

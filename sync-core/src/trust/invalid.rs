@@ -41,6 +41,9 @@ pub enum Invalid {
     /// A writer's chain has a hole.
     #[error("an earlier entry of a writer is missing")]
     Missing,
+    /// A device has more writers than it may have in one space.
+    #[error("a device writes under more names than it may have")]
+    TooManyWriters,
     /// An entry is no envelope.
     #[error("an entry does not parse")]
     Unparsable,
@@ -115,6 +118,7 @@ impl Invalid {
             Self::LogForks => "log-forks",
             Self::Signature => "signature",
             Self::Missing => "missing",
+            Self::TooManyWriters => "too-many-writers",
             Self::Unparsable => "unparsable",
             Self::NoChain => "no-chain",
             Self::Altered => "altered",

@@ -6,8 +6,9 @@ use sync_protocol::codec::Blob;
 use sync_protocol::envelope::Kind;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{ClientFrame, Push, Welcomes};
-use sync_protocol::ids::SpaceId;
+use sync_protocol::ids::{SpaceId, WriterId};
 use sync_protocol::limits;
+use sync_protocol::signing::PublicKey;
 
 use crate::rules::Sealed;
 
@@ -27,8 +28,10 @@ pub enum Incoming {
 pub struct Pushing {
     pub(super) space: SpaceId,
     pub(super) envelopes: Vec<Sealed>,
-    /// Why the one after these can't be taken in.
-    pub(super) malformed: Option<Rejection>,
+    /// Why the one after these can't be taken in, and its number.
+    pub(super) malformed: Option<(u64, Rejection)>,
+    /// Whether its author signed all of them.
+    is_verified: bool,
     /// How many there are, malformed ones included.
     pub(super) count: usize,
     /// Bytes of all.
@@ -67,16 +70,59 @@ impl From<Push> for Pushing {
             match Sealed::parse(bytes) {
                 Ok(sealed) => parsed.push(sealed),
                 Err(error) => {
-                    malformed = Some(rejection(&error));
+                    malformed = Some((0, rejection(&error)));
                     break;
                 }
             }
         }
-        Self { space, envelopes: parsed, malformed, count, bytes, welcomes, ticket }
+        Self {
+            space,
+            envelopes: parsed,
+            malformed,
+            is_verified: false,
+            count,
+            bytes,
+            welcomes,
+            ticket,
+        }
+    }
+}
+
+/// Who speaks in a session, and with which key it signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speaker {
+    /// The writer.
+    pub writer: WriterId,
+    /// What its account's device log has as its device's signing key.
+    pub key: PublicKey,
+}
+
+impl Incoming {
+    /// Verifies what it pushes. Costs some fifty microseconds an envelope: a host that serves many
+    /// does it where it reads, and the relay does not do it again.
+    pub fn verify(&mut self, speaker: &Speaker) {
+        if let Self::Push(push) = self {
+            push.verify(speaker);
+        }
     }
 }
 
 impl Pushing {
+    /// Keeps what comes before the first envelope that the speaker did not sign. Each is verified,
+    /// and not only the last of a chain: readers may come to any of them first.
+    pub(super) fn verify(&mut self, speaker: &Speaker) {
+        if std::mem::replace(&mut self.is_verified, true) {
+            return;
+        }
+        let Speaker { writer, key } = speaker;
+        let signed = |one: &Sealed| one.envelope().verify(&self.space, writer, key).is_ok();
+        if let Some(bad) = self.envelopes.iter().position(|one| !signed(one)) {
+            let seq = self.envelopes.get(bad).map_or(0, Sealed::seq);
+            self.envelopes.truncate(bad);
+            self.malformed = Some((seq, Rejection::Invalid));
+        }
+    }
+
     /// Whether it has as many envelopes as a push may have, and its ways in and its ticket belong
     /// to one handshake.
     pub(super) fn check(&self) -> Result<(), Rejection> {

@@ -22,7 +22,7 @@ mod requests;
 mod session;
 mod settings;
 
-pub use incoming::{Incoming, Pushing};
+pub use incoming::{Incoming, Pushing, Speaker};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
 pub use settings::Settings;
 
@@ -295,6 +295,12 @@ impl<S: Store> Relay<S> {
     #[must_use]
     pub fn is_open(&self, session: SessionId) -> bool {
         self.open_session(session).is_some()
+    }
+
+    /// Who speaks in a session, if it is authenticated.
+    #[must_use]
+    pub fn speaker(&self, session: SessionId) -> Option<Speaker> {
+        self.open_session(session).map(Open::speaker)
     }
 
     /// What happened so far, in numbers.

@@ -8,8 +8,10 @@ use sync_protocol::frames::{
 };
 use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
+use sync_protocol::signing::PublicKey;
 
-use crate::relay::rate::Rate;
+use crate::relay::incoming::Speaker;
+use crate::relay::rate::{Limited, Rate};
 use crate::relay::session::{Open, position_in};
 use crate::relay::{Relay, SessionId};
 use crate::rules::{Action, Fault};
@@ -24,15 +26,25 @@ impl<S: Store> Relay<S> {
     ) -> Result<(), Fault> {
         check_shape(hello)?;
         let follows = self.learn_log(hello, now_ms)?;
-        self.authenticate(session, hello, follows)?;
+        let key = self.authenticate(session, hello, follows)?;
         let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
         self.must_be_newest(session, writer)?;
+        self.may_begin(hello, now_ms)?;
         let (device, incarnation) = (hello.device, hello.incarnation);
         let (fence, next_fence) = (hello.fence, hello.next_fence);
         self.run(Action::Fence { device, incarnation, fence, next_fence }, now_ms)?;
         self.end_older(writer);
-        self.welcome(session, hello, writer, now_ms)?;
+        self.welcome(session, hello, Speaker { writer, key }, now_ms)?;
         Ok(())
+    }
+
+    /// A device seldom needs a new store, and each is something that everybody it writes to keeps.
+    fn may_begin(&mut self, hello: &Hello, now_ms: u64) -> Result<(), Fault> {
+        if self.state.knows_store(&hello.device, hello.incarnation)? {
+            return Ok(());
+        }
+        let limited = Limited::Incarnation(hello.device);
+        Ok(self.limit(hello.account, limited, now_ms)?)
     }
 
     /// Takes in the device log that a hello carries: it founds the account, or extends what is
@@ -62,7 +74,7 @@ impl<S: Store> Relay<S> {
         session: SessionId,
         hello: &Hello,
         follows: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<PublicKey, Fault> {
         let log = self.state.log(&hello.account)?.ok_or(Rejection::NotFound)?;
         let lost = !follows && log.known(&hello.device).is_none();
         let absent = if lost { Rejection::Taken } else { Rejection::Revoked };
@@ -70,7 +82,7 @@ impl<S: Store> Relay<S> {
         let known = self.sessions.get(&session).ok_or(Rejection::Invalid)?;
         let signed = SessionBytes { challenge: &known.challenge, hello };
         verify_session(&signed, &device.keys.signing).map_err(|_| Rejection::Denied)?;
-        Ok(())
+        Ok(device.keys.signing)
     }
 
     /// A hello may be long on its way, and the store that sent it has connected anew since: it must
@@ -95,11 +107,11 @@ impl<S: Store> Relay<S> {
         &mut self,
         session: SessionId,
         hello: &Hello,
-        writer: WriterId,
+        speaker: Speaker,
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let (position, from_start) = self.starting_point(hello);
-        let mut open = Box::new(Open::new(hello.account, writer, hello.foreground));
+        let mut open = Box::new(Open::new(hello.account, speaker, hello.foreground));
         open.cursor = position;
         open.acked_before = self.state.frontier(&hello.device)?;
         if !hello.fresh {

@@ -17,19 +17,28 @@ impl<S: Store> Relay<S> {
     pub(super) fn push(
         &mut self,
         session: SessionId,
-        push: Pushing,
+        mut push: Pushing,
         now_ms: u64,
     ) -> Result<(), Fault> {
         let Some(open) = self.open_session(session) else { return Ok(()) };
-        let (account, writer) = (open.account, open.writer);
+        let (account, writer, speaker) = (open.account, open.writer, open.speaker());
         if let Err(reason) = self.admit(session, &push, now_ms) {
             self.refuse(session, push.space, push.first_seq(), reason);
             return Ok(());
         }
+        push.verify(&speaker);
         let Pushing { space, envelopes, malformed, bytes, welcomes, ticket, .. } = push;
-        let (envelopes, refused) = self.acceptable(account, envelopes, now_ms)?;
-        let mut refused = refused.or(malformed.map(|reason| (0, reason)));
+        let (mut envelopes, refused) = self.acceptable((account, space), envelopes, now_ms)?;
+        let mut refused = refused.or(malformed);
         let welcomes = self.deliverable(welcomes)?;
+        if !self.have_room(&account, welcomes.as_ref())? {
+            // The handshake and its ways in go together or not at all.
+            let is_handshake = |one: &Sealed| one.envelope().header.kind == Kind::Handshake;
+            if let Some(place) = envelopes.iter().position(is_handshake) {
+                envelopes.truncate(place);
+                refused = Some((0, Rejection::Quota));
+            }
+        }
         if !envelopes.is_empty() {
             let action = Action::Push { space, account, writer, envelopes, welcomes, ticket };
             if let Effect::Pushed(mut pushed) = self.run(action, now_ms)? {
@@ -37,6 +46,7 @@ impl<S: Store> Relay<S> {
                 self.counts.appended += pushed.end - pushed.first;
                 self.counts.appended_bytes += bytes as u64;
                 self.count_invitations(account, pushed.added.len(), now_ms);
+                self.count_handshakes((account, space), pushed.handshakes, now_ms);
                 self.pushed(session, space, pushed)?;
             }
         }
@@ -72,18 +82,26 @@ impl<S: Store> Relay<S> {
     #[expect(clippy::type_complexity, reason = "two halves of one push, taken apart at once")]
     fn acceptable(
         &mut self,
-        account: AccountId,
+        (account, space): (AccountId, SpaceId),
         mut envelopes: Vec<Sealed>,
         now_ms: u64,
     ) -> Result<(Vec<Sealed>, Option<(u64, Rejection)>), StoreError> {
-        let mut invited = 0;
+        let (mut invited, mut decided) = (0, 0);
         for (place, sealed) in envelopes.iter().enumerate() {
             let reason = match sealed.envelope().header.kind {
                 Kind::Signal => Some(Rejection::Invalid),
                 Kind::Handshake => {
-                    self.over_quota(account, sealed.envelope(), &mut invited, now_ms)?
+                    decided += 1;
+                    let limited = Limited::Handshake(space);
+                    let has = self.rates.has(&self.settings, account, limited, decided, now_ms);
+                    match has {
+                        Ok(()) => {
+                            self.over_quota(account, sealed.envelope(), &mut invited, now_ms)?
+                        }
+                        Err(retry_ms) => Some(Rejection::Rate { retry_ms }),
+                    }
                 }
-                _ => None,
+                Kind::Content | Kind::Intent | Kind::Register => None,
             };
             if let Some(reason) = reason {
                 let seq = sealed.seq();
@@ -119,6 +137,10 @@ impl<S: Store> Relay<S> {
             if self.state.holdings(added)?.0 >= self.settings.spaces_per_account {
                 return Ok(Some(Rejection::Quota));
             }
+            let most = self.settings.unanswered_of_one;
+            if most > 0 && self.state.unanswered(added, &account)? >= most {
+                return Ok(Some(Rejection::Quota));
+            }
             *invited += u64::from(*added != account);
         }
         let limited = Limited::Invitation;
@@ -135,6 +157,15 @@ impl<S: Store> Relay<S> {
         }
     }
 
+    /// Counts what keeps the others of a space from writing until they have read it.
+    fn count_handshakes(&mut self, by: (AccountId, SpaceId), decided: u64, now_ms: u64) {
+        let (account, limited) = (by.0, Limited::Handshake(by.1));
+        if decided > 0 {
+            let taken = self.rates.take(&self.settings, account, limited, decided, now_ms);
+            debug_assert!(taken.is_ok(), "the whole push was found to fit");
+        }
+    }
+
     /// Welcomes for devices that exist.
     fn deliverable(&mut self, welcomes: Option<Welcomes>) -> Result<Option<Welcomes>, StoreError> {
         let Some(Welcomes { common, items }) = welcomes else { return Ok(None) };
@@ -146,6 +177,22 @@ impl<S: Store> Relay<S> {
             }
         }
         Ok(Some(Welcomes { common, items: good }))
+    }
+
+    /// Whether the inboxes of all whom a handshake lets in have room for what comes from its author.
+    fn have_room(
+        &self,
+        author: &AccountId,
+        welcomes: Option<&Welcomes>,
+    ) -> Result<bool, StoreError> {
+        let Some(Welcomes { common, items }) = welcomes else { return Ok(true) };
+        for welcome in items {
+            let bytes = (common.0.len() + welcome.item.0.len()) as u64;
+            if !self.state.has_inbox_room(&welcome.device, author, bytes)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn pushed(

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sync_protocol::ids::AccountId;
+use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
+use sync_protocol::limits;
 
 use crate::relay::settings::Settings;
 
@@ -22,6 +23,10 @@ impl Rate {
 
     pub(super) fn per_hour(tokens: u64) -> Self {
         Self { tokens, period_ms: 3_600_000, burst: tokens }
+    }
+
+    fn with_burst(self, burst: u64) -> Self {
+        Self { burst, ..self }
     }
 }
 
@@ -69,10 +74,18 @@ impl Bucket {
 pub(super) enum Limited {
     Lookup,
     Take,
+    /// Takes of one account's key packages.
+    TakeOf(AccountId),
+    /// Single-use key packages of an own device that others are given.
+    Package(DeviceId),
     InboxPut,
     Founding,
     Rendezvous,
     Invitation,
+    /// Handshakes in one space.
+    Handshake(SpaceId),
+    /// New stores of one device.
+    Incarnation(DeviceId),
 }
 
 impl Limited {
@@ -84,6 +97,16 @@ impl Limited {
             Self::Founding => Rate::per_s(settings.foundings_per_s),
             Self::Rendezvous => Rate::per_s(settings.rendezvous_per_s),
             Self::Invitation => Rate::per_hour(settings.invitations_per_hour),
+            Self::TakeOf(_) => Rate::per_hour(settings.takes_of_one_per_hour),
+            Self::Package(_) => Rate::per_hour(settings.packages_per_hour),
+            Self::Handshake(_) => {
+                let rate = Rate::per_hour(settings.handshakes_per_hour);
+                rate.with_burst(limits::HANDSHAKES_BURST)
+            }
+            Self::Incarnation(_) => {
+                let rate = Rate::per_hour(settings.incarnations_per_hour);
+                rate.with_burst(limits::INCARNATIONS_BURST)
+            }
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::store::Store;
 const FETCHES: usize = 16;
 /// Bytes of device log entries in one answer; the device asks again for the rest.
 const LOG_ANSWER: usize = 256 * 1024;
+/// A device is told when it comes down to so many key packages: when they begin to run low, and
+/// once more when none is left. Not at each take: others would have it make new ones without end.
+const LOW: [u64; 2] = [KEY_PACKAGES_LOW - 1, 0];
 /// Requests of a session that is not authenticated.
 const EARLY_REQUESTS: u32 = 8;
 
@@ -102,8 +105,10 @@ impl<S: Store> Relay<S> {
             Op::PutKeyPackages(packages) => self.put_key_packages(device, packages, now_ms),
             Op::TakeKeyPackages { account: of } => {
                 self.limit(account, Limited::Take, now_ms)?;
-                let is_own = of == account;
-                self.take_packages(&device, &of, is_own, now_ms)
+                if of != account {
+                    self.limit(account, Limited::TakeOf(of), now_ms)?;
+                }
+                self.take_packages((account, device), &of, now_ms)
             }
             Op::Fetch { space, from, to } => self.fetch(session, id, space, from, to),
             Op::AckInbox { number } => self.done(Action::AckInbox { device, number }, now_ms),
@@ -190,22 +195,23 @@ impl<S: Store> Relay<S> {
     /// One key package of each active device but the asker's.
     fn take_packages(
         &mut self,
-        asker: &DeviceId,
+        (asker, asking): (AccountId, DeviceId),
         account: &AccountId,
-        is_own: bool,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
         let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
+        let is_own = asker == *account;
         if !is_own && self.state.holdings(account)?.0 >= self.settings.spaces_per_account {
             // Nobody can be added who is in no more spaces: better told here than with a commit.
             return Err(Rejection::Quota.into());
         }
         let mut taken = Vec::new();
-        for device in log.devices().map(|(id, _)| *id).filter(|device| device != asker) {
-            let effect = self.run(Action::TakeKeyPackage { device }, now_ms)?;
-            let Effect::Package { package, left } = effect else { continue };
+        for device in log.devices().map(|(id, _)| *id).filter(|device| *device != asking) {
+            let once = is_own || self.limit(*account, Limited::Package(device), now_ms).is_ok();
+            let effect = self.run(Action::TakeKeyPackage { device, once }, now_ms)?;
+            let Effect::Package { package, left, spent } = effect else { continue };
             taken.extend(package.map(|package| Taken { device, package }));
-            if left < KEY_PACKAGES_LOW {
+            if spent && LOW.contains(&left) {
                 self.notice_device(&device, Notice::KeyPackagesLow { left });
             }
         }
@@ -232,7 +238,7 @@ impl<S: Store> Relay<S> {
         }
         let log = self.state.log(&put.account)?.ok_or(Rejection::NotFound)?;
         log.active(&put.device).ok_or(Rejection::NotFound)?;
-        let from = InboxFrom { account, device, handshake: None };
+        let from = InboxFrom { account, device, handshake: None, common: 0 };
         self.run(Action::PutInbox { device: put.device, from, item: put.item }, now_ms)?;
         self.wake_inbox(&put.device);
         Ok(Some(Answer::Done))

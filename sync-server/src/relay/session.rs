@@ -8,7 +8,9 @@ use sync_protocol::codec::Blob;
 use sync_protocol::frames::Challenge;
 use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
+use sync_protocol::signing::PublicKey;
 
+use crate::relay::incoming::Speaker;
 use crate::relay::rate::Bucket;
 
 /// One socket's session.
@@ -34,6 +36,8 @@ pub(super) struct Early {
 pub(super) struct Open {
     pub(super) account: AccountId,
     pub(super) writer: WriterId,
+    /// With which the device signs.
+    pub(super) key: PublicKey,
     /// What the device can still take in, in bytes.
     pub(super) credit: i64,
     /// The next inbox item to deliver.
@@ -72,10 +76,15 @@ pub(super) struct Fetch {
 }
 
 impl Open {
-    pub(super) fn new(account: AccountId, writer: WriterId, foreground: Option<SpaceId>) -> Self {
+    pub(super) fn new(
+        account: AccountId,
+        Speaker { writer, key }: Speaker,
+        foreground: Option<SpaceId>,
+    ) -> Self {
         Self {
             account,
             writer,
+            key,
             credit: limits::WINDOW as i64,
             inbox_next: 0,
             inbox_waiting: true,
@@ -87,6 +96,10 @@ impl Open {
             acked_before: 0,
             rates: SessionRates::default(),
         }
+    }
+
+    pub(super) fn speaker(&self) -> Speaker {
+        Speaker { writer: self.writer, key: self.key }
     }
 
     /// Whether everything up to now was sent.

@@ -1,6 +1,7 @@
 //! Quotas and rates. The defaults leave room for honest bursts of thousands of messages a second.
 
 use serde::{Deserialize, Serialize};
+use sync_protocol::limits;
 
 /// What sessions and accounts may use. Rates are per second, with a burst of [`Settings::BURST_S`]
 /// seconds' worth, unless the name says otherwise; a rate of 0 means no limit.
@@ -17,6 +18,15 @@ pub struct Settings {
     pub lookups_per_s: u64,
     /// Times an account may take key packages.
     pub takes_per_s: u64,
+    /// Times in an hour that an account may take key packages of one other, and at once.
+    pub takes_of_one_per_hour: u64,
+    /// Single-use key packages of one device that others are given in an hour, and at once; beyond
+    /// that they are given its last resort.
+    pub packages_per_hour: u64,
+    /// Handshakes of an account in one space in an hour; [`limits::HANDSHAKES_BURST`] at once.
+    pub handshakes_per_hour: u64,
+    /// New stores of a device in an hour; [`limits::INCARNATIONS_BURST`] at once.
+    pub incarnations_per_hour: u64,
     /// Items an account may put into inboxes.
     pub inbox_puts_per_s: u64,
     /// Signals a device may send, and the most that one receives.
@@ -32,6 +42,8 @@ pub struct Settings {
     /// Accounts that an account may add to spaces in one hour, with as much as a burst. The default
     /// fills the largest space there is, twice.
     pub invitations_per_hour: u64,
+    /// Spaces that an account may have put another into which that has not written in.
+    pub unanswered_of_one: u64,
     /// Rendezvous open at once, over all; ids used in the last two minutes count.
     pub rendezvous: u64,
     /// Rendezvous that an account may come to.
@@ -57,6 +69,10 @@ impl Default for Settings {
             requests_per_s: 5_000,
             lookups_per_s: 100,
             takes_per_s: 100,
+            takes_of_one_per_hour: limits::TAKES_OF_ONE_PER_HOUR,
+            packages_per_hour: limits::PACKAGES_PER_HOUR,
+            handshakes_per_hour: limits::HANDSHAKES_PER_HOUR,
+            incarnations_per_hour: limits::INCARNATIONS_PER_HOUR,
             inbox_puts_per_s: 200,
             signals_per_s: 100,
             sign_ups_per_s: 1_000,
@@ -64,6 +80,7 @@ impl Default for Settings {
             foundings_per_s: 1_000,
             addresses_per_account: 8,
             invitations_per_hour: 512,
+            unanswered_of_one: limits::UNANSWERED,
             rendezvous: 1_024,
             rendezvous_per_s: 1,
             early_requests_per_s: 100,

@@ -27,8 +27,12 @@ pub(super) fn apply_account<S: Store>(
         Action::AppendLog { account, index, entries } => {
             append_log(state, account, index, &entries, time_ms)
         }
-        Action::SetMembership { account, space, from, until } => {
-            set_membership(state, &account, &space, from, until)?;
+        Action::SetMembership { account, space, from, until, by } => {
+            set_membership(state, &account, &space, Membership { from, until, by })?;
+            Ok(Effect::Done)
+        }
+        Action::Answer { account, space } => {
+            answer(state, &account, &space)?;
             Ok(Effect::Done)
         }
         Action::ClaimAddress { address, account } => {
@@ -119,19 +123,51 @@ fn set_membership<S: Store>(
     state: &mut State<S>,
     account: &AccountId,
     space: &SpaceId,
-    from: u64,
-    until: Option<u64>,
+    now: Membership,
 ) -> Result<(), StoreError> {
     let known = state.membership(account, space)?;
-    let from = match (known, until) {
+    let from = match (known, now.until) {
         (Some(known), Some(_)) => known.from,
-        _ => from,
+        _ => now.from,
     };
-    let row = rows::encode(&Membership { from, until });
+    let was_in = known.is_some_and(|known| known.until.is_none());
+    let row = rows::encode(&Membership { from, ..now });
     state.store_mut().put(Table::Memberships, &rows::membership(account, space), row);
-    if known.is_none() {
-        let row = state.account(account)?;
-        put_account(state, account, AccountRow { spaces: row.spaces + 1, ..row });
+    let row = state.account(account)?;
+    let spaces = row.spaces.saturating_sub(u64::from(was_in)) + u64::from(now.until.is_none());
+    put_account(state, account, AccountRow { spaces, ..row });
+    if let Some(by) = known.and_then(|known| known.by) {
+        count_unanswered(state, account, &by, |count| count.saturating_sub(1))?;
+    }
+    if let Some(by) = now.by {
+        count_unanswered(state, account, &by, |count| count + 1)?;
+    }
+    Ok(())
+}
+
+fn answer<S: Store>(
+    state: &mut State<S>,
+    account: &AccountId,
+    space: &SpaceId,
+) -> Result<(), StoreError> {
+    let Some(known) = state.membership(account, space)? else { return Ok(()) };
+    let Some(by) = known.by else { return Ok(()) };
+    let row = rows::encode(&Membership { by: None, ..known });
+    state.store_mut().put(Table::Memberships, &rows::membership(account, space), row);
+    count_unanswered(state, account, &by, |count| count.saturating_sub(1))
+}
+
+fn count_unanswered<S: Store>(
+    state: &mut State<S>,
+    account: &AccountId,
+    by: &AccountId,
+    change: impl FnOnce(u64) -> u64,
+) -> Result<(), StoreError> {
+    let count = change(state.unanswered(account, by)?);
+    let key = key2(account.as_bytes(), by.as_bytes());
+    match count {
+        0 => state.store_mut().delete(Table::Unanswered, &key),
+        _ => state.store_mut().put(Table::Unanswered, &key, rows::encode(&count)),
     }
     Ok(())
 }
@@ -158,6 +194,16 @@ fn claim<S: Store>(
 }
 
 impl<S: Store> State<S> {
+    /// Spaces that an account was put into by another and has not written in.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn unanswered(&self, account: &AccountId, by: &AccountId) -> Result<u64, StoreError> {
+        let key = key2(account.as_bytes(), by.as_bytes());
+        let row = self.store().row(Table::Unanswered, &key)?;
+        row.map_or(Ok(0), |row| rows::decode("unanswered", &row))
+    }
+
     /// The account that an address leads to.
     ///
     /// # Errors

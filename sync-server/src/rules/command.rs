@@ -93,6 +93,9 @@ pub enum Action {
         /// The index after the last one, once it was removed.
         #[n(3)]
         until: Option<u64>,
+        /// Who added it, if it did not come by itself.
+        #[n(4)]
+        by: Option<AccountId>,
     },
     /// An address is claimed for an account.
     #[n(3)]
@@ -146,6 +149,9 @@ pub enum Action {
         /// Whose.
         #[n(0)]
         device: DeviceId,
+        /// Whether one that is given out once may go, or the last resort at most.
+        #[n(1)]
+        once: bool,
     },
     /// An item enters an inbox.
     #[n(8)]
@@ -197,6 +203,16 @@ pub enum Action {
         #[n(1)]
         index: u64,
     },
+    /// An account has written in a space that it was put into.
+    #[n(13)]
+    Answer {
+        /// Who.
+        #[n(0)]
+        account: AccountId,
+        /// Where.
+        #[n(1)]
+        space: SpaceId,
+    },
 }
 
 /// Where an inbox item comes from.
@@ -212,6 +228,9 @@ pub struct InboxFrom {
     /// The space and the handshake's index there, if it came with one.
     #[n(2)]
     pub handshake: Option<(SpaceId, u64)>,
+    /// Bytes of what it has in common with others of that handshake.
+    #[n(3)]
+    pub common: u64,
 }
 
 /// An envelope whose shape was checked, with its bytes as they came.
@@ -288,11 +307,12 @@ impl Command {
             | Action::TakeWelcome { space, .. } => Partition::Space(*space),
             Action::AppendLog { account, .. }
             | Action::SetMembership { account, .. }
+            | Action::Answer { account, .. }
             | Action::CountAddress { account } => Partition::Account(*account),
             Action::ClaimAddress { address, .. } => Partition::Address(address.clone()),
             Action::Fence { device, .. }
             | Action::PutKeyPackages { device, .. }
-            | Action::TakeKeyPackage { device }
+            | Action::TakeKeyPackage { device, .. }
             | Action::PutInbox { device, .. }
             | Action::AckInbox { device, .. }
             | Action::EndDevice { device } => Partition::Device(*device),

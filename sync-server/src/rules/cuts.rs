@@ -35,6 +35,21 @@ pub(super) fn judge<S: Store>(
 }
 
 impl<S: Store> State<S> {
+    /// How many writers of a device have written in a space.
+    pub(super) fn writers_in(
+        &mut self,
+        space: u32,
+        device: &DeviceId,
+    ) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for writer in self.writers_of(device)? {
+            if let Some(number) = self.known_number(&writer)? {
+                count += usize::from(self.tip(space, number)?.is_some());
+            }
+        }
+        Ok(count)
+    }
+
     /// Whether a change set of a device stands in a space's log at an index or behind it.
     fn wrote_from(
         &mut self,

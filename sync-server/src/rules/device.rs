@@ -3,11 +3,11 @@
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::InboxItem;
-use sync_protocol::ids::DeviceId;
+use sync_protocol::ids::{AccountId, DeviceId};
 use sync_protocol::limits;
 
 use crate::rules::command::{Action, Command, InboxFrom};
-use crate::rules::rows::{self, DeviceRow, FrontierRow, InboxRow, key2};
+use crate::rules::rows::{self, DeviceRow, FrontierRow, InboxRow, SenderRow, key2};
 use crate::rules::state::State;
 use crate::rules::welcomes;
 use crate::rules::{Effect, Fault};
@@ -29,7 +29,7 @@ pub(super) fn apply_device<S: Store>(
         Action::PutKeyPackages { device, once, last_resort } => {
             put_packages(state, &device, once, last_resort)
         }
-        Action::TakeKeyPackage { device } => Ok(take_package(state, &device)?),
+        Action::TakeKeyPackage { device, once } => Ok(take_package(state, &device, once)?),
         Action::PutInbox { device, from, item } => put_inbox(state, &device, from, item, time_ms),
         Action::AckInbox { device, number } => {
             ack_inbox(state, &device, number, time_ms)?;
@@ -51,13 +51,18 @@ fn hold_fence<S: Store>(
     fence: u64,
     next_fence: u64,
 ) -> Result<(), Fault> {
-    present(state, device)?;
+    let mut row = present(state, device)?;
     let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
     if let Some(row) = state.store().row(Table::Fences, &key)? {
         let held: u64 = rows::decode("fence", &row)?;
         if held != fence && held != next_fence {
             return Err(Rejection::Fenced.into());
         }
+    } else if row.stores >= limits::INCARNATIONS {
+        return Err(Rejection::Quota.into());
+    } else {
+        row.stores += 1;
+        put_device(state, device, row);
     }
     state.store_mut().put(Table::Fences, &key, rows::encode(&next_fence));
     Ok(())
@@ -87,9 +92,15 @@ fn put_packages<S: Store>(
     Ok(Effect::Done)
 }
 
-fn take_package<S: Store>(state: &mut State<S>, device: &DeviceId) -> Result<Effect, StoreError> {
+/// Takes one that is given out once, if there is one and it may go; the last resort otherwise.
+fn take_package<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    once: bool,
+) -> Result<Effect, StoreError> {
     let mut row = state.device(device)?;
-    let from = key2(device.as_bytes(), &[]);
+    let from = if once { 0 } else { LAST_RESORT };
+    let from = key2(device.as_bytes(), &from.to_be_bytes());
     let to = key2(device.as_bytes(), &[0xff; 9]);
     let mut first = None;
     state.store().scan(Table::KeyPackages, &from, &to, &mut |key, package| {
@@ -97,14 +108,15 @@ fn take_package<S: Store>(state: &mut State<S>, device: &DeviceId) -> Result<Eff
         false
     })?;
     let Some((key, package)) = first else {
-        return Ok(Effect::Package { package: None, left: 0 });
+        return Ok(Effect::Package { package: None, left: row.packages, spent: false });
     };
-    if !key.ends_with(&LAST_RESORT.to_be_bytes()) {
+    let spent = !key.ends_with(&LAST_RESORT.to_be_bytes());
+    if spent {
         state.store_mut().delete(Table::KeyPackages, &key);
         row.packages = row.packages.saturating_sub(1);
         put_device(state, device, row);
     }
-    Ok(Effect::Package { package: Some(package.into()), left: row.packages })
+    Ok(Effect::Package { package: Some(package.into()), left: row.packages, spent })
 }
 
 fn put_inbox<S: Store>(
@@ -114,28 +126,63 @@ fn put_inbox<S: Store>(
     item: Blob,
     time_ms: u64,
 ) -> Result<Effect, Fault> {
-    let mut row = match (with_room(state, device), from.handshake) {
+    let bytes = bytes_of(&from, &item);
+    let (mut row, sender) = match (with_room(state, device, &from.account, bytes), from.handshake) {
         // Nobody waits for an answer to a way in: what it leaves behind goes.
         (Err(Fault::Rejected(_)), Some(handshake)) => {
             welcomes::taken(state, Some(handshake), time_ms);
             return Ok(Effect::Done);
         }
-        (row, _) => row?,
+        (rows, _) => rows?,
     };
     row.inbox_last += 1;
     let number = row.inbox_last;
     let key = key2(device.as_bytes(), &number.to_be_bytes());
+    put_sender(state, device, &from.account, sender);
     let item = InboxRow { from, time_ms, item };
     state.store_mut().put(Table::Inboxes, &key, rows::encode(&item));
     put_device(state, device, row);
     Ok(Effect::InboxGrew { number })
 }
 
-/// The row of a device whose inbox takes one more.
-fn with_room<S: Store>(state: &State<S>, device: &DeviceId) -> Result<DeviceRow, Fault> {
+/// What an item costs who receives it.
+fn bytes_of(from: &InboxFrom, item: &Blob) -> u64 {
+    from.common.saturating_add(item.0.len() as u64)
+}
+
+/// The rows of a device whose inbox takes one more from an account, and of what waits there from it
+/// by then.
+fn with_room<S: Store>(
+    state: &State<S>,
+    device: &DeviceId,
+    account: &AccountId,
+    bytes: u64,
+) -> Result<(DeviceRow, SenderRow), Fault> {
     let row = present(state, device)?;
+    let waits = state.sender(device, account)?;
+    let sender = SenderRow { items: waits.items + 1, bytes: waits.bytes.saturating_add(bytes) };
     let is_full = row.inbox_last - row.inbox_acked >= limits::INBOX_ITEMS as u64;
-    if is_full { Err(Rejection::Quota.into()) } else { Ok(row) }
+    if is_full
+        || sender.items > limits::INBOX_ITEMS_OF_ONE as u64
+        || sender.bytes > limits::INBOX_BYTES_OF_ONE as u64
+    {
+        return Err(Rejection::Quota.into());
+    }
+    Ok((row, sender))
+}
+
+fn put_sender<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    account: &AccountId,
+    sender: SenderRow,
+) {
+    let key = key2(device.as_bytes(), account.as_bytes());
+    if sender.items == 0 {
+        state.store_mut().delete(Table::InboxSenders, &key);
+    } else {
+        state.store_mut().put(Table::InboxSenders, &key, rows::encode(&sender));
+    }
 }
 
 fn ack_inbox<S: Store>(
@@ -152,6 +199,10 @@ fn ack_inbox<S: Store>(
         let item: InboxRow = rows::decode("inbox", &item)?;
         welcomes::taken(state, item.from.handshake, time_ms);
         state.store_mut().delete(Table::Inboxes, &key);
+        let waits = state.sender(device, &item.from.account)?;
+        let bytes = waits.bytes.saturating_sub(bytes_of(&item.from, &item.item));
+        let left = SenderRow { items: waits.items.saturating_sub(1), bytes };
+        put_sender(state, device, &item.from.account, left);
     }
     if upto > row.inbox_acked {
         row.inbox_acked = upto;
@@ -194,6 +245,38 @@ impl<S: Store> State<S> {
     fn device(&self, device: &DeviceId) -> Result<DeviceRow, StoreError> {
         let row = self.store().row(Table::Devices, device.as_bytes())?;
         row.map_or(Ok(DeviceRow::default()), |row| rows::decode("device", &row))
+    }
+
+    fn sender(&self, device: &DeviceId, account: &AccountId) -> Result<SenderRow, StoreError> {
+        let key = key2(device.as_bytes(), account.as_bytes());
+        let row = self.store().row(Table::InboxSenders, &key)?;
+        row.map_or(Ok(SenderRow::default()), |row| rows::decode("inbox sender", &row))
+    }
+
+    /// Whether a device's inbox would take an item of so many bytes from an account.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn has_inbox_room(
+        &self,
+        device: &DeviceId,
+        account: &AccountId,
+        bytes: u64,
+    ) -> Result<bool, StoreError> {
+        match with_room(self, device, account, bytes) {
+            Ok(_) => Ok(true),
+            Err(Fault::Rejected(_)) => Ok(false),
+            Err(Fault::Store(error)) => Err(error),
+        }
+    }
+
+    /// Whether a device ever opened a session with this store.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn knows_store(&self, device: &DeviceId, incarnation: u64) -> Result<bool, StoreError> {
+        let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
+        Ok(self.store().row(Table::Fences, &key)?.is_some())
     }
 
     /// Single-use key packages of a device that are left.
@@ -242,7 +325,7 @@ impl<S: Store> State<S> {
         let number = key.last_chunk().map(|number| u64::from_be_bytes(*number));
         let number = number.ok_or_else(|| StoreError::row("inbox"))?;
         let InboxRow { from, time_ms, item } = rows::decode("inbox", row)?;
-        let InboxFrom { account, device, handshake } = from;
+        let InboxFrom { account, device, handshake, .. } = from;
         let common = handshake.map(|(space, index)| welcomes::common(self, &space, index));
         let common = common.transpose()?.flatten();
         let space = handshake.map(|(space, _)| space);

@@ -74,6 +74,8 @@ pub enum Effect {
         package: Option<Blob>,
         /// Single-use ones left.
         left: u64,
+        /// Whether it was one of them.
+        spent: bool,
     },
     /// An item lies in a device's inbox.
     InboxGrew {

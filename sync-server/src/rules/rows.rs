@@ -59,6 +59,9 @@ pub(crate) struct RosterRow {
     /// Members that signed an intent to leave.
     #[n(1)]
     pub(crate) leavers: Vec<AccountId>,
+    /// Members that have not written here yet, and who added them.
+    #[n(2)]
+    pub(crate) unanswered: Vec<(AccountId, AccountId)>,
 }
 
 /// Where a writer's chain stands, and where its last change set lies.
@@ -81,6 +84,9 @@ pub struct Membership {
     /// The index after the last one, once it was removed.
     #[n(1)]
     pub until: Option<u64>,
+    /// Who added it, until it writes there.
+    #[n(2)]
+    pub by: Option<AccountId>,
 }
 
 /// What the relay counts of an account.
@@ -89,7 +95,7 @@ pub(crate) struct AccountRow {
     /// Entries of its device log.
     #[n(0)]
     pub(crate) log_len: u64,
-    /// Spaces it is or was in.
+    /// Spaces it is in.
     #[n(1)]
     pub(crate) spaces: u64,
     /// Addresses it claimed.
@@ -115,6 +121,9 @@ pub(crate) struct DeviceRow {
     /// Whether it was taken out of its account: it never comes back under its key.
     #[n(4)]
     pub(crate) has_ended: bool,
+    /// Stores that it opened a session with.
+    #[n(5)]
+    pub(crate) stores: u64,
 }
 
 /// How far a device is, and when it was here.
@@ -136,6 +145,15 @@ pub(crate) struct TicketRow {
     pub(crate) index: u64,
     #[n(1)]
     pub(crate) ticket: Blob,
+}
+
+/// What waits in an inbox from one account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SenderRow {
+    #[n(0)]
+    pub(crate) items: u64,
+    #[n(1)]
+    pub(crate) bytes: u64,
 }
 
 /// An item in a device's inbox.

@@ -85,6 +85,8 @@ pub struct Pushed {
     pub added: Vec<(AccountId, u64)>,
     /// Accounts that can read up to an index, no further.
     pub removed: Vec<(AccountId, u64)>,
+    /// Handshakes among what was appended now.
+    pub handshakes: u64,
     /// The refused envelope's number and why.
     pub refused: Option<(u64, Rejection)>,
 }
@@ -194,11 +196,17 @@ impl<S: Store> Pusher<'_, S> {
         if space.may_push(&self.account) { Ok(()) } else { Err(Rejection::Denied) }
     }
 
+    /// Whether its author has read every handshake, and no more than there is.
+    ///
+    /// Content may claim more: it comes so from an honest author, if this log lost its end. For its
+    /// author's own sake it is judged by its chain. What keeps others waiting may not.
     fn seen_all_handshakes(space: &Space, sealed: &Sealed) -> Result<(), Rejection> {
+        let header = &sealed.envelope().header;
+        if header.kind != Kind::Content && header.cursor > space.row.head {
+            return Err(Rejection::Invalid);
+        }
         match space.row.handshakes.checked_sub(1) {
-            Some(index) if sealed.envelope().header.cursor <= index => {
-                Err(Rejection::Behind { index })
-            }
+            Some(index) if header.cursor <= index => Err(Rejection::Behind { index }),
             _ => Ok(()),
         }
     }
@@ -258,7 +266,7 @@ impl<S: Store> Pusher<'_, S> {
                 handshakes: 0,
                 position: 0,
             },
-            members: Arc::new(RosterRow { roster, leavers: Vec::new() }),
+            members: Arc::new(RosterRow { roster, ..RosterRow::default() }),
             tail: Vec::new(),
             is_changed: true,
         };
@@ -296,7 +304,10 @@ impl<S: Store> Pusher<'_, S> {
         if roster != before.roster {
             let index = space.row.head;
             let was = Arc::clone(before);
+            let stay = was.unanswered.iter().filter(|(added, _)| roster.role(added).is_some());
+            let mut unanswered: Vec<_> = stay.copied().collect();
             for (account, _) in roster.iter().filter(|(a, _)| was.roster.role(a).is_none()) {
+                unanswered.push((account, self.account));
                 self.set_membership(account, index, None);
                 self.done.added.push((account, index));
             }
@@ -306,7 +317,7 @@ impl<S: Store> Pusher<'_, S> {
             }
             let leavers = was.leavers.iter().filter(|leaver| roster.role(leaver).is_some());
             let leavers = leavers.copied().collect();
-            space.members = Arc::new(RosterRow { roster, leavers });
+            space.members = Arc::new(RosterRow { roster, leavers, unanswered });
             self.put_roster(space);
         }
         self.decide(space, sealed);
@@ -317,6 +328,7 @@ impl<S: Store> Pusher<'_, S> {
     fn decide(&mut self, space: &mut Space, sealed: Sealed) {
         let index = space.row.head;
         self.append(space, sealed, 0);
+        self.done.handshakes += 1;
         space.row.handshakes = space.row.head;
         if let Some((welcomes, ticket)) = self.extras.take() {
             self.leave(index, welcomes, ticket);
@@ -340,6 +352,13 @@ impl<S: Store> Pusher<'_, S> {
             Step::Equivocation | Step::Broken => return Err(Rejection::Equivocation.into()),
         }
         Self::seen_all_handshakes(space, &sealed)?;
+        if known.is_none() {
+            let written = self.state.writers_in(space.row.number, &self.writer.device)?;
+            if written >= limits::WRITERS {
+                return Err(Rejection::Quota.into());
+            }
+        }
+        self.answers(space);
         let index = space.row.head;
         self.append(space, sealed, chain.seq);
         let tip = Tip { seq: chain.seq, link: chain.link };
@@ -348,8 +367,23 @@ impl<S: Store> Pusher<'_, S> {
         Ok(())
     }
 
+    /// Who writes in a space has answered whoever put it there.
+    fn answers(&mut self, space: &mut Space) {
+        let account = self.account;
+        if !space.members.unanswered.iter().any(|(added, _)| *added == account) {
+            return;
+        }
+        let mut members = RosterRow::clone(&space.members);
+        members.unanswered.retain(|(added, _)| *added != account);
+        space.members = Arc::new(members);
+        self.put_roster(space);
+        let action = Action::Answer { account, space: self.id };
+        self.state.put_fact(&Command::new(self.time_ms, action));
+    }
+
     fn leaver(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
         Self::seen_all_handshakes(space, &sealed)?;
+        self.answers(space);
         let mut members = RosterRow::clone(&space.members);
         members.leavers.push(self.account);
         members.leavers.sort_unstable();
@@ -395,15 +429,17 @@ impl<S: Store> Pusher<'_, S> {
     }
 
     fn set_membership(&mut self, account: AccountId, from: u64, until: Option<u64>) {
-        let action = Action::SetMembership { account, space: self.id, from, until };
+        let by = Some(self.account).filter(|by| until.is_none() && *by != account);
+        let action = Action::SetMembership { account, space: self.id, from, until, by };
         self.state.put_fact(&Command::new(self.time_ms, action));
     }
 
     fn leave(&mut self, index: u64, welcomes: Option<Welcomes>, ticket: Option<Blob>) {
         let Welcomes { common, items } = welcomes.unwrap_or_default();
-        welcomes::keep(self.state, &self.id, index, common, items.len());
         let handshake = Some((self.id, index));
-        let from = InboxFrom { account: self.account, device: self.writer.device, handshake };
+        let (account, device) = (self.account, self.writer.device);
+        let from = InboxFrom { account, device, handshake, common: common.0.len() as u64 };
+        welcomes::keep(self.state, &self.id, index, common, items.len());
         for WelcomeFor { device, item, .. } in items {
             let action = Action::PutInbox { device, from, item };
             self.state.put_fact(&Command::new(self.time_ms, action));

@@ -65,11 +65,16 @@ pub enum Table {
     Welcomes = 21,
     /// The same to how many of these devices have not taken it yet.
     WelcomesLeft = 22,
+    /// (Device id, account id) to what waits in the device's inbox from that account.
+    InboxSenders = 23,
+    /// (Account id, account id of another) to the spaces that the other put it into and that it has
+    /// not written in.
+    Unanswered = 24,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Meta,
         Self::Spaces,
         Self::Rosters,
@@ -93,6 +98,8 @@ impl Table {
         Self::Reservations,
         Self::Welcomes,
         Self::WelcomesLeft,
+        Self::InboxSenders,
+        Self::Unanswered,
     ];
 }
 

@@ -398,6 +398,8 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::Reservations => "reservations",
         Table::Welcomes => "welcomes",
         Table::WelcomesLeft => "welcomes left",
+        Table::InboxSenders => "inbox senders",
+        Table::Unanswered => "unanswered",
     })
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod bounds;
 mod conformance;
 mod cuts;
 mod delivery;

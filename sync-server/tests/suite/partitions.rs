@@ -48,14 +48,14 @@ fn space_story(id: SpaceId, seed: u64) -> Vec<Command> {
 
 fn device_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
-    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None };
+    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None, common: 0 };
     let device = ada.id;
     let once = vec![Blob(vec![1]), Blob(vec![2])];
     let actions = vec![
         Action::Fence { device, incarnation: 1, fence: 0, next_fence: 5 },
         Action::PutKeyPackages { device, once, last_resort: Some(Blob(vec![3])) },
         Action::PutInbox { device, from, item: Blob(vec![9]) },
-        Action::TakeKeyPackage { device },
+        Action::TakeKeyPackage { device, once: true },
         Action::Fence { device, incarnation: 1, fence: 4, next_fence: 6 },
         Action::AckInbox { device, number: 1 },
     ];
@@ -91,7 +91,7 @@ fn cut_story(id: SpaceId, seed: u64) -> Vec<Command> {
 /// A device that is given things, ends, and is given more.
 fn ending_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
-    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None };
+    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None, common: 0 };
     let device = ada.id;
     let fence = || Action::Fence { device, incarnation: 1, fence: 0, next_fence: 5 };
     let put = || Action::PutInbox { device, from, item: Blob(vec![9]) };
@@ -103,7 +103,7 @@ fn ending_story(seed: u64) -> Vec<Command> {
         Action::EndDevice { device },
         put(),
         fence(),
-        Action::TakeKeyPackage { device },
+        Action::TakeKeyPackage { device, once: true },
     ];
     actions.into_iter().zip(20..).map(|(action, at)| Command::new(at, action)).collect()
 }
@@ -133,8 +133,8 @@ fn account_story(seed: u64) -> Vec<Command> {
         Action::AppendLog { account, index: 1, entries: vec![entry] },
         Action::AppendLog { account, index: 0, entries: ada.log.clone() },
         Action::AppendLog { account, index: 0, entries: whole },
-        Action::SetMembership { account, space: space(1), from: 3, until: None },
-        Action::SetMembership { account, space: space(1), from: 0, until: Some(9) },
+        Action::SetMembership { account, space: space(1), from: 3, until: None, by: None },
+        Action::SetMembership { account, space: space(1), from: 0, until: Some(9), by: None },
         Action::CountAddress { account },
     ];
     actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()

@@ -72,15 +72,15 @@ fn duplicates_are_confirmed_gaps_and_forks_are_refused() {
     assert_eq!(refusals(&frames), [Rejection::Gap { have: 2 }]);
     let runs = stored(&frames);
     assert_eq!((runs[0].seq, runs[0].index, runs[0].count), (2, 2, 2));
-    let forged = Device::new(2).content(space(1), 1);
     let mut fork = Device::new(1);
     fork.incarnation += 1;
     for _ in 0..3 {
         fork.content(space(1), 1);
     }
+    fork.incarnation -= 1;
     let fork = fork.content(space(1), 1);
     world.send(session, push(space(1), vec![fork]));
-    world.send(session, push(space(1), vec![sets[3].clone(), forged]));
+    world.send(session, push(space(1), vec![sets[3].clone()]));
     world.commit();
     let frames = world.take(session);
     assert_eq!(refusals(&frames), [Rejection::Equivocation]);

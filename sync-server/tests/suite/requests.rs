@@ -122,19 +122,27 @@ fn numbers(frames: &[RelayFrame]) -> Vec<u64> {
 fn an_inbox_that_is_full_takes_no_more() {
     let settings = Settings { inbox_puts_per_s: 0, requests_per_s: 0, ..Settings::default() };
     let mut world = World::over(MemoryStore::new(), settings);
-    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
-    let (a, _) = (world.connect(&mut ada), world.connect(&mut bob));
-    for n in 0..=limits::INBOX_ITEMS as u64 {
-        let item = Blob(vec![1]);
-        let put = InboxPut { account: bob.account, device: bob.id, item };
-        world.send(a, ClientFrame::Request(Request { id: n, op: Op::PutInbox(put) }));
+    let mut bob = Device::new(1);
+    let b = world.connect(&mut bob);
+    let of_one = limits::INBOX_ITEMS_OF_ONE as u64;
+    let put = |id| {
+        let put = InboxPut { account: bob.account, device: bob.id, item: Blob(vec![1]) };
+        ClientFrame::Request(Request { id, op: Op::PutInbox(put) })
+    };
+    let mut full = 0;
+    for n in 0..=limits::INBOX_ITEMS as u64 / of_one {
+        let mut sender = Device::new(n + 10);
+        let session = world.connect(&mut sender);
+        (0..of_one).for_each(|id| world.send(session, put(id)));
+        world.commit();
+        let frames = world.take(session);
+        full += frames
+            .iter()
+            .filter(|frame| matches!(frame, RelayFrame::Reply(reply) if reply.answer == refused(Rejection::Quota)))
+            .count();
     }
-    world.commit();
-    let frames = world.take(a);
-    let full = frames.iter().filter(|frame| {
-        matches!(frame, RelayFrame::Reply(reply) if reply.answer == refused(Rejection::Quota))
-    });
-    assert_eq!(full.count(), 1);
+    assert_eq!(full, limits::INBOX_ITEMS_OF_ONE);
+    world.take(b);
 }
 
 #[test]
