@@ -71,7 +71,7 @@ async fn through_hub(documents: usize, each: usize) -> Outcome<(f64, f64, usize)
         let mut seat = Seat::take(&hub, number + 1).await?;
         open(&mut seat, &mut author).await?;
         found(&mut seat, &mut author, space(number), &[]).await?;
-        let envelopes: Vec<_> = (0..each).map(|_| author.content(PAYLOAD)).collect();
+        let envelopes: Vec<_> = (0..each).map(|_| author.content(space(number), PAYLOAD)).collect();
         entry = envelopes.first().map_or(0, |one| one.0.len()) + ENTRY_HEAD;
         let frames = envelopes.into_iter().map(|one| push(space(number), vec![one])).collect();
         writers.push((seat, frames));

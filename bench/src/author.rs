@@ -1,17 +1,16 @@
-//! A device as far as a relay can tell: it proves who it is and numbers what it pushes, and fills
-//! the rest with noise. So the relay's cost shows alone, without the cost of real clients.
+//! A device as far as a relay can tell: it proves who it is, numbers and signs what it pushes, and
+//! fills the rest with noise. So the relay's cost shows alone, without the cost of real clients.
 
 use ed25519_dalek::SigningKey;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{Action, DeviceKeys, LogEntry, RecoveryKeys, sign_entry};
-use sync_protocol::envelope::{Chain, CommitHeader, HEADER_VERSION, Header, Kind, SUITE};
+use sync_protocol::envelope::{Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE};
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
 use sync_protocol::ids::{
     AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId,
 };
 use sync_protocol::limits;
 use sync_protocol::roster::{Role, RosterChange};
-use sync_protocol::signing;
 
 /// An account's only device.
 #[derive(Clone, Debug)]
@@ -20,6 +19,7 @@ pub(crate) struct Author {
     device: DeviceId,
     key: SigningKey,
     log: Blob,
+    incarnation: u64,
     cursor: Option<Blob>,
     fence: u64,
     sessions: u64,
@@ -51,6 +51,7 @@ impl Author {
             device: id,
             key,
             log,
+            incarnation: 1,
             cursor: None,
             fence: 0,
             sessions: 0,
@@ -61,7 +62,18 @@ impl Author {
     }
 
     fn writer(&self) -> WriterId {
-        WriterId { device: self.device, incarnation: 1 }
+        WriterId { device: self.device, incarnation: self.incarnation }
+    }
+
+    /// The device's id.
+    pub(crate) fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// Goes on as a new store.
+    pub(crate) fn begin_anew(&mut self) {
+        self.incarnation += 1;
+        (self.fence, self.seq, self.link, self.cursor) = (0, 0, Link::START, None);
     }
 
     /// The answer to a challenge; signs the account up where the relay does not know it.
@@ -72,7 +84,7 @@ impl Author {
             version: limits::VERSION,
             account: self.account,
             device: self.device,
-            incarnation: 1,
+            incarnation: self.incarnation,
             fence: self.fence,
             next_fence,
             cursor: self.cursor.clone(),
@@ -96,20 +108,21 @@ impl Author {
     /// A space of this author, and of other accounts if there are any.
     pub(crate) fn found(&mut self, space: SpaceId, others: &[&Author]) -> Vec<ClientFrame> {
         let own = add(self, Role::Admin);
-        let first = self.handshake(EpochId::NONE, 0, 0, vec![own]);
+        let first = self.handshake(space, (EpochId::NONE, 0), 0, vec![own]);
         let mut frames = vec![push(space, vec![first])];
         if !others.is_empty() {
             let members = others.iter().map(|author| add(author, Role::Member)).collect();
-            let second = self.handshake(EpochId::from_bytes([6; 32]), 1, 1, members);
+            let second = self.handshake(space, (EpochId::from_bytes([6; 32]), 1), 1, members);
             frames.push(push(space, vec![second]));
         }
         frames
     }
 
-    fn handshake(
+    /// A handshake that only a relay finds good.
+    pub(crate) fn handshake(
         &mut self,
-        parent: EpochId,
-        number: u64,
+        space: SpaceId,
+        (parent, number): (EpochId, u64),
         cursor: u64,
         roster: Vec<RosterChange>,
     ) -> Blob {
@@ -125,30 +138,41 @@ impl Author {
         };
         let commit = Some(Blob(codec::encode(&commit)));
         let child = Some(EpochId::from_bytes([6; 32]));
-        self.envelope(Header { commit, child, ..header(Kind::Handshake, cursor) }, 64)
+        self.envelope(space, Header { commit, child, ..header(Kind::Handshake, cursor) }, 64)
     }
 
     /// The next change set, with a sealed payload of this many bytes.
-    pub(crate) fn content(&mut self, payload: usize) -> Blob {
+    pub(crate) fn content(&mut self, space: SpaceId, payload: usize) -> Blob {
+        let chain = self.next();
+        // Beyond every handshake that this author can have seen.
+        self.sealed(space, chain, 2, payload)
+    }
+
+    /// The next place in this author's chain.
+    pub(crate) fn next(&mut self) -> Chain {
         let (seq, writer) = (self.seq + 1, self.writer());
         let mut commitment = [3; 32];
         commitment[..8].copy_from_slice(&seq.to_be_bytes());
         let commitment = Commitment::from_bytes(commitment);
         let link = self.link.next(&writer, seq, &commitment);
         (self.seq, self.link) = (seq, link);
-        // Beyond every handshake that this author can have seen.
-        let header =
-            Header { chain: Some(Chain { seq, commitment, link }), ..header(Kind::Content, 2) };
-        self.envelope(header, payload)
+        Chain { seq, commitment, link }
     }
 
-    /// An envelope in its encoding. A relay takes it on its author's own authenticated socket, and
-    /// so leaves the signature alone: noise stands in its place, and the benchmark's own time goes
-    /// elsewhere.
-    fn envelope(&mut self, header: Header, payload: usize) -> Blob {
-        let payload = self.noise(payload);
-        let signature = self.noise(signing::SIGNATURE);
-        Blob(codec::encode(&(Blob(codec::encode(&header)), payload, signature)))
+    /// A change set at a place in this author's chain, sealed by one who has read so far.
+    pub(crate) fn sealed(
+        &mut self,
+        space: SpaceId,
+        chain: Chain,
+        cursor: u64,
+        payload: usize,
+    ) -> Blob {
+        self.envelope(space, Header { chain: Some(chain), ..header(Kind::Content, cursor) }, payload)
+    }
+
+    fn envelope(&mut self, space: SpaceId, header: Header, payload: usize) -> Blob {
+        let payload = self.noise(payload).0;
+        Blob(Envelope::sign(&space, &self.writer(), header, payload, &self.key).into_bytes())
     }
 
     fn noise(&mut self, len: usize) -> Blob {

@@ -75,7 +75,7 @@ async fn through_relay(sets: usize, payload: usize) -> Outcome<f64> {
     open(&mut wire, &mut writer).await?;
     let others: Vec<_> = others.iter().collect();
     found(&mut wire, &mut writer, space(1), &others).await?;
-    let envelopes = (0..sets).map(|_| writer.content(payload));
+    let envelopes = (0..sets).map(|_| writer.content(space(1), payload));
     let frames = envelopes.map(|one| push(space(1), vec![one])).collect();
     let before = relay.processor_s()?;
     let mut tasks = tokio::task::JoinSet::new();

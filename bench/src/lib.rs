@@ -14,6 +14,7 @@ mod crowd;
 pub mod echo;
 mod engine;
 mod fan_out;
+mod flood;
 mod floors;
 mod latency;
 mod link;
@@ -48,7 +49,7 @@ pub(crate) fn failed(what: impl ToString) -> Failure {
 }
 
 /// The families, in the order in which they run: the name that a filter picks, and what is in it.
-pub const GROUPS: [(&str, &str); 11] = [
+pub const GROUPS: [(&str, &str); 12] = [
     ("engine", "append, seal, open"),
     ("apply", "changes into a document, alone and in a batch"),
     ("account", "opening and reconnecting with many conversations"),
@@ -60,6 +61,7 @@ pub const GROUPS: [(&str, &str); 11] = [
     ("memory", "an idle connection"),
     ("restart", "a killed relay"),
     ("crowd", "many people and devices put into a conversation at once"),
+    ("flood", "many people beside some who flood the relay"),
 ];
 
 /// Runs the families whose name contains `filter`; `seen` is told of each figure as it comes. A
@@ -100,6 +102,7 @@ async fn measured(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
         "memory" => memory::measure(scale).await,
         "restart" => restart::measure(scale).await,
         "crowd" => crowd::measure(scale).await,
+        "flood" => flood::measure(scale).await,
         _ => Err(failed("no such family")),
     }
 }

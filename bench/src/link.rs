@@ -11,7 +11,7 @@ use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 use sync_server::hub::{Hub, Outgoing, Place};
-use sync_server::relay::SessionId;
+use sync_server::relay::{Incoming, SessionId};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -137,7 +137,12 @@ impl Link for Seat {
             ClientFrame::Push(push) => push.envelopes.iter().map(|one| one.0.len()).sum(),
             _ => 256,
         };
-        let sent = self.hub.frame(self.place.session, Box::new(frame.into()), bytes).await;
+        let mut frame = Incoming::from(frame);
+        if let Some(speaker) = self.place.shared.speaker() {
+            // As a socket does: the hub does not do it again.
+            frame.verify(speaker);
+        }
+        let sent = self.hub.frame(self.place.session, Box::new(frame), bytes).await;
         sent.map_err(|_| failed("the hub is gone"))
     }
 
@@ -187,7 +192,7 @@ pub(crate) async fn write(
     space: SpaceId,
     payload: usize,
 ) -> Outcome<()> {
-    let envelope = author.content(payload);
+    let envelope = author.content(space, payload);
     link.send(push(space, vec![envelope])).await?;
     stored(link).await.map(drop)
 }

@@ -32,8 +32,7 @@ pub(crate) struct Certificate {
 impl Server {
     /// Starts the relay's program over a directory, without limits that a benchmark would meet.
     pub(crate) fn relay(data: &Path, certificate: Option<&Certificate>) -> Outcome<Self> {
-        let mut command = Command::new(program("sync-server")?);
-        command.arg("--data").arg(data);
+        let mut command = relay_over(data)?;
         for name in ["PUSH_ENVELOPES", "PUSH_BYTES", "REQUESTS", "TAKES", "INBOX_PUTS"] {
             command.env(format!("REJOINDER_LIMITS__{name}_PER_S"), "0");
         }
@@ -41,6 +40,11 @@ impl Server {
             command.arg("--tls-cert").arg(chain).arg("--tls-key").arg(key);
         }
         Self::start(command, certificate.is_some())
+    }
+
+    /// Starts the relay's program over a directory, with the limits that it has by itself.
+    pub(crate) fn limited(data: &Path) -> Outcome<Self> {
+        Self::start(relay_over(data)?, false)
     }
 
     /// Starts the durable echo over a directory.
@@ -111,6 +115,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn relay_over(data: &Path) -> Outcome<Command> {
+    let mut command = Command::new(program("sync-server")?);
+    command.arg("--data").arg(data);
+    Ok(command)
 }
 
 /// The body of a page.

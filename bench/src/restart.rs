@@ -53,7 +53,7 @@ async fn killed(data: &Path, number: u64) -> Outcome<Duration> {
     found(&mut wire, &mut author, space(number), &[]).await?;
     let load = async {
         loop {
-            let envelopes = (0..PUSH).map(|_| author.content(PAYLOAD)).collect();
+            let envelopes = (0..PUSH).map(|_| author.content(space(number), PAYLOAD)).collect();
             wire.send(push(space(number), envelopes)).await?;
             crate::link::stored(&mut wire).await?;
         }
@@ -94,7 +94,7 @@ fn fill(data: &Path, entries: usize) -> Outcome<()> {
         for (n, author) in (0..AUTHORS).zip(&mut authors) {
             let count = left.min(PUSH);
             if count > 0 {
-                let envelopes = (0..count).map(|_| author.content(PAYLOAD)).collect();
+                let envelopes = (0..count).map(|_| author.content(space(n), PAYLOAD)).collect();
                 relay.receive(SessionId(n), push(space(n), envelopes), now_ms);
             }
             left -= count;

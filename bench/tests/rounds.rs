@@ -64,6 +64,11 @@ fn a_crowd_can_be_measured() {
 }
 
 #[test]
+fn a_flood_can_be_measured() {
+    run("flood");
+}
+
+#[test]
 fn memory_can_be_measured() {
     run("memory");
 }

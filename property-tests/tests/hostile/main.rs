@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod copies;
+mod floods;
 mod member_changes;
 mod member_content;
 mod member_handshakes;

@@ -224,7 +224,7 @@ fn a_drain_of_key_packages_keeps_nobody_from_being_added() {
             }
         }
     }
-    assert!(taken > 100, "{taken} taken");
+    assert!(taken > 60, "all that could be given once, and more: {taken}");
     let space = world.converse(0, &[1, 2]).unwrap();
     world.pass(30_000).unwrap();
     world.expect(1, Command::GoOnline).unwrap();

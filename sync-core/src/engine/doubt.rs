@@ -5,8 +5,7 @@
 //! epoch began, because a place in a log that was lied about once is not to be relied on. If it
 //! insists, the entry is passed over and its device set aside, whichever writers it makes up, until
 //! a later entry that it did sign vouches for those before it, or until the next session, where all
-//! is read again. However many devices do so, a space is read again only so often. So neither a
-//! relay nor a member can stop the others.
+//! is read again. So neither a relay nor a member can stop the others.
 
 use sync_protocol::{EpochId, SpaceId};
 
@@ -16,40 +15,16 @@ use crate::engine::rows::Begun;
 use crate::engine::space::SpaceState;
 use crate::trust::Invalid;
 
-/// How long a space is not read again after it was, at first; it doubles each time, up to the other.
-const PATIENCE_MS: u64 = 60_000;
-const PATIENCE_LAST_MS: u64 = 60 * 60 * 1000;
-
-/// When a space may be read again for the sake of an entry that makes no sense.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Patience {
-    from: u64,
-    asked: u32,
-}
-
-impl Patience {
-    /// Whether it may be now. If so, it may not for a while.
-    fn may_ask(&mut self, now: u64) -> bool {
-        if now < self.from {
-            return false;
-        }
-        let pause = (PATIENCE_MS << self.asked.min(16)).min(PATIENCE_LAST_MS);
-        (self.from, self.asked) = (now + pause, self.asked.saturating_add(1));
-        true
-    }
-}
-
 impl Engine {
     /// Asks for another copy of an entry, or passes over it if the relay has no other.
     pub(super) fn doubt(&mut self, id: &SpaceId, arrived: &Arrived, why: Invalid, item: &[u8; 32]) {
-        let (signed, now) = (self.is_signed(id, arrived), self.now);
+        let signed = self.is_signed(id, arrived);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let copy = (arrived.index, arrived.envelope.to_bytes());
         let device = arrived.writer.device;
         let aside = space.aside.get(&device).copied();
         let vouches = aside == Some(false) && signed;
-        let is_new = aside.is_none() && space.doubt.as_ref() != Some(&copy);
-        if (vouches || is_new) && space.patience.may_ask(now) {
+        if vouches || (aside.is_none() && space.doubt.as_ref() != Some(&copy)) {
             if vouches {
                 space.aside.insert(device, true);
             }
@@ -108,22 +83,5 @@ impl SpaceState {
         row.log_hash = begun.log_hash;
         self.recent.clear();
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_space_is_read_again_ever_more_seldom() {
-        let mut patience = Patience::default();
-        let asks: Vec<u64> =
-            (0..86_400).map(|s| s * 1_000).filter(|at| patience.may_ask(*at)).collect();
-        let pauses: Vec<u64> =
-            asks.windows(2).filter_map(|two| Some(two.get(1)? - two.first()?)).collect();
-        assert_eq!(pauses.get(..3), Some(&[60_000, 120_000, 240_000][..]));
-        assert_eq!(pauses.last(), Some(&PATIENCE_LAST_MS));
-        assert!(asks.len() < 32, "{}", asks.len());
     }
 }

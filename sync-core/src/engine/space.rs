@@ -12,7 +12,6 @@ use crate::document::messages::MessageView;
 use crate::document::receipts::{Mark, ReceiptsView};
 use crate::engine::additions::Additions;
 use crate::engine::deliveries::Delivered;
-use crate::engine::doubt::Patience;
 use crate::engine::rows::{
     CutRow, EpochRow, Intention, JournalRow, PendingRow, SpaceRow, StateRow, WriterRow,
 };
@@ -61,8 +60,6 @@ pub(super) struct SpaceState {
     /// Devices whose entries are passed over in this session where they make no sense, and whether
     /// the relay was asked again since.
     pub(super) aside: SortedMap<DeviceId, bool>,
-    /// When the log may be read again because of one.
-    pub(super) patience: Patience,
     /// How far each writer was read before the log was read anew: what was told does not go back.
     pub(super) reached: Frontier,
     /// Recent running hashes of the log, by the index after the entry.
@@ -137,7 +134,6 @@ impl SpaceState {
             fetched_from: 0,
             doubt: None,
             aside: SortedMap::new(),
-            patience: Patience::default(),
             reached: Frontier::default(),
             recent: SortedMap::new(),
             receipts_at: None,

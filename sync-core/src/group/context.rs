@@ -91,3 +91,64 @@ fn required() -> RequiredCapabilitiesExtension {
         &[CredentialType::Basic],
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_protocol::AccountId;
+    use sync_protocol::roster::Role;
+
+    fn context(title: String, members: u64) -> Context {
+        let mut roster = Roster::founded_by(AccountId::of_root_key(&[1; 32]));
+        let admin = AccountId::of_root_key(&[1; 32]);
+        let add = (1..members).map(|n| {
+            let mut key = [2; 32];
+            key[..8].copy_from_slice(&n.to_be_bytes());
+            let (account, role) = (AccountId::of_root_key(&key), Role::Member);
+            sync_protocol::roster::RosterChange::Add { account, role, devices: Vec::new() }
+        });
+        roster = roster.after(&admin, &add.collect::<Vec<_>>(), &[]).expect("an admin may add");
+        Context { min_version: limits::MIN_VERSION, title, roster, era: 7 }
+    }
+
+    /// A group context of these bytes, whoever wrote them.
+    fn forged(bytes: Vec<u8>) -> Result<Context, GroupError> {
+        let extensions = Extensions::from_vec(vec![
+            Extension::RequiredCapabilities(required()),
+            Extension::Unknown(EXTENSION, UnknownExtension(bytes)),
+        ]);
+        Context::read(&extensions.expect("two extensions"))
+    }
+
+    fn limit_of(result: Result<Context, GroupError>) -> Option<&'static str> {
+        match result {
+            Err(GroupError::TooLarge { what, .. }) => Some(what),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_largest_context_there_may_be_is_read() {
+        let largest = context("\u{10ffff}".repeat(256), limits::LEAVES as u64);
+        let read = Context::read(&largest.to_extensions().expect("it fits"));
+        assert_eq!(read.expect("it is read"), largest);
+    }
+
+    #[test]
+    fn nobody_is_made_to_keep_more() {
+        let long = context("t".repeat(limits::TITLE + 1), 2);
+        assert_eq!(limit_of(forged(codec::encode(&long))), Some("title"));
+        assert!(matches!(long.to_extensions(), Err(GroupError::TooLarge { what: "title", .. })));
+        let crowded = context(String::new(), limits::LEAVES as u64 + 1);
+        assert_eq!(limit_of(forged(codec::encode(&crowded))), Some("roster"));
+        // Fields that no reader knows.
+        let mut e = minicbor::Encoder::new(Vec::new());
+        let bytes = codec::encode(&context(String::new(), 2));
+        e.map(5).expect("a vector grows");
+        let mut fat = e.into_writer();
+        fat.extend_from_slice(bytes.get(1..).unwrap_or_default());
+        let mut e = minicbor::Encoder::new(&mut fat);
+        e.u8(9).and_then(|e| e.bytes(&vec![0; limits::CONTEXT])).expect("a vector grows");
+        assert_eq!(limit_of(forged(fat)), Some("group context"));
+    }
+}

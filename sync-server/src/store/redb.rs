@@ -20,7 +20,7 @@ pub const FILE: &str = "relay.redb";
 /// A store that is being laid out.
 const UNNAMED: &str = "relay.redb.new";
 /// The format this build writes, and the only one it reads. 1 had each inbox item whole.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Bytes of redb's page cache.
 const CACHE: usize = 256 * 1024 * 1024;
 

@@ -8,6 +8,7 @@ use minicbor::Decode;
 use property_tests::World;
 use property_tests::network::ConnectionId;
 use sync_core::document::{Document, Edit, Name, Row};
+use sync_core::group::Group;
 use sync_core::records::Load;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Header, Kind, aad};
@@ -16,6 +17,7 @@ use sync_protocol::frames::{
 };
 use sync_protocol::frontier::Tip;
 use sync_protocol::ids::Commitment;
+use sync_protocol::roster::Roster;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use super::forge::{self, Set};
@@ -85,6 +87,29 @@ pub fn stand(world: &World, device: usize, space: SpaceId) -> Stand {
     let key = [b"x", space.as_bytes().as_slice()].concat();
     let records = world.device(device).disk.read(&key);
     codec::decode("space", &records[&key]).unwrap()
+}
+
+/// Of a space's index record, what its members agree on.
+#[derive(Debug, Decode)]
+#[cbor(map)]
+struct Agreed {
+    #[n(1)]
+    context: sync_core::group::Context,
+}
+
+/// Who is in a space, as a device has it.
+pub fn roster(world: &World, device: usize, space: SpaceId) -> Roster {
+    let key = [b"x", space.as_bytes().as_slice()].concat();
+    let records = world.device(device).disk.read(&key);
+    codec::decode::<Agreed>("space", &records[&key]).unwrap().context.roster
+}
+
+/// Whether a device has another as a leaf of a space's group.
+pub fn has_leaf(world: &World, device: usize, space: SpaceId, leaf: DeviceId) -> bool {
+    let prefix = Load::Group(space).prefix();
+    let records = world.device(device).disk.read(&prefix).into_iter();
+    let records = records.map(|(key, value)| (key[prefix.len()..].to_vec(), value));
+    Group::load(space, records.collect()).unwrap().contains(&leaf)
 }
 
 /// An epoch's root, as a device keeps it.
@@ -233,6 +258,16 @@ impl Cheat {
         self.requests += 1;
         let id = self.requests;
         self.say(world, &ClientFrame::Request(Request { id, op }))
+    }
+
+    /// Says anything, and does not wait.
+    pub fn shout(&mut self, world: &mut World, frame: &ClientFrame) {
+        world.ghost_says(self.line, frame).unwrap();
+    }
+
+    /// What it heard since the last time.
+    pub fn hears(&mut self, world: &mut World) -> Vec<RelayFrame> {
+        world.ghost_hears(self.line)
     }
 
     /// Says anything, and hears what comes of it.
