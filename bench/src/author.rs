@@ -167,7 +167,11 @@ impl Author {
         cursor: u64,
         payload: usize,
     ) -> Blob {
-        self.envelope(space, Header { chain: Some(chain), ..header(Kind::Content, cursor) }, payload)
+        self.envelope(
+            space,
+            Header { chain: Some(chain), ..header(Kind::Content, cursor) },
+            payload,
+        )
     }
 
     fn envelope(&mut self, space: SpaceId, header: Header, payload: usize) -> Blob {

@@ -97,7 +97,8 @@ impl Town {
         let directory = tempfile::tempdir()?;
         let relay = Server::limited(directory.path())?;
         let circles = people / CIRCLE;
-        let mut town = Self { people: Vec::new(), rogues: Vec::new(), relay, _directory: directory };
+        let mut town =
+            Self { people: Vec::new(), rogues: Vec::new(), relay, _directory: directory };
         for n in 0..flooders * ACCOUNTS {
             let mut author = Author::new(THEIRS + n as u64);
             let mut wire = Wire::open(town.relay.address, None).await?;
@@ -288,7 +289,7 @@ impl Rogue {
             if self.act(&mut at, n).await.is_ok() {
                 did.fetch_add(1, Ordering::Relaxed);
                 // Every so often as a new store.
-                wire = (n % 50 != 0).then_some(at);
+                wire = (!n.is_multiple_of(50)).then_some(at);
             }
         }
         Ok(())
@@ -321,7 +322,7 @@ impl Rogue {
             }
             3 => wire.send(request(n, Op::TakeKeyPackages { account })).await?,
             4 => {
-                let item = Blob(vec![7; 64 * 1024]);
+                let item = Blob(vec![7; 4 * 1024]);
                 let put = InboxPut { account, device: whom.device(), item };
                 wire.send(request(n, Op::PutInbox(put))).await?;
             }
@@ -364,7 +365,8 @@ fn invite(by: &mut Author, number: u64, whom: &Author) -> Vec<ClientFrame> {
     let id = space(number);
     let mut frames = by.found(id, &[whom]);
     if let Some(ClientFrame::Push(Push { welcomes, .. })) = frames.last_mut() {
-        let item = WelcomeFor { account: whom.account, device: whom.device(), item: Blob(vec![5; 300]) };
+        let item =
+            WelcomeFor { account: whom.account, device: whom.device(), item: Blob(vec![5; 300]) };
         *welcomes = Some(Welcomes { common: Blob(vec![6; 4_000]), items: vec![item] });
     }
     frames
