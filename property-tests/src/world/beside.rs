@@ -59,7 +59,11 @@ pub(super) enum Later {
     Write { device: usize, space: SpaceId },
     Leave { device: usize, space: SpaceId },
     DropCopy { one: usize, other: usize },
+    Accept { device: usize, space: SpaceId },
 }
+
+/// Within how long somebody accepts what they are invited to, and tries again if they can't.
+const ACCEPT_MS: u64 = 4_000;
 
 impl World {
     fn later(&mut self, most_ms: u64, later: Later) {
@@ -217,11 +221,31 @@ impl World {
         self.recover(device)
     }
 
+    /// Somebody has been invited: in a while they accept, on this device.
+    pub(super) fn accept_later(&mut self, device: usize, space: SpaceId) {
+        self.later(ACCEPT_MS, Later::Accept { device, space });
+    }
+
+    fn accept(&mut self, device: usize, space: SpaceId) -> Result<(), Violation> {
+        let slot = &self.devices[device];
+        if slot.retired {
+            return Ok(());
+        }
+        if slot.engine.is_none() {
+            self.accept_later(device, space);
+            return Ok(());
+        }
+        self.give(device, Command::AcceptConversation { conversation: space }).map(drop)
+    }
+
     /// What was begun goes on, if the world has not healed meanwhile.
     pub(super) fn go_on(&mut self, later: Later) -> Result<(), Violation> {
         if let Later::DropCopy { one, other } = later {
             self.drop_copy(one, other);
             return Ok(());
+        }
+        if let Later::Accept { device, space } = later {
+            return self.accept(device, space);
         }
         if !self.chaos {
             return Ok(());
@@ -248,7 +272,7 @@ impl World {
             Later::Leave { device, space } => {
                 self.give(device, Command::Leave { conversation: space })?;
             }
-            Later::Crash { .. } | Later::DropCopy { .. } => {}
+            Later::Crash { .. } | Later::DropCopy { .. } | Later::Accept { .. } => {}
         }
         Ok(())
     }

@@ -286,6 +286,9 @@ impl World {
             Told::Conversation { conversation, change } => {
                 if change == ConversationChange::Joined {
                     self.book.joined(self.devices[device].person, conversation);
+                    if self.plan.decisions > 0 {
+                        self.accept_later(device, conversation);
+                    }
                 }
                 let life = self.devices[device].life;
                 self.agenda.after(0, Event::Refresh { device, life });

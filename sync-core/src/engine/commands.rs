@@ -126,6 +126,7 @@ impl Engine {
                 self.active_conversation(conversation)?;
                 self.keep_setting(&accepted_key(conversation), &Value::Bool(true))?;
                 self.core_space(conversation)?.answered = true;
+                self.call_acceptance();
                 self.introduce(conversation)?;
                 self.tasks.push_back(Task::Contacts(*conversation));
                 Ok(Response::Done)
@@ -331,11 +332,12 @@ impl Engine {
     }
 
     /// Whoever answers an invitation has accepted it.
-    fn answer(&mut self, id: &SpaceId) {
+    pub(super) fn answer(&mut self, id: &SpaceId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.row.invited_by.is_some() && !std::mem::replace(&mut space.answered, true) {
             self.tasks.push_back(Task::Setting(accepted_key(id), Value::Bool(true)));
             self.tasks.push_back(Task::Contacts(*id));
+            self.call_acceptance();
         }
     }
 

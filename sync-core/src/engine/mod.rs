@@ -55,7 +55,7 @@ mod vault;
 mod views;
 mod welcome;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -141,7 +141,7 @@ pub struct Engine {
     /// Devices of the account that are still to come into its space.
     lodging: Lodging,
     /// Spaces this account is in and this device is not.
-    strays: SortedMap<SpaceId, Stray>,
+    strays: BTreeMap<SpaceId, Stray>,
     vaulting: Vaulting,
     /// When the relay last saw the account's devices, once asked.
     seen: Option<Vec<(DeviceId, u64)>>,
@@ -212,6 +212,8 @@ enum Task {
     Names(SpaceId, u32),
     /// Write down who invited this account into a conversation.
     Inviter(SpaceId),
+    /// Go on with conversations that may have been accepted.
+    Accepted,
     /// Say a new name in a conversation.
     Introduce(SpaceId),
     /// Keep for the account's other devices who is in a conversation.
@@ -280,7 +282,7 @@ impl Engine {
             guest: None,
             hosting: None,
             lodging: Lodging::default(),
-            strays: SortedMap::new(),
+            strays: BTreeMap::new(),
             vaulting: Vaulting::default(),
             seen: None,
             told_revoked: false,
@@ -404,6 +406,7 @@ impl Engine {
             Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
             Task::Names(space, era) => self.hear_names(space, *era)?,
             Task::Inviter(space) => self.keep_inviter(space)?,
+            Task::Accepted => self.heed_acceptance()?,
             Task::Introduce(space) => self.introduce_again(space)?,
             Task::Contacts(space) => self.keep_contacts(space)?,
             Task::HostMissing => self.host_missing()?,

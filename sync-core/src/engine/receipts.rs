@@ -43,9 +43,11 @@ impl Engine {
 
     pub(super) fn write_receipts(&mut self, id: &SpaceId) -> Step<()> {
         let Ok(space) = self.space(id) else { return Ok(()) };
-        if !space.row.receipts_due || !space.row.active {
+        if !space.row.receipts_due || !space.row.active || self.is_unaccepted(id)? {
+            // A stranger learns neither that it arrived nor when this device is here.
             return Ok(());
         }
+        let space = self.space(id)?;
         let name = Name::Receipts(space.row.segment);
         self.document(id, &name)?;
         let Some(edit) = self.receipt(id) else { return Ok(()) };

@@ -20,7 +20,7 @@ impl Engine {
     pub(super) fn is_up_to_date(&self) -> bool {
         self.session.caught_up()
             && self.parked.is_empty()
-            && self.strays.is_empty()
+            && !self.has_strays()
             && self.me.as_ref().is_some_and(|me| self.spaces.contains_key(&me.account().space()))
             && self.spaces.values().all(|space| {
                 space.deliveries.is_empty() && (!space.row.lagging || !space.row.active)
@@ -90,7 +90,7 @@ impl Engine {
         let told = self.standing.told;
         let is_away = !self.session.is_open();
         let turned = if self.standing.up_to_date {
-            !self.strays.is_empty()
+            self.has_strays()
         } else {
             self.session.caught_up() && self.is_up_to_date()
         };

@@ -15,6 +15,7 @@ impl Engine {
     /// The account's contacts are open, or have changed under these keys: what is counted follows
     /// whom they block.
     pub(super) fn adopt_blocked(&mut self, keys: Option<&[String]>) {
+        self.call_acceptance();
         let Ok(own) = self.me().map(|me| me.account().space()) else { return };
         let Some(contacts) = self.documents.peek(&own, &Name::Contacts) else { return };
         let Some(me) = &mut self.me else { return };
@@ -65,10 +66,96 @@ impl Engine {
             && all.get(&accepted_key(&space.id)) != Some(&Value::Bool(true))
     }
 
-    /// Writes down who invited this account into a conversation: devices that come in by a ticket
-    /// are told by nobody else.
+    /// Whether somebody whom this account does not know put it into a conversation, and it has not
+    /// accepted that. Such a conversation costs a row here: nothing is told of it to anybody, and
+    /// nothing is kept of it for the account's other devices.
+    pub(super) fn is_unaccepted(&mut self, id: &SpaceId) -> Step<bool> {
+        Ok(self.accepted(vec![*id])?.is_empty())
+    }
+
+    /// Those of some conversations that this account takes part in, or was put into by whom it
+    /// knows.
+    pub(super) fn accepted(&mut self, ids: Vec<SpaceId>) -> Step<Vec<SpaceId>> {
+        let mut known = SortedMap::new();
+        let mut accepted = Vec::new();
+        for id in ids {
+            let Some(inviter) = self.spaces.get(&id).and_then(|space| unanswered(space)) else {
+                accepted.push(id);
+                continue;
+            };
+            let is_known = match known.get(&inviter) {
+                Some(is_known) => *is_known,
+                None => self.is_known(&inviter)?,
+            };
+            known.insert(inviter, is_known);
+            if is_known || self.own_setting(&accepted_key(&id))? == Some(Value::Bool(true)) {
+                accepted.push(id);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Whether an account is no stranger, as [`acquaintances`](Self::acquaintances) has it.
+    fn is_known(&mut self, account: &AccountId) -> Step<bool> {
+        let own = self.me()?.account().space();
+        if !self.spaces.contains_key(&own) {
+            // Whom the account knows is not known here yet.
+            return Ok(false);
+        }
+        if contacts::contact(self.document(&own, &Name::Contacts)?, account).is_some() {
+            return Ok(true);
+        }
+        let is_shared = |space: &SpaceState| {
+            space.row.active && !space.row.own && space.role(account).is_some()
+        };
+        let shared = self.spaces.values().filter(|space| is_shared(space));
+        let shared: Vec<(SpaceId, bool)> =
+            shared.map(|space| (space.id, unanswered(space).is_none())).collect();
+        for (id, is_accepted) in shared {
+            if is_accepted || self.own_setting(&accepted_key(&id))? == Some(Value::Bool(true)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The account may have accepted conversations, or come to know who invited it: what waited for
+    /// that goes on.
+    pub(super) fn call_acceptance(&mut self) {
+        if !self.tasks.iter().any(|task| matches!(task, Task::Accepted)) {
+            self.tasks.push_back(Task::Accepted);
+        }
+    }
+
+    pub(super) fn heed_acceptance(&mut self) -> Step<()> {
+        let waits = |space: &SpaceState| {
+            let row = &space.row;
+            let owes = row.receipts_due || !row.unvaulted.is_empty() || !row.inviter_kept;
+            row.invited_by.is_some() && row.active && owes
+        };
+        let waiting = self.spaces.iter().filter(|(_, space)| waits(space));
+        let waiting = waiting.map(|(id, _)| *id).collect();
+        for id in self.accepted(waiting)? {
+            let Some(space) = self.spaces.get(&id) else { continue };
+            let (is_kept, owes) = (space.row.inviter_kept, space.row.receipts_due);
+            if !is_kept {
+                self.tasks.push_back(Task::Inviter(id));
+            }
+            if owes && space.receipts_at.is_none() {
+                self.owe_receipts(&id);
+            }
+        }
+        self.call_vault_if_owed();
+        Ok(())
+    }
+
+    /// Writes down who invited this account into a conversation that it has accepted: devices that
+    /// come in by a ticket are told by nobody else.
     pub(super) fn keep_inviter(&mut self, id: &SpaceId) -> Step<()> {
         let own = self.me()?.account().space();
+        if self.spaces.contains_key(id) && self.is_unaccepted(id)? {
+            return Ok(());
+        }
         let Some(space) = self.spaces.get(id).filter(|space| !space.row.inviter_kept) else {
             return Ok(());
         };
@@ -101,6 +188,16 @@ impl Engine {
 
     /// The account's settings are open, or have changed under these keys.
     pub(super) fn adopt_inviters(&mut self, keys: Option<&[String]>) {
+        let accepted = |key: &String| key.ends_with(ACCEPTED);
+        if keys.is_none_or(|keys| keys.iter().any(accepted)) {
+            self.call_acceptance();
+        }
+        for key in keys.into_iter().flatten().filter(|key| accepted(key)) {
+            let id = key.strip_prefix(PREFIX).and_then(|key| key.strip_suffix(ACCEPTED));
+            if let Some(id) = id.and_then(|id| id.parse().ok()) {
+                self.expect_ticket(&id);
+            }
+        }
         if keys.is_some_and(|keys| !keys.iter().any(|key| key.ends_with(INVITER))) {
             return;
         }
@@ -129,8 +226,14 @@ impl Engine {
     }
 }
 
+/// Who put this account into a conversation in which it has not said since that it is there to stay.
+fn unanswered(space: &SpaceState) -> Option<AccountId> {
+    space.row.invited_by.filter(|_| !space.row.own && !space.answered)
+}
+
 const PREFIX: &str = "conversation/";
 const INVITER: &str = "/inviter";
+const ACCEPTED: &str = "/accepted";
 
 /// The setting that says who invited this account into a conversation.
 fn inviter_key(id: &SpaceId) -> String {

@@ -50,6 +50,8 @@ const ASK_SELDOM_MS: u64 = 60_000;
 const TRIES: u32 = 6;
 /// How often a device tries at once again to come in, where others are quicker.
 const QUICK_TRIES: u32 = 8;
+/// Spaces that are waited for at most, however many a relay names: what one answer has room for.
+const STRAYS: usize = limits::MESSAGE / 32;
 /// Tickets asked for at once.
 const ASKED: usize = 16;
 
@@ -62,6 +64,9 @@ pub(super) struct Stray {
     asked: bool,
     /// Tickets that led nowhere; at least one once the relay could not give any.
     tries: u32,
+    /// The account's vault does not know it, as if nobody had accepted it: there is nothing that
+    /// this device lacks until somebody does.
+    is_unaccepted: bool,
 }
 
 /// The epoch that a ticket leads into.
@@ -172,14 +177,16 @@ impl Engine {
     /// A space that this account is in and this device is not. An invitation may be on its way.
     pub(super) fn note_stray(&mut self, id: &SpaceId) {
         let due = self.now + STRAY_MS;
-        self.strays.entry(*id).or_insert(Stray { due, ..Stray::default() });
+        if self.strays.len() < STRAYS {
+            self.strays.entry(*id).or_insert(Stray { due, ..Stray::default() });
+        }
     }
 
     /// The relay says which spaces this account is in.
     pub(super) fn on_spaces(&mut self, answer: Answer) {
         let Answer::Spaces(spaces) = answer else { return };
         for id in spaces {
-            if !self.spaces.contains_key(&id) {
+            if !self.spaces.contains_key(&id) && self.strays.len() < STRAYS {
                 self.strays.entry(id).or_default();
             }
         }
@@ -271,7 +278,7 @@ impl Engine {
     pub(super) fn return_by_ticket(&mut self, id: &SpaceId, due: u64) {
         // Tried before: it is asked for when that is due, and not at once.
         let tries = u32::from(due > self.now);
-        self.strays.insert(*id, Stray { due, asked: false, tries });
+        self.strays.insert(*id, Stray { due, tries, ..Stray::default() });
         self.seek();
     }
 
@@ -284,9 +291,23 @@ impl Engine {
         }
     }
 
+    /// Another device of the account has accepted a conversation: the vault tells of it soon.
+    pub(super) fn expect_ticket(&mut self, id: &SpaceId) {
+        if let Some(stray) = self.strays.get_mut(id) {
+            *stray = Stray { due: self.now + STRAY_MS, tries: 1, ..Stray::default() };
+        }
+    }
+
+    /// Whether there is a space that this account is in, and this device is to come into.
+    pub(super) fn has_strays(&self) -> bool {
+        self.strays.values().any(|stray| !stray.is_unaccepted)
+    }
+
     /// When a ticket is to be asked for next, if nothing happens before.
     pub(super) fn strays_due(&self) -> Option<u64> {
-        let waiting = self.strays.values().filter(|stray| !stray.asked);
+        // Nothing is to be expected of what nobody has accepted: it is looked for again when something
+        // happens in the account's own space.
+        let waiting = self.strays.values().filter(|stray| !stray.asked && !stray.is_unaccepted);
         waiting.map(|stray| stray.due).filter(|due| *due > self.now).min()
     }
 
@@ -309,18 +330,20 @@ impl Engine {
             Ok(()) => self.give_up_on(id),
             Err(Stop::Need(need)) => return Err(Stop::Need(need)),
             Err(Stop::Fail(failure)) => {
+                let is_oldest = self.is_oldest();
                 let stray = self.strays.entry(*id).or_default();
                 stray.tries += 1;
                 let (often, tries) = (stray.tries >= TRIES, stray.tries);
                 self.call_for_ticket(id, ticket, tries);
                 let untold = failure == unknown_to_vault()
                     || failure == no_room()
-                    || (failure == not_for_this_device() && !self.is_oldest());
+                    || (failure == not_for_this_device() && !is_oldest);
                 if often && !untold {
                     self.evidence(id, Invalid::Ticket(failure.to_string()));
                     self.give_up_on(id);
                     return Ok(());
                 }
+                stray.is_unaccepted = often && failure == unknown_to_vault();
                 self.ask_again(id, if often { ASK_SELDOM_MS } else { ASK_AGAIN_MS });
             }
         }

@@ -81,13 +81,8 @@ impl Engine {
         for vault in self.vaults(&account) {
             self.document(&account, &vault)?;
         }
-        let owing: Vec<SpaceId> = self
-            .spaces
-            .iter()
-            .filter(|(_, space)| !space.row.unvaulted.is_empty())
-            .map(|(id, _)| *id)
-            .take(SPACES + 1)
-            .collect();
+        let mut owing = self.accepted(self.owing_spaces())?;
+        owing.truncate(SPACES + 1);
         for id in owing.iter().take(SPACES) {
             self.core_space(id)?;
         }
@@ -104,6 +99,12 @@ impl Engine {
         self.tasks.push_back(Task::Advance(account));
         self.release_held();
         Ok(())
+    }
+
+    /// Conversations with epochs that the vault may not have yet.
+    fn owing_spaces(&self) -> Vec<SpaceId> {
+        let owing = self.spaces.iter().filter(|(_, space)| !space.row.unvaulted.is_empty());
+        owing.map(|(id, _)| *id).collect()
     }
 
     /// Everything in the account's outbox, and what was written for it, may be the vault's.
@@ -131,6 +132,8 @@ impl Engine {
         }
         self.vaulting.held.insert(*id);
         if owed {
+            // Whoever writes there has accepted it: it is kept for the account's other devices.
+            self.answer(id);
             self.tasks.push_back(Task::Vault);
         }
         false
