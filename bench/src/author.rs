@@ -135,6 +135,7 @@ impl Author {
             cuts: Vec::new(),
             intents: Vec::new(),
             ticket: None,
+            era: 0,
         };
         let commit = Some(Blob(codec::encode(&commit)));
         let child = Some(EpochId::from_bytes([6; 32]));

@@ -136,6 +136,9 @@ pub struct CommitHeader {
     /// The ticket it leaves at the relay.
     #[n(7)]
     pub ticket: Option<Blob>,
+    /// The documents' era in the new epoch.
+    #[cbor(n(8), default)]
+    pub era: u32,
 }
 
 /// Where a removed device ends in a space's log, however many writers it had

@@ -4,11 +4,13 @@
 
 mod copies;
 mod floods;
+mod entries;
 mod member_changes;
 mod member_content;
 mod member_handshakes;
 mod member_history;
 mod put_back;
+mod readings;
 mod relay_forgery;
 mod relay_forks;
 mod relay_order;

@@ -44,6 +44,7 @@ fn commit(world: &World, cheat: &Cheat, space: SpaceId) -> CommitHeader {
         cuts: Vec::new(),
         intents: Vec::new(),
         ticket: None,
+        era: 0,
     }
 }
 

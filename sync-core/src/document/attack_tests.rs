@@ -535,19 +535,26 @@ fn a_flood_of_changes_whose_dependencies_never_come_fills_only_its_writers_room(
     let mut good = Author::new(1, app());
     let mut reader = Document::new(flood.space, app());
     flood.write(&put("never sent", "1"));
-    let mut received = Received::default();
+    let mut refused = Vec::new();
     for n in 0..limits::WAITING_CHANGES + 50 {
         let rows = flood.write(&put("k", &n.to_string()));
-        received = reader.receive(rows);
+        refused.extend(reader.receive(rows).refused.into_iter().map(|one| one.reason));
     }
-    assert_eq!(received.refused[0].reason, Reason::WaitingRoomFull);
+    assert_eq!(refused[0], Reason::WaitingRoomFull);
+    assert!(refused[1..].iter().all(|reason| *reason == Reason::RefusedDependency), "for good");
     assert_eq!(reader.waiting(), limits::WAITING_CHANGES);
     good.write(&put("late", "1"));
     let first = good.write(&put("later", "1"));
     assert_eq!(reader.receive(first).waiting.len(), 1, "others have room");
     assert!(reader.cost() < 4 * limits::WAITING_BYTES);
     let snapshot = reader.snapshot().unwrap();
-    assert_eq!(load(&reader, &snapshot).waiting(), reader.waiting());
+    let mut again = load(&reader, &snapshot);
+    assert_eq!(again.waiting(), reader.waiting());
+    for reader in [&mut reader, &mut again] {
+        let rows = flood.write(&put("k", "later"));
+        let refused = reader.receive(rows).refused;
+        assert_eq!(refused[0].reason, Reason::RefusedDependency, "after a restart as before it");
+    }
 }
 
 #[test]

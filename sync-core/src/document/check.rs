@@ -13,6 +13,9 @@ use super::decode::{Action, Decoded, Key, LocalId, Op, value_type};
 use super::grammar::Grammar;
 use super::history::{Ancestry, History, Kind, OpId, OpInfo, Slot};
 
+/// A message that its author wrote already.
+pub(crate) const POSTED_AGAIN: Reason = Reason::Grammar("a message that was posted before");
+
 type Result<T> = std::result::Result<T, Reason>;
 
 /// What needs no ancestry: that the actor is the writer's.
@@ -153,9 +156,22 @@ impl<'a, 'b> Judge<'a, 'b> {
             return Err(Reason::Ungrounded("the object"));
         }
         grammar.check_entry(map, name, op.value, writer)?;
+        self.posted_once(name, op, grammar)?;
         self.predecessors(op, object, OwnSlot::Name(name))?;
         let slot = OwnSlot::Name(name);
         self.own.push(Own { object, slot, kind: Kind::Value, insert: false, depth: 2 });
+        Ok(())
+    }
+
+    /// A message is posted once: what its author changes about it is an edit, and shows as one.
+    fn posted_once(&self, name: &str, op: &Op<'a>, grammar: &Grammar) -> Result<()> {
+        if !grammar.is_message(name) {
+            return Ok(());
+        }
+        let again = self.own.iter().any(|own| own.slot == OwnSlot::Name(name));
+        if again || !op.predecessors.is_empty() {
+            return Err(POSTED_AGAIN);
+        }
         Ok(())
     }
 

@@ -35,11 +35,29 @@ impl Document {
     /// One entry.
     pub(crate) fn entry(&self, key: &str) -> Option<Entry> {
         let (value, id) = self.doc.get(self.map_for(key)?, key).ok()??;
-        self.entry_of(value, &id)
+        self.entry_of(value, &id).filter(|entry| self.shows(entry))
+    }
+
+    /// Whether anything stands under a key, shown or not.
+    pub(crate) fn has_entry(&self, key: &str) -> bool {
+        let map = self.map_for(key);
+        map.is_some_and(|map| self.doc.get(map, key).is_ok_and(|found| found.is_some()))
+    }
+
+    /// Whether an entry's author had not ended by then.
+    fn shows(&self, entry: &Entry) -> bool {
+        let Some(writer) = &entry.writer else { return true };
+        !self.ended.iter().any(|end| end.is_of(writer, entry.placement.as_ref()))
     }
 
     /// All entries.
     pub(crate) fn entries(&self) -> Vec<(String, Entry)> {
+        let mut entries = self.all_entries();
+        entries.retain(|(_, entry)| self.shows(entry));
+        entries
+    }
+
+    fn all_entries(&self) -> Vec<(String, Entry)> {
         let mut out = Vec::new();
         for map in &self.maps {
             for item in self.doc.map_range(map, ..) {
@@ -76,7 +94,7 @@ impl Document {
     /// Reads each writer's newest receipt from the document.
     pub(crate) fn read_marks(&mut self) {
         let is_receipts = self.grammar == Some(super::Grammar::Receipts);
-        let entries = if is_receipts { self.entries() } else { Vec::new() };
+        let entries = if is_receipts { self.all_entries() } else { Vec::new() };
         self.marks = entries
             .into_iter()
             .filter_map(|(_, entry)| Some((entry.writer?, receipts::decode(&entry.bytes)?)))

@@ -61,6 +61,11 @@ impl Grammar {
         (of_genesis && (number as usize) < self.maps().len()).then_some(number)
     }
 
+    /// Whether a key is a message's own.
+    pub(crate) fn is_message(self, key: &str) -> bool {
+        self == Self::Messages && EntryKey::parse(key).is_some_and(|key| key.kind.is_none())
+    }
+
     /// Which map an entry of this key belongs in.
     pub(crate) fn map_of(self, key: &str) -> Option<u32> {
         match self {

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use automerge::Change;
 use sync_protocol::sorted::SortedSet;
 
-use super::check::{check, check_author};
-use super::decode::{Decoded, decode};
+use super::check::{POSTED_AGAIN, check, check_author};
+use super::decode::{Decoded, Key, decode};
 use super::grammar::Grammar;
 use super::receipts;
 use super::{
@@ -61,7 +61,7 @@ impl Document {
             }
         };
         let (hash, seq) = (decoded.hash, decoded.seq);
-        let reason = match self.verdict(&row, &decoded) {
+        let reason = match self.verdict(&row, &decoded, &received.touched) {
             Verdict::Known => {
                 received.known.push(hash);
                 if let Some(placement) = row.placement {
@@ -79,6 +79,9 @@ impl Document {
                 if self.waiting.admit(hash, seq, missing, &row) {
                     received.waiting.push(hash);
                 } else {
+                    // Which changes wait follows from the log before this one, so for all alike.
+                    self.blacklist.bar(row.writer, seq);
+                    self.blacklist.remember(row.writer, hash);
                     received.refuse(&row, hash, Reason::WaitingRoomFull);
                 }
                 return Vec::new();
@@ -98,7 +101,7 @@ impl Document {
         self.waiting.release(&hash)
     }
 
-    fn verdict(&mut self, row: &Row, decoded: &Decoded<'_>) -> Verdict {
+    fn verdict(&mut self, row: &Row, decoded: &Decoded<'_>, touched: &Touched) -> Verdict {
         let actor = self.actor_of(&row.writer);
         if check_author(decoded, &actor).is_err() {
             return Verdict::Foreign;
@@ -129,10 +132,13 @@ impl Document {
         {
             return Verdict::Lacks(*missing);
         }
-        self.ready_or_bad(row, decoded)
+        self.ready_or_bad(row, decoded, touched)
     }
 
-    fn ready_or_bad(&mut self, row: &Row, decoded: &Decoded<'_>) -> Verdict {
+    fn ready_or_bad(&mut self, row: &Row, decoded: &Decoded<'_>, touched: &Touched) -> Verdict {
+        if self.posts_again(decoded, touched) {
+            return Verdict::Bad(POSTED_AGAIN);
+        }
         self.fill_ops(!decoded.predecessors.is_empty());
         if let Err(reason) = check(decoded, &row.writer, &self.history, self.grammar.as_ref()) {
             return Verdict::Bad(reason);
@@ -144,6 +150,18 @@ impl Document {
             Ok(change) => Verdict::Ready(Box::new(change)),
             Err(_) => Verdict::Bad(Reason::Malformed("unreadable to Automerge")),
         }
+    }
+
+    /// Whether a change posts a message that is there, or comes with the same batch. Its key is its
+    /// writer's alone, and one writer's changes come in one order.
+    fn posts_again(&self, decoded: &Decoded<'_>, touched: &Touched) -> bool {
+        let Some(grammar) = self.grammar else { return false };
+        decoded.ops.iter().any(|op| match op.key {
+            Key::Name(name) if grammar.is_message(name) => {
+                touched.keys.contains(name) || self.has_entry(name)
+            }
+            _ => false,
+        })
     }
 
     fn receipts_advance(&self, row: &Row, decoded: &Decoded<'_>) -> bool {

@@ -152,9 +152,17 @@ impl Amendment {
 
 #[derive(Clone, Debug, Default)]
 struct Parts {
-    /// By segment. An honest message is in one.
+    /// By segment. A message is in one segment of an era.
     posted: SortedMap<u32, Posted>,
     amendments: BTreeMap<(u32, String), Amendment>,
+}
+
+impl Parts {
+    /// The message itself. Of several eras the newest counts: whoever came with it has no other, and
+    /// segments are opened from the newest.
+    fn first(&self) -> Option<&Posted> {
+        self.posted.values().next_back()
+    }
 }
 
 /// Where a message stands in the view: by effective stamp, and by key within one. Of messages that
@@ -209,7 +217,7 @@ impl MessageView {
     #[must_use]
     pub fn message(&self, key: &OrderKey, same_account: SameAccount<'_>) -> Option<Message> {
         let parts = self.parts.get(key)?;
-        let posted = parts.posted.values().next()?;
+        let posted = parts.first()?;
         let mut message = base(*key, posted);
         let mut amendments: Vec<&Amendment> = parts.amendments.values().collect();
         amendments.sort_by_key(|amendment| amendment.order());
@@ -280,7 +288,7 @@ impl MessageView {
     /// The segment that holds a message.
     #[must_use]
     pub fn segment_of(&self, key: &OrderKey) -> Option<u32> {
-        self.parts.get(key)?.posted.keys().next().copied()
+        self.parts.get(key)?.posted.keys().next_back().copied()
     }
 
     /// Every message in display order, by key.
@@ -291,7 +299,7 @@ impl MessageView {
     /// A message's writer, effective stamp and place at the relay, without folding.
     #[must_use]
     pub fn posted(&self, key: &OrderKey) -> Option<(WriterId, Stamp, Option<Placement>)> {
-        let posted = self.parts.get(key)?.posted.values().next()?;
+        let posted = self.parts.get(key)?.first()?;
         Some((posted.writer, key.effective(posted.placement.as_ref()), posted.placement))
     }
 

@@ -18,6 +18,7 @@ mod columns;
 pub mod contacts;
 mod decode;
 mod edit;
+mod ended;
 mod entries;
 mod genesis;
 mod grammar;
@@ -43,6 +44,7 @@ pub(crate) mod testing;
 
 pub use clock::{Clock, MAX_MS, OrderKey, Stamp};
 pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
+pub use ended::Ended;
 pub(crate) use grammar::vault_key;
 pub use name::{Name, actor};
 pub use row::{ChangeHash, Placement, Reason, Received, Refused, Row, Touched};
@@ -97,6 +99,8 @@ pub struct Document {
     local: local::Local,
     /// Bytes of all changes.
     bytes: usize,
+    /// What does not show, though it is there.
+    ended: Vec<Ended>,
 }
 
 impl Document {
@@ -133,6 +137,7 @@ impl Document {
             marks: SortedMap::new(),
             local: local::Local::default(),
             bytes: 0,
+            ended: Vec::new(),
         }
     }
 
@@ -179,10 +184,27 @@ impl Document {
         2048 + automerge + self.history.cost() + self.waiting.cost() + self.local.cost()
     }
 
+    /// Shows nothing of these: their devices had ended. All that was read of the document before is
+    /// to be read again.
+    pub fn hide(&mut self, ended: &[Ended]) {
+        self.ended = ended.to_vec();
+    }
+
     fn actor_of(&mut self, writer: &WriterId) -> ActorId {
         let (space, name) = (&self.space, &self.name);
         self.actors.entry(*writer).or_insert_with(|| actor(space, name, writer)).clone()
     }
+}
+
+/// The stamps of the messages that a change posts, as its writer; none if it is no change.
+pub(crate) fn posted(change: &[u8], tag: &[u8; 6]) -> Vec<Stamp> {
+    let Ok(decoded) = decode::decode(change) else { return Vec::new() };
+    let keys = decoded.ops.iter().filter_map(|op| match op.key {
+        decode::Key::Name(name) => grammar::EntryKey::parse(name),
+        decode::Key::Element(_) | decode::Key::Head => None,
+    });
+    let own = keys.filter(|key| key.kind.is_none() && key.tag == *tag);
+    own.map(|key| key.message.stamp).collect()
 }
 
 /// The hash that names a change.

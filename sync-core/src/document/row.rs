@@ -47,8 +47,8 @@ pub struct Refused {
     pub reason: Reason,
 }
 
-/// Why a change was refused. All but `WaitingRoomFull` depend only on the change, its ancestry and
-/// its writer's earlier changes, so that every device comes to the same verdict.
+/// Why a change was refused. It depends only on the change, its ancestry, its writer's earlier
+/// changes and, for `WaitingRoomFull`, the log before it: every device comes to the same verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Reason {
     /// Bytes, operations, dependencies or actors past a limit.
@@ -81,7 +81,7 @@ pub enum Reason {
     /// It depends on a refused change.
     #[error("it depends on a refused change")]
     RefusedDependency,
-    /// Its writer has too many changes waiting. Not a verdict: to be fetched again.
+    /// Its writer has too many changes waiting.
     #[error("too many changes of this writer wait for their dependencies")]
     WaitingRoomFull,
 }

@@ -49,6 +49,7 @@ impl Engine {
             cuts: Vec::new(),
             intents: Vec::new(),
             ticket: None,
+            era: 0,
         };
         let commit = codec::encode(&commit);
         let root = *group.root();
@@ -77,7 +78,7 @@ impl Engine {
             ticket: None,
             enters: false,
         };
-        let epoch_row = EpochRow { number: 0, index: 0, root, binding };
+        let epoch_row = EpochRow { number: 0, index: 0, root, binding, era: 0 };
         let diff = group.diff();
         self.batch.absorb(&key::group(&id), diff);
         self.batch.put(key::epoch(&id, &epoch), codec::encode(&epoch_row));
@@ -241,6 +242,7 @@ impl Engine {
             cuts: Vec::new(),
             intents: plan.intents.clone(),
             ticket: None,
+            era,
         };
         let cuts = header.ended().map(|device| space.cut(*device)).collect();
         let header = CommitHeader { cuts, ..header };
@@ -312,6 +314,8 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         tops: Vec::new(),
         unheeded: Vec::new(),
         inviter_kept: false,
+        loose: Vec::new(),
+        ended: Vec::new(),
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

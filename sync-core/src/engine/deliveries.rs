@@ -3,21 +3,20 @@
 //! A signature costs some fifty microseconds, a hash one: of each writer's run in a delivery only
 //! the newest signature is verified, and the link chain proves the rest.
 
-use sync_protocol::envelope::{Envelope, Kind, aad};
+use sync_protocol::envelope::{Envelope, Kind};
 use sync_protocol::frames::{Answer, Entries, Op};
 use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::hash::{self, Domain};
+use sync_protocol::signing::PublicKey;
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{EpochId, SpaceId, WriterId, codec, limits};
+use sync_protocol::{SpaceId, WriterId};
 
 use crate::api::Event;
-use crate::document::Placement;
-use crate::engine::change_set::ChangeSet;
 use crate::engine::handshakes::Follows;
 use crate::engine::session::Asked;
 use crate::engine::space::SpaceState;
-use crate::engine::{Engine, Step, Task, seal};
-use crate::trust::Invalid;
+use crate::engine::{Engine, Step, Task};
+use crate::trust::{Invalid, entry};
 
 const LOG: Domain = Domain::new("rejoinder log hash v1");
 /// Log hashes kept to compare with what other authors say they had seen.
@@ -31,11 +30,13 @@ pub(super) struct Delivered {
     at: usize,
     /// Positions whose authorship is proven.
     proven: SortedSet<usize>,
+    /// Positions whose own signature does not hold.
+    unsigned: SortedSet<usize>,
 }
 
 impl From<Entries> for Delivered {
     fn from(entries: Entries) -> Self {
-        Self { entries, at: 0, proven: SortedSet::new() }
+        Self { entries, at: 0, proven: SortedSet::new(), unsigned: SortedSet::new() }
     }
 }
 
@@ -131,27 +132,22 @@ impl Engine {
 
     fn take_entry(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Taken> {
         let (index, time_ms) = (arrived.index, arrived.time_ms);
-        let item = match arrived.envelope.header.kind {
+        let item = entry::item(&arrived.writer, time_ms, arrived.envelope.as_bytes());
+        match arrived.envelope.header.kind {
             Kind::Content => {
-                let item = arrived.envelope.header.chain.map_or([0; 32], |at| *at.link.as_bytes());
-                match self.take_content(id, arrived)? {
-                    Ok(()) => item,
-                    Err(why) => return Ok(Taken::Doubtful(why, item)),
+                if let Err(why) = self.take_content(id, arrived)? {
+                    return Ok(Taken::Doubtful(why, item));
                 }
             }
-            Kind::Handshake => {
-                let child = arrived.envelope.header.child;
-                let item = *child.unwrap_or(EpochId::NONE).as_bytes();
-                match self.take_handshake(id, arrived)? {
-                    Follows::On => item,
-                    Follows::NoMore => return Ok(Taken::NoMore),
-                    Follows::Doubtful => return Ok(Taken::Doubtful(Invalid::Signature, item)),
-                }
-            }
+            Kind::Handshake => match self.take_handshake(id, arrived)? {
+                Follows::On => {}
+                Follows::NoMore => return Ok(Taken::NoMore),
+                Follows::Doubtful => return Ok(Taken::Doubtful(Invalid::Signature, item)),
+            },
             Kind::Intent => self.take_intent(id, arrived)?,
             // Kinds this version does not use yet count as entries and change nothing.
-            Kind::Register | Kind::Signal => [0; 32],
-        };
+            Kind::Register | Kind::Signal => {}
+        }
         self.entry_done(id, index, time_ms, &item);
         Ok(Taken::Done)
     }
@@ -170,172 +166,10 @@ impl Engine {
         self.save_space(id);
     }
 
-    fn take_content(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Result<(), Invalid>> {
-        let Some(chain) = arrived.envelope.header.chain else { return Ok(Err(Invalid::NoChain)) };
-        let writer = arrived.writer;
-        let own = self.cut_writer(id) == Some(writer);
-        let space = self.core_space(id)?;
-        let joining = space.core.as_ref().is_some_and(|core| core.state.joining.is_some());
-        let tip = space.core.as_ref().map_or(Tip::START, |core| core.tips.tip(&writer));
-        let written = space.core.as_ref().map_or(0, |core| core.tips.writers_of(&writer.device));
-        if tip == Tip::START && !own && written >= limits::WRITERS {
-            // It counts as an entry and is never opened: whoever reads this log comes to the same.
-            self.evidence(id, Invalid::TooManyWriters);
-            return Ok(Ok(()));
-        }
-        match tip.judge(&writer, chain.seq, &chain.commitment, &chain.link) {
-            Chained::Next => {}
-            Chained::Known => {
-                if own && self.is_own_cut(id, chain.seq, &chain.link) {
-                    self.own_stored(id, chain.seq, arrived.index, arrived.time_ms);
-                }
-                return Ok(Ok(()));
-            }
-            Chained::Gap if !joining => return Ok(Err(Invalid::Missing)),
-            Chained::Gap => {}
-            Chained::Equivocation | Chained::Broken => {
-                // Anybody can make up a link: only a signature puts it on its writer.
-                if !self.is_signed(id, arrived) {
-                    return Ok(Err(Invalid::Signature));
-                }
-                self.evidence(id, Invalid::TwoForOneNumber);
-                return Ok(Ok(()));
-            }
-        }
-        if own && self.is_own_cut(id, chain.seq, &chain.link) {
-            self.own_stored(id, chain.seq, arrived.index, arrived.time_ms);
-            return Ok(Ok(()));
-        }
-        if !self.is_authentic(id, arrived) {
-            return Ok(Err(Invalid::Signature));
-        }
-        self.compare_seen_from(id, arrived);
-        match self.open_content(id, arrived) {
-            Ok(Some((set, seen))) => {
-                self.compare_seen(id, arrived, seen);
-                self.take_change_set(id, arrived, &set);
-            }
-            Ok(None) => self.note_unreadable(id, arrived),
-            Err(why) => return Ok(Err(why)),
-        }
-        self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
-        if let Some(space) = self.spaces.get_mut(id) {
-            space.aside.remove(&writer.device);
-        }
-        if own {
-            self.on_own_from_elsewhere(id, chain.seq);
-        }
-        Ok(Ok(()))
-    }
-
     pub(super) fn advance_tip(&mut self, id: &SpaceId, writer: WriterId, tip: Tip) {
         if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
             core.tips.advance(writer, tip);
             self.unsaved.writers.insert((*id, writer));
-        }
-    }
-
-    /// Whether the entry's writer wrote it, by its own signature or a later one of its chain.
-    fn is_authentic(&mut self, id: &SpaceId, arrived: &Arrived) -> bool {
-        let Some(space) = self.spaces.get_mut(id) else { return false };
-        let (Some(core), Some(front)) = (&space.core, space.deliveries.front_mut()) else {
-            return false;
-        };
-        if front.proven.contains(&front.at) {
-            return true;
-        }
-        let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else {
-            // Somebody who could not write at this point: it is counted, but never opened.
-            return core.state.joining.is_some()
-                || core.account_of(&arrived.writer.device).is_some();
-        };
-        let key = row.key;
-        if let Some(run) = front.run_of(&arrived.writer) {
-            let newest = run.last().and_then(|(_, envelope)| envelope.as_ref());
-            if newest.is_some_and(|envelope| envelope.verify(id, &arrived.writer, &key).is_ok()) {
-                front.proven.extend(run.into_iter().map(|(at, _)| at));
-                return true;
-            }
-        }
-        arrived.envelope.verify(id, &arrived.writer, &key).is_ok()
-    }
-
-    /// Whether a device that is or was in the space signed exactly this.
-    pub(super) fn is_signed(&self, id: &SpaceId, arrived: &Arrived) -> bool {
-        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
-        core.is_some_and(|core| {
-            let mut rows = core.state.writers.iter();
-            rows.any(|row| {
-                row.device == arrived.writer.device
-                    && arrived.envelope.verify(id, &arrived.writer, &row.key).is_ok()
-            })
-        })
-    }
-
-    /// Opens a change set. `None` if it counts but is not to be applied: it is not this device's
-    /// to read, or its author broke a rule that everybody sees broken. An error is the relay's
-    /// fault: another copy may do.
-    fn open_content(
-        &mut self,
-        id: &SpaceId,
-        arrived: &Arrived,
-    ) -> Result<Option<(ChangeSet, [u8; 8])>, Invalid> {
-        let header = &arrived.envelope.header;
-        let Some(space) = self.spaces.get_mut(id) else { return Ok(None) };
-        let (Some(core), Some(chain)) = (&mut space.core, header.chain) else { return Ok(None) };
-        let Some(row) = core.writer_at(&arrived.writer.device, arrived.index) else {
-            return Ok(None);
-        };
-        let key = row.key;
-        if header.epoch != space.row.epoch {
-            if core.state.joining.is_some() {
-                return Ok(None);
-            }
-            // The chain proves what was written, not under which keys it says that it was sealed.
-            if arrived.envelope.verify(id, &arrived.writer, &key).is_err() {
-                return Err(Invalid::Altered);
-            }
-            if !core.epochs.contains_key(&header.epoch) {
-                self.evidence(id, Invalid::ForeignEpoch);
-            }
-            return Ok(None);
-        }
-        let Some(secret) = core.content_key(&header.epoch, &arrived.writer) else {
-            return Ok(None);
-        };
-        let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
-        let opened = seal::open(&secret, &aad, arrived.envelope.payload())
-            .ok()
-            .and_then(|plaintext| ChangeSet::from_plaintext(&plaintext).ok())
-            .filter(|(set, _)| set.commitment() == chain.commitment);
-        if opened.is_some() {
-            return Ok(opened);
-        }
-        // Proven by its chain, yet the content isn't what was committed to: the copy was altered
-        // on the way, unless its author signed exactly this.
-        let signed = arrived.envelope.verify(id, &arrived.writer, &key).is_ok();
-        if signed { Ok(None) } else { Err(Invalid::Altered) }
-    }
-
-    fn take_change_set(&mut self, id: &SpaceId, arrived: &Arrived, set: &ChangeSet) {
-        let placement = Placement { index: arrived.index, time_ms: arrived.time_ms, ordinal: 0 };
-        self.apply_change_set(id, &arrived.writer, placement, set);
-    }
-
-    /// An author names how much of the log it had seen, and must have seen what we saw.
-    fn compare_seen(&mut self, id: &SpaceId, arrived: &Arrived, seen: [u8; 8]) {
-        let cursor = arrived.envelope.header.cursor;
-        let Some(space) = self.spaces.get(id) else { return };
-        let known = space.recent.get(&cursor);
-        let told = seen != [0; 8];
-        if told && known.is_some_and(|known| known[..8] != seen) {
-            self.evidence(id, Invalid::OtherHistory);
-        }
-    }
-
-    fn compare_seen_from(&mut self, id: &SpaceId, arrived: &Arrived) {
-        if arrived.envelope.header.cursor > arrived.index {
-            self.evidence(id, Invalid::MoreThanThereIs);
         }
     }
 
@@ -462,14 +296,49 @@ fn progress(space: &SpaceState) -> Option<(u64, u64)> {
 }
 
 impl Delivered {
-    /// The positions, from here on, of a writer's content that chains link by link, with the
-    /// newest envelope: its signature proves them all.
-    fn run_of(&self, writer: &WriterId) -> Option<Vec<(usize, Option<Envelope>)>> {
-        let number = self.entries.writers.iter().position(|known| known == writer)?;
-        let mut run: Vec<(usize, Option<Envelope>)> = Vec::new();
+    /// Whether who wrote the entry is proven already.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven.contains(&self.at)
+    }
+
+    /// Proves of a writer's run, from here on, all up to its last envelope with a good signature.
+    /// Which entries come in one delivery decides nothing: a bad one among them hides no good one.
+    pub(super) fn prove_run(
+        &mut self,
+        space: &SpaceId,
+        writer: &WriterId,
+        key: &PublicKey,
+    ) -> bool {
+        let run = self.run_of(writer);
+        let is_good = |at: &usize| {
+            let entry = self.entries.entries.get(*at);
+            let envelope = entry.and_then(|entry| Envelope::parse(entry.envelope.as_slice()).ok());
+            envelope.is_some_and(|envelope| envelope.verify(space, writer, key).is_ok())
+        };
+        // Each signature is looked at once.
+        let unknown = run.iter().rev().filter(|at| !self.unsigned.contains(*at));
+        let mut bad = Vec::new();
+        let mut last = None;
+        for at in unknown {
+            if is_good(at) {
+                last = Some(*at);
+                break;
+            }
+            bad.push(*at);
+        }
+        self.unsigned.extend(bad);
+        let proven = run.into_iter().filter(|at| last.is_some_and(|last| *at <= last));
+        self.proven.extend(proven);
+        self.proven.contains(&self.at)
+    }
+
+    /// The positions, from here on, of a writer's content that chains link by link.
+    fn run_of(&self, writer: &WriterId) -> Vec<usize> {
+        let number = self.entries.writers.iter().position(|known| known == writer);
+        let mut run = Vec::new();
         let mut tip: Option<Tip> = None;
         for (at, entry) in self.entries.entries.iter().enumerate().skip(self.at) {
-            if entry.writer as usize != number {
+            if Some(entry.writer as usize) != number {
                 continue;
             }
             let Ok(envelope) = Envelope::parse(entry.envelope.as_slice()) else { break };
@@ -481,16 +350,8 @@ impl Delivered {
                 break;
             }
             tip = Some(Tip { seq: chain.seq, link: chain.link });
-            if let Some(last) = run.last_mut() {
-                last.1 = None;
-            }
-            run.push((at, Some(envelope)));
+            run.push(at);
         }
-        Some(run)
+        run
     }
-}
-
-/// What an intent counts as in the log's running hash.
-pub(super) fn log_item(bytes: &[u8]) -> [u8; 32] {
-    hash::hash(LOG, &[&codec::encode(&bytes.len()), bytes])
 }

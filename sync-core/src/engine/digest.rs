@@ -3,12 +3,13 @@
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::SpaceId;
+use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
 
 use crate::api::{Digest, DocumentDigest, Response};
 use crate::document::Name;
-use crate::document::messages::Message;
-use crate::engine::space::Core;
+use crate::document::messages::{Attachment, Message};
+use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step};
 
 impl Engine {
@@ -34,6 +35,8 @@ impl Engine {
             return Err(crate::Failure::NotFound("conversation").into());
         };
         let mut view = Sha256::new();
+        view.update(around(space).to_string().as_bytes());
+        view.update(b"\n");
         for message in &page {
             view.update(shown(message, core).to_string().as_bytes());
             view.update(b"\n");
@@ -49,6 +52,18 @@ impl Engine {
     }
 }
 
+/// What is shown of a space beside its messages, but for what people are called, which each hears in
+/// its own time.
+fn around(space: &SpaceState) -> serde_json::Value {
+    let context = &space.row.context;
+    let members: Vec<_> = context
+        .roster
+        .iter()
+        .map(|(account, role)| json!([account.to_string(), role == Role::Admin]))
+        .collect();
+    json!({ "title": context.title, "members": members, "era": context.era })
+}
+
 /// What a list shows of a message, receipts and progress left out.
 fn shown(message: &Message, core: &Core) -> serde_json::Value {
     let account = core.account_of(&message.writer.device).map(|account| account.to_string());
@@ -61,11 +76,20 @@ fn shown(message: &Message, core: &Core) -> serde_json::Value {
     json!({
         "message": message.key.to_string(),
         "author": account,
+        "device": message.writer.device.to_string(),
         "text": message.text,
         "at_ms": message.effective.ms,
         "reply_to": message.reply_to.map(|key| key.to_string()),
         "edited": message.edited,
         "deleted": message.deleted,
         "reactions": reactions,
+        "attachments": message.attachments.iter().map(attached).collect::<Vec<_>>(),
+        "expires_ms": message.expires_ms,
+        "needs_update": message.needs_update,
     })
+}
+
+fn attached(attachment: &Attachment) -> serde_json::Value {
+    let Attachment { blob, size, name, media_type, .. } = attachment;
+    json!([data_encoding::HEXLOWER.encode(blob), size, name, media_type])
 }

@@ -62,6 +62,12 @@ impl Documents {
         Some(&mut open.document)
     }
 
+    /// The documents of a space that are open.
+    pub(super) fn open_of(&self, id: &SpaceId) -> Vec<Name> {
+        let of_space = self.open.keys().filter(|(space, _)| space == id);
+        of_space.map(|(_, name)| name.clone()).collect()
+    }
+
     pub(super) fn close_space(&mut self, id: &SpaceId) {
         self.open.retain(|(space, _), _| space != id);
     }
@@ -103,6 +109,9 @@ impl Engine {
             self.compact(id, name, &mut document, records);
         }
         self.replay_journal(id, name, &mut document);
+        if let Some(space) = self.spaces.get(id) {
+            document.hide(&space.row.ended);
+        }
         self.documents.clock += 1;
         let used = self.documents.clock;
         self.documents.open.insert((*id, name.clone()), Box::new(Open { document, used }));
@@ -165,9 +174,19 @@ impl Engine {
                 ordinal = ordinal.saturating_add(u32::try_from(item.changes.len()).unwrap_or(0));
                 continue;
             }
+            if item.changes.is_empty() {
+                // It says nothing, and its author has committed to nothing.
+                continue;
+            }
             self.note_document(id, &item.name);
+            let mut refused = 0;
             let mut rows = Vec::with_capacity(item.changes.len());
             for change in &item.changes {
+                if !self.may_post(id, writer, &item.name, change.as_slice()) {
+                    refused += 1;
+                    ordinal += 1;
+                    continue;
+                }
                 // Room for the messages of one change: all of a change set stay in their order.
                 let placement = Placement { ordinal: ordinal << 16, ..placement };
                 let row =
@@ -178,6 +197,10 @@ impl Engine {
                 ordinal += 1;
             }
             self.receive_rows(id, &item.name, rows);
+            if refused > 0 {
+                let name = item.name.clone();
+                self.evidence(id, Invalid::Refused { name, count: refused });
+            }
         }
     }
 
@@ -261,7 +284,13 @@ impl Engine {
             Name::Settings | Name::Contacts | Name::App(_) | Name::Unknown { .. } => return true,
         };
         let most = (index + 1).saturating_mul(MESSAGES_PER_ENTRY) / SEGMENT as u64 + 1;
-        let eras = space.row.whole_from..=space.row.context.era;
+        let core = space.core.as_ref();
+        let now = match core.filter(|core| core.state.joining.is_some()) {
+            // Of the past, the era of that time counts.
+            Some(core) => core.epochs.get(&space.row.epoch).map_or(0, |row| row.era),
+            None => space.row.context.era,
+        };
+        let eras = space.row.whole_from..=now;
         eras.contains(&era) && within <= most
     }
 

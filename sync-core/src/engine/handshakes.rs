@@ -13,7 +13,7 @@ use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
 
 use crate::api::{ConversationChange, Event};
-use crate::engine::deliveries::{Arrived, log_item};
+use crate::engine::deliveries::Arrived;
 use crate::engine::people::People;
 use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRow};
 use crate::engine::{Engine, Step, Task, seal};
@@ -221,6 +221,8 @@ impl Engine {
         if commit.number != space.row.number + 1
             || commit.min_version > sync_protocol::limits::VERSION
             || !arrived.envelope.names_its_epoch(id)
+            || !commit.cuts_fit(arrived.envelope.header.cursor)
+            || !era_follows(space.row.context.era, commit.era)
         {
             return Err(void(Void::Header));
         }
@@ -277,7 +279,7 @@ impl Engine {
             && incoming.aad == CommitHeader::hash(header)
             && incoming.context.roster == roster
             && incoming.context.min_version == commit.min_version
-            && era_follows(context.era, incoming.context.era)
+            && incoming.context.era == commit.era
             && (incoming.context.title == context.title
                 || roster_admin(&context.roster, &author.account))
             && leaves_fit(&commit, &incoming, &before);
@@ -328,6 +330,7 @@ impl Engine {
 
     fn apply_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId, applied: Applied) {
         let Applied { context, added, removed, entered } = applied;
+        self.end_devices(id, &arrived.envelope, arrived.index);
         let Some(space) = self.spaces.get_mut(id) else { return };
         if let Some(core) = &mut space.core
             && core.pending.take().is_some()
@@ -372,7 +375,7 @@ impl Engine {
         space.row.number = number;
         // Whatever was pushed and not confirmed is sealed again under the new epoch.
         space.pushed = space.row.stored;
-        let row = EpochRow { number, index, root, binding };
+        let row = EpochRow { number, index, root, binding, era: space.row.context.era };
         space.row.commitment = Some(row.commitment());
         self.batch.put(key::epoch(id, &child), codec::encode(&row));
         if let Some(core) = &mut space.core {
@@ -444,15 +447,14 @@ impl Engine {
     }
 
     /// An intent counts when it stands in the log.
-    pub(super) fn take_intent(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<[u8; 32]> {
+    pub(super) fn take_intent(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<()> {
         let hash = arrived.envelope.intent_hash(id, &arrived.writer);
-        let item = log_item(&hash);
         let me = self.me().map(|me| me.account()).ok();
         let space = self.core_space(id)?;
         let epoch = space.row.epoch;
-        let Some(core) = &mut space.core else { return Ok(item) };
+        let Some(core) = &mut space.core else { return Ok(()) };
         let Some(author) = core.writer_at(&arrived.writer.device, arrived.index) else {
-            return Ok(item);
+            return Ok(());
         };
         let account = author.account;
         let genuine = arrived.envelope.verify(id, &arrived.writer, &author.key).is_ok();
@@ -466,7 +468,7 @@ impl Engine {
             || !leave
             || core.state.leavers.iter().any(|(known, _)| *known == account)
         {
-            return Ok(item);
+            return Ok(());
         }
         if core.state.joining.is_some() {
             // Before this device was let in: only what still stands will count.
@@ -474,7 +476,7 @@ impl Engine {
                 core.state.leavers.push((account, Blob(hash.to_vec())));
                 self.save_state(id);
             }
-            return Ok(item);
+            return Ok(());
         }
         core.state.leavers.push((account, Blob(hash.to_vec())));
         if Some(account) == me {
@@ -482,7 +484,7 @@ impl Engine {
         }
         self.let_go(id, account);
         self.save_state(id);
-        Ok(item)
+        Ok(())
     }
 
     /// Wishes to carry out somebody's wish to leave, in a while: not all have to.

@@ -270,7 +270,8 @@ impl Engine {
         };
         let mut core = space.core.take().unwrap_or_default();
         let root = *group.root();
-        let joined = EpochRow { number: group.epoch(), index: u64::MAX, root, binding };
+        let era = context.era;
+        let joined = EpochRow { number: group.epoch(), index: u64::MAX, root, binding, era };
         space.row.commitment = Some(joined.commitment());
         self.learn_epochs(&id, &mut core, (epoch, joined), &grant);
         let before = std::mem::take(&mut core.state.writers);
@@ -328,6 +329,7 @@ impl Engine {
     fn read_anew(&mut self, space: &mut SpaceState, core: &mut Core) {
         let own =
             self.me.as_ref().map(|me| WriterId { incarnation: space.row.cut_by, ..me.writer });
+        self.forget_posted(&space.id, core);
         let read = std::mem::take(&mut core.tips);
         for (writer, tip) in read.iter() {
             if Some(*writer) == own {

@@ -10,7 +10,6 @@ use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure, Output};
 use crate::engine::commits::{header, local};
-use crate::engine::deliveries::log_item;
 use crate::engine::rows::{Intention, PendingRow};
 use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
@@ -234,7 +233,11 @@ impl Engine {
         self.batch.delete(key::pending_commit(id));
         space.row.deciding = false;
         space.deciding_sent = false;
+        if let Ok(envelope) = Envelope::parse(pending.envelope.as_slice()) {
+            self.end_devices(id, &envelope, index);
+        }
         let own = Envelope::parse(pending.envelope.as_slice()).and_then(|own| own.commit());
+        let Some(space) = self.spaces.get_mut(id) else { return };
         let carried = (pending.carries as usize).min(space.row.intentions.len());
         space.row.intentions.drain(..carried);
         space.additions.on_decided(&pending);
@@ -285,14 +288,8 @@ impl Engine {
     }
 
     /// Our own wish to leave stands in the log.
-    pub(super) fn own_intent_stored(&mut self, id: &SpaceId) -> [u8; 32] {
-        let hash = self.spaces.get(id).and_then(|space| {
-            let pending = space.core.as_ref()?.pending.as_ref()?;
-            let envelope = Envelope::parse(pending.envelope.as_slice()).ok()?;
-            Some(envelope.intent_hash(id, &self.me.as_ref()?.writer))
-        });
+    pub(super) fn own_intent_stored(&mut self, id: &SpaceId) {
         self.left(id);
-        log_item(&hash.unwrap_or_default())
     }
 
     /// Intentions that somebody else's commit has already carried out.

@@ -6,20 +6,18 @@
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
-use sync_protocol::frames::{ClientFrame, Push, Run, Stored};
-use sync_protocol::frontier::Tip;
+use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{Link, Rejection, SpaceId, WriterId};
+use sync_protocol::{Rejection, SpaceId, WriterId};
 
 use crate::api::{Failure, Problem};
 use crate::document::messages::MessageView;
-use crate::document::{Edit, Name, OrderKey, Placement, Row, Touched};
+use crate::document::{Edit, Name, OrderKey, Row, Touched};
 use crate::engine::change_set::{ChangeSet, Item};
 use crate::engine::commits::header;
 use crate::engine::rows::{CutRow, JournalRow};
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;
-use crate::trust::Invalid;
 
 /// Change sets under way in a space before edits wait for one another.
 const CUTS: u64 = 4;
@@ -33,6 +31,15 @@ const PUSHED_BYTES: usize = 192 * 1024;
 const PUSHED: usize = 64;
 /// The only schema so far.
 const SCHEMA: u8 = 1;
+
+/// What can be sent for a number.
+enum Ready {
+    Sealed(Blob),
+    /// Nothing before more is known.
+    NotNow,
+    /// Nothing any more: it would have to be sealed for others than it was written for.
+    Never,
+}
 
 impl Engine {
     /// Makes an edit to an open document: visible at once, journalled or cut in this batch.
@@ -171,55 +178,45 @@ impl Engine {
             self.batch.put(key::unplaced(id, name, seq, ordinal), codec::encode(&row));
         }
         let edits = journal.into_values().collect();
-        let row = CutRow { link, commitment, set: Blob(codec::encode(&set)), edits };
+        let row = CutRow::new(link, commitment, &set, edits);
         self.batch.put(key::outbox(id, seq), codec::encode(&row));
         core.outbox.insert(seq, row);
     }
 
-    /// Seals what is cut under the newest epoch and pushes it, within what may be under way.
+    /// Pushes what is cut, within what may be under way: as it was sent before, or sealed under the
+    /// newest epoch.
     pub(super) fn push_content(&mut self, id: &SpaceId) {
-        let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return };
-        let (signing, account) = (me.identity.signing.clone(), me.account().space());
+        let Ok(account) = self.me().map(|me| me.account().space()) else { return };
         if account == *id {
             self.release_held();
         }
         if !self.numbers_are_current(id) || !self.has_unpushed(id) || !self.is_vaulted(id) {
             return;
         }
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        if space.problem.is_some() {
+        let Some(space) = self.spaces.get(id).filter(|space| space.problem.is_none()) else {
             return;
-        }
+        };
         let from = space.pushed.max(space.row.stored) + 1;
-        let (read_epoch, next) = (space.row.epoch, space.row.next);
-        let Some(core) = &mut space.core else { return };
-        // Whoever writes before it has read the log can't say what it has seen.
-        let ahead = core.state.write_at;
-        let (epoch, cursor) = ahead.unwrap_or((read_epoch, next));
-        let Some(secret) = core.content_key(&epoch, &writer) else { return };
-        let mut seen = [0; 8];
-        if ahead.is_none() {
-            seen.copy_from_slice(&space.row.log_hash[..8]);
-        }
+        let Some(core) = &space.core else { return };
         let under_way: usize = core.outbox.range(..from).map(|(_, cut)| cut.set.0.len()).sum();
         let mut room = PUSHED_BYTES.saturating_sub(under_way);
         let count = PUSHED.saturating_sub(core.outbox.range(..from).count());
+        let due = core.outbox.range(from..).take(count);
+        let due: Vec<(u64, usize)> = due.map(|(seq, cut)| (*seq, cut.set.0.len())).collect();
         let mut envelopes = Vec::new();
-        for (seq, cut) in core.outbox.range(from..).take(count) {
+        for (seq, bytes) in due {
             if room == 0 {
                 break;
             }
-            room = room.saturating_sub(cut.set.0.len());
-            let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
-                break;
-            };
-            let mut header = header(Kind::Content, epoch, cursor);
-            header.chain = Some(Chain { seq: *seq, commitment: cut.commitment, link: cut.link });
-            let aad = aad(id, &writer, &codec::encode(&header));
-            let payload = seal::seal(&secret, &aad, &set.to_plaintext(seen), &mut self.rng);
-            let envelope = Envelope::sign(id, &writer, header, payload, &signing);
-            envelopes.push(Blob(envelope.to_bytes()));
-            space.pushed = *seq;
+            room = room.saturating_sub(bytes);
+            match self.envelope_of(id, seq) {
+                Ready::Sealed(envelope) => envelopes.push(envelope),
+                Ready::Never => return self.give_up_confirmed(id),
+                Ready::NotNow => break,
+            }
+            if let Some(space) = self.spaces.get_mut(id) {
+                space.pushed = seq;
+            }
         }
         if !envelopes.is_empty() {
             let push = Push { space: *id, envelopes, welcomes: None, ticket: None };
@@ -227,147 +224,54 @@ impl Engine {
         }
     }
 
+    /// What is sent for a number: the same bytes as before while their epoch is the newest.
+    fn envelope_of(&mut self, id: &SpaceId, seq: u64) -> Ready {
+        let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return Ready::NotNow };
+        let (signing, device) = (me.identity.signing.clone(), me.device());
+        let Some(space) = self.spaces.get_mut(id) else { return Ready::NotNow };
+        let (read_epoch, next) = (space.row.epoch, space.row.next);
+        let Some(core) = &mut space.core else { return Ready::NotNow };
+        // Whoever writes before it has read the log can't say what it has seen.
+        let ahead = core.state.write_at;
+        let (epoch, cursor) = ahead.unwrap_or((read_epoch, next));
+        let Some(cut) = core.outbox.get(&seq) else { return Ready::NotNow };
+        let before = cut.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
+        let under = before.map(|envelope| envelope.header.epoch);
+        if under == Some(epoch) {
+            return cut.sent.clone().map_or(Ready::NotNow, Ready::Sealed);
+        }
+        if let Some(under) = under
+            && cut.confirmed
+            && core.has_newcomers(&under, &device)
+        {
+            return Ready::Never;
+        }
+        let Some(secret) = core.content_key(&epoch, &writer) else { return Ready::NotNow };
+        let Some(cut) = core.outbox.get_mut(&seq) else { return Ready::NotNow };
+        let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
+            return Ready::NotNow;
+        };
+        let mut seen = [0; 8];
+        if ahead.is_none() {
+            seen.copy_from_slice(&space.row.log_hash[..8]);
+        }
+        let mut header = header(Kind::Content, epoch, cursor);
+        header.chain = Some(Chain { seq, commitment: cut.commitment, link: cut.link });
+        let aad = aad(id, &writer, &codec::encode(&header));
+        let payload = seal::seal(&secret, &aad, &set.to_plaintext(seen), &mut self.rng);
+        let sealed = Blob(Envelope::sign(id, &writer, header, payload, &signing).into_bytes());
+        cut.copies |= cut.sent.is_some();
+        cut.sent = Some(sealed.clone());
+        // Before it is sent: which bytes the log has is known then, whatever happens.
+        self.batch.put(key::outbox(id, seq), codec::encode(&*cut));
+        Ready::Sealed(sealed)
+    }
+
     fn has_unpushed(&self, id: &SpaceId) -> bool {
         let Some(space) = self.spaces.get(id) else { return false };
         let sent = space.pushed.max(space.row.stored);
         let last = space.core.as_ref().and_then(|core| core.outbox.last());
         last.is_some_and(|(seq, _)| *seq > sent)
-    }
-
-    /// The relay has made something durable.
-    pub(super) fn place(&mut self, stored: &Stored) -> Step<()> {
-        let id = stored.space;
-        if !self.spaces.contains_key(&id) {
-            return Ok(());
-        }
-        let space = self.core_space(&id)?;
-        if space.row.generation.is_none_or(|known| known == stored.generation) {
-            space.row.generation = Some(stored.generation);
-            let entrance = space
-                .core
-                .as_ref()
-                .is_some_and(|core| core.pending.as_ref().is_some_and(|pending| pending.enters));
-            let mut entered = None;
-            let cut = space.row.cut.0;
-            // Numbers that were never cut are nobody's to confirm.
-            let ours = |run: &&Run| match run.seq {
-                0 => run.count == 1,
-                seq => seq.checked_add(run.count).is_some_and(|end| end <= cut + 1),
-            };
-            for run in stored.runs.iter().filter(ours) {
-                if entrance && run.seq == 0 {
-                    entered = Some(run.index);
-                } else {
-                    space.own_runs.insert(run.index, *run);
-                }
-            }
-            if let Some(index) = entered {
-                self.entered(&id, index)?;
-            }
-        }
-        self.take_in(&id)
-    }
-
-    /// Reads the log over entries of our own, which are confirmed instead of delivered.
-    pub(super) fn absorb_own(&mut self, id: &SpaceId) -> Step<()> {
-        loop {
-            let space = self.core_space(id)?;
-            let next = space.row.next;
-            let Some((&index, run)) = space.own_runs.first() else { return Ok(()) };
-            let run = *run;
-            if index > next {
-                return Ok(());
-            }
-            if index < next {
-                self.confirm_passed(id, &run, next - index);
-            }
-            let space = self.core_space(id)?;
-            if index.saturating_add(run.count) <= next || space.row.next < next {
-                space.own_runs.remove(&index);
-                continue;
-            }
-            if run.seq == 0 {
-                let commit = space
-                    .core
-                    .as_ref()
-                    .and_then(|core| core.pending.as_ref())
-                    .is_some_and(|pending| pending.child.is_some());
-                if commit {
-                    self.group_space(id)?;
-                }
-                self.absorb_special(id, index, run.time_ms);
-            } else {
-                let skip = next - index;
-                self.absorb_content(id, run.seq + skip, next, run.time_ms);
-            }
-        }
-    }
-
-    fn absorb_content(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) {
-        let link = self.own_stored(id, seq, index, time_ms);
-        self.entry_done(id, index, time_ms, link.as_bytes());
-    }
-
-    fn absorb_special(&mut self, id: &SpaceId, index: u64, time_ms: u64) {
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        space.own_runs.remove(&index);
-        let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
-        let item = match pending.map(|pending| pending.child) {
-            Some(Some(child)) => {
-                self.own_decided(id, index);
-                *child.as_bytes()
-            }
-            Some(None) => self.own_intent_stored(id),
-            None => [0; 32],
-        };
-        self.entry_done(id, index, time_ms, &item);
-    }
-
-    pub(super) fn is_own_cut(&self, id: &SpaceId, seq: u64, link: &Link) -> bool {
-        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
-        core.and_then(|core| core.outbox.get(&seq)).is_some_and(|cut| cut.link == *link)
-    }
-
-    /// One of our change sets has its place: its changes move there.
-    pub(super) fn own_stored(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) -> Link {
-        let Some(writer) = self.cut_writer(id) else { return Link::START };
-        self.release_held();
-        let Some(space) = self.spaces.get_mut(id) else { return Link::START };
-        space.row.stored = space.row.stored.max(seq);
-        space.pushed = space.pushed.max(seq);
-        let Some(core) = &mut space.core else { return Link::START };
-        let Some(cut) = core.outbox.remove(&seq) else { return core.tips.tip(&writer).link };
-        let (link, set) = (cut.link, codec::decode::<ChangeSet>("change set", cut.set.as_slice()));
-        for dropped in core.keep(seq, cut) {
-            self.batch.delete(key::outbox(id, dropped));
-        }
-        core.tips.advance(writer, Tip { seq, link });
-        self.unsaved.writers.insert((*id, writer));
-        self.unsaved.spaces.insert(*id);
-        let Ok(set) = set else { return link };
-        for (ordinal, name, change) in numbered(&set) {
-            let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
-            let row = Row { writer, placement: Some(placement), change: change.0.clone() };
-            self.batch.delete(key::unplaced(id, name, seq, ordinal));
-            self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));
-            if let Name::Messages(segment) = name {
-                self.note_tops(id, *segment, std::slice::from_ref(&row));
-            }
-            self.place_change(id, name, row);
-        }
-        link
-    }
-
-    /// The log has a change set of this writer that this store does not: the store was put back, or
-    /// another one runs on a copy of it. What was written here meanwhile may stand under numbers
-    /// that are used, in the log or in a document: from here on this store writes as somebody new.
-    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId, seq: u64) {
-        // What the relay confirmed once was made here, whatever it says of its place by now.
-        let confirmed = self.spaces.get(id).is_some_and(|space| seq <= space.row.stored);
-        if !confirmed && self.numbers_are_current(id) {
-            self.new_incarnation();
-            self.reconnect();
-        }
     }
 
     /// Whether a refusal is of a handshake that the log has decided since: the one under way was
@@ -392,8 +296,7 @@ impl Engine {
         if let Rejection::Gap { have } = reason
             && self.takes_back(id, have)
         {
-            self.evidence(id, Invalid::LostConfirmed);
-            return self.mark_lagging(id);
+            return;
         }
         if seq == 0 && self.refuses_additions(id, &reason) {
             return self.tasks.push_back(Task::Advance(*id));
@@ -410,9 +313,11 @@ impl Engine {
                 space.retry_at = Some(now + 2_000);
             }
             Rejection::Behind { index } if space.row.next > index => {
+                space.forget_sent(seq);
                 self.tasks.push_back(Task::Advance(*id));
             }
             Rejection::Behind { index } => {
+                space.forget_sent(seq);
                 space.behind = Some(index);
                 // What lies between is on its way; should it not come, it is asked for.
                 space.retry_at = Some(now + 2_000);
@@ -454,6 +359,10 @@ impl Engine {
         }
         for (seq, cut) in std::mem::take(&mut core.outbox) {
             self.batch.delete(key::outbox(id, seq));
+            if cut.confirmed {
+                // Others may have it: what the relay lost is not written twice.
+                continue;
+            }
             if let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) {
                 for (ordinal, name, _) in numbered(&set) {
                     self.batch.delete(key::unplaced(id, name, seq, ordinal));
@@ -491,7 +400,7 @@ impl Engine {
 }
 
 /// The changes of a set with their ordinals.
-fn numbered(set: &ChangeSet) -> impl Iterator<Item = (u32, &Name, &Blob)> {
+pub(super) fn numbered(set: &ChangeSet) -> impl Iterator<Item = (u32, &Name, &Blob)> {
     let changes = set
         .items
         .iter()

@@ -199,16 +199,21 @@ impl Engine {
         if before.is_some_and(|number| row.number <= number) {
             return;
         }
-        if row.index != arrived.index {
-            row.index = arrived.index;
+        // The epoch's id commits to all that its header says.
+        let era = arrived.envelope.commit().map_or(0, |commit| commit.era);
+        if (row.index, row.era) != (arrived.index, era) {
+            (row.index, row.era) = (arrived.index, era);
             self.batch.put(key::epoch(id, &child), codec::encode(row));
         }
+        self.end_devices(id, &arrived.envelope, arrived.index);
+        let Some(space) = self.spaces.get_mut(id) else { return };
         space.row.epoch = child;
         self.save_space(id);
     }
 
     /// The handshake that let this device in: from here on it knows for itself who is in.
     fn is_let_in(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
+        self.end_devices(id, &arrived.envelope, arrived.index);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
         core.state.joining = None;

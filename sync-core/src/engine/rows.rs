@@ -10,13 +10,14 @@ use sync_protocol::signing::PublicKey;
 use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
-use crate::document::{Clock, Edit, Name, OrderKey, Stamp};
+use crate::document::{Clock, Edit, Ended, Name, OrderKey, Stamp};
 use crate::engine::{OpenError, seal};
 use crate::group::Context;
 use crate::trust::{Head, Lineage};
 
 /// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON, 2
-/// one certificate under way at most, 3 epochs whose group nobody could check.
+/// one certificate under way at most, 3 epochs whose group nobody could check, and another running
+/// hash of logs.
 pub(super) const FORMAT: u32 = 4;
 
 /// Refuses a row of another format, before anything of its store is used.
@@ -284,6 +285,13 @@ pub(super) struct SpaceRow {
     /// What the present epoch's id commits to, once this device has read so far.
     #[n(45)]
     pub(super) commitment: Option<Commitment>,
+    /// Writers of whom something was passed over that could not be judged here: their next number
+    /// may be any.
+    #[cbor(n(50), default)]
+    pub(super) loose: Vec<WriterId>,
+    /// What does not count of devices that were removed.
+    #[cbor(n(51), default)]
+    pub(super) ended: Vec<Ended>,
 }
 
 /// Entries that could not be opened.
@@ -416,6 +424,9 @@ pub(super) struct EpochRow {
     /// Which group the root is of: [`crate::group::Group::binding`].
     #[cbor(n(3), with = "minicbor::bytes")]
     pub(super) binding: [u8; 32],
+    /// The documents' era in it: known once the log was read so far.
+    #[cbor(n(4), default)]
+    pub(super) era: u32,
 }
 
 impl EpochRow {
@@ -503,6 +514,15 @@ pub(super) struct CutRow {
     /// The edits it came from: to write them again, should the number be lost.
     #[n(3)]
     pub(super) edits: Vec<JournalRow>,
+    /// The envelope, as it was sent last: to be sent again as it is, and to know what the log has.
+    #[n(4)]
+    pub(super) sent: Option<Blob>,
+    /// Others were sent before it, of which one may be in the log instead.
+    #[n(5)]
+    pub(super) copies: bool,
+    /// The relay had confirmed it once.
+    #[n(6)]
+    pub(super) confirmed: bool,
 }
 
 /// An edit that waits for its cut, or its confirmation.

@@ -12,6 +12,7 @@ use crate::document::messages::MessageView;
 use crate::document::receipts::{Mark, ReceiptsView};
 use crate::engine::additions::Additions;
 use crate::engine::deliveries::Delivered;
+use crate::engine::doubted::Doubted;
 use crate::engine::rows::{
     CutRow, EpochRow, Intention, JournalRow, PendingRow, SpaceRow, StateRow, WriterRow,
 };
@@ -19,6 +20,7 @@ use crate::engine::seal::Secret;
 use crate::engine::{Engine, Step, Stop};
 use crate::group::Group;
 use crate::records::{Load, Records, key, without_prefix};
+use crate::trust::posting::Posted;
 
 /// Spaces whose inner state may stay in memory while idle.
 const RESIDENT: usize = 64;
@@ -35,6 +37,9 @@ pub(super) struct SpaceState {
     pub(super) receipts: SortedMap<u32, ReceiptsView>,
     /// Deliveries not yet taken in.
     pub(super) deliveries: VecDeque<Delivered>,
+    /// The index of the last entry that each device wrote, of those read since the account was
+    /// opened.
+    pub(super) wrote_at: SortedMap<DeviceId, u64>,
     /// Own entries stored beyond `next`, by index.
     pub(super) own_runs: SortedMap<u64, Run>,
     /// The highest number pushed in this session.
@@ -60,6 +65,8 @@ pub(super) struct SpaceState {
     /// Devices whose entries are passed over in this session where they make no sense, and whether
     /// the relay was asked again since.
     pub(super) aside: SortedMap<DeviceId, bool>,
+    /// Content of theirs, in case what follows proves it.
+    pub(super) doubted: Doubted,
     /// How far each writer was read before the log was read anew: what was told does not go back.
     pub(super) reached: Frontier,
     /// Recent running hashes of the log, by the index after the entry.
@@ -103,6 +110,8 @@ pub(super) struct Core {
     pub(super) state: StateRow,
     pub(super) epochs: SortedMap<EpochId, EpochRow>,
     pub(super) tips: Frontier,
+    /// How far each writer has posted messages.
+    pub(super) posted: SortedMap<WriterId, Posted>,
     pub(super) outbox: SortedMap<u64, CutRow>,
     /// The newest cuts that the relay confirmed, under the same keys: to be sent again, should it
     /// have lost them.
@@ -122,6 +131,7 @@ impl SpaceState {
             view: MessageView::default(),
             receipts: SortedMap::new(),
             deliveries: VecDeque::new(),
+            wrote_at: SortedMap::new(),
             own_runs: SortedMap::new(),
             pushed: 0,
             deciding_sent: false,
@@ -134,6 +144,7 @@ impl SpaceState {
             fetched_from: 0,
             doubt: None,
             aside: SortedMap::new(),
+            doubted: Doubted::default(),
             reached: Frontier::default(),
             recent: SortedMap::new(),
             receipts_at: None,
@@ -235,6 +246,7 @@ impl SpaceState {
         self.wanted = 0;
         self.doubt = None;
         self.aside.clear();
+        self.doubted.clear();
         self.hold_until = 0;
     }
 
@@ -300,6 +312,13 @@ impl Core {
                 let incarnation = u64::from_be_bytes(incarnation.try_into().ok()?);
                 let tip: Tip = codec::decode("tip", value).ok()?;
                 self.tips.advance(WriterId { device, incarnation }, tip);
+            }
+            b'p' => {
+                let (device, incarnation) = rest.split_at_checked(DeviceId::LEN)?;
+                let device = DeviceId::try_from(device).ok()?;
+                let incarnation = u64::from_be_bytes(incarnation.try_into().ok()?);
+                let posted = codec::decode("posted", value).ok()?;
+                self.posted.insert(WriterId { device, incarnation }, posted);
             }
             b'o' => {
                 self.outbox.insert(number()?, codec::decode("cut", value).ok()?);

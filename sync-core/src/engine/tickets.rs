@@ -364,7 +364,8 @@ impl Engine {
         let complete = own || self.me()?.row.complete;
         let logs = self.prove_all(&body.logs)?;
         let binding = Group::binding_of(body.group_info.as_slice()).map_err(Unfit::Group)?;
-        let parent_row = EpochRow { number: body.number, index, root: body.root, binding };
+        let era = Group::info_era(body.group_info.as_slice()).ok_or_else(|| invalid("context"))?;
+        let parent_row = EpochRow { number: body.number, index, root: body.root, binding, era };
         let ahead = self.may_enter(id, &ticket, &parent_row)?;
         let vaulted = if own { Vec::new() } else { self.vaulted(id)? };
         if self.spaces.contains_key(id) {
@@ -559,6 +560,7 @@ impl Engine {
             roster.push(RosterChange::RemoveDevices { account, devices: devices.clone() });
         }
         roster.push(RosterChange::AddDevices { account, devices });
+        let era = Group::info_era(body.group_info.as_slice()).ok_or_else(|| invalid("context"))?;
         let commit = CommitHeader {
             parent: ticket.epoch,
             number: body.number + 1,
@@ -568,6 +570,7 @@ impl Engine {
             cuts: Vec::new(),
             intents: Vec::new(),
             ticket: None,
+            era,
         };
         let bytes = codec::encode(&commit);
         let info = body.group_info.as_slice();

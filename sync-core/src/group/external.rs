@@ -11,6 +11,7 @@ use openmls_traits::OpenMlsProvider as _;
 use sync_protocol::{DeviceId, SpaceId, limits};
 
 use super::binding::parse;
+use super::context::Context;
 use super::identity::capabilities;
 use super::outgoing::check_size;
 use super::state::group_id;
@@ -53,6 +54,13 @@ impl Group {
             Leaf::read(leaf.credential(), leaf.signature_key().as_slice())
                 .is_ok_and(|leaf| leaf.device == *device)
         })
+    }
+
+    /// The documents' era in the group that a group info leads into.
+    #[must_use]
+    pub fn info_era(group_info: &[u8]) -> Option<u32> {
+        let info = parse(group_info).ok()?;
+        Some(Context::read(info.group_context().extensions()).ok()?.era)
     }
 
     /// Enters `space` from outside, with a commit that authenticates `aad`. A leaf that this device

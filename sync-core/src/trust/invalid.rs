@@ -17,6 +17,18 @@ pub enum Invalid {
     /// Content is sealed under an epoch that this log does not lead to.
     #[error("an author writes under keys that this log does not lead to")]
     ForeignEpoch,
+    /// Content stands where its keys had ended, or where its author had seen more.
+    #[error("content stands where its author did not put it")]
+    Misplaced,
+    /// Content of a device that is not in the group at that place.
+    #[error("content stands where its author could not write")]
+    NotAMember,
+    /// Content that its author signed is not what its chain commits to.
+    #[error("an author signed what it had not committed to")]
+    NotCommitted,
+    /// A removed device wrote on beyond the place that its removal goes by.
+    #[error("a removed device wrote beyond its cut")]
+    BeyondCut,
     /// An author saw another log than this one.
     #[error("the relay shows its users different histories")]
     OtherHistory,
@@ -110,6 +122,10 @@ impl Invalid {
         match self {
             Self::TwoForOneNumber => "two-for-one-number",
             Self::ForeignEpoch => "foreign-epoch",
+            Self::Misplaced => "misplaced",
+            Self::NotAMember => "not-a-member",
+            Self::NotCommitted => "not-committed",
+            Self::BeyondCut => "beyond-cut",
             Self::OtherHistory => "other-history",
             Self::MoreThanThereIs => "more-than-there-is",
             Self::LogBeganAnew => "log-began-anew",

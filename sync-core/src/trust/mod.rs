@@ -5,10 +5,13 @@
 //! Nothing is written before the verdict, and a verdict rests on nothing that only this device
 //! happens to know: a device that reads the same later, from history, comes to the same.
 
+pub mod cut;
 pub mod entrance;
+pub mod entry;
 mod heads;
 mod invalid;
 mod lineage;
+pub mod posting;
 
 pub use heads::{Head, Heads};
 pub use invalid::Invalid;

@@ -68,6 +68,7 @@ fn founding() -> CommitHeader {
         cuts: Vec::new(),
         intents: Vec::new(),
         ticket: None,
+        era: 0,
     }
 }
 
@@ -94,6 +95,7 @@ fn eventful() -> CommitHeader {
         cuts: vec![Cut { device: device(7), index: 300, seen: [9; 8] }],
         intents: vec![Blob(vec![0x26; 32])],
         ticket: Some(Blob(vec![0x27; 32])),
+        era: 3,
     }
 }
 

@@ -267,6 +267,7 @@ fn commit(roster: Vec<RosterChange>) -> CommitHeader {
         cuts: Vec::new(),
         intents: Vec::new(),
         ticket: None,
+        era: 0,
     }
 }
 

@@ -1,0 +1,263 @@
+//! Own entries and their places in the log: confirmed by the relay, or read there.
+//!
+//! A place counts only where everybody lets the entry stand: under the epoch that it is sealed
+//! under. What was put elsewhere is nowhere, and is written again.
+
+use rand_core::Rng;
+use sync_protocol::codec;
+use sync_protocol::envelope::Envelope;
+use sync_protocol::frames::{Run, Stored};
+use sync_protocol::frontier::Tip;
+use sync_protocol::{Link, SpaceId};
+
+use crate::document::{Name, Placement, Row};
+use crate::engine::change_set::ChangeSet;
+use crate::engine::outbox::numbered;
+use crate::engine::rows::CutRow;
+use crate::engine::{Engine, Step, Task};
+use crate::records::key;
+use crate::trust::Invalid;
+use crate::trust::entry::{Keys, item};
+
+/// Confirmations that wait for what lies before them in the log: more than what may be under way.
+const RUNS: usize = 128;
+
+impl Engine {
+    /// The relay has made something durable.
+    pub(super) fn place(&mut self, stored: &Stored) -> Step<()> {
+        let id = stored.space;
+        if !self.spaces.contains_key(&id) {
+            return Ok(());
+        }
+        let space = self.core_space(&id)?;
+        if space.row.generation.is_none_or(|known| known == stored.generation) {
+            space.row.generation = Some(stored.generation);
+            let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
+            let (decides, enters) =
+                (pending.is_some(), pending.is_some_and(|pending| pending.enters));
+            let mut entered = None;
+            let cut = space.row.cut.0;
+            // What was never written is nobody's to confirm.
+            let ours = |run: &&Run| match run.seq {
+                0 => decides && run.count == 1,
+                seq => seq.checked_add(run.count).is_some_and(|end| end <= cut + 1),
+            };
+            for run in stored.runs.iter().filter(ours) {
+                if enters && run.seq == 0 {
+                    entered = Some(run.index);
+                } else if space.own_runs.len() < RUNS {
+                    space.own_runs.insert(run.index, *run);
+                }
+            }
+            if let Some(index) = entered {
+                self.entered(&id, index)?;
+            }
+        }
+        self.take_in(&id)
+    }
+
+    /// Reads the log over entries of our own, which are confirmed instead of delivered.
+    pub(super) fn absorb_own(&mut self, id: &SpaceId) -> Step<()> {
+        loop {
+            let space = self.core_space(id)?;
+            let next = space.row.next;
+            let Some((&index, run)) = space.own_runs.first() else { return Ok(()) };
+            let run = *run;
+            if index > next {
+                return Ok(());
+            }
+            if index < next {
+                self.confirm_passed(id, &run, next - index);
+            }
+            let space = self.core_space(id)?;
+            if index.saturating_add(run.count) <= next || space.row.next < next {
+                space.own_runs.remove(&index);
+                continue;
+            }
+            let is_known = if run.seq == 0 {
+                let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
+                if pending.is_some_and(|pending| pending.child.is_some()) {
+                    self.group_space(id)?;
+                }
+                self.absorb_special(id, index, run.time_ms)
+            } else {
+                let skip = next - index;
+                self.absorb_content(id, run.seq + skip, next, run.time_ms)
+            };
+            if !is_known {
+                self.read_instead(id, &run);
+            }
+        }
+    }
+
+    /// Which bytes the log has under a number is not known here: they are read there.
+    fn read_instead(&mut self, id: &SpaceId, run: &Run) {
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.own_runs.remove(&run.index);
+            space.wanted = space.wanted.max(run.index.saturating_add(run.count));
+        }
+        self.mark_lagging(id);
+    }
+
+    fn absorb_content(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) -> bool {
+        let Some(writer) = self.cut_writer(id) else { return false };
+        let Some(space) = self.spaces.get(id) else { return false };
+        let Some(core) = &space.core else { return false };
+        let cut = core.outbox.get(&seq).filter(|cut| !cut.copies);
+        let Some(sent) = cut.and_then(|cut| cut.sent.clone()) else { return false };
+        let Ok(envelope) = Envelope::parse(sent.as_slice()) else { return false };
+        let past = core.state.joining.is_some();
+        let is_leaf = past || core.writer_at(&writer.device, index).is_some();
+        self.own_stands(id, seq, (index, time_ms), space.keys_here(&envelope), is_leaf);
+        self.entry_done(id, index, time_ms, &item(&writer, time_ms, sent.as_slice()));
+        true
+    }
+
+    fn absorb_special(&mut self, id: &SpaceId, index: u64, time_ms: u64) -> bool {
+        let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return false };
+        let public = me.identity.signing.verifying_key().to_bytes();
+        let Some(space) = self.spaces.get_mut(id) else { return false };
+        let Some(pending) = space.core.as_ref().and_then(|core| core.pending.as_ref()) else {
+            return false;
+        };
+        let (decides, sent) = (pending.child.is_some(), pending.envelope.clone());
+        // Made before this store began to write as somebody new, it is in the log as that one's.
+        let is_ours = Envelope::parse(sent.as_slice())
+            .is_ok_and(|envelope| envelope.verify(id, &writer, &public).is_ok());
+        if !is_ours {
+            return false;
+        }
+        space.own_runs.remove(&index);
+        if decides {
+            self.own_decided(id, index);
+        } else {
+            self.own_intent_stored(id);
+        }
+        self.entry_done(id, index, time_ms, &item(&writer, time_ms, sent.as_slice()));
+        true
+    }
+
+    pub(super) fn is_own_cut(&self, id: &SpaceId, seq: u64, link: &Link) -> bool {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        core.and_then(|core| core.outbox.get(&seq)).is_some_and(|cut| cut.link == *link)
+    }
+
+    /// One of our change sets stands in the log, where it counts or where nobody takes it.
+    pub(super) fn own_stands(
+        &mut self,
+        id: &SpaceId,
+        seq: u64,
+        (index, time_ms): (u64, u64),
+        keys: Keys,
+        is_leaf: bool,
+    ) {
+        match keys {
+            Keys::Present | Keys::Unknown if is_leaf => self.own_stored(id, seq, index, time_ms),
+            _ => self.own_misplaced(id, seq, is_leaf),
+        }
+    }
+
+    /// One of our change sets has its place: its changes move there.
+    pub(super) fn own_stored(&mut self, id: &SpaceId, seq: u64, index: u64, time_ms: u64) {
+        let Some(writer) = self.cut_writer(id) else { return };
+        self.release_held();
+        let Some(cut) = self.take_from_outbox(id, seq) else { return };
+        let set = codec::decode::<ChangeSet>("change set", cut.set.as_slice());
+        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+            for dropped in core.keep(seq, cut) {
+                self.batch.delete(key::outbox(id, dropped));
+            }
+        }
+        let Ok(set) = set else { return };
+        for (ordinal, name, change) in numbered(&set) {
+            // As all others take note of it.
+            self.may_post(id, &writer, name, change.as_slice());
+            let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
+            let row = Row { writer, placement: Some(placement), change: change.0.clone() };
+            self.batch.delete(key::unplaced(id, name, seq, ordinal));
+            self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));
+            if let Name::Messages(segment) = name {
+                self.note_tops(id, *segment, std::slice::from_ref(&row));
+            }
+            self.place_change(id, name, row);
+        }
+    }
+
+    /// The relay has a number of ours.
+    fn take_from_outbox(&mut self, id: &SpaceId, seq: u64) -> Option<CutRow> {
+        let writer = self.cut_writer(id)?;
+        let space = self.spaces.get_mut(id)?;
+        space.row.stored = space.row.stored.max(seq);
+        space.pushed = space.pushed.max(seq);
+        let core = space.core.as_mut()?;
+        let cut = core.outbox.remove(&seq)?;
+        core.tips.advance(writer, Tip { seq, link: cut.link });
+        self.unsaved.writers.insert((*id, writer));
+        self.unsaved.spaces.insert(*id);
+        Some(cut)
+    }
+
+    /// A change set of ours stands where nobody lets it count, whoever put it there. Its number is
+    /// used up; its changes are written again under the next one, since others of ours build on
+    /// them.
+    fn own_misplaced(&mut self, id: &SpaceId, seq: u64, is_leaf: bool) {
+        self.evidence(id, Invalid::Misplaced);
+        if !is_leaf || !self.numbers_are_current(id) {
+            // The others' view of this chain ends there, or it ended already: all that is not
+            // confirmed is written again as somebody new.
+            if self.numbers_are_current(id) {
+                self.new_incarnation();
+                self.reconnect();
+            }
+            return;
+        }
+        let Some(cut) = self.take_from_outbox(id, seq) else { return };
+        self.batch.delete(key::outbox(id, seq));
+        let Ok(mut set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
+            return;
+        };
+        let Ok(writer) = self.writer() else { return };
+        self.rng.fill_bytes(&mut set.blinding);
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let Some(core) = &mut space.core else { return };
+        let (again, previous) = (space.row.cut.0 + 1, space.row.cut.1);
+        let commitment = set.commitment();
+        let link = previous.next(&writer, again, &commitment);
+        space.row.cut = (again, link);
+        for (ordinal, name, change) in numbered(&set) {
+            let row = Row { writer, placement: None, change: change.0.clone() };
+            self.batch.delete(key::unplaced(id, name, seq, ordinal));
+            self.batch.put(key::unplaced(id, name, again, ordinal), codec::encode(&row));
+        }
+        let row = CutRow::new(link, commitment, &set, cut.edits);
+        self.batch.put(key::outbox(id, again), codec::encode(&row));
+        core.outbox.insert(again, row);
+        self.save_space(id);
+        self.tasks.push_back(Task::Advance(*id));
+    }
+
+    /// The log has a change set of this writer that this store does not: the store was put back, or
+    /// another one runs on a copy of it. What was written here meanwhile may stand under numbers
+    /// that are used, in the log or in a document: from here on this store writes as somebody new.
+    pub(super) fn on_own_from_elsewhere(&mut self, id: &SpaceId, seq: u64) {
+        // What the relay confirmed once was made here, whatever it says of its place by now.
+        let confirmed = self.spaces.get(id).is_some_and(|space| seq <= space.row.stored);
+        if !confirmed && self.numbers_are_current(id) {
+            self.new_incarnation();
+            self.reconnect();
+        }
+    }
+}
+
+impl CutRow {
+    /// A change set that has its number, and was not sent.
+    pub(super) fn new(
+        link: Link,
+        commitment: sync_protocol::ids::Commitment,
+        set: &ChangeSet,
+        edits: Vec<crate::engine::rows::JournalRow>,
+    ) -> Self {
+        let set = codec::Blob(codec::encode(set));
+        Self { link, commitment, set, edits, sent: None, copies: false, confirmed: false }
+    }
+}
