@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod copies;
-mod floods;
 mod entries;
+mod floods;
 mod member_changes;
 mod member_content;
 mod member_handshakes;

@@ -5,7 +5,7 @@
 
 use sync_protocol::envelope::{Envelope, aad};
 use sync_protocol::frontier::{Step as Chained, Tip};
-use sync_protocol::{EpochId, SpaceId, WriterId};
+use sync_protocol::{EpochId, SpaceId, WriterId, limits};
 
 use crate::document::Placement;
 use crate::engine::change_set::ChangeSet;

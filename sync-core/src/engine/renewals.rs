@@ -43,6 +43,10 @@ impl Engine {
             if !self.spaces.get(&id).is_some_and(|space| space.row.active && !space.row.lagging) {
                 continue;
             }
+            if self.is_unaccepted(&id)? {
+                // It is this device's alone until the person accepts; whoever invited is told nothing.
+                continue;
+            }
             let space = self.core_space(&id)?;
             let Some(core) = &space.core else { continue };
             // Of an epoch that is over, the ticket has been replaced already.

@@ -334,7 +334,6 @@ impl Engine {
                 let stray = self.strays.entry(*id).or_default();
                 stray.tries += 1;
                 let (often, tries) = (stray.tries >= TRIES, stray.tries);
-                self.call_for_ticket(id, ticket, tries);
                 let untold = failure == unknown_to_vault()
                     || failure == no_room()
                     || (failure == not_for_this_device() && !is_oldest);
@@ -344,6 +343,7 @@ impl Engine {
                     return Ok(());
                 }
                 stray.is_unaccepted = often && failure == unknown_to_vault();
+                self.call_for_ticket(id, ticket, tries);
                 self.ask_again(id, if often { ASK_SELDOM_MS } else { ASK_AGAIN_MS });
             }
         }
