@@ -129,7 +129,7 @@ pub(crate) mod key {
         [b"g", space.as_bytes().as_slice()].concat()
     }
 
-    /// One record of a space's part: `e`pochs, `w`riters, what they `p`osted, `o`utbox, `j`ournal, `s`tate.
+    /// One record of a space's part: `e`pochs, `w`riters, what they `p`osted, what is `d`oubted, `o`utbox, `j`ournal, `s`tate.
     fn part(id: &SpaceId, part: u8, rest: &[u8]) -> Vec<u8> {
         [b"s", id.as_bytes().as_slice(), &[part], rest].concat()
     }
@@ -140,6 +140,10 @@ pub(crate) mod key {
 
     pub(crate) fn writer(id: &SpaceId, writer: &WriterId) -> Vec<u8> {
         part(id, b'w', &writer.to_bytes())
+    }
+
+    pub(crate) fn doubted(id: &SpaceId, index: u64) -> Vec<u8> {
+        part(id, b'd', &index.to_be_bytes())
     }
 
     pub(crate) fn posted(id: &SpaceId, writer: &WriterId) -> Vec<u8> {

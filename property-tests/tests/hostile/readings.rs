@@ -39,13 +39,15 @@ enum Entry {
     NoKeys,
     /// A payload that is not what it commits to.
     OtherPayload,
+    /// A signature that does not hold, if the relay takes it.
+    Unsigned,
     /// A change set without changes.
     Empty,
     /// Bytes that are no change.
     NoChange,
 }
 
-const ALL: [Entry; 10] = [
+const ALL: [Entry; 11] = [
     Entry::Good,
     Entry::NextEra,
     Entry::FurtherOn,
@@ -54,6 +56,7 @@ const ALL: [Entry; 10] = [
     Entry::OldKeys,
     Entry::NoKeys,
     Entry::OtherPayload,
+    Entry::Unsigned,
     Entry::Empty,
     Entry::NoChange,
 ];
@@ -111,6 +114,12 @@ impl Author {
             Entry::OldKeys => self.under(world, self.before.epoch, chain, &set),
             Entry::NoKeys => self.under(world, EpochId::from_bytes([9; 32]), chain, &set),
             Entry::OtherPayload => self.cheat.chained(world, self.space, b"something", chain),
+            Entry::Unsigned => {
+                let mut bytes = good.0;
+                let end = bytes.len();
+                bytes[end - 3] ^= 1;
+                Blob(bytes)
+            }
             _ => {
                 assert_eq!(chain.seq, tip.seq + 1);
                 good

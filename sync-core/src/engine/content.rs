@@ -41,10 +41,6 @@ impl Authorship<'_> {
     /// Whether a later entry of its chain proves it; `None` if there is none that does.
     fn is_in_proven_run(&mut self) -> Option<bool> {
         let id = self.space.id;
-        let link = self.arrived.envelope.header.chain?.link;
-        if self.space.doubted.is_vouched_for(&link) {
-            return Some(true);
-        }
         let core = self.space.core.as_ref()?;
         let front = self.space.deliveries.front_mut()?;
         if front.is_proven() {
@@ -65,7 +61,10 @@ impl Engine {
             self.evidence(id, Invalid::TooManyWriters);
             return Ok(Ok(()));
         }
-        let facts = self.facts(id, arrived)?;
+        let mut facts = self.facts(id, arrived)?;
+        if facts.chain == Chained::Gap && facts.is_leaf && self.prove_doubted(id, arrived) {
+            facts = self.facts(id, arrived)?;
+        }
         let is_missed = facts.chain == Chained::Gap && !facts.may_begin;
         if own && !is_missed && self.is_own_cut(id, chain.seq, &chain.link) {
             return Ok(self.take_own(id, arrived, facts));
@@ -95,10 +94,7 @@ impl Engine {
                 return Ok(Ok(()));
             }
             Verdict::Known => return Ok(Ok(())),
-            Verdict::Doubtful(why) => {
-                self.note_doubted(id, arrived);
-                return Ok(Err(why));
-            }
+            Verdict::Doubtful(why) => return Ok(Err(why)),
         }
         self.advance_tip(id, arrived.writer, Tip { seq: chain.seq, link: chain.link });
         if let Some(space) = self.spaces.get_mut(id) {
@@ -106,6 +102,7 @@ impl Engine {
             space.wrote_at.insert(arrived.writer.device, arrived.index);
             space.row.loose.retain(|writer| *writer != arrived.writer);
         }
+        self.drop_doubted(id, &arrived.writer, chain.seq);
         if own {
             self.on_own_from_elsewhere(id, chain.seq);
         }
@@ -173,7 +170,8 @@ impl Engine {
             self.compare_seen(id, arrived, seen);
             let Arrived { index, time_ms, .. } = *arrived;
             let placement = Placement { index, time_ms, ordinal: 0 };
-            self.apply_change_set(id, &arrived.writer, placement, &set);
+            let era = self.era_here(id);
+            self.apply_change_set(id, &arrived.writer, (placement, era), &set);
             return Ok(());
         }
         let Some(mut proof) = self.authorship(id, arrived) else { return Ok(()) };
@@ -186,7 +184,11 @@ impl Engine {
     }
 
     /// Opens a change set; `None` if it is not what its chain commits to.
-    fn open_content(&mut self, id: &SpaceId, arrived: &Arrived) -> Option<(ChangeSet, [u8; 8])> {
+    pub(super) fn open_content(
+        &mut self,
+        id: &SpaceId,
+        arrived: &Arrived,
+    ) -> Option<(ChangeSet, [u8; 8])> {
         let header = &arrived.envelope.header;
         let core = self.spaces.get_mut(id)?.core.as_mut()?;
         let secret = core.content_key(&header.epoch, &arrived.writer)?;
@@ -194,15 +196,6 @@ impl Engine {
         let plaintext = seal::open(&secret, &aad, arrived.envelope.payload()).ok()?;
         let (set, seen) = ChangeSet::from_plaintext(&plaintext).ok()?;
         (set.commitment() == header.chain?.commitment).then_some((set, seen))
-    }
-
-    /// What follows may still prove what is doubted.
-    fn note_doubted(&mut self, id: &SpaceId, arrived: &Arrived) {
-        let Some(space) = self.spaces.get_mut(id) else { return };
-        let Some(core) = &space.core else { return };
-        let tip = core.tips.tip(&arrived.writer);
-        let is_signed = space.is_signed(arrived);
-        space.doubted.note(tip, arrived, is_signed);
     }
 
     fn tell(&mut self, id: &SpaceId, why: Option<Invalid>) {

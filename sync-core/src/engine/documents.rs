@@ -164,12 +164,12 @@ impl Engine {
         &mut self,
         id: &SpaceId,
         writer: &WriterId,
-        placement: Placement,
+        (placement, era): (Placement, u32),
         set: &ChangeSet,
     ) {
         let mut ordinal: u32 = 0;
         for item in &set.items {
-            if !self.acceptable(id, &item.name, placement.index) {
+            if !self.acceptable(id, &item.name, placement.index, era) {
                 // Its changes keep their ordinals: the author counted them too.
                 ordinal = ordinal.saturating_add(u32::try_from(item.changes.len()).unwrap_or(0));
                 continue;
@@ -271,10 +271,22 @@ impl Engine {
         }
     }
 
-    /// Whether a document takes changes from an entry at `index`. Its era has begun, and this device
-    /// can read that era from its beginning: of an earlier one it would show what happens to build
-    /// on nothing that it lacks. A segment's number is bounded by what the log can hold up to there.
-    fn acceptable(&self, id: &SpaceId, name: &Name, index: u64) -> bool {
+    /// The era at the place in the log that is read now.
+    pub(super) fn era_here(&self, id: &SpaceId) -> u32 {
+        let Some(space) = self.spaces.get(id) else { return 0 };
+        let core = space.core.as_ref();
+        match core.filter(|core| core.state.joining.is_some()) {
+            // Of the past, the era of that time counts.
+            Some(core) => core.epochs.get(&space.row.epoch).map_or(0, |row| row.era),
+            None => space.row.context.era,
+        }
+    }
+
+    /// Whether a document takes changes from an entry at `index`, where the era is `now`. Its era has
+    /// begun, and this device can read that era from its beginning: of an earlier one it would show
+    /// what happens to build on nothing that it lacks. A segment's number is bounded by what the log
+    /// can hold up to there.
+    fn acceptable(&self, id: &SpaceId, name: &Name, index: u64, now: u32) -> bool {
         let Some(space) = self.spaces.get(id) else { return false };
         let (era, within) = match name {
             Name::Messages(number) | Name::Receipts(number) => {
@@ -284,12 +296,6 @@ impl Engine {
             Name::Settings | Name::Contacts | Name::App(_) | Name::Unknown { .. } => return true,
         };
         let most = (index + 1).saturating_mul(MESSAGES_PER_ENTRY) / SEGMENT as u64 + 1;
-        let core = space.core.as_ref();
-        let now = match core.filter(|core| core.state.joining.is_some()) {
-            // Of the past, the era of that time counts.
-            Some(core) => core.epochs.get(&space.row.epoch).map_or(0, |row| row.era),
-            None => space.row.context.era,
-        };
         let eras = space.row.whole_from..=now;
         eras.contains(&era) && within <= most
     }

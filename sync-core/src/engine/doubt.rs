@@ -39,6 +39,7 @@ impl Engine {
         if aside.is_none() {
             self.evidence(id, Invalid::NoGoodCopy);
         }
+        self.keep_doubted(id, arrived);
         self.entry_done(id, arrived.index, arrived.time_ms, item);
         self.advance_front(id);
     }

@@ -1,56 +1,133 @@
-//! Content that was doubted, in case a later entry of its chain proves it: entries are proven by what
-//! the log has, and not by what happens to be delivered together.
+//! Content that was doubted, and kept in case a later entry of its chain proves it.
+//!
+//! An entry is its author's if its own signature says so or that of a later one which builds on it.
+//! That must not depend on what happens to be delivered together, nor on a restart or a change of
+//! members in between: what was passed over is kept with its place, and judged there once it is
+//! proven.
 
-use sync_protocol::frontier::{Step, Tip};
-use sync_protocol::sorted::{SortedMap, SortedSet};
-use sync_protocol::{Link, WriterId};
+use minicbor::{Decode, Encode};
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::Envelope;
+use sync_protocol::frontier::{Step as Chained, Tip};
+use sync_protocol::{EpochId, SpaceId, WriterId};
 
+use crate::document::Placement;
+use crate::engine::Engine;
 use crate::engine::deliveries::Arrived;
+use crate::engine::space::Core;
+use crate::records::key;
+use crate::trust::entry::{self, Keys};
 
-/// Doubted entries of a space that are remembered; of more, the next session tells.
-const DOUBTED: usize = 4_096;
+/// Doubted entries of a space that are kept. An honest relay takes none.
+const KEPT: usize = 256;
 
-/// Doubted content of a space, and what was proven since.
-#[derive(Debug, Default)]
-pub(super) struct Doubted {
-    /// What follows each writer's tip, link by link.
-    chains: SortedMap<WriterId, Vec<Tip>>,
-    count: usize,
-    vouched: SortedSet<Link>,
+/// A doubted entry, with what counted at its place.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(super) struct DoubtedRow {
+    #[n(0)]
+    time_ms: u64,
+    #[n(1)]
+    writer: WriterId,
+    #[n(2)]
+    envelope: Blob,
+    #[n(3)]
+    epoch: EpochId,
+    #[n(4)]
+    era: u32,
 }
 
-impl Doubted {
-    /// Whether a later entry, that its writer signed, builds on this link.
-    pub(super) fn is_vouched_for(&self, link: &Link) -> bool {
-        self.vouched.contains(link)
-    }
-
-    /// Takes note of an entry that is doubted. One that is signed vouches for those it builds on.
-    pub(super) fn note(&mut self, known: Tip, arrived: &Arrived, is_signed: bool) {
-        let Some(chain) = arrived.envelope.header.chain else { return };
-        if self.count >= DOUBTED {
+impl Engine {
+    /// Keeps content that is passed over.
+    pub(super) fn keep_doubted(&mut self, id: &SpaceId, arrived: &Arrived) {
+        if arrived.envelope.header.chain.is_none() {
             return;
         }
-        let chains = self.chains.entry(arrived.writer).or_default();
-        if chains.last().is_some_and(|last| last.seq <= known.seq) {
-            // All of that was proven, and read.
-            self.count -= chains.len();
-            chains.clear();
+        let era = self.era_here(id);
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let (epoch, Some(core)) = (space.row.epoch, &mut space.core) else { return };
+        let is_known = core.doubted.contains_key(&arrived.index);
+        if core.doubted.len() >= KEPT && !is_known {
+            return;
         }
-        let seen = chains.iter().any(|tip| tip.link == chain.link);
-        let last = chains.last().copied().unwrap_or(known);
-        let step = last.judge(&arrived.writer, chain.seq, &chain.commitment, &chain.link);
-        if !seen && step == Step::Next {
-            chains.push(Tip { seq: chain.seq, link: chain.link });
-            self.count += 1;
-            if is_signed {
-                self.vouched.extend(chains.iter().map(|tip| tip.link));
-            }
+        let (time_ms, writer) = (arrived.time_ms, arrived.writer);
+        let envelope = Blob(arrived.envelope.to_bytes());
+        let row = DoubtedRow { time_ms, writer, envelope, epoch, era };
+        self.batch.put(key::doubted(id, arrived.index), codec::encode(&row));
+        core.doubted.insert(arrived.index, row);
+    }
+
+    /// A writer's chain was read up to a number.
+    pub(super) fn drop_doubted(&mut self, id: &SpaceId, writer: &WriterId, seq: u64) {
+        let core = self.spaces.get_mut(id).and_then(|space| space.core.as_mut());
+        let Some(core) = core.filter(|core| !core.doubted.is_empty()) else { return };
+        let read: Vec<u64> = core
+            .doubted
+            .iter()
+            .filter(|(_, row)| row.writer == *writer && row.seq().is_none_or(|of| of <= seq))
+            .map(|(index, _)| *index)
+            .collect();
+        for index in read {
+            core.doubted.remove(&index);
+            self.batch.delete(key::doubted(id, index));
         }
     }
 
-    /// A new session: all is read again.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Takes in what was doubted of a writer, if this entry proves it: it builds on it, link by link,
+    /// and its writer signed it. Gives whether it follows now.
+    pub(super) fn prove_doubted(&mut self, id: &SpaceId, arrived: &Arrived) -> bool {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let Some(line) = core.and_then(|core| core.line_to(arrived)) else { return false };
+        if !self.is_signed(id, arrived) {
+            return false;
+        }
+        line.into_iter().all(|(index, row)| self.take_doubted(id, index, &row))
+    }
+
+    /// An entry that is proven by now, judged at its own place; `false` if this copy is no good.
+    fn take_doubted(&mut self, id: &SpaceId, index: u64, row: &DoubtedRow) -> bool {
+        let Ok(envelope) = Envelope::parse(row.envelope.as_slice()) else { return false };
+        let Some(chain) = envelope.header.chain else { return false };
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let may_stand = core.is_some_and(|core| {
+            let number = |epoch: &EpochId| core.epochs.get(epoch).map(|row| row.number);
+            let past = core.state.joining.is_some();
+            let keys = entry::keys(&envelope.header.epoch, &row.epoch, past, number);
+            // The chain proves what was written, not under which keys it says that it is sealed.
+            keys == Keys::Present && core.writer_at(&row.writer.device, index).is_some()
+        });
+        let arrived = Arrived { index, time_ms: row.time_ms, writer: row.writer, envelope };
+        let Some((set, _)) = self.open_content(id, &arrived).filter(|_| may_stand) else {
+            return false;
+        };
+        let placement = Placement { index, time_ms: row.time_ms, ordinal: 0 };
+        self.apply_change_set(id, &row.writer, (placement, row.era), &set);
+        self.advance_tip(id, row.writer, Tip { seq: chain.seq, link: chain.link });
+        self.drop_doubted(id, &row.writer, chain.seq);
+        true
+    }
+}
+
+impl DoubtedRow {
+    fn seq(&self) -> Option<u64> {
+        Some(Envelope::parse(self.envelope.as_slice()).ok()?.header.chain?.seq)
+    }
+}
+
+impl Core {
+    /// What was doubted between a writer's tip and an entry, if that is all that is missing.
+    fn line_to(&self, arrived: &Arrived) -> Option<Vec<(u64, DoubtedRow)>> {
+        let writer = &arrived.writer;
+        let mut tip = self.tips.tip(writer);
+        let mut line = Vec::new();
+        for (index, row) in self.doubted.iter().filter(|(_, row)| row.writer == *writer) {
+            let chain = Envelope::parse(row.envelope.as_slice()).ok()?.header.chain?;
+            if tip.judge(writer, chain.seq, &chain.commitment, &chain.link) == Chained::Next {
+                tip = Tip { seq: chain.seq, link: chain.link };
+                line.push((*index, row.clone()));
+            }
+        }
+        let chain = arrived.envelope.header.chain?;
+        let follows = tip.judge(writer, chain.seq, &chain.commitment, &chain.link);
+        (follows == Chained::Next && !line.is_empty()).then_some(line)
     }
 }

@@ -329,7 +329,7 @@ impl Engine {
     fn read_anew(&mut self, space: &mut SpaceState, core: &mut Core) {
         let own =
             self.me.as_ref().map(|me| WriterId { incarnation: space.row.cut_by, ..me.writer });
-        self.forget_posted(&space.id, core);
+        self.forget_read(&space.id, core);
         let read = std::mem::take(&mut core.tips);
         for (writer, tip) in read.iter() {
             if Some(*writer) == own {

@@ -34,10 +34,14 @@ impl Engine {
         true
     }
 
-    /// The log is read anew from another place, and with it all that writers posted.
-    pub(super) fn forget_posted(&mut self, id: &SpaceId, core: &mut Core) {
+    /// The log is read anew from another place, and with it all that writers posted and what was
+    /// doubted.
+    pub(super) fn forget_read(&mut self, id: &SpaceId, core: &mut Core) {
         for writer in std::mem::take(&mut core.posted).into_keys() {
             self.batch.delete(key::posted(id, &writer));
+        }
+        for index in std::mem::take(&mut core.doubted).into_keys() {
+            self.batch.delete(key::doubted(id, index));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::document::messages::MessageView;
 use crate::document::receipts::{Mark, ReceiptsView};
 use crate::engine::additions::Additions;
 use crate::engine::deliveries::Delivered;
-use crate::engine::doubted::Doubted;
+use crate::engine::doubted::DoubtedRow;
 use crate::engine::rows::{
     CutRow, EpochRow, Intention, JournalRow, PendingRow, SpaceRow, StateRow, WriterRow,
 };
@@ -65,8 +65,6 @@ pub(super) struct SpaceState {
     /// Devices whose entries are passed over in this session where they make no sense, and whether
     /// the relay was asked again since.
     pub(super) aside: SortedMap<DeviceId, bool>,
-    /// Content of theirs, in case what follows proves it.
-    pub(super) doubted: Doubted,
     /// How far each writer was read before the log was read anew: what was told does not go back.
     pub(super) reached: Frontier,
     /// Recent running hashes of the log, by the index after the entry.
@@ -110,6 +108,8 @@ pub(super) struct Core {
     pub(super) state: StateRow,
     pub(super) epochs: SortedMap<EpochId, EpochRow>,
     pub(super) tips: Frontier,
+    /// Content that was passed over, by its index.
+    pub(super) doubted: SortedMap<u64, DoubtedRow>,
     /// How far each writer has posted messages.
     pub(super) posted: SortedMap<WriterId, Posted>,
     pub(super) outbox: SortedMap<u64, CutRow>,
@@ -144,7 +144,6 @@ impl SpaceState {
             fetched_from: 0,
             doubt: None,
             aside: SortedMap::new(),
-            doubted: Doubted::default(),
             reached: Frontier::default(),
             recent: SortedMap::new(),
             receipts_at: None,
@@ -246,7 +245,6 @@ impl SpaceState {
         self.wanted = 0;
         self.doubt = None;
         self.aside.clear();
-        self.doubted.clear();
         self.hold_until = 0;
     }
 
@@ -319,6 +317,9 @@ impl Core {
                 let incarnation = u64::from_be_bytes(incarnation.try_into().ok()?);
                 let posted = codec::decode("posted", value).ok()?;
                 self.posted.insert(WriterId { device, incarnation }, posted);
+            }
+            b'd' => {
+                self.doubted.insert(number()?, codec::decode("doubted", value).ok()?);
             }
             b'o' => {
                 self.outbox.insert(number()?, codec::decode("cut", value).ok()?);
