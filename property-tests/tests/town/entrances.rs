@@ -6,15 +6,16 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use sync_core::api::{Command, Event, Response};
+use sync_core::document::Name;
 use sync_core::records::Load;
 use sync_protocol::SpaceId;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 
 use crate::support::Town;
-use crate::support::linking::{link, offered, own_space, talking};
+use crate::support::linking::{link, offered, own_space, status, talking};
 use crate::support::stall::{
-    asks_for_ticket, is_handshake, pushes_content_into, pushes_into, shows_log,
+    asks_for_ticket, brings_entries_of, is_handshake, pushes_content_into, pushes_into, shows_log,
 };
 
 /// Bob (1) and Ada (0) in a conversation of Bob's, with something said.
@@ -310,4 +311,150 @@ fn a_device_without_history_that_a_sibling_brings_along_is_given_nothing_older()
     town.say(1, id, "new");
     town.settle();
     assert_eq!(town.texts(companion, id), ["new"]);
+}
+
+/// What decides how an entrance is read must not depend on what the store is slow with.
+#[test]
+fn an_entrance_is_read_as_such_though_its_receipt_comes_while_older_epochs_are_looked_up() {
+    let (mut town, id) = at_bobs();
+    let own = own_space(&mut town, 0);
+    let (laptop, code) = offered(&mut town, 0, true);
+    town.hold_up(laptop, asks_for_ticket);
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(10_000);
+    // The vault lacks an epoch that the ticket does not tell of either.
+    town.hold_up(0, pushes_into(own));
+    town.run(1, title(id, "Coffee"));
+    town.run(1, title(id, "Cake"));
+    town.pass(1_000);
+    let receipt = |frame: &RelayFrame| matches!(frame, RelayFrame::Stored(_));
+    town.hold_down(laptop, receipt);
+    town.let_up(laptop);
+    town.pass(5_000);
+    town.say(1, id, "three");
+    town.hold_reads(laptop, |load| matches!(load, Load::Document(_, Name::Vault(_))));
+    town.restart(laptop);
+    town.pass(5_000);
+    assert_eq!(town.devices[laptop].reads.held(), 1, "the vault");
+    town.let_down(laptop);
+    town.pass(1_000);
+    town.let_reads(laptop);
+    town.let_up(0);
+    town.settle();
+    town.run(1, title(id, "Tea"));
+    town.say(laptop, id, "four");
+    town.settle();
+    town.say(1, id, "five");
+    town.settle();
+    assert_eq!(town.texts(laptop, id), ["one", "two", "three", "four", "five"]);
+    assert_eq!(town.digest(laptop, id), town.digest(1, id));
+    assert!(!accuses(&town, laptop) && !accuses(&town, 1));
+}
+
+#[test]
+fn an_entrance_stored_while_the_log_is_fetched_is_read_as_well() {
+    let (mut town, id) = at_bobs();
+    let laptop = entering(&mut town, id);
+    // What Bob says shows the laptop that it lacks something: it fetches, up to its entrance.
+    town.hold_down(laptop, brings_entries_of(id));
+    town.say(1, id, "three");
+    town.pass(1_000);
+    town.let_down(laptop);
+    town.hold_down(laptop, |frame| !matches!(frame, RelayFrame::Stored(_)));
+    town.pass(10);
+    town.let_up(laptop);
+    town.pass(100);
+    town.let_down(laptop);
+    town.settle();
+    town.say(laptop, id, "four");
+    town.settle();
+    assert_eq!(status(&mut town, laptop).waiting, 0);
+    assert_eq!(town.texts(1, id), ["one", "two", "three", "four"]);
+}
+
+#[test]
+fn a_ticket_that_opens_with_a_join_key_of_before_is_replaced() {
+    let (mut town, id) = at_bobs();
+    let (laptop, code) = offered(&mut town, 0, true);
+    town.hold_up(laptop, asks_for_ticket);
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(10_000);
+    let laptop = status(&mut town, laptop).device.unwrap();
+    // Bob does not hear that Ada's key is another, and leaves the next ticket before she can.
+    town.hold_down(1, shows_log);
+    town.hold_up(0, pushes_into(id));
+    town.run(0, Command::RevokeDevice { device: laptop });
+    town.pass(5_000);
+    town.run(1, title(id, "Coffee"));
+    town.pass(1_000);
+    town.let_up(0);
+    town.pass(60_000);
+    let (companion, _) = link(&mut town, 0, false);
+    town.pass(60_000);
+    town.say(1, id, "three");
+    town.pass(1_000);
+    assert_eq!(town.texts(companion, id), ["three"]);
+    town.let_down(1);
+    town.settle();
+    assert_eq!(town.texts(companion, id), ["three"]);
+}
+
+#[test]
+fn what_a_device_passed_over_it_reads_once_a_sibling_has_written_down_the_keys() {
+    let (mut town, id) = at_bobs();
+    let laptop = entering_past(&mut town, id);
+    assert!(status(&mut town, laptop).unreadable > 0);
+    town.let_down(0);
+    town.settle();
+    assert_eq!(town.texts(laptop, id).len(), 5);
+    assert_eq!(town.texts(laptop, id), town.texts(1, id));
+    assert_eq!(town.digest(laptop, id), town.digest(1, id));
+    assert_eq!(status(&mut town, laptop).unreadable, 0);
+    assert!(!accuses(&town, laptop) && !accuses(&town, 1));
+    town.restart(laptop);
+    town.settle();
+    town.say(1, id, "five");
+    town.settle();
+    assert_eq!(town.digest(laptop, id), town.digest(1, id));
+}
+
+/// A new laptop of Ada's that came in when her phone had not heard of two epochs: it can't read the
+/// first of them, and has written.
+fn entering_past(town: &mut Town, id: SpaceId) -> usize {
+    town.hold_down(0, brings_entries_of(id));
+    town.run(1, title(id, "Coffee"));
+    town.pass(1_000);
+    town.say(1, id, "three");
+    town.run(1, title(id, "Cake"));
+    town.pass(1_000);
+    let (laptop, code) = offered(town, 0, true);
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(20_000);
+    town.say(1, id, "four");
+    town.say(laptop, id, "from the laptop");
+    town.pass(10_000);
+    laptop
+}
+
+#[test]
+fn who_left_and_is_back_stays_whatever_a_new_device_reads_of_that() {
+    let mut town = Town::new(3);
+    for (n, address) in ["ada", "bob", "carol"].into_iter().enumerate() {
+        town.sign_up(n, address);
+    }
+    let id = town.found(1, "Tea", &["ada", "carol"]);
+    town.settle();
+    town.say(2, id, "one");
+    town.settle();
+    town.run(2, Command::Leave { conversation: id });
+    town.settle();
+    let address = "carol".parse().unwrap();
+    town.run(1, Command::AddMember { conversation: id, address, share_history: true });
+    town.settle();
+    let (laptop, _) = link(&mut town, 0, true);
+    town.pass(60_000);
+    town.say(2, id, "two");
+    town.settle();
+    assert_eq!(town.texts(laptop, id), ["one", "two"]);
+    assert_eq!(status(&mut town, laptop).waiting, 0, "nobody is to be let go");
 }

@@ -99,7 +99,7 @@ impl Engine {
         let recoverable = log.recovery() != before.recovery();
         if own && recoverable && revoked.is_empty() && self.is_primary() {
             // The ticket must open with the new code from here on.
-            self.intend(&account.space(), Intention::Renew);
+            self.intend(&account.space(), Intention::Renew(*account));
         }
         if !revoked.is_empty() {
             self.evict(account, &revoked);
@@ -158,7 +158,7 @@ impl Engine {
             if space.row.intentions.is_empty() {
                 space.retry_at = Some(retry_at);
             }
-            space.wish(Intention::Renew);
+            space.wish(Intention::Renew(*account));
             concerned.push(*id);
         }
         for id in concerned {

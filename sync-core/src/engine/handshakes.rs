@@ -345,11 +345,8 @@ impl Engine {
         self.advance_heads(id, &logs);
         if let Some(space) = self.spaces.get_mut(id) {
             space.row.context = context;
-            if !space.row.own {
-                // A ticket came with it.
-                space.row.intentions.retain(|wish| *wish != Intention::Renew);
-            }
         }
+        self.drop_renewed(id, &logs);
         match entered {
             Some(root) => self.enter_epoch(id, child, arrived.index, root),
             None => self.left(id),

@@ -326,7 +326,7 @@ impl Engine {
     /// Where the log is read from and how far each writer was read are one thing: a device that
     /// reads from another place knows nothing of what others wrote beyond it. What it has taken in
     /// already comes to the same a second time; what it had to pass over, it can open now.
-    fn read_anew(&mut self, space: &mut SpaceState, core: &mut Core) {
+    pub(super) fn read_anew(&mut self, space: &mut SpaceState, core: &mut Core) {
         let own =
             self.me.as_ref().map(|me| WriterId { incarnation: space.row.cut_by, ..me.writer });
         self.forget_read(&space.id, core);

@@ -1,12 +1,16 @@
-//! What can't be read here any more: written under keys that no device of the account has, since it
-//! was brought back while others went on.
+//! What can't be read here: written under keys that this device does not have.
+//!
+//! Where the account was brought back while others went on, no device has them. Otherwise one that
+//! was away when this one came in writes them down once it is back, and then all is read once more.
 
-use sync_protocol::SpaceId;
+use sync_protocol::{EpochId, SpaceId, codec};
 
 use crate::api::{ConversationChange, Event, Unreadable};
-use crate::engine::Engine;
 use crate::engine::deliveries::Arrived;
-use crate::engine::rows::LostRow;
+use crate::engine::rows::{EpochRow, LostRow, StateRow};
+use crate::engine::{Engine, Step, Task};
+use crate::records::key;
+use crate::trust::Lineage;
 
 impl Engine {
     /// An entry was read that could not be opened. Before this device's own entrance that may be
@@ -53,6 +57,72 @@ impl Engine {
         let change = ConversationChange::Changed;
         self.notify(Event::Conversation { conversation: *id, change });
         self.report_status();
+    }
+
+    /// Looks whether what was passed over can be read by now.
+    pub(super) fn call_what_was_lost(&mut self) {
+        if self.spaces.values().any(|space| space.row.lost.is_some()) {
+            self.tasks.push_back(Task::ReadLost);
+        }
+    }
+
+    /// Reads the log from its start where another device has written down epochs that this one lacked.
+    pub(super) fn read_what_was_lost(&mut self) -> Step<()> {
+        let may_read = self.spaces.iter().filter(|(_, space)| {
+            let row = &space.row;
+            let settled = !row.lagging && !row.deciding && !space.lost && !space.turned_away;
+            row.lost.is_some() && row.whole_from == 0 && row.active && settled
+        });
+        for id in may_read.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let mut found = self.vaulted(&id)?;
+            let space = self.core_space(&id)?;
+            let (number, sought) = (space.row.number, &space.sought);
+            let Some(core) = &space.core else { continue };
+            found.retain(|(epoch, row)| {
+                let is_news = !core.epochs.contains_key(epoch) && !sought.contains(epoch);
+                row.number < number && is_news
+            });
+            if core.state.joining.is_none() && !found.is_empty() {
+                self.read_from_start(&id, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// As a device that has just come in, and writes meanwhile.
+    fn read_from_start(&mut self, id: &SpaceId, found: Vec<(EpochId, EpochRow)>) {
+        let Some(mut space) = self.spaces.remove(id) else { return };
+        if let Some(mut core) = space.core.take() {
+            for (epoch, row) in found {
+                self.batch.put(key::epoch(id, &epoch), codec::encode(&row));
+                core.epochs.insert(epoch, row);
+                // Whether it is of any use, the log decides; it is looked for once.
+                space.sought.insert(epoch);
+            }
+            let StateRow { leavers, invited, .. } = std::mem::take(&mut core.state);
+            core.state = StateRow {
+                leavers,
+                invited,
+                joining: Some(space.row.epoch),
+                write_at: Some((space.row.epoch, space.row.next)),
+                lineage: Some(Lineage::default()),
+                ..StateRow::default()
+            };
+            self.read_anew(&mut space, &mut core);
+            space.core = Some(core);
+        }
+        space.row.next = 0;
+        space.row.log_hash = [0; 32];
+        space.row.epoch = EpochId::NONE;
+        space.row.begun = None;
+        space.row.stale = true;
+        (space.row.lost, space.told_lost) = (None, 0);
+        space.recent.clear();
+        space.deliveries.clear();
+        (space.fetching, space.fetched) = (false, false);
+        self.spaces.insert(*id, space);
+        self.save_state(id);
+        self.mark_lagging(id);
     }
 
     /// Conversations of which some can't be read.

@@ -4,6 +4,7 @@
 //! persisted before it is sent, and never rebuilt until the log shows it or another.
 
 use sync_protocol::codec::{self, Blob};
+use sync_protocol::device_log::DeviceLog;
 use sync_protocol::envelope::{Envelope, Intent, Kind};
 use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
@@ -13,6 +14,7 @@ use crate::engine::commits::{header, local};
 use crate::engine::rows::{Intention, PendingRow};
 use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
+use crate::trust::Head;
 
 /// The documents' era in a segment number: a member let in without history starts a new one.
 pub(super) const ERA_SHIFT: u32 = 16;
@@ -160,12 +162,6 @@ impl Engine {
             }
             return Ok(());
         }
-        if let Some(space) = self.spaces.get_mut(id).filter(|space| !space.row.own)
-            && first != Intention::Renew
-        {
-            // The ticket that goes along with this is as new.
-            space.row.intentions.retain(|wish| *wish != Intention::Renew);
-        }
         match self.build_commit(id, &plan) {
             Ok(()) => self.push_pending(id),
             // Which devices are in follows from the device logs: that is never given up.
@@ -237,10 +233,13 @@ impl Engine {
             self.end_devices(id, &envelope, index);
         }
         let own = Envelope::parse(pending.envelope.as_slice()).and_then(|own| own.commit());
+        let logs = own.map(|commit| commit.logs).unwrap_or_default();
         let Some(space) = self.spaces.get_mut(id) else { return };
         let carried = (pending.carries as usize).min(space.row.intentions.len());
         space.row.intentions.drain(..carried);
         space.additions.on_decided(&pending);
+        self.drop_renewed(id, &logs);
+        let Some(space) = self.spaces.get_mut(id) else { return };
         let child = pending.child.unwrap_or(EpochId::NONE);
         if child != space.row.epoch
             && let Some(group) = &mut space.group
@@ -263,11 +262,12 @@ impl Engine {
                     .map(|leaf| leaf.device)
                     .collect();
                 self.change_members(id, index, &added, &removed);
-                self.advance_heads(id, &own.map(|commit| commit.logs).unwrap_or_default());
+                self.advance_heads(id, &logs);
                 self.enter_epoch(id, child, index, (root, binding));
             }
         }
         self.save_space(id);
+        self.call_what_was_lost();
         self.tasks.push_back(Task::Advance(*id));
     }
 
@@ -304,11 +304,27 @@ impl Engine {
             }
             Intention::Remove(account)
             | Intention::LetGo(account)
+            | Intention::Renew(account)
             | Intention::Evict { account, .. } => member(account),
             _ => true,
         });
         self.save_space(id);
         self.tasks.push_back(Task::Advance(*id));
+    }
+
+    /// A ticket came with a commit that names these device logs: whoever left it knew the keys in
+    /// them. A commit that names none may have left one that opens with older keys.
+    pub(super) fn drop_renewed(&mut self, id: &SpaceId, logs: &[Head]) {
+        let people = &self.people;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let knew = |account: &AccountId| {
+            let known = people.log(account).map_or(0, DeviceLog::len);
+            logs.iter().any(|(of, len, _)| of == account && *len >= known)
+        };
+        space
+            .row
+            .intentions
+            .retain(|wish| !matches!(wish, Intention::Renew(account) if knew(account)));
     }
 
     pub(super) fn remove_intention(&mut self, id: &SpaceId, at: usize) {
@@ -348,5 +364,5 @@ impl Engine {
 
 /// Whether what is written waits until the log has decided this.
 fn is_awaited(wish: &Intention) -> bool {
-    !matches!(wish, Intention::LetGo(_) | Intention::Leave | Intention::Renew)
+    !matches!(wish, Intention::LetGo(_) | Intention::Leave | Intention::Renew(_))
 }

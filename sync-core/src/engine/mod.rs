@@ -225,6 +225,8 @@ enum Task {
     Contacts(SpaceId),
     /// Let in the account's devices that are not in its space.
     HostMissing,
+    /// Read what was passed over for want of keys, if another device has written them down.
+    ReadLost,
 }
 
 /// The outcome of a step that may lack something.
@@ -415,6 +417,7 @@ impl Engine {
             Task::Introduce(space) => self.introduce_again(space)?,
             Task::Contacts(space) => self.keep_contacts(space)?,
             Task::HostMissing => self.host_missing()?,
+            Task::ReadLost => self.read_what_was_lost()?,
         }
         Ok(())
     }

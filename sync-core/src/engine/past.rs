@@ -34,6 +34,7 @@ impl Engine {
             // It leads nowhere, for everybody.
             return Ok(());
         }
+        self.note_let_go(id, &commit);
         let joining = self.core_space(id)?.core.as_ref().and_then(|core| core.state.joining);
         let lets_in = joining == Some(child);
         if lets_in {
@@ -60,6 +61,20 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Who asked to leave before this device was let in, and was let go, asks no more, though they
+    /// may be back since.
+    fn note_let_go(&mut self, id: &SpaceId, commit: &CommitHeader) {
+        let gone = |account: &AccountId| {
+            commit.roster.iter().any(
+                |change| matches!(change, RosterChange::Remove { account: of } if of == account),
+            )
+        };
+        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+            core.state.leavers.retain(|(account, _)| !gone(account));
+            self.save_state(id);
+        }
     }
 
     /// Whether the epoch that a handshake leads to is known here, with the root and the group that

@@ -32,9 +32,11 @@ impl Engine {
         let space = self.core_space(&id)?;
         if space.row.generation.is_none_or(|known| known == stored.generation) {
             space.row.generation = Some(stored.generation);
-            let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
-            let (decides, enters) =
-                (pending.is_some(), pending.is_some_and(|pending| pending.enters));
+            let core = space.core.as_ref();
+            // Before it has read up to where it came in, a device decides nothing but that. This
+            // may run again, once what it waits for is loaded: then the entrance stands already.
+            let enters = core.is_some_and(|core| core.state.joining.is_some());
+            let decides = enters || core.is_some_and(|core| core.pending.is_some());
             let mut entered = None;
             let cut = space.row.cut.0;
             // What was never written is nobody's to confirm.

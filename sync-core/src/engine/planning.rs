@@ -59,7 +59,9 @@ impl Engine {
             }
             Intention::Evict { account, .. } => return Ok(self.plan_evictions(id, account)),
             Intention::NewEra => plan.begins_era = true,
-            Intention::Leave | Intention::Renew => {}
+            // Whoever commits after this has read the log, and knows the keys.
+            Intention::Renew(account) => plan.vouched.push(*account),
+            Intention::Leave => {}
         }
         Ok(Some(plan))
     }

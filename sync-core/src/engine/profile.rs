@@ -165,6 +165,7 @@ impl Engine {
 
     /// A space was read as far as it goes: what waited for that goes on.
     pub(super) fn has_read(&mut self, id: &SpaceId) {
+        self.call_what_was_lost();
         if self.spaces.get(id).is_some_and(|space| space.row.own) {
             self.tasks.push_back(Task::Invitations);
             self.resume_inviters();

@@ -406,9 +406,10 @@ pub(super) enum Intention {
     /// Documents begin anew: this device may not read the old ones.
     #[n(8)]
     NewEra,
-    /// Nothing but new keys, and a ticket for those who hold them.
+    /// An account has new keys: nothing but a ticket that opens with them, and the log that names
+    /// them.
     #[n(9)]
-    Renew,
+    Renew(#[n(0)] AccountId),
 }
 
 /// An epoch whose root is known.

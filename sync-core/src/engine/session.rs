@@ -546,6 +546,7 @@ impl Engine {
         self.tasks.extend(stale.into_iter().map(Task::Summarise));
         self.seek();
         self.tasks.push_back(Task::HostMissing);
+        self.call_what_was_lost();
         self.call_introductions();
         self.report_status();
     }

@@ -97,6 +97,8 @@ pub(super) struct SpaceState {
     pub(super) answered: bool,
     /// How much the app knows that can't be read.
     pub(super) told_lost: u64,
+    /// Epochs found in the vault for which the log was read from its start once more.
+    pub(super) sought: SortedSet<EpochId>,
     /// Edits applied since the last cut, in bytes.
     pub(super) uncut_bytes: usize,
     used: u64,
@@ -162,6 +164,7 @@ impl SpaceState {
             returns: 0,
             answered: false,
             told_lost: 0,
+            sought: SortedSet::new(),
             uncut_bytes: 0,
             used: 0,
         }
@@ -466,11 +469,12 @@ mod tests {
     fn to_leave_is_the_last_wish_whatever_is_wished_later() {
         let mut space = space();
         let evict = Intention::Evict { account: account(), device: device(2) };
-        for wish in [Intention::Renew, Intention::Leave, evict.clone(), Intention::Leave, evict] {
+        let renew = Intention::Renew(account());
+        for wish in [renew.clone(), Intention::Leave, evict.clone(), Intention::Leave, evict] {
             space.wish(wish);
         }
         let evict = Intention::Evict { account: account(), device: device(2) };
-        assert!(space.row.intentions == [Intention::Renew, evict, Intention::Leave]);
+        assert!(space.row.intentions == [renew, evict, Intention::Leave]);
     }
 
     fn core() -> Core {

@@ -624,6 +624,10 @@ impl Engine {
         if core.is_some_and(|core| !core.state.ahead) {
             self.owe_vault(id, child);
         }
+        if let Some(space) = self.spaces.get_mut(id) {
+            // What is being fetched may end before it.
+            space.wanted = space.wanted.max(index.saturating_add(1));
+        }
         self.mark_lagging(id);
         Ok(())
     }

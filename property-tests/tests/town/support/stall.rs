@@ -6,7 +6,7 @@ use sync_core::records::Load;
 use sync_protocol::SpaceId;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{Envelope, Kind};
-use sync_protocol::frames::{Answer, ClientFrame, Op, Push, RelayFrame, Reply, Request};
+use sync_protocol::frames::{Answer, ClientFrame, Delivery, Op, Push, RelayFrame, Reply, Request};
 
 use super::{Town, read};
 
@@ -119,4 +119,9 @@ pub(crate) fn appends_to_log(frame: &ClientFrame) -> bool {
 /// An answer that shows a device log.
 pub(crate) fn shows_log(frame: &RelayFrame) -> bool {
     matches!(frame, RelayFrame::Reply(Reply { answer: Answer::Log { .. }, .. }))
+}
+
+/// A delivery of a space's log.
+pub(crate) fn brings_entries_of(space: SpaceId) -> impl Fn(&RelayFrame) -> bool {
+    move |frame| matches!(frame, RelayFrame::Delivery(Delivery::Entries(entries)) if entries.space == space)
 }
