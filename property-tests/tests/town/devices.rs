@@ -2,6 +2,7 @@
 
 use sync_core::Failure;
 use sync_core::api::{Command, Event, LinkEvent, Response, Space, Until};
+use sync_protocol::frames::ClientFrame;
 
 use crate::support::Town;
 use crate::support::linking::{code, devices, link, offer, talking};
@@ -259,6 +260,28 @@ fn the_recovery_code_brings_everything_back() {
     }
     let list = devices(&mut town, new);
     assert_eq!(list.iter().filter(|view| !view.revoked).count(), 1);
+}
+
+#[test]
+fn a_recovery_that_the_relay_hears_of_late_is_not_given_up() {
+    let mut town = Town::new(1);
+    let create = Command::CreateAccount { address: "ada".parse().unwrap(), name: "Ada".into() };
+    let Response::Account(account) = town.run(0, create) else { panic!("no account") };
+    town.settle();
+    town.lose(0);
+    let new = town.arrive();
+    let recover = Command::RecoverAccount {
+        address: "ada".parse().unwrap(),
+        code: account.recovery_code,
+        name: "New phone".into(),
+    };
+    town.hold_up(new, |frame| matches!(frame, ClientFrame::Hello(_)));
+    let asked = town.tell(new, recover);
+    town.pass(15_000);
+    town.let_up(new);
+    town.pass(60_000);
+    let answer = town.devices[new].answers.remove(&asked);
+    assert!(matches!(answer, Some(Ok(Response::Account(_)))), "{answer:?}");
 }
 
 #[test]

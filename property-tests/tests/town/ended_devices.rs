@@ -7,7 +7,8 @@ use sync_protocol::SpaceId;
 use sync_protocol::frames::{Challenge, RelayFrame, Welcome};
 use sync_protocol::ids::RelayId;
 
-use crate::support::linking::{devices, link, status, talking};
+use crate::support::linking::{devices, link, offered, own_space, status, talking};
+use crate::support::stall::{asks_for_ticket, pushes_content_into};
 use crate::support::{Town, index, read, write};
 
 /// Shows an engine over these records what a relay that helps it has: messages that others got.
@@ -232,4 +233,35 @@ fn who_leaves_is_heard_out_though_a_device_of_another_ended_meanwhile() {
     town.settle();
     assert_eq!(town.texts(1, id).last().unwrap(), "last words");
     assert_eq!(status(&mut town, 0).waiting, 0);
+}
+
+#[test]
+fn a_device_that_logs_out_leaves_its_siblings_what_it_alone_could_read() {
+    let (mut town, id) = talking();
+    let own = own_space(&mut town, 0);
+    let phone = status(&mut town, 0).device.unwrap();
+    let (laptop, code) = offered(&mut town, 0, true);
+    town.hold_up(laptop, asks_for_ticket);
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(10_000);
+    let device = status(&mut town, laptop).device.unwrap();
+    town.run(0, Command::MakePrimary { device });
+    town.run(laptop, Command::GoOffline);
+    town.hold_up(0, pushes_content_into(own));
+    let title = |title: &str| Command::SetTitle { conversation: id, title: title.to_owned() };
+    town.run(0, title("Coffee"));
+    town.pass(1_000);
+    town.say(1, id, "over coffee");
+    town.run(0, title("Cake"));
+    town.pass(1_000);
+    town.tell(0, Command::RevokeDevice { device: phone });
+    town.pass(2_000);
+    town.let_up(0);
+    town.settle();
+    assert_eq!(status(&mut town, 0).account, None, "logged out");
+    town.let_up(laptop);
+    town.run(laptop, Command::GoOnline);
+    town.pass(60_000);
+    assert_eq!(town.texts(laptop, id).last().unwrap(), "over coffee");
+    assert_eq!(town.digest(laptop, id), town.digest(1, id));
 }

@@ -14,7 +14,7 @@ use crate::document::{Edit, Name, settings};
 use crate::engine::account::RecoverySecrets;
 use crate::engine::rows::{Intention, PersonRow};
 use crate::engine::session::Asked;
-use crate::engine::{Engine, Need, Step, Task, escrow, seal};
+use crate::engine::{Engine, Need, Step, Stop, Task, escrow, seal};
 use crate::line;
 use crate::trust::Invalid;
 
@@ -231,6 +231,10 @@ impl Engine {
             return Err(Failure::Denied("only the primary ends other devices").into());
         }
         let leaves_itself = *device == own;
+        if leaves_itself && self.session.is_open() && self.owes_vault() {
+            self.write_vault_now();
+            return Err(Stop::Need(Need::Vaulted));
+        }
         let join = if leaves_itself { *log.join() } else { self.draw_join_key()? };
         let action = Action::Revoke { device: *device, join, cuts: Vec::new() };
         let wish = if leaves_itself { Wish::LogOut(id) } else { Wish::Command(id) };

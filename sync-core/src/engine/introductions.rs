@@ -21,6 +21,7 @@ use crate::document::people::{self, Person};
 use crate::document::{Edit, Name};
 use crate::engine::commands::accepted_key;
 use crate::engine::rows::{Hint, Introduced, Named};
+use crate::engine::space::SpaceState;
 use crate::engine::{Engine, Step, Task};
 use crate::line;
 
@@ -165,20 +166,31 @@ impl Engine {
                 self.tasks.push_back(Task::Introduce(*id));
             }
         }
-        let mut news = false;
-        for (account, (named, name)) in said {
-            news |= self.learn_name(&account, name, named);
-        }
-        if news {
-            let change = ConversationChange::Changed;
-            self.notify(Event::Conversation { conversation: *id, change });
-        }
+        let renamed: Vec<AccountId> = said
+            .into_iter()
+            .filter(|(account, (named, name))| self.learn_name(account, name.clone(), *named))
+            .map(|(account, _)| account)
+            .collect();
+        self.tell_renamed(id, &renamed);
         self.keep_contacts(id)?;
         if let Some(space) = self.spaces.get_mut(id) {
             space.row.unheard = space.row.unheard.filter(|owed| *owed != era);
         }
         self.save_space(id);
         Ok(())
+    }
+
+    /// A name that was heard in one conversation is shown in all that the person is in.
+    fn tell_renamed(&mut self, heard_in: &SpaceId, renamed: &[AccountId]) {
+        let shows = |(id, space): &(&SpaceId, &Box<SpaceState>)| {
+            let member = |account| space.role(account).is_some();
+            *id == heard_in || (!space.row.own && renamed.iter().any(member))
+        };
+        let shown = self.spaces.iter().filter(shows).map(|(id, _)| *id);
+        for conversation in shown.filter(|_| !renamed.is_empty()).collect::<Vec<_>>() {
+            let change = ConversationChange::Changed;
+            self.notify(Event::Conversation { conversation, change });
+        }
     }
 
     /// Writes those that this account talks to into its contacts. Strangers are none yet.

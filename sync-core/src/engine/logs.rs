@@ -136,7 +136,7 @@ impl Engine {
             .keys()
             .filter_map(|need| match need {
                 Need::Log(account) => Some(*account),
-                Need::Load(_) | Need::Lookup(_) | Need::Seen => None,
+                Need::Load(_) | Need::Lookup(_) | Need::Seen | Need::Vaulted => None,
             })
             .collect();
         for account in wanted {

@@ -184,6 +184,8 @@ enum Need {
     Log(AccountId),
     /// The relay's answer about when devices were last seen.
     Seen,
+    /// The vault, with all that this device owes it, at the relay.
+    Vaulted,
 }
 
 /// Something to be done, now or when what it needs is there.

@@ -32,7 +32,8 @@ impl Engine {
 
     /// Settings of the account came: does what other devices ask for.
     pub(super) fn heed_calls(&mut self) -> Step<()> {
-        let own = self.me()?.account().space();
+        let account = self.me()?.account();
+        let own = account.space();
         if !self.is_primary() || !self.spaces.contains_key(&own) {
             return Ok(());
         }
@@ -56,7 +57,7 @@ impl Engine {
             }
             self.document(&own, &Name::Settings)?;
             if !is_over {
-                self.intend(&id, Intention::Renew);
+                self.intend(&id, Intention::Renew(account));
             }
             self.edit(&own, &Name::Settings, Edit::Setting { key, value: None })?;
         }

@@ -135,10 +135,6 @@ impl Engine {
         if !wanted || self.session.offline || self.session.phase != Phase::Away {
             return;
         }
-        if self.me.is_some() && self.session.row.next_fence == 0 {
-            self.session.row.next_fence = self.nonzero();
-            self.unsaved.session = true;
-        }
         self.session.phase = Phase::Connecting;
         self.after_durable(Output::Connect);
     }
@@ -215,6 +211,7 @@ impl Engine {
         if self.parked.contains_key(&super::Need::Seen) {
             self.on_seen(Answer::Seen(Vec::new()));
         }
+        self.unpark(&super::Need::Vaulted);
         self.strays_disconnected();
         self.forget_lookups();
         self.forget_logs_asked();
@@ -233,7 +230,10 @@ impl Engine {
             .keys()
             .filter_map(|need| match need {
                 super::Need::Lookup(address) => Some(address.clone()),
-                super::Need::Load(_) | super::Need::Log(_) | super::Need::Seen => None,
+                super::Need::Load(_)
+                | super::Need::Log(_)
+                | super::Need::Seen
+                | super::Need::Vaulted => None,
             })
             .collect();
         for address in lookups {
@@ -352,6 +352,10 @@ impl Engine {
             return self.leave(Problem::Session(Rejection::Unsupported { min, max }));
         }
         self.look_again();
+        if self.me.is_some() && self.session.row.next_fence == 0 {
+            self.session.row.next_fence = self.nonzero();
+            self.unsaved.session = true;
+        }
         let Some(me) = &self.me else {
             self.session.phase = Phase::Visiting;
             self.session.attempts = 0;
@@ -403,12 +407,13 @@ impl Engine {
         session.attempts = 0;
         session.problem =
             session.problem.take().filter(|problem| *problem == Problem::AddressTaken);
+        // The next is drawn when it is told: a copy of this store, or this one put back, must not
+        // tell the same, as if the welcome had been lost.
         session.row.fence = std::mem::take(&mut session.row.next_fence);
         if welcome.from_start {
             session.row.cursor = None;
             session.row.inbox = 0;
         }
-        self.session.row.next_fence = self.nonzero();
         self.unsaved.session = true;
         self.people.missing.clear();
         if welcome.key_packages < KEY_PACKAGES_LOW {
@@ -456,7 +461,8 @@ impl Engine {
             self.new_incarnation();
         }
         let refused = match reason {
-            Rejection::Taken | Rejection::Invalid => self.recovers(),
+            // Nothing else says that the recovery did not come to stand.
+            Rejection::Taken => self.recovers(),
             // Unless it was taken, and another came after it.
             Rejection::Revoked => self.session.recovered.is_some(),
             _ => false,
@@ -482,11 +488,9 @@ impl Engine {
     /// through after all.
     pub(super) fn new_incarnation(&mut self) {
         let incarnation = self.nonzero();
-        let next_fence = self.nonzero();
         let row = &mut self.session.row;
         row.incarnation = incarnation;
-        row.fence = 0;
-        row.next_fence = next_fence;
+        (row.fence, row.next_fence) = (0, 0);
         self.unsaved.session = true;
         if let Some(me) = &mut self.me {
             me.writer.incarnation = incarnation;

@@ -12,7 +12,7 @@ use sync_protocol::{EpochId, SpaceId};
 
 use crate::document::{Edit, Name, vault_key};
 use crate::engine::rows::{Anchor, EpochRow, SpaceRow, VaultEpoch};
-use crate::engine::{Engine, Step, Task, seal};
+use crate::engine::{Engine, Need, Step, Task, seal};
 use crate::records::key;
 
 /// How long a companion waits for the primary to write down an epoch that all have seen.
@@ -139,8 +139,25 @@ impl Engine {
         false
     }
 
+    /// Whether the account's other devices may lack what this one is about to write down for them.
+    pub(super) fn owes_vault(&self) -> bool {
+        let Ok(account) = self.me().map(|me| me.account().space()) else { return false };
+        let Some(own) = self.spaces.get(&account) else { return false };
+        let writes = own.row.active && !own.lost && own.problem.is_none();
+        let owed = self.spaces.values().any(|space| !space.row.unvaulted.is_empty());
+        writes && (owed || own.row.stored < self.vaulting.by.min(own.last_cut()))
+    }
+
+    /// Writes down at once what is still to be written.
+    pub(super) fn write_vault_now(&mut self) {
+        if self.spaces.values().any(|space| !space.row.unvaulted.is_empty()) {
+            self.tasks.push_back(Task::Vault);
+        }
+    }
+
     /// The account's space has sent what it had.
     pub(super) fn release_held(&mut self) {
+        self.unpark(&Need::Vaulted);
         let held = std::mem::take(&mut self.vaulting.held);
         self.tasks.extend(held.into_iter().map(Task::Advance));
     }

@@ -53,16 +53,21 @@ fn hold_fence<S: Store>(
 ) -> Result<(), Fault> {
     let mut row = present(state, device)?;
     let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
-    if let Some(row) = state.store().row(Table::Fences, &key)? {
-        let held: u64 = rows::decode("fence", &row)?;
-        if held != fence && held != next_fence {
-            return Err(Rejection::Fenced.into());
+    let held = state.store().row(Table::Fences, &key)?;
+    let held: Option<u64> = held.map(|row| rows::decode("fence", &row)).transpose()?;
+    if held.is_some_and(|held| held != fence && held != next_fence) {
+        return Err(Rejection::Fenced.into());
+    }
+    if held.is_none() {
+        if row.stores >= limits::INCARNATIONS {
+            return Err(Rejection::Quota.into());
         }
-    } else if row.stores >= limits::INCARNATIONS {
-        return Err(Rejection::Quota.into());
-    } else {
         row.stores += 1;
-        put_device(state, device, row);
+        put_device(state, device, row.clone());
+    }
+    if held != Some(fence) {
+        // It may be a store of before the packages were published, and lack what opens them.
+        drop_packages(state, device, row)?;
     }
     state.store_mut().put(Table::Fences, &key, rows::encode(&next_fence));
     Ok(())
@@ -90,6 +95,37 @@ fn put_packages<S: Store>(
     }
     put_device(state, device, row);
     Ok(Effect::Done)
+}
+
+/// Nobody is given what this device has published so far.
+fn drop_packages<S: Store>(
+    state: &mut State<S>,
+    device: &DeviceId,
+    row: DeviceRow,
+) -> Result<(), StoreError> {
+    drop_all(state, Table::KeyPackages, device)?;
+    if row.packages > 0 {
+        put_device(state, device, DeviceRow { packages: 0, ..row });
+    }
+    Ok(())
+}
+
+fn drop_all<S: Store>(
+    state: &mut State<S>,
+    table: Table,
+    device: &DeviceId,
+) -> Result<(), StoreError> {
+    let from = key2(device.as_bytes(), &[]);
+    let to = key2(device.as_bytes(), &[0xff; 9]);
+    let mut keys = Vec::new();
+    state.store().scan(table, &from, &to, &mut |key, _| {
+        keys.push(key.to_vec());
+        true
+    })?;
+    for key in keys {
+        state.store_mut().delete(table, &key);
+    }
+    Ok(())
 }
 
 /// Takes one that is given out once, if there is one and it may go; the last resort otherwise.
@@ -220,17 +256,8 @@ fn present<S: Store>(state: &State<S>, device: &DeviceId) -> Result<DeviceRow, F
 /// Drops all that is kept for a device. What is on its way to it still is refused.
 fn end<S: Store>(state: &mut State<S>, device: &DeviceId, time_ms: u64) -> Result<(), StoreError> {
     ack_inbox(state, device, u64::MAX, time_ms)?;
-    let from = key2(device.as_bytes(), &[]);
-    let to = key2(device.as_bytes(), &[0xff; 9]);
     for table in [Table::KeyPackages, Table::Fences] {
-        let mut keys = Vec::new();
-        state.store().scan(table, &from, &to, &mut |key, _| {
-            keys.push(key.to_vec());
-            true
-        })?;
-        for key in keys {
-            state.store_mut().delete(table, &key);
-        }
+        drop_all(state, table, device)?;
     }
     state.store_mut().delete(Table::Frontiers, device.as_bytes());
     put_device(state, device, DeviceRow { has_ended: true, ..DeviceRow::default() });

@@ -340,6 +340,27 @@ fn a_device_takes_the_key_packages_of_its_siblings_not_its_own() {
 }
 
 #[test]
+fn key_packages_of_a_store_that_may_be_gone_are_given_to_nobody() {
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    let published = |world: &mut World, ada: &mut Device| {
+        let session = world.connect(ada);
+        let Answer::Count(count) = world.ask(session, Op::CountKeyPackages) else { panic!() };
+        let packages = KeyPackages { once: vec![Blob(vec![1; 40])], last_resort: None };
+        assert_eq!(world.ask(session, Op::PutKeyPackages(packages)), Answer::Done);
+        count
+    };
+    assert_eq!(published(&mut world, &mut ada), 0);
+    assert_eq!(published(&mut world, &mut ada), 1, "the store that published them");
+    let mut before = ada.clone();
+    published(&mut world, &mut ada);
+    // Put back to before its last welcome: as if that had been lost.
+    assert_eq!(published(&mut world, &mut before), 0);
+    before.incarnation += 1;
+    assert_eq!(published(&mut world, &mut before), 0, "a new writer");
+}
+
+#[test]
 fn recovery_opens_a_session_ends_all_others_and_tells_the_contacts() {
     let mut world = World::new();
     let (mut ada, mut bob) = (Device::new(1), Device::new(2));
