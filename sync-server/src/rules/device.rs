@@ -63,7 +63,7 @@ fn hold_fence<S: Store>(
             return Err(Rejection::Quota.into());
         }
         row.stores += 1;
-        put_device(state, device, row.clone());
+        put_device(state, device, row);
     }
     if held != Some(fence) {
         // It may be a store of before the packages were published, and lack what opens them.
