@@ -111,6 +111,11 @@ pub(crate) fn asks_for_ticket(frame: &ClientFrame) -> bool {
     matches!(frame, ClientFrame::Request(Request { op: Op::ReadTicket { .. }, .. }))
 }
 
+/// A request for a device log.
+pub(crate) fn asks_for_log(frame: &ClientFrame) -> bool {
+    matches!(frame, ClientFrame::Request(Request { op: Op::ReadLog { .. }, .. }))
+}
+
 /// An entry for the own device log.
 pub(crate) fn appends_to_log(frame: &ClientFrame) -> bool {
     matches!(frame, ClientFrame::Request(Request { op: Op::AppendLog { .. }, .. }))
