@@ -182,12 +182,13 @@ impl Engine {
 
     /// A name that was heard in one conversation is shown in all that the person is in.
     fn tell_renamed(&mut self, heard_in: &SpaceId, renamed: &[AccountId]) {
-        let shows = |(id, space): &(&SpaceId, &Box<SpaceState>)| {
+        let shows = |id: &SpaceId, space: &SpaceState| {
             let member = |account| space.role(account).is_some();
-            *id == heard_in || (!space.row.own && renamed.iter().any(member))
+            id == heard_in || (!space.row.own && renamed.iter().any(member))
         };
-        let shown = self.spaces.iter().filter(shows).map(|(id, _)| *id);
-        for conversation in shown.filter(|_| !renamed.is_empty()).collect::<Vec<_>>() {
+        let shown = self.spaces.iter().filter(|(id, space)| shows(id, space));
+        let shown: Vec<SpaceId> = shown.map(|(id, _)| *id).collect();
+        for conversation in shown.into_iter().filter(|_| !renamed.is_empty()) {
             let change = ConversationChange::Changed;
             self.notify(Event::Conversation { conversation, change });
         }
