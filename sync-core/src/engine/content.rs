@@ -93,7 +93,10 @@ impl Engine {
                 self.tell(id, why);
                 return Ok(Ok(()));
             }
-            Verdict::Known => return Ok(Ok(())),
+            Verdict::Known => {
+                self.look_at_wanted(id, arrived);
+                return Ok(Ok(()));
+            }
             Verdict::Doubtful(why) => return Ok(Err(why)),
         }
         self.advance_tip(id, arrived.writer, Tip { seq: chain.seq, link: chain.link });

@@ -7,7 +7,7 @@
 
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::Envelope;
+use sync_protocol::envelope::{Chain, Envelope};
 use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::{EpochId, SpaceId, WriterId};
 
@@ -34,6 +34,9 @@ pub(super) struct DoubtedRow {
     epoch: EpochId,
     #[n(4)]
     era: u32,
+    /// Its number is its author's, and no copy of it was good: it is still wanted.
+    #[n(5)]
+    wanted: bool,
 }
 
 impl Engine {
@@ -51,7 +54,7 @@ impl Engine {
         }
         let (time_ms, writer) = (arrived.time_ms, arrived.writer);
         let envelope = Blob(arrived.envelope.to_bytes());
-        let row = DoubtedRow { time_ms, writer, envelope, epoch, era };
+        let row = DoubtedRow { time_ms, writer, envelope, epoch, era, wanted: false };
         self.batch.put(key::doubted(id, arrived.index), codec::encode(&row));
         core.doubted.insert(arrived.index, row);
     }
@@ -63,7 +66,8 @@ impl Engine {
         let read: Vec<u64> = core
             .doubted
             .iter()
-            .filter(|(_, row)| row.writer == *writer && row.seq().is_none_or(|of| of <= seq))
+            .filter(|(_, row)| row.writer == *writer && !row.wanted)
+            .filter(|(_, row)| row.chain().is_none_or(|of| of.seq <= seq))
             .map(|(index, _)| *index)
             .collect();
         for index in read {
@@ -73,43 +77,78 @@ impl Engine {
     }
 
     /// Takes in what was doubted of a writer, if this entry proves it: it builds on it, link by link,
-    /// and its writer signed it. Gives whether it follows now.
+    /// and its writer signed it. What still does not open is passed over, and stays wanted. Gives
+    /// whether this entry follows now.
     pub(super) fn prove_doubted(&mut self, id: &SpaceId, arrived: &Arrived) -> bool {
         let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
         let Some(line) = core.and_then(|core| core.line_to(arrived)) else { return false };
         if !self.is_signed(id, arrived) {
             return false;
         }
-        line.into_iter().all(|(index, row)| self.take_doubted(id, index, &row))
+        for (index, row) in line {
+            let Some(chain) = row.chain() else { continue };
+            let (time_ms, writer) = (row.time_ms, row.writer);
+            let is_good = match Envelope::parse(row.envelope.as_slice()) {
+                Ok(envelope) => {
+                    let copy = Arrived { index, time_ms, writer, envelope };
+                    self.take_proven(id, &copy, &row)
+                }
+                Err(_) => false,
+            };
+            self.advance_tip(id, writer, Tip { seq: chain.seq, link: chain.link });
+            if !is_good {
+                self.want(id, index);
+            }
+            self.drop_doubted(id, &writer, chain.seq);
+        }
+        true
     }
 
-    /// An entry that is proven by now, judged at its own place; `false` if this copy is no good.
-    fn take_doubted(&mut self, id: &SpaceId, index: u64, row: &DoubtedRow) -> bool {
-        let Ok(envelope) = Envelope::parse(row.envelope.as_slice()) else { return false };
-        let Some(chain) = envelope.header.chain else { return false };
+    /// Another copy of an entry that is still wanted may be good.
+    pub(super) fn look_at_wanted(&mut self, id: &SpaceId, arrived: &Arrived) {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let row = core.and_then(|core| core.doubted.get(&arrived.index)).filter(|row| row.wanted);
+        let Some(row) = row.cloned() else { return };
+        // The link was proven, and it commits to all that is in it.
+        let is_it = row.writer == arrived.writer && row.chain() == arrived.envelope.header.chain;
+        if is_it && self.take_proven(id, arrived, &row) {
+            if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+                core.doubted.remove(&arrived.index);
+            }
+            self.batch.delete(key::doubted(id, arrived.index));
+        }
+    }
+
+    fn want(&mut self, id: &SpaceId, index: u64) {
+        let core = self.spaces.get_mut(id).and_then(|space| space.core.as_mut());
+        if let Some(row) = core.and_then(|core| core.doubted.get_mut(&index)) {
+            row.wanted = true;
+            self.batch.put(key::doubted(id, index), codec::encode(&*row));
+        }
+    }
+
+    /// An entry whose link is proven, judged at its own place; `false` if this copy is no good.
+    fn take_proven(&mut self, id: &SpaceId, copy: &Arrived, row: &DoubtedRow) -> bool {
         let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
         let may_stand = core.is_some_and(|core| {
             let number = |epoch: &EpochId| core.epochs.get(epoch).map(|row| row.number);
             let past = core.state.joining.is_some();
-            let keys = entry::keys(&envelope.header.epoch, &row.epoch, past, number);
+            let keys = entry::keys(&copy.envelope.header.epoch, &row.epoch, past, number);
             // The chain proves what was written, not under which keys it says that it is sealed.
-            keys == Keys::Present && core.writer_at(&row.writer.device, index).is_some()
+            keys == Keys::Present && core.writer_at(&row.writer.device, copy.index).is_some()
         });
-        let arrived = Arrived { index, time_ms: row.time_ms, writer: row.writer, envelope };
-        let Some((set, _)) = self.open_content(id, &arrived).filter(|_| may_stand) else {
+        let Some((set, _)) = self.open_content(id, copy).filter(|_| may_stand) else {
             return false;
         };
-        let placement = Placement { index, time_ms: row.time_ms, ordinal: 0 };
+        let placement = Placement { index: copy.index, time_ms: copy.time_ms, ordinal: 0 };
         self.apply_change_set(id, &row.writer, (placement, row.era), &set);
-        self.advance_tip(id, row.writer, Tip { seq: chain.seq, link: chain.link });
-        self.drop_doubted(id, &row.writer, chain.seq);
         true
     }
 }
 
 impl DoubtedRow {
-    fn seq(&self) -> Option<u64> {
-        Some(Envelope::parse(self.envelope.as_slice()).ok()?.header.chain?.seq)
+    fn chain(&self) -> Option<Chain> {
+        Envelope::parse(self.envelope.as_slice()).ok()?.header.chain
     }
 }
 
@@ -120,7 +159,7 @@ impl Core {
         let mut tip = self.tips.tip(writer);
         let mut line = Vec::new();
         for (index, row) in self.doubted.iter().filter(|(_, row)| row.writer == *writer) {
-            let chain = Envelope::parse(row.envelope.as_slice()).ok()?.header.chain?;
+            let chain = row.chain()?;
             if tip.judge(writer, chain.seq, &chain.commitment, &chain.link) == Chained::Next {
                 tip = Tip { seq: chain.seq, link: chain.link };
                 line.push((*index, row.clone()));

@@ -166,7 +166,8 @@ impl Engine {
         let Some(cut) = self.take_from_outbox(id, seq) else { return };
         let set = codec::decode::<ChangeSet>("change set", cut.set.as_slice());
         if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
-            for dropped in core.keep(seq, cut) {
+            // What was confirmed is never written by somebody else: its edits are not needed.
+            for dropped in core.keep(seq, CutRow { edits: Vec::new(), ..cut }) {
                 self.batch.delete(key::outbox(id, dropped));
             }
         }
