@@ -23,6 +23,7 @@ fn garbage(world: &World, cheat: &Cheat, space: SpaceId, cursor: u64) -> Blob {
         parent: now.epoch,
         number: now.number + 1,
         min_version: 1,
+        era: 0,
         roster: Vec::new(),
         logs: Vec::new(),
         cuts: Vec::new(),

@@ -163,3 +163,39 @@ impl Engine {
         self.batch.put(key::meta("packages"), codec::encode(&self.packages.held));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(range: std::ops::Range<u32>) -> Vec<Blob> {
+        range.map(|n| Blob(n.to_be_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_the_oldest_go() {
+        let most = limits::KEY_PACKAGES_HELD as u32;
+        let mut held = Held { once: records(0..most + 7), last_resorts: records(900..903) };
+        let gone = held.surplus();
+        assert_eq!(gone, [records(0..7), records(900..901)].concat());
+        assert_eq!(held.once, records(7..most + 7));
+        assert_eq!(held.last_resorts, records(901..903));
+        assert!(held.surplus().is_empty());
+    }
+
+    #[test]
+    fn what_is_used_or_refused_is_forgotten() {
+        let mut held = Held { once: records(0..3), last_resorts: records(9..10) };
+        held.forget(&[records(1..2), records(9..10)].concat());
+        assert_eq!(held.once, [records(0..1), records(2..3)].concat());
+        assert!(held.last_resorts.is_empty());
+    }
+
+    #[test]
+    fn the_list_survives_being_written_down() {
+        let held = Held { once: records(0..3), last_resorts: records(9..10) };
+        let read = Packages::read(&codec::encode(&held));
+        assert_eq!(read.held.once, held.once);
+        assert!(Packages::read(b"damaged").held.once.is_empty());
+    }
+}

@@ -192,6 +192,7 @@ impl Engine {
         if era == 0 || self.vaulting.anchored == Some(era) {
             return Ok(());
         }
+        let accepted = self.accepted(self.spaces.keys().copied().collect())?;
         let entries = self.document(account, name)?.entries();
         let named = entries.iter().filter_map(|(key, _)| key.split('/').nth(1));
         let named: SortedSet<String> = named.map(str::to_owned).collect();
@@ -202,8 +203,9 @@ impl Engine {
             let anchor = Anchor { epoch: row.epoch, number: row.number, commitment };
             Some((format!("anchor/{id}"), codec::encode(&anchor)))
         };
+        let spaces = accepted.iter().filter_map(|id| Some((id, self.spaces.get(id)?)));
         let anchors: Vec<(String, Vec<u8>)> =
-            self.spaces.iter().filter_map(|(id, space)| stands(id, &space.row)).collect();
+            spaces.filter_map(|(id, space)| stands(id, &space.row)).collect();
         for (prefix, value) in anchors {
             let key = vault_key(&prefix, &value);
             self.edit(account, name, Edit::Vault { key, value: Blob(value) })?;
