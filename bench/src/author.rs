@@ -3,7 +3,7 @@
 
 use ed25519_dalek::SigningKey;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::device_log::{Action, DeviceKeys, LogEntry, RecoveryKeys, sign_entry};
+use sync_protocol::device_log::{DeviceKeys, Founding, RecoveryKeys, found};
 use sync_protocol::envelope::{Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE};
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
 use sync_protocol::ids::{
@@ -36,16 +36,8 @@ impl Author {
         let device = DeviceKeys { signing: key.verifying_key().to_bytes(), hpke: [9; 32] };
         let id = device.id();
         let recovery = RecoveryKeys { signing: recovery.verifying_key().to_bytes(), hpke: [8; 32] };
-        let root_key = root.verifying_key().to_bytes();
-        let action = Action::Genesis { root: root_key, device, join: [7; 32], recovery };
-        let entry = LogEntry {
-            version: 1,
-            index: 0,
-            previous: LogHead::from_bytes([0; 32]),
-            action,
-            escrow: None,
-        };
-        let log = Blob(sign_entry(&account, &entry, &root));
+        let founding = Founding { device, join: [7; 32], recovery, escrow: None };
+        let log = Blob(found(&root, &key, founding));
         Self {
             account,
             device: id,

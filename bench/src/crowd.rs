@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use sync_client::{Client, Events, Notice, Options};
-use sync_core::api::{ConversationChange, Event, LinkEvent, Until};
+use sync_core::api::{ConversationChange, Event, Join, LinkEvent, Until};
 use sync_protocol::SpaceId;
 use tempfile::TempDir;
 
@@ -188,10 +188,10 @@ async fn link(person: &[Client], home: &std::path::Path, url: &str) -> Outcome<C
     let primary = person.first().ok_or_else(|| failed("nobody"))?;
     let guest = open(home, url).await?;
     let mut events = guest.events();
-    let offer = guest.offer_device("another".to_owned()).await?;
+    let offer = guest.offer_device("another".to_owned(), Join::Any).await?;
     primary.accept_device(offer, true).await?;
     let code = told(&mut events, |event| match event {
-        Event::Link(LinkEvent::Code(code)) => Some(code),
+        Event::Link(LinkEvent::Code { code, .. }) => Some(code),
         _ => None,
     });
     primary.confirm_device(code.await?).await?;

@@ -8,12 +8,14 @@ mod views;
 
 pub use edit::EditId;
 pub use views::{
-    AwayView, ContactCard, ConversationView, DeviceView, Digest, DocumentDigest, LastMessage,
-    MemberView, MessageView, NewAccount, Problem, Progress, Status, Unreadable,
+    AwayView, Compared, Comparison, ContactCard, ConversationView, DeviceView, Digest,
+    DocumentDigest, LastMessage, MemberView, MessageView, NewAccount, Problem, Progress, Status,
+    Unreadable,
 };
 
 use serde_json::Value;
 use sync_protocol::address::Address;
+use sync_protocol::ids::RelayId;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
@@ -90,6 +92,14 @@ pub enum Command {
     OfferDevice {
         /// What the device is to be called.
         name: String,
+        /// Whose account it may join.
+        join: Join,
+    },
+    /// On the new device: the person says that this account is theirs. Before that nothing of this
+    /// device goes there, and no code is shown.
+    JoinAccount {
+        /// The account that [`LinkEvent::Account`] named.
+        account: AccountId,
     },
     /// Take an offer, a link under way or a link to be confirmed back.
     CancelLink,
@@ -156,6 +166,38 @@ pub enum Command {
     LookupContact {
         /// The address.
         address: Address,
+    },
+    /// Somebody known, with the safety number: of the account, whatever the directory says today.
+    ShowContact {
+        /// Whom.
+        member: Member,
+    },
+    /// Compares the safety number with what the other person shows to be scanned. Where it is the
+    /// same, that is remembered, on all own devices.
+    CompareContact {
+        /// Whose.
+        account: AccountId,
+        /// What was scanned or pasted.
+        shown: String,
+    },
+    /// The person compared the safety number by eye or ear, and says so; or takes that back.
+    VerifyContact {
+        /// Whose.
+        account: AccountId,
+        /// The number that was compared: refused if it is another by now. `None` takes it back.
+        safety_number: Option<String>,
+    },
+    /// An address leads to another account than before, and the person accepts that.
+    AcceptAddress {
+        /// Which.
+        address: Address,
+        /// Where it leads now.
+        account: AccountId,
+    },
+    /// The relay is another than before, and the person accepts that.
+    AcceptRelay {
+        /// Which one it is now.
+        relay: RelayId,
     },
     /// Found a conversation.
     CreateConversation {
@@ -358,6 +400,20 @@ pub enum Space {
     Conversation(SpaceId),
 }
 
+/// Whose account a new device may join.
+///
+/// Whoever sees what it offers can take it up, and would link it to an account of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// The person is shown whose account it would be, and asked.
+    #[default]
+    Ask,
+    /// This one, without a question; any other is refused.
+    Account(AccountId),
+    /// Any, without a question: for programs that have seen to it otherwise.
+    Any,
+}
+
 /// What can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -378,6 +434,8 @@ pub enum Response {
     Status(Status),
     /// Who is behind an address.
     Contact(ContactCard),
+    /// How two safety numbers compare.
+    Comparison(Comparison),
     /// A conversation was founded.
     Conversation(SpaceId),
     /// All conversations, newest activity first.
@@ -464,6 +522,16 @@ pub enum Event {
         /// Devices that ended.
         revoked: Vec<DeviceId>,
     },
+    /// Something about a person that should be looked at.
+    Contact {
+        /// Whom.
+        account: AccountId,
+        /// What.
+        change: ContactChange,
+    },
+    /// A new recovery code counts, of which it was not known whether it would: the connection was
+    /// lost when it was asked for. To be shown, and written down.
+    RecoveryCode(String),
     /// This device was ended by its account. It keeps what it had, reads and writes nothing more.
     Revoked {
         /// Changes made here that nobody took in.
@@ -487,11 +555,34 @@ pub enum Event {
     },
 }
 
+/// What changed about a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContactChange {
+    /// Their safety number was compared, and their devices changed since.
+    Devices,
+    /// Their address leads to another account now, says the relay's directory. Nothing follows from
+    /// that until the person accepts it.
+    Moved {
+        /// Which address.
+        address: String,
+        /// Where it leads now.
+        now: AccountId,
+    },
+}
+
 /// How a link goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
+    /// On the new device: whose account it is about to join. Unless it was said beforehand which
+    /// account that may be, it waits for [`Command::JoinAccount`].
+    Account(Whose),
     /// On the new device: to be typed on the primary.
-    Code(String),
+    Code {
+        /// Seven digits.
+        code: String,
+        /// Whose account it is about to join.
+        whose: Whose,
+    },
     /// On the new device: it belongs to the account now.
     Done {
         /// The account.
@@ -501,6 +592,17 @@ pub enum LinkEvent {
     },
     /// On either: it came to nothing, and nothing is half done.
     Failed(Failure),
+}
+
+/// Whose account a new device is about to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// The account.
+    pub account: AccountId,
+    /// Its address, if the relay's directory says so, too.
+    pub address: Option<String>,
+    /// What it is called: its own word, which anybody can say.
+    pub name: String,
 }
 
 /// What happened to a conversation.
@@ -553,6 +655,14 @@ pub enum Failure {
     /// The request makes no sense.
     #[error("invalid: {0}")]
     Invalid(String),
+    /// An address leads to another account than it did before: the person decides.
+    #[error("the address leads to another account than before")]
+    Moved {
+        /// Where it led.
+        was: AccountId,
+        /// Where it leads now.
+        now: AccountId,
+    },
     /// Too large.
     #[error("{what} is too large, the limit is {limit}")]
     TooLarge {
@@ -580,6 +690,7 @@ impl Failure {
             Self::NotFound(_) => "not_found",
             Self::Denied(_) => "denied",
             Self::Partial => "partial",
+            Self::Moved { .. } => "address_moved",
             Self::Invalid(_) => "invalid",
             Self::TooLarge { .. } => "too_large",
             Self::Refused(rejection) => rejection.kind(),

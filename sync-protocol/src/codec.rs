@@ -27,6 +27,22 @@ pub fn decode<'b, T: Decode<'b, ()>>(
     if decoder.position() == bytes.len() { Ok(value) } else { Err(ProtocolError::Malformed(what)) }
 }
 
+/// Decodes all of `bytes`, and refuses what does not encode back to them: unknown keys, fields
+/// behind the last, long spellings.
+///
+/// For whatever is signed, hashed or compared by people. A reader that skipped something would
+/// leave its author free to choose the bytes of it, after all else is known.
+///
+/// # Errors
+/// `Malformed(what)` as [`decode`], `Spelling(what)` if another spelling says the same.
+pub fn decode_exact<'b, T: Decode<'b, ()> + Encode<()>>(
+    what: &'static str,
+    bytes: &'b [u8],
+) -> Result<T, ProtocolError> {
+    let value: T = decode(what, bytes)?;
+    if encode(&value) == bytes { Ok(value) } else { Err(ProtocolError::Spelling(what)) }
+}
+
 /// A byte string inside a structure.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
 #[cbor(transparent)]
@@ -225,6 +241,35 @@ mod tests {
         };
         assert!(taken <= 10_000);
         assert_eq!(error, ProtocolError::TooLarge { what: "message", limit: 10_000 });
+    }
+
+    #[derive(Debug, PartialEq, Eq, Encode, Decode)]
+    #[cbor(map)]
+    struct Named {
+        #[n(0)]
+        number: u8,
+        #[n(1)]
+        name: Option<Blob>,
+    }
+
+    #[test]
+    fn one_spelling_is_taken_where_bytes_matter() {
+        let named = Named { number: 7, name: None };
+        assert_eq!(encode(&named), [0xa1, 0x00, 0x07]);
+        assert_eq!(decode_exact::<Named>("n", &[0xa1, 0x00, 0x07]), Ok(named));
+        let free: [&[u8]; 6] = [
+            &[0xa1, 0x00, 0x18, 0x07],             // a number in two bytes
+            &[0xa1, 0x18, 0x00, 0x07],             // a key in two bytes
+            &[0xbf, 0x00, 0x07, 0xff],             // an indefinite length
+            &[0xa2, 0x00, 0x07, 0x02, 0x01],       // a key that nobody knows
+            &[0xa2, 0x00, 0x07, 0x01, 0xf6],       // what is absent, written
+            &[0xa2, 0x01, 0x41, 0x00, 0x00, 0x07], // keys that descend
+        ];
+        for bytes in free {
+            assert!(decode::<Named>("n", bytes).is_ok(), "{bytes:02x?} reads");
+            let exact = decode_exact::<Named>("n", bytes);
+            assert_eq!(exact, Err(ProtocolError::Spelling("n")), "{bytes:02x?}");
+        }
     }
 
     #[test]

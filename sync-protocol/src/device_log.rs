@@ -71,7 +71,8 @@ pub struct LogEntry {
 /// What an entry does, and so whose signature it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Action {
-    /// Founds the account. Signed by the root key, which is then destroyed.
+    /// Founds the account. Signed by the root key, which is then destroyed, and countersigned by
+    /// the first device: anybody can write down anybody's keys.
     #[n(0)]
     Genesis {
         /// The account's id is this key's hash.
@@ -86,6 +87,9 @@ pub enum Action {
         /// What the recovery code can sign and open.
         #[n(3)]
         recovery: RecoveryKeys,
+        /// The first device's own signature, as in `AddDevice`.
+        #[cbor(n(4), with = "minicbor::bytes")]
+        countersignature: Vec<u8>,
     },
     /// A new device. Signed by the primary, countersigned by the new device.
     #[n(1)]
@@ -212,13 +216,14 @@ impl DeviceLog {
         let entry =
             signed.verify("device log entry", &root, hash::LOG_ENTRY, &[account.as_bytes()])?;
         let entry = entry.into_inner();
-        let Action::Genesis { device, join, recovery, .. } = entry.action else {
+        let Action::Genesis { device, join, recovery, countersignature, .. } = entry.action else {
             return Err(ProtocolError::Log("it does not start with a genesis"));
         };
         let zero = LogHead::from_bytes([0; 32]);
         if entry.version != 1 || entry.index != 0 || entry.previous != zero {
             return Err(ProtocolError::Log("a genesis has index 0 and no predecessor"));
         }
+        countersigned(account, (0, &zero), &device, &countersignature)?;
         let first = Device { keys: device, added: 0, revoked: None };
         Ok(Self {
             account: *account,
@@ -285,7 +290,8 @@ impl DeviceLog {
         match &entry.action {
             Action::Genesis { .. } => return Err(ProtocolError::Log("a second genesis")),
             Action::AddDevice { device, countersignature } => {
-                self.countersigned(entry, device, countersignature)?;
+                let at = (entry.index, &entry.previous);
+                countersigned(&self.account, at, device, countersignature)?;
                 self.insert(device, entry.index)?;
             }
             Action::Revoke { device, join, .. } => {
@@ -302,7 +308,8 @@ impl DeviceLog {
                 self.primary = *device;
             }
             Action::Recover { device, join, recovery, countersignature } => {
-                self.countersigned(entry, device, countersignature)?;
+                let at = (entry.index, &entry.previous);
+                countersigned(&self.account, at, device, countersignature)?;
                 if self.devices.contains_key(&device.id()) {
                     return Err(ProtocolError::Log("a device can't come back under the same key"));
                 }
@@ -335,18 +342,6 @@ impl DeviceLog {
             _ => return Err(ProtocolError::Log("the device is not active")),
         }
         Ok(())
-    }
-
-    fn countersigned(
-        &self,
-        entry: &LogEntry,
-        device: &DeviceKeys,
-        signature: &[u8],
-    ) -> Result<(), ProtocolError> {
-        let keys = codec::encode(device);
-        let index = entry.index.to_be_bytes();
-        let parts: [&[u8]; 4] = [self.account.as_bytes(), &index, entry.previous.as_bytes(), &keys];
-        verify("countersignature", &device.signing, hash::COUNTERSIGN, &parts, signature)
     }
 
     /// The account.
@@ -441,6 +436,46 @@ pub fn sign_entry(account: &AccountId, entry: &LogEntry, key: &SigningKey) -> Ve
     codec::encode(&Signed::seal(entry, key, hash::LOG_ENTRY, &[account.as_bytes()]))
 }
 
+/// What an account begins with.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// The first device, the primary.
+    pub device: DeviceKeys,
+    /// Public half of the join key.
+    pub join: [u8; 32],
+    /// What the recovery code can sign and open.
+    pub recovery: RecoveryKeys,
+    /// What is sealed to the recovery key.
+    pub escrow: Option<Blob>,
+}
+
+/// Signs a genesis: by the root key, and by the first device's.
+#[must_use]
+pub fn found(root: &SigningKey, key: &SigningKey, founding: Founding) -> Vec<u8> {
+    let Founding { device, join, recovery, escrow } = founding;
+    let public = root.verifying_key().to_bytes();
+    let account = AccountId::of_root_key(&public);
+    let previous = LogHead::from_bytes([0; 32]);
+    let countersignature = countersign(&account, 0, &previous, &device, key).to_vec();
+    let action = Action::Genesis { root: public, device, join, recovery, countersignature };
+    sign_entry(&account, &LogEntry { version: 1, index: 0, previous, action, escrow }, root)
+}
+
+/// Whether a device signed that it is to stand in this account's log at this place.
+///
+/// # Errors
+/// `BadSignature` if it did not.
+pub fn countersigned(
+    account: &AccountId,
+    (index, previous): (u64, &LogHead),
+    device: &DeviceKeys,
+    signature: &[u8],
+) -> Result<(), ProtocolError> {
+    let keys = codec::encode(device);
+    let parts: [&[u8]; 4] = [account.as_bytes(), &index.to_be_bytes(), previous.as_bytes(), &keys];
+    verify("countersignature", &device.signing, hash::COUNTERSIGN, &parts, signature)
+}
+
 /// A new device's own signature on its certificate.
 #[must_use]
 pub fn countersign(
@@ -459,7 +494,7 @@ fn parse(bytes: &[u8]) -> Result<Signed<LogEntry>, ProtocolError> {
     if bytes.len() > limits::LOG_ENTRY {
         return Err(ProtocolError::TooLarge { what: "device log entry", limit: limits::LOG_ENTRY });
     }
-    codec::decode("device log entry", bytes)
+    codec::decode_exact("device log entry", bytes)
 }
 
 fn head_after(previous: &LogHead, entry: &[u8]) -> LogHead {

@@ -348,7 +348,7 @@ impl Envelope {
     /// `Malformed` if there is none or it does not parse.
     pub fn commit(&self) -> Result<CommitHeader, ProtocolError> {
         let bytes = self.header.commit.as_ref().ok_or(ProtocolError::Malformed("commit header"))?;
-        codec::decode("commit header", bytes.as_slice())
+        codec::decode_exact("commit header", bytes.as_slice())
     }
 
     /// Whether the epoch that a handshake leads to has the name that follows from what the header
@@ -373,7 +373,7 @@ impl Envelope {
 }
 
 impl Parts {
-    /// `None` if these are not the bytes of one envelope, and of nothing else.
+    /// `None` if these are not the bytes of one envelope in its one spelling, and of nothing else.
     fn find(bytes: &[u8]) -> Option<Self> {
         let mut d = minicbor::Decoder::new(bytes);
         if d.array().ok()? != Some(3) {
@@ -385,8 +385,23 @@ impl Parts {
         };
         let parts = Self { header: next()?, payload: next()?, signature: next()? };
         let is_all = d.position() == bytes.len() && parts.signature.len() == signing::SIGNATURE;
-        is_all.then_some(parts)
+        // Nobody signs how long the lengths are written: a longer spelling would be another copy.
+        let each = [&parts.header, &parts.payload, &parts.signature];
+        let shortest: usize = each.into_iter().map(|part| spelled(part.len())).sum();
+        (is_all && bytes.len() == 1 + shortest).then_some(parts)
     }
+}
+
+/// How many bytes a byte string of this length takes.
+fn spelled(bytes: usize) -> usize {
+    let lead = match bytes {
+        0..=23 => 1,
+        24..=0xff => 2,
+        0x100..=0xffff => 3,
+        0x1_0000..=0xffff_ffff => 5,
+        _ => 9,
+    };
+    lead + bytes
 }
 
 impl Kind {
@@ -402,7 +417,7 @@ impl Kind {
 }
 
 fn parse_header(bytes: &[u8]) -> Result<Header, ProtocolError> {
-    let header: Header = codec::decode("envelope header", bytes)?;
+    let header: Header = codec::decode_exact("envelope header", bytes)?;
     if header.version != HEADER_VERSION {
         let version = u64::from(header.version);
         return Err(ProtocolError::Unsupported { what: "envelope", version });
@@ -465,6 +480,20 @@ mod tests {
                 .is_ok_and(|envelope| envelope.verify(&space, &writer, &public).is_ok());
             assert!(!good, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn an_envelope_has_one_spelling() {
+        let (_, _, _, envelope) = sample();
+        let bytes = envelope.to_bytes();
+        let header = envelope.header_bytes();
+        assert_eq!(bytes[..3], [0x83, 0x58, u8::try_from(header.len()).unwrap()]);
+        let longer = [&[0x83, 0x59, 0x00, bytes[2]], &bytes[3..]].concat();
+        assert!(Envelope::parse(&longer).is_err(), "a length in two bytes");
+        let mut more = header.to_vec();
+        more[0] += 1;
+        more.extend([0x18, 0x63, 0x00]);
+        assert_eq!(parse_header(&more), Err(ProtocolError::Spelling("envelope header")));
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub enum ProtocolError {
     /// The bytes do not parse as the named thing.
     #[error("malformed {0}")]
     Malformed(&'static str),
+    /// The bytes read as the named thing, but it encodes to others: they are not its one spelling.
+    #[error("{0} is not in its one spelling")]
+    Spelling(&'static str),
     /// The bytes parse, but a size or count passes a limit of [`crate::limits`].
     #[error("{what} is over the limit of {limit}")]
     TooLarge {

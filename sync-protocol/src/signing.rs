@@ -89,11 +89,11 @@ impl<T: Encode<()>> Signed<T> {
     }
 }
 
-impl<'b, T: Decode<'b, ()>> Signed<T> {
-    /// The payload, if the signature is good and the body is exactly one `T`.
+impl<'b, T: Decode<'b, ()> + Encode<()>> Signed<T> {
+    /// The payload, if the signature is good and the body is exactly one `T`, in its one spelling.
     ///
     /// # Errors
-    /// `BadSignature(what)` or `Malformed(what)`.
+    /// `BadSignature(what)`, `Malformed(what)` or `Spelling(what)`.
     pub fn verify(
         &'b self,
         what: &'static str,
@@ -102,15 +102,15 @@ impl<'b, T: Decode<'b, ()>> Signed<T> {
         context: &[&[u8]],
     ) -> Result<Verified<T>, ProtocolError> {
         verify(what, key, domain, &with(context, &self.body), &self.signature)?;
-        codec::decode(what, &self.body).map(Verified)
+        codec::decode_exact(what, &self.body).map(Verified)
     }
 
     /// The payload unverified: only to find out which key it must be verified with.
     ///
     /// # Errors
-    /// `Malformed(what)`.
+    /// `Malformed(what)` or `Spelling(what)`.
     pub fn peek(&'b self, what: &'static str) -> Result<T, ProtocolError> {
-        codec::decode(what, &self.body)
+        codec::decode_exact(what, &self.body)
     }
 }
 

@@ -19,6 +19,9 @@ test("a browser is linked by a terminal, and reads what was written before", asy
     return offer.qr;
   });
   assert.equal((await chat.call("device.accept", { qr, history: "all" })).name, "Browser");
+  const whose = await page.evaluate(() => offer.whose);
+  assert.deepEqual([whose.address, whose.name], ["ada", "Ada"]);
+  await page.evaluate((account) => offer.join(account), whose.account);
   const code = await page.evaluate(() => offer.code);
   assert.match(code.replace(/\D/g, ""), /^\d{7}$/);
   const { device: id } = await chat.call("device.confirm", { code });
@@ -69,7 +72,7 @@ test("a wrong code ends the link, and an offer can be taken back", async (t) => 
   await signUp(page, "ada");
   const guest = await (await newDevice(world)).tab();
   const qr = await guest.evaluate(async () => {
-    globalThis.offer = await client.devices.offer();
+    globalThis.offer = await client.devices.offer({ join: "any" });
     return offer.qr;
   });
   await page.evaluate(async (qr) => void (globalThis.request = await client.devices.accept(qr)), qr);

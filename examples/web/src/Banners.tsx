@@ -2,6 +2,7 @@ import { useRejoinder, useStatus } from "@rejoinder/react";
 import { CloudOff, HardDrive, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 
+import { Moved } from "./Moved.tsx";
 import { useNow } from "./parts/useNow.ts";
 import { href } from "./route.ts";
 import { useSession } from "./session.tsx";
@@ -26,8 +27,10 @@ export function Banners({ onEnd }: { readonly onEnd?: () => void }) {
       {!onEnd && trouble && (
         <Banner icon={<TriangleAlert aria-hidden />} kind="warning">
           {trouble}
+          {problem.kind === "other_relay" && problem.relay !== null && <AcceptRelay relay={problem.relay} />}
         </Banner>
       )}
+      {!onEnd && <Moved />}
       {!onEnd && nameless && (
         <Banner icon={<TriangleAlert aria-hidden />} kind="warning">
           Others can’t see your name: it was lost with your devices.
@@ -69,6 +72,16 @@ function Offline() {
         </button>
       )}
     </Banner>
+  );
+}
+
+function AcceptRelay({ relay }: { readonly relay: string }) {
+  const client = useRejoinder();
+  const { attempt } = useSession();
+  return (
+    <button type="button" onClick={() => void attempt(client.acceptRelay(relay))}>
+      Go on with it
+    </button>
   );
 }
 

@@ -120,6 +120,8 @@ export function failure(error: unknown): string {
       return "This address belongs to somebody else. Choose another.";
     case "exists":
       return "There is an account in this browser already.";
+    case "other_relay":
+      return "The relay is another than before. Nothing is sent to it until you accept it.";
     case "quota":
       return "The relay has no room left for this account.";
     case "rate":

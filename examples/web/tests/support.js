@@ -143,6 +143,7 @@ export async function offer(page, name) {
 
 /** On a new device: the digits that it shows. */
 export async function digits(page) {
+  await page.getByRole("button", { name: "Yes, it is mine" }).click();
   const text = await page.getByTestId("digits").textContent();
   return text.replaceAll(/\D/g, "");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sync_core::Command;
-use sync_core::api::{Failure, NewAccount, Response, Status};
+use sync_core::api::{Failure, Join, NewAccount, Response, Status};
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::{Event, World};
@@ -127,7 +127,8 @@ impl World {
 
     fn offer(&mut self, device: usize) -> Result<(), Violation> {
         self.devices[device].attempts += 1;
-        self.give(device, Command::OfferDevice { name: format!("device {device}") }).map(drop)
+        let (name, join) = (format!("device {device}"), Join::Ask);
+        self.give(device, Command::OfferDevice { name, join }).map(drop)
     }
 
     pub(super) fn arrive(&mut self, person: usize, origin: Origin) -> Result<usize, Violation> {

@@ -271,7 +271,11 @@ impl World {
                 self.devices[device].told_revoked = true;
                 Ok(())
             }
-            Told::Link(LinkEvent::Code(code)) => {
+            Told::Link(LinkEvent::Account(whose)) => {
+                let joins = Command::JoinAccount { account: whose.account };
+                self.give(device, joins).map(drop)
+            }
+            Told::Link(LinkEvent::Code { code, .. }) => {
                 self.code_shown(device, code);
                 Ok(())
             }

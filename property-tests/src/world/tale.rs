@@ -116,6 +116,7 @@ fn deed(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
     Some(match command {
         Command::CreateAccount { .. } => "founds an account".into(),
         Command::OfferDevice { .. } => "offers itself to be linked".into(),
+        Command::JoinAccount { .. } => "joins the account that invited it".into(),
         Command::CancelLink => "cancels what link there is".into(),
         Command::AcceptDevice { history: true, .. } => "scans the offer: with history".into(),
         Command::AcceptDevice { history: false, .. } => "scans the offer: without history".into(),

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod copies;
+mod device_logs;
 mod entries;
 mod floods;
 mod member_changes;
 mod member_content;
 mod member_handshakes;
 mod member_history;
+mod people;
 mod put_back;
 mod readings;
 mod relay_forgery;

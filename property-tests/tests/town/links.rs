@@ -1,9 +1,9 @@
 //! What is tried against linking, and what comes of interruptions.
 
-use sync_core::api::{Command, Event, LinkEvent, Response};
+use sync_core::api::{Command, Event, Join, LinkEvent, Response, Whose};
 
 use crate::support::Town;
-use crate::support::linking::{code, devices, failed, link, offer, status, talking};
+use crate::support::linking::{code, devices, failed, link, offer, shown_code, status, talking};
 
 fn active(town: &mut Town, n: usize) -> usize {
     devices(town, n).iter().filter(|view| !view.revoked).count()
@@ -46,6 +46,83 @@ fn an_offer_works_once_and_who_photographed_it_can_not_confirm() {
     assert!(failed(&town, n));
 }
 
+/// An offer that is answered by whoever scans it only once the person has said so.
+fn asking(town: &mut Town, n: usize, join: Join) -> String {
+    let id = town.tell(n, Command::OfferDevice { name: "laptop".into(), join });
+    town.pass(1_000);
+    match town.devices[n].answers.remove(&id) {
+        Some(Ok(Response::Offer(offer))) => offer,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whose account a new device says that it was invited to.
+fn whose(town: &Town, n: usize) -> Whose {
+    let told = town.devices[n].events.iter().find_map(|event| match event {
+        Event::Link(LinkEvent::Account(whose)) => Some(whose.clone()),
+        _ => None,
+    });
+    told.expect("it says whose account it is")
+}
+
+#[test]
+fn who_photographed_an_offer_is_shown_by_account_and_address_and_links_nothing() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = asking(&mut town, n, Join::Ask);
+    // Bob photographed the screen, and Bob's client needs nobody to type a code.
+    town.tell(1, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    let bob = status(&mut town, 1).account.unwrap();
+    let told = whose(&town, n);
+    assert_eq!((told.account, told.address.as_deref()), (bob, Some("bob")));
+    assert_eq!(shown_code(&town, n), None, "no code before the person says so");
+    let ada = status(&mut town, 0).account.unwrap();
+    assert!(town.try_run(n, Command::JoinAccount { account: ada }).is_err());
+    town.run(n, Command::CancelLink);
+    town.settle();
+    assert_eq!((active(&mut town, 0), active(&mut town, 1)), (1, 1));
+    assert_eq!(status(&mut town, n).account, None);
+    assert!(town.devices[n].disk.is_empty(), "it told nobody anything");
+}
+
+#[test]
+fn a_device_that_may_join_one_account_joins_no_other() {
+    let (mut town, id) = talking();
+    let ada = status(&mut town, 0).account.unwrap();
+    let n = town.arrive();
+    let first = asking(&mut town, n, Join::Account(ada));
+    town.tell(1, Command::AcceptDevice { offer: first, history: true });
+    town.pass(1_000);
+    assert!(failed(&town, n), "Bob's account is not Ada's");
+    assert_eq!(shown_code(&town, n), None);
+    let second = asking(&mut town, n, Join::Account(ada));
+    town.tell(0, Command::AcceptDevice { offer: second, history: true });
+    town.pass(1_000);
+    town.run(0, Command::ConfirmDevice { code: code(&town, n) });
+    town.settle();
+    assert_eq!(status(&mut town, n).account, Some(ada));
+    assert_eq!(town.texts(n, id).len(), 10);
+}
+
+#[test]
+fn a_person_joins_the_account_that_is_shown_as_theirs() {
+    let (mut town, _) = talking();
+    let n = town.arrive();
+    let offer = asking(&mut town, n, Join::Ask);
+    town.tell(0, Command::AcceptDevice { offer, history: true });
+    town.pass(1_000);
+    let told = whose(&town, n);
+    assert_eq!((told.address.as_deref(), told.name.as_str()), (Some("ada"), "ADA"));
+    town.run(n, Command::JoinAccount { account: told.account });
+    town.pass(1_000);
+    town.run(0, Command::ConfirmDevice { code: code(&town, n) });
+    town.settle();
+    assert_eq!(status(&mut town, n).account, Some(told.account));
+    let again = town.try_run(n, Command::JoinAccount { account: told.account });
+    assert_eq!(again.unwrap_err().kind(), "not_found");
+}
+
 #[test]
 fn a_link_that_nobody_confirms_leaves_nothing_behind() {
     let (mut town, _) = talking();
@@ -64,7 +141,8 @@ fn a_link_that_nobody_confirms_leaves_nothing_behind() {
 
 #[test]
 fn who_told_its_keys_looks_in_the_log_before_it_offers_others() {
-    for again in [Command::OfferDevice { name: "again".into() }, Command::CancelLink] {
+    let again = Command::OfferDevice { name: "again".into(), join: Join::Any };
+    for again in [again, Command::CancelLink] {
         let (mut town, id) = talking();
         let new = town.arrive();
         let offer = offer(&mut town, new);
@@ -103,16 +181,12 @@ fn interrupted(victim: usize, after: usize) {
             town.exchange();
         }
     };
-    let offered = town.tell(new, Command::OfferDevice { name: "device".into() });
+    let offered = town.tell(new, Command::OfferDevice { name: "device".into(), join: Join::Any });
     step(&mut town);
     if let Some(Ok(Response::Offer(offer))) = town.devices[new].answers.remove(&offered) {
         town.tell(0, Command::AcceptDevice { offer, history: true });
         step(&mut town);
-        let shown = town.devices[new].events.iter().find_map(|event| match event {
-            Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
-            _ => None,
-        });
-        if let Some(code) = shown {
+        if let Some(code) = shown_code(&town, new) {
             town.tell(0, Command::ConfirmDevice { code });
             step(&mut town);
         }

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 use sync_core::api::{
-    ContactCard, ConversationView, DeviceView, Digest, Member, MessageView, NewAccount, Space,
-    Status,
+    ContactCard, ConversationView, DeviceView, Digest, Join, Member, MessageView, NewAccount,
+    Space, Status,
 };
 use sync_core::document::{AppOp, OrderKey, Step};
 use sync_core::{Command, Failure, Response};
 use sync_protocol::address::Address;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
-use sync_protocol::{DeviceId, SpaceId};
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::Client;
 
@@ -109,14 +109,20 @@ impl Client {
 }
 
 /// The devices of an account. Linking takes a device on either side: the new one calls
-/// [`offer_device`](Client::offer_device), the primary [`accept_device`](Client::accept_device) and,
-/// with the code that the new one was told by [`LinkEvent::Code`](sync_core::api::LinkEvent),
-/// [`confirm_device`](Client::confirm_device). Until then nothing is changed on either.
+/// [`offer_device`](Client::offer_device), the primary [`accept_device`](Client::accept_device). The
+/// new one is told whose account it would join ([`LinkEvent`](sync_core::api::LinkEvent)), and
+/// goes on by [`join_account`](Client::join_account); it is then told a code, with which the primary
+/// calls [`confirm_device`](Client::confirm_device). Until then nothing is changed on either.
 #[allow(clippy::missing_errors_doc)]
 impl Client {
     /// Offers this device, which has no account, to be linked; gives what the primary scans.
-    pub async fn offer_device(&self, name: String) -> Result<String, Failure> {
-        ask!(self, Command::OfferDevice { name }, Response::Offer)
+    pub async fn offer_device(&self, name: String, join: Join) -> Result<String, Failure> {
+        ask!(self, Command::OfferDevice { name, join }, Response::Offer)
+    }
+
+    /// Says that the account which this new device was invited to is the person's.
+    pub async fn join_account(&self, account: AccountId) -> Result<(), Failure> {
+        ask!(self, Command::JoinAccount { account })
     }
 
     /// Takes an offer, a link under way or a link to be confirmed back.

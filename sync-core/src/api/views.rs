@@ -1,6 +1,7 @@
 //! What an app shows: devices, accounts, conversations, messages, fingerprints.
 
 use sync_protocol::dormancy::Dormancy;
+use sync_protocol::ids::RelayId;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
@@ -92,6 +93,14 @@ pub enum Problem {
     Session(Rejection),
     /// The address belongs to another account: choose another.
     AddressTaken,
+    /// The relay is another than the one that this account was at. It is told nothing until the
+    /// person accepts it.
+    OtherRelay {
+        /// The one that was here before.
+        was: RelayId,
+        /// The one that is here now.
+        now: RelayId,
+    },
     /// What answers is not a relay, or not one this version understands.
     NotARelay,
     /// The relay refused what was written in a space for this reason; it is kept here.
@@ -109,6 +118,32 @@ pub struct ContactCard {
     pub name: String,
     /// Equal on both sides when nobody stands between: to be compared aloud.
     pub safety_number: String,
+    /// The same to be scanned by the other person.
+    pub shown: String,
+    /// Whether it was compared, on any of the account's devices.
+    pub compared: Compared,
+}
+
+/// Whether a safety number was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Never.
+    Never,
+    /// It was, and the devices are the same since.
+    Same,
+    /// It was, and the devices changed since: to be compared anew.
+    Changed,
+}
+
+/// How two safety numbers compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// They are the same: nobody stands between.
+    Same,
+    /// One of the two has not heard yet of a change of devices: to be compared again.
+    Behind,
+    /// They are not: somebody may stand between.
+    Differs,
 }
 
 /// A conversation in the list.

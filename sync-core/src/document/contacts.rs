@@ -1,13 +1,13 @@
 //! Contacts: a record per account, the last writer wins.
 
 use minicbor::{Decode, Encode};
-use sync_protocol::ids::AccountId;
+use sync_protocol::ids::{AccountId, LogHead};
 use sync_protocol::sorted::SortedMap;
 
 use super::local::lenient;
 use super::{Document, Name};
 
-const FIELDS: u32 = 4;
+const FIELDS: u32 = 5;
 
 /// What this account keeps about another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -22,9 +22,24 @@ pub struct Contact {
     /// Nothing of theirs is shown.
     #[n(2)]
     pub blocked: bool,
-    /// The safety number was compared.
+    /// How much of its device log there was when the safety number was compared, if it was.
     #[n(3)]
-    pub verified: bool,
+    pub compared: Option<LogSeen>,
+    /// The address is pinned: the relay's directory gave it, to a device of this account's, or the
+    /// person accepted that it leads here now.
+    #[cbor(n(4), default)]
+    pub pinned: bool,
+}
+
+/// A device log as it was at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LogSeen {
+    /// Entries.
+    #[n(0)]
+    pub entries: u64,
+    /// Their head.
+    #[n(1)]
+    pub head: LogHead,
 }
 
 /// One contact.

@@ -4,11 +4,8 @@ use bip39::{Language, Mnemonic};
 use ed25519_dalek::SigningKey;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
-use sync_protocol::device_log::{
-    Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, sign_entry,
-};
+use sync_protocol::device_log::{self, DeviceKeys, DeviceLog, Founding, RecoveryKeys};
 use sync_protocol::hash::{self, Domain};
-use sync_protocol::ids::LogHead;
 use sync_protocol::{AccountId, DeviceId, WriterId, codec};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -19,7 +16,6 @@ use crate::group::Identity;
 
 const RECOVERY_SIGNING: Domain = Domain::new("rejoinder recovery signing v1");
 const RECOVERY_HPKE: Domain = Domain::new("rejoinder recovery hpke v1");
-const SAFETY: Domain = Domain::new("rejoinder safety number v1");
 
 /// How long a sign-up waits for the relay to confirm the address before it answers anyway.
 pub(super) const SIGN_UP_WAIT_MS: u64 = 5_000;
@@ -115,15 +111,12 @@ impl Engine {
         let (join, join_public) = seal::hpke_pair(&self.seed());
         let (code, recovery) = RecoverySecrets::draw(&self.seed());
         let recovery = recovery.public();
-        let root_public = root.verifying_key().to_bytes();
-        let account = AccountId::of_root_key(&root_public);
+        let account = AccountId::of_root_key(&root.verifying_key().to_bytes());
         let device = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: hpke_public };
-        let action = Action::Genesis { root: root_public, device, join: join_public, recovery };
-        let previous = LogHead::from_bytes([0; 32]);
         let secrets = [join.as_slice()];
         let escrow = escrow::seal_secrets(&recovery.hpke, (&account, 0), &secrets, &mut self.rng);
-        let entry = LogEntry { version: 1, index: 0, previous, action, escrow };
-        let entry = sign_entry(&account, &entry, &root);
+        let founding = Founding { device, join: join_public, recovery, escrow };
+        let entry = device_log::found(&root, &signing, founding);
         DeviceLog::verify(&account, std::slice::from_ref(&entry))
             .map_err(|error| Failure::Invalid(error.to_string()))?;
         let row = AccountRow {
@@ -141,6 +134,8 @@ impl Engine {
             linking: Vec::new(),
             named: None,
             blocked: Vec::new(),
+            signed: None,
+            unwanted: Vec::new(),
         };
         self.session.row.incarnation = self.nonzero();
         self.me = Some(Me::new(row, self.session.row.incarnation));
@@ -160,26 +155,6 @@ impl Engine {
         self.record_device(&device, name, true);
         self.call_vault();
         Ok(code)
-    }
-
-    /// Equal on both sides when both know the same logs: twelve groups of five digits.
-    pub(super) fn safety_number(&self, other: &AccountId) -> Result<String, Failure> {
-        let mine = self.people.log(&self.me()?.account()).ok_or(Failure::NotFound("account"))?;
-        let theirs = self.people.log(other).ok_or(Failure::NotFound("contact"))?;
-        let mut halves = [mine, theirs]
-            .map(|log| hash::hash(SAFETY, &[log.account().as_bytes(), log.head().as_bytes()]));
-        if halves[0] > halves[1] {
-            halves.swap(0, 1);
-        }
-        let groups: Vec<String> = halves
-            .iter()
-            .flat_map(|half| half.chunks_exact(5).take(6))
-            .map(|chunk| {
-                let number = chunk.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
-                format!("{:05}", number % 100_000)
-            })
-            .collect();
-        Ok(groups.join(" "))
     }
 }
 

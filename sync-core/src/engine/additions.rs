@@ -258,6 +258,8 @@ impl Engine {
         let Additions { packages, refused, asked, .. } = &mut space.additions;
         let is_known = packages.contains_key(account) || refused.contains_key(account);
         if !is_known && asked.insert(*account) {
+            // What ended since it was heard of is not let in: the answers come in this order.
+            self.read_log(*account);
             self.ask(Op::TakeKeyPackages { account: *account }, Asked::Packages(*id, *account));
         }
     }

@@ -9,6 +9,7 @@ use sync_protocol::ids::Commitment;
 use sync_protocol::{ProtocolError, limits};
 
 use crate::document::Name;
+use crate::trust::logs::KnownLog;
 
 const LEAF: Domain = Domain::new("rejoinder change leaf v1");
 const NODE: Domain = Domain::new("rejoinder change node v1");
@@ -70,12 +71,23 @@ struct Sealed {
     #[cbor(n(3), with = "minicbor::bytes")]
     seen: [u8; 8],
     #[n(4)]
+    log: Option<KnownLog>,
+    #[n(5)]
     padding: Option<Blob>,
+}
+
+/// What an author knew when it sealed a change set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The beginning of the space's log hash at its cursor; zero if it can't say.
+    pub(crate) hash: [u8; 8],
+    /// The device log of one member.
+    pub(crate) log: Option<KnownLog>,
 }
 
 impl ChangeSet {
     /// The plaintext to seal.
-    pub(crate) fn to_plaintext(&self, seen: [u8; 8]) -> Vec<u8> {
+    pub(crate) fn to_plaintext(&self, seen: Seen) -> Vec<u8> {
         let body = codec::encode(self);
         let size = u32::try_from(body.len()).expect("a change set is below 4 GiB");
         let packed = if body.len() >= COMPRESS_FROM { deflate(&body) } else { None };
@@ -83,14 +95,15 @@ impl ChangeSet {
             Some(packed) => (DEFLATE, packed),
             None => (PLAIN, body),
         };
-        codec::encode(&Sealed { codec, size, body: Blob(body), seen, padding: None })
+        let Seen { hash: seen, log } = seen;
+        codec::encode(&Sealed { codec, size, body: Blob(body), seen, log, padding: None })
     }
 
     /// Opens a plaintext: the change set and what its author had seen.
     ///
     /// # Errors
     /// `Malformed`, `TooLarge` or `Unsupported`; nothing is allocated beyond the limits.
-    pub(crate) fn from_plaintext(bytes: &[u8]) -> Result<(Self, [u8; 8]), ProtocolError> {
+    pub(crate) fn from_plaintext(bytes: &[u8]) -> Result<(Self, Seen), ProtocolError> {
         let sealed: Sealed = codec::decode("change set", bytes)?;
         let size = sealed.size as usize;
         if size > limits::CHANGE_SET {
@@ -111,7 +124,7 @@ impl ChangeSet {
         }
         let set: Self = codec::decode("change set", &body)?;
         set.within_limits()?;
-        Ok((set, sealed.seen))
+        Ok((set, Seen { hash: sealed.seen, log: sealed.log }))
     }
 
     fn within_limits(&self) -> Result<(), ProtocolError> {
@@ -183,6 +196,8 @@ mod tests {
     use super::*;
     use crate::document::testing::Author;
 
+    const SEEN: Seen = Seen { hash: [1; 8], log: None };
+
     fn set(changes: &[&[u8]]) -> ChangeSet {
         let changes = changes.iter().map(|change| Blob(change.to_vec())).collect();
         let item = Item { name: Name::Settings, schema: 1, changes };
@@ -193,9 +208,9 @@ mod tests {
     fn a_change_set_comes_back_whole_plain_and_compressed() {
         for size in [10, 500, 50_000, 900_000] {
             let before = set(&[&vec![7; size], b"x"]);
-            let plaintext = before.to_plaintext([1; 8]);
+            let plaintext = before.to_plaintext(SEEN);
             assert!(plaintext.len() < 2000);
-            assert_eq!(ChangeSet::from_plaintext(&plaintext), Ok((before, [1; 8])));
+            assert_eq!(ChangeSet::from_plaintext(&plaintext), Ok((before, SEEN)));
         }
     }
 
@@ -204,9 +219,9 @@ mod tests {
         let noise: Vec<_> = (0..2000u32).map(|n| hash::hash(LEAF, &[&n.to_be_bytes()])).collect();
         for size in [5, 6, 40, 2000] {
             let before = set(&[&noise.concat()[..size * 32]]);
-            let plaintext = before.to_plaintext([1; 8]);
+            let plaintext = before.to_plaintext(SEEN);
             assert!(plaintext.len() < size * 32 + 100);
-            assert_eq!(ChangeSet::from_plaintext(&plaintext), Ok((before, [1; 8])));
+            assert_eq!(ChangeSet::from_plaintext(&plaintext), Ok((before, SEEN)));
         }
     }
 
@@ -222,7 +237,7 @@ mod tests {
         let without = miniz_oxide::deflate::compress_to_vec(&body, 6).len();
         let with = deflate(&body).map(|packed| packed.len());
         assert!(with.is_some_and(|with| with + 30 <= without), "{with:?} bytes and {without}");
-        assert_eq!(ChangeSet::from_plaintext(&lone.to_plaintext([1; 8])), Ok((lone, [1; 8])));
+        assert_eq!(ChangeSet::from_plaintext(&lone.to_plaintext(SEEN)), Ok((lone, SEEN)));
     }
 
     #[test]
@@ -234,6 +249,7 @@ mod tests {
                 size,
                 body: Blob(bomb.clone()),
                 seen: [0; 8],
+                log: None,
                 padding: None,
             };
             assert!(ChangeSet::from_plaintext(&codec::encode(&sealed)).is_err());

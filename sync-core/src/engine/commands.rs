@@ -45,7 +45,10 @@ impl Engine {
                 return done();
             }
             Command::Status => return Ok(Some(Response::Status(self.status()))),
-            Command::OfferDevice { name } => return self.offer_device(id, &line::name(name)?),
+            Command::OfferDevice { name, join } => {
+                return self.offer_device(id, &line::name(name)?, *join);
+            }
+            Command::JoinAccount { account } => return self.join_account(account),
             Command::CancelLink => {
                 self.cancel_link();
                 return done();
@@ -79,6 +82,20 @@ impl Engine {
             Command::LookupContact { address } => {
                 let account = self.resolve(address)?;
                 Ok(Some(Response::Contact(self.contact_card(&account)?)))
+            }
+            Command::ShowContact { member } => self.show_contact(member).map(Some),
+            Command::CompareContact { account, shown } => {
+                self.compare_contact(account, shown).map(Some)
+            }
+            Command::VerifyContact { account, safety_number } => {
+                self.verify_contact(account, safety_number.as_deref()).map(Some)
+            }
+            Command::AcceptAddress { address, account } => {
+                self.accept_address(address, account).map(Some)
+            }
+            Command::AcceptRelay { relay } => {
+                self.accept_relay(relay);
+                done()
             }
             _ => self.execute_in_space(command).map(Some),
         }

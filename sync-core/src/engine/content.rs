@@ -8,7 +8,7 @@ use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::{EpochId, SpaceId, WriterId, limits};
 
 use crate::document::Placement;
-use crate::engine::change_set::ChangeSet;
+use crate::engine::change_set::{ChangeSet, Seen};
 use crate::engine::deliveries::Arrived;
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step, seal};
@@ -191,7 +191,7 @@ impl Engine {
         &mut self,
         id: &SpaceId,
         arrived: &Arrived,
-    ) -> Option<(ChangeSet, [u8; 8])> {
+    ) -> Option<(ChangeSet, Seen)> {
         let header = &arrived.envelope.header;
         let core = self.spaces.get_mut(id)?.core.as_mut()?;
         let secret = core.content_key(&header.epoch, &arrived.writer)?;
@@ -218,13 +218,16 @@ impl Engine {
     }
 
     /// An author names how much of the log it had seen, and must have seen what we saw.
-    fn compare_seen(&mut self, id: &SpaceId, arrived: &Arrived, seen: [u8; 8]) {
+    fn compare_seen(&mut self, id: &SpaceId, arrived: &Arrived, seen: Seen) {
         let cursor = arrived.envelope.header.cursor;
         let Some(space) = self.spaces.get(id) else { return };
         let known = space.recent.get(&cursor);
-        let told = seen != [0; 8];
-        if told && known.is_some_and(|known| known[..8] != seen) {
+        let told = seen.hash != [0; 8];
+        if told && known.is_some_and(|known| known[..8] != seen.hash) {
             self.evidence(id, Invalid::OtherHistory);
+        }
+        if let Some(log) = seen.log {
+            self.hear_head(id, log);
         }
     }
 

@@ -1,9 +1,8 @@
 //! The account's devices: its log as it grows, who is ended, who is the primary.
 
-use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sync_protocol::codec::Blob;
-use sync_protocol::device_log::{Action, DeviceLog, LogEntry, sign_entry};
+use sync_protocol::device_log::{Action, DeviceLog};
 use sync_protocol::dormancy::Dormancy;
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::sorted::{SortedMap, SortedSet};
@@ -12,9 +11,10 @@ use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 use crate::api::{CommandId, DeviceView, Event, Failure, Problem, Response};
 use crate::document::{Edit, Name, settings};
 use crate::engine::account::RecoverySecrets;
+use crate::engine::own_log::Wish;
 use crate::engine::rows::{Intention, PersonRow};
 use crate::engine::session::Asked;
-use crate::engine::{Engine, Need, Step, Stop, Task, escrow, seal};
+use crate::engine::{Engine, Need, Step, Stop, Task, seal};
 use crate::line;
 use crate::trust::Invalid;
 
@@ -23,19 +23,6 @@ const EVICT_MS: u64 = 8_000;
 
 /// Settings under this prefix are the engine's own: what each device is called, and since when.
 pub(super) const RECORDS: &str = "devices/";
-
-/// What an entry of our own, on its way to the log, is for.
-#[derive(Clone, Debug)]
-pub(super) enum Wish {
-    /// A command that waits for it.
-    Command(CommandId),
-    /// This device ends itself.
-    LogOut(CommandId),
-    /// A new join key.
-    Rotate,
-    /// A new recovery code, told once it counts.
-    Recovery(CommandId, String),
-}
 
 impl Engine {
     pub(super) fn is_primary(&self) -> bool {
@@ -52,6 +39,7 @@ impl Engine {
         if self.learn_person(&account, person).is_err() {
             self.read_own_log();
         }
+        self.settle_signed();
         self.settle_linking(false);
     }
 
@@ -79,11 +67,11 @@ impl Engine {
         log.extend(entries.into_iter().skip(known));
         let person = PersonRow { log, ..PersonRow::default() };
         if self.learn_person(account, person).is_err() {
-            let space = account.space();
-            self.evidence(&space, Invalid::LogForks);
+            self.tell_log(&account.space(), Invalid::LogForks { account: *account });
         }
         if self.is_own_account(account) {
             self.settle_linking(true);
+            self.own_log_read();
         }
     }
 
@@ -110,6 +98,7 @@ impl Engine {
         }
         if own {
             self.call_vault();
+            self.settle_signed();
             self.settle_linking(false);
             self.tasks.push_back(Task::HostMissing);
             self.call_introductions();
@@ -119,6 +108,9 @@ impl Engine {
         }
         let account = *account;
         if !(added.is_empty() && revoked.is_empty()) {
+            if !own {
+                self.tasks.push_back(Task::Compared(account));
+            }
             self.notify(Event::Devices { account, added, revoked });
         }
     }
@@ -275,78 +267,12 @@ impl Engine {
     }
 
     /// A new join key: kept before anybody seals to it.
-    fn draw_join_key(&mut self) -> Result<[u8; 32], Failure> {
+    pub(super) fn draw_join_key(&mut self) -> Result<[u8; 32], Failure> {
         let (secret, public) = seal::hpke_pair(&self.seed());
         let me = self.me.as_mut().ok_or(Failure::NoAccount)?;
         me.row.joins.insert(0, Blob(secret.to_vec()));
         self.unsaved.account = true;
         Ok(public)
-    }
-
-    /// What the holder of the recovery code can't know after this entry.
-    fn escrow(&mut self, action: &Action, index: u64) -> Result<Option<Blob>, Failure> {
-        let me = self.me.as_ref().ok_or(Failure::NoAccount)?;
-        let account = me.account();
-        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
-        let (join, recovery) = match action {
-            Action::Revoke { join, .. } | Action::RotateJoinKey { join } => (join, log.recovery()),
-            Action::SetRecovery { recovery } => (log.join(), recovery),
-            _ => return Ok(None),
-        };
-        let is_it = |secret: &&Blob| seal::hpke_public(secret.as_slice()) == Some(*join);
-        let mut secrets: Vec<&[u8]> =
-            me.row.joins.iter().find(is_it).map(Blob::as_slice).into_iter().collect();
-        if matches!(action, Action::SetRecovery { .. }) {
-            // The account's ticket is sealed to this device, and not yet to the new code.
-            secrets.push(&me.row.hpke);
-        }
-        let at = (&account, index);
-        Ok(escrow::seal_secrets(&recovery.hpke, at, &secrets, &mut self.rng))
-    }
-
-    /// Signs an entry of the own log and sends it.
-    fn append(&mut self, action: Action, wish: Wish) -> Result<(), Failure> {
-        if !self.session.is_open() {
-            return Err(Failure::Offline);
-        }
-        let me = self.me()?;
-        let account = me.account();
-        let signing: SigningKey = me.identity.signing.clone();
-        let log = self.people.log(&account).ok_or(Failure::NotFound("account"))?;
-        let mut next = log.clone();
-        let (index, previous) = (log.len(), log.head());
-        let escrow = self.escrow(&action, index)?;
-        let entry = LogEntry { version: 1, index, previous, action, escrow };
-        let entry = Blob(sign_entry(&account, &entry, &signing));
-        next.append(entry.as_slice()).map_err(|error| Failure::Invalid(error.to_string()))?;
-        let op = Op::AppendLog { index, entry: entry.clone(), rendezvous: None };
-        self.ask(op, Asked::Append(entry, wish));
-        Ok(())
-    }
-
-    pub(super) fn on_appended(&mut self, entry: Blob, wish: &Wish, answer: Answer) {
-        let result = match answer {
-            Answer::Done => Ok(Response::Done),
-            Answer::Refused(reason) => Err(Failure::Refused(reason)),
-            _ => Err(Failure::Refused(Rejection::Invalid)),
-        };
-        if result.is_ok() && !matches!(wish, Wish::LogOut(_)) {
-            self.append_own_log(entry);
-        } else if result.is_err() {
-            self.read_own_log();
-        }
-        match wish {
-            Wish::LogOut(id) => match result {
-                Ok(_) => self.logged_out(*id),
-                Err(failure) => self.respond(*id, Err(failure)),
-            },
-            Wish::Command(id) => self.respond(*id, result),
-            Wish::Recovery(id, code) => {
-                let told = result.map(|_| Response::RecoveryCode(code.clone()));
-                self.respond(*id, told);
-            }
-            Wish::Rotate => {}
-        }
     }
 
     /// This device has ended itself: nothing stays here.
@@ -365,16 +291,6 @@ impl Engine {
         let action = Action::SetRecovery { recovery: secrets.public() };
         self.append(action, Wish::Recovery(id, code))?;
         Ok(None)
-    }
-
-    /// The connection went away while an entry was on its way: the log will tell.
-    pub(super) fn append_lost(&mut self, wish: &Wish) {
-        match wish {
-            Wish::LogOut(id) | Wish::Command(id) | Wish::Recovery(id, _) => {
-                self.respond(*id, Err(Failure::Offline));
-            }
-            Wish::Rotate => {}
-        }
     }
 
     /// Writes down what a device is called, for the account's other devices.

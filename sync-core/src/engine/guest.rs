@@ -1,6 +1,9 @@
 //! A device without an account: it offers itself to be linked, or brings an account back with its
 //! recovery code.
 //!
+//! An offer can be photographed. So the device says whose account it was invited to before anything
+//! of it goes there, and the person says whether that is theirs.
+//!
 //! Nothing is kept until this device has told its keys. From then on the account's log alone says
 //! whether it was linked: after any interruption the device looks there, and either belongs to the
 //! account or is as empty as before.
@@ -14,14 +17,16 @@ use sync_protocol::frames::{Answer, ClientFrame, MeetEvent, MeetStep, Op};
 use sync_protocol::ids::RendezvousId;
 use sync_protocol::{AccountId, Rejection, limits};
 
-use crate::api::{CommandId, Event, Failure, LinkEvent, NewAccount, Response};
+use crate::api::{CommandId, Event, Failure, Join, LinkEvent, NewAccount, Response, Whose};
 use crate::engine::account::{Me, RecoverySecrets};
-use crate::engine::link::{Channel, Invite, NAME, Offer, Onward, Reply, commitment};
+use crate::engine::link::{Channel, Invite, NAME, Offer, Onward, Reply};
 use crate::engine::rows::{AccountRow, FORMAT, GuestRow, PersonRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Step, escrow, seal};
 use crate::group::{Identity, new_key_package};
+use crate::line;
 use crate::records::key;
+use crate::trust::code;
 
 /// How long an offer may take to be known at the relay.
 const OPENING_MS: u64 = 10_000;
@@ -50,8 +55,18 @@ pub(super) struct Offering {
     command: Option<CommandId>,
     /// When it gives up, by the engine's time.
     until: u64,
+    join: Join,
+    /// An invite that nothing was answered to yet.
+    invited: Option<Invited>,
     talk: Option<(Channel, Invite)>,
     coded: bool,
+    whose: Option<Whose>,
+}
+
+/// What an offer was answered with, while the person is asked.
+struct Invited {
+    channel: Channel,
+    invite: Invite,
 }
 
 impl Offering {
@@ -90,7 +105,12 @@ impl Guest {
 }
 
 impl Engine {
-    pub(super) fn offer_device(&mut self, id: CommandId, name: &str) -> Step<Option<Response>> {
+    pub(super) fn offer_device(
+        &mut self,
+        id: CommandId,
+        name: &str,
+        join: Join,
+    ) -> Step<Option<Response>> {
         if self.me.is_some() {
             return Err(Failure::HasAccount.into());
         }
@@ -105,7 +125,18 @@ impl Engine {
         let rendezvous = RendezvousId::from_bytes(rendezvous);
         let offer = Offer::new(rendezvous, public, self.seed(), name);
         let (command, until) = (Some(id), self.now + OPENING_MS);
-        let offering = Offering { offer, signing, hpke, command, until, talk: None, coded: false };
+        let offering = Offering {
+            offer,
+            signing,
+            hpke,
+            command,
+            until,
+            join,
+            invited: None,
+            talk: None,
+            coded: false,
+            whose: None,
+        };
         self.guest = Some(Guest::Offering(Box::new(offering)));
         self.go_online();
         Ok(None)
@@ -187,10 +218,11 @@ impl Engine {
 
     /// The socket went away. What was said at the rendezvous can't be taken up again.
     pub(super) fn guest_disconnected(&mut self) {
-        if let Some(Guest::Offering(offering)) = &self.guest
-            && offering.talk.is_some()
-        {
+        let Some(Guest::Offering(offering)) = &self.guest else { return };
+        if offering.talk.is_some() {
             self.look_in_log();
+        } else if offering.invited.is_some() {
+            self.link_failed(Failure::Offline);
         }
     }
 
@@ -228,14 +260,13 @@ impl Engine {
             }
             MeetEvent::Joined => {}
             MeetEvent::Said(message) => {
-                let heard = match &offering.talk {
-                    None => self.hear_invite(message.as_slice()),
-                    Some(_) => self.hear_onward(message.as_slice()),
+                let heard = match (&offering.talk, &offering.invited) {
+                    (None, None) => self.hear_invite(message.as_slice()),
+                    (None, Some(_)) => None,
+                    (Some(_), _) => self.hear_onward(message.as_slice()),
                 };
                 if heard.is_none() {
-                    self.meet(*rendezvous, MeetStep::Leave);
-                    let wrong = Failure::Denied("what scanned the code is not to be trusted");
-                    self.link_failed(wrong);
+                    self.turn_away("what scanned the code is not to be trusted");
                 }
             }
             MeetEvent::Ended(reason) => {
@@ -250,8 +281,74 @@ impl Engine {
 
     fn hear_invite(&mut self, message: &[u8]) -> Option<()> {
         let Some(Guest::Offering(offering)) = &self.guest else { return None };
-        let (invite, mut channel) =
-            Channel::guest(&offering.offer, &offering.hpke, message).ok()?;
+        let (invite, channel) = Channel::guest(&offering.offer, &offering.hpke, message).ok()?;
+        let address = match &invite.address {
+            Some(address) => Some(address.parse::<Address>().ok()?),
+            None => None,
+        };
+        let Some(Guest::Offering(offering)) = &mut self.guest else { return None };
+        offering.invited = Some(Invited { channel, invite });
+        match address {
+            Some(address) => self.ask(Op::Lookup { address }, Asked::GuestAddress),
+            None => self.tell_whose(None),
+        }
+        Some(())
+    }
+
+    /// The relay's directory says whose the address is that an invite names.
+    pub(super) fn on_guest_address(&mut self, answer: &Answer) {
+        let Answer::Log { account, .. } = answer else { return self.tell_whose(None) };
+        self.tell_whose(Some(*account));
+    }
+
+    /// Says whose account this device was invited to, and asks unless that was settled before.
+    fn tell_whose(&mut self, owner: Option<AccountId>) {
+        let Some(Guest::Offering(offering)) = &mut self.guest else { return };
+        let Some(Invited { invite, .. }) = &offering.invited else { return };
+        let account = invite.account;
+        let address = invite.address.clone().filter(|_| owner == Some(account));
+        let whose = Whose { account, address, name: line::shown_name(&invite.name) };
+        let (may_join, is_refused) = match offering.join {
+            Join::Ask => (false, false),
+            Join::Account(only) => (only == account, only != account),
+            Join::Any => (true, false),
+        };
+        offering.whose = Some(whose.clone());
+        self.notify(Event::Link(LinkEvent::Account(whose)));
+        if is_refused {
+            self.turn_away("another account's device scanned the code");
+        } else if may_join && self.answer_invite().is_none() {
+            self.turn_away("what scanned the code is not to be trusted");
+        }
+    }
+
+    /// The person says that this account is theirs.
+    pub(super) fn join_account(&mut self, account: &AccountId) -> Step<Option<Response>> {
+        let offered = match &self.guest {
+            Some(Guest::Offering(offering)) if offering.invited.is_some() => offering.whose.clone(),
+            _ => None,
+        };
+        let whose = offered.ok_or(Failure::NotFound("link"))?;
+        if whose.account != *account {
+            return Err(Failure::Denied("another account's device scanned the code").into());
+        }
+        self.answer_invite().ok_or(Failure::NotFound("link"))?;
+        Ok(Some(Response::Done))
+    }
+
+    /// Ends the talk, and says why.
+    fn turn_away(&mut self, why: &'static str) {
+        if let Some(Guest::Offering(offering)) = &self.guest {
+            let rendezvous = offering.offer.rendezvous;
+            self.meet(rendezvous, MeetStep::Leave);
+        }
+        self.link_failed(Failure::Denied(why));
+    }
+
+    /// Tells the account's primary this device's keys.
+    fn answer_invite(&mut self) -> Option<()> {
+        let Some(Guest::Offering(offering)) = &mut self.guest else { return None };
+        let Invited { mut channel, invite } = offering.invited.take()?;
         let signing = offering.signing.clone();
         let device =
             DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: offering.offer.hpke };
@@ -282,12 +379,12 @@ impl Engine {
         let (channel, invite) = offering.talk.as_mut()?;
         match channel.hear(message).ok()? {
             Onward::Reveal(nonce) if !offering.coded => {
-                if commitment(&nonce) != invite.commitment {
+                if code::commitment(&nonce) != invite.commitment {
                     return None;
                 }
-                let code = channel.code();
+                let (code, whose) = (channel.code(), offering.whose.clone()?);
                 offering.coded = true;
-                self.notify(Event::Link(LinkEvent::Code(code)));
+                self.notify(Event::Link(LinkEvent::Code { code, whose }));
             }
             Onward::Reveal(_) => return None,
             Onward::Linked => self.look_in_log(),
@@ -361,6 +458,8 @@ impl Engine {
             linking: Vec::new(),
             named: None,
             blocked: Vec::new(),
+            signed: None,
+            unwanted: Vec::new(),
         };
         self.begin_as(account, log, None);
         self.batch.delete(key::meta("guest"));
@@ -472,6 +571,8 @@ impl Engine {
             linking: Vec::new(),
             named: None,
             blocked: Vec::new(),
+            signed: None,
+            unwanted: Vec::new(),
         };
         self.begin_as(row, &log, Some(address));
         let device = self.me()?.device();
@@ -504,6 +605,7 @@ impl Engine {
         self.fresh_key_packages.clear();
         self.parked.clear();
         self.strays.clear();
+        self.wishes.clear();
         self.unsaved = super::Unsaved::default();
         self.session.row = super::rows::SessionRow::default();
         self.session.away.clear();

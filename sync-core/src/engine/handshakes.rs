@@ -239,7 +239,7 @@ impl Engine {
         let plaintext = seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload());
         let plaintext = plaintext.map_err(|_| void(Void::Sealed))?;
         let sealed: SealedCommit =
-            codec::decode("sealed commit", &plaintext).map_err(|_| void(Void::Sealed))?;
+            codec::decode_exact("sealed commit", &plaintext).map_err(|_| void(Void::Sealed))?;
         let logs = proven(&commit, &sealed.logs, &Heads::of(&core.state.heads));
         let logs = logs.ok_or(void(Void::Logs))?;
         let author = match member {

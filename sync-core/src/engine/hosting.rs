@@ -4,18 +4,19 @@
 //! linked is what the account's log says: after any interruption this device reads it there.
 
 use sync_protocol::codec::Blob;
-use sync_protocol::device_log::{Action, LogEntry, sign_entry};
+use sync_protocol::device_log::{Action, countersigned};
 use sync_protocol::frames::{Answer, MeetEvent, MeetStep, Op};
 use sync_protocol::ids::{LogHead, RendezvousId};
 use sync_protocol::{DeviceId, Rejection, limits};
 
 use crate::api::{CommandId, Event, Failure, LinkEvent, Response};
-use crate::engine::link::{Channel, Invite, Offer, Onward, Reply, commitment, same_code};
+use crate::engine::link::{Channel, Invite, Offer, Onward, Reply};
 use crate::engine::rows::{Intention, LinkRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Step};
 use crate::group::read_key_package;
 use crate::line;
+use crate::trust::code;
 
 /// A device that is being linked to this account.
 pub(super) struct Hosting {
@@ -24,6 +25,8 @@ pub(super) struct Hosting {
     /// When it is given up, by the engine's time.
     until: u64,
     stage: Stage,
+    /// Whether the new device is there, while the log still changes by what was done before.
+    met: bool,
     /// A code that was typed before it could be compared.
     typed: Option<(CommandId, String)>,
 }
@@ -78,6 +81,7 @@ impl Engine {
             history,
             until: self.now + limits::RENDEZVOUS_MS,
             stage: Stage::Joining,
+            met: false,
             typed: None,
         }));
         self.meet(rendezvous, MeetStep::Join);
@@ -142,16 +146,48 @@ impl Engine {
         }
     }
 
+    /// Whether a new device is there, and waits for the log to be settled.
+    pub(super) fn waits_for_log(&self) -> bool {
+        self.hosting.as_ref().is_some_and(|hosting| hosting.met)
+    }
+
+    /// The log is as it was left: who waited for that is invited.
+    pub(super) fn link_settled(&mut self) {
+        if self.waits_for_log() && !self.log_is_unsettled() {
+            self.invite();
+        }
+    }
+
+    /// What stood between this device and the log stays there: nobody can be invited.
+    pub(super) fn log_not_settled(&mut self, failure: Failure) {
+        if self.waits_for_log() {
+            self.hosting_failed(failure);
+        }
+    }
+
     fn invite(&mut self) {
+        // The certificate is for the next index: nothing else may come to stand there.
+        let is_unsettled = self.log_is_unsettled();
+        if let Some(hosting) = &mut self.hosting {
+            hosting.met = is_unsettled;
+        }
+        if is_unsettled {
+            self.end_unwanted();
+            return self.write_log();
+        }
         let nonce = self.seed();
-        let Some(account) = self.me.as_ref().map(|me| me.account()) else { return };
+        let Some(me) = &self.me else { return };
+        let (account, name) = (me.account(), me.row.name.clone());
+        let address = me.row.claimed.then(|| me.row.address.clone());
+        let address = address.filter(|address| !address.is_empty());
         let Some(log) = self.people.log(&account) else { return };
         let (index, head) = (log.len(), log.head());
         let Some(hosting) = self.hosting.as_mut() else { return };
         if !matches!(hosting.stage, Stage::Joining) {
             return;
         }
-        let invite = Invite { account, index, head, commitment: commitment(&nonce) };
+        let commitment = code::commitment(&nonce);
+        let invite = Invite { account, index, head, commitment, address, name };
         let rendezvous = hosting.rendezvous();
         match Channel::host(&hosting.offer, &invite, &mut self.rng) {
             Ok((message, channel)) => {
@@ -168,7 +204,16 @@ impl Engine {
         let stage = std::mem::replace(&mut hosting.stage, Stage::Joining);
         let Stage::Asking { mut channel, nonce, index, head } = stage else { return None };
         let reply: Reply = channel.hear(message).ok()?;
-        let fits = reply.device.hpke == hosting.offer.hpke
+        // Before anything of this account's is signed for it.
+        let account = self.me.as_ref().map(|me| me.account())?;
+        let signed = countersigned(
+            &account,
+            (index, &head),
+            &reply.device,
+            reply.countersignature.as_slice(),
+        );
+        let fits = signed.is_ok()
+            && reply.device.hpke == hosting.offer.hpke
             && read_key_package(reply.package.as_slice())
                 .is_ok_and(|leaf| leaf.device == reply.device.id());
         if !fits {
@@ -186,7 +231,7 @@ impl Engine {
         let Some(hosting) = &mut self.hosting else { return };
         let Stage::Comparing { channel, .. } = &hosting.stage else { return };
         let Some((id, typed)) = hosting.typed.take() else { return };
-        if same_code(&typed, &channel.code()) {
+        if code::same(&typed, &channel.code()) {
             return self.certify(id);
         }
         // One attempt: a second would let somebody in between guess.
@@ -199,15 +244,26 @@ impl Engine {
         let Some(mut hosting) = self.hosting.take() else { return };
         let stage = std::mem::replace(&mut hosting.stage, Stage::Joining);
         let Stage::Comparing { channel, reply, index, head } = stage else { return };
-        let Some(me) = &mut self.me else { return };
-        let account = me.account();
         let device = reply.device.id();
+        let is_next = self.me().ok().and_then(|me| self.people.log(&me.account()));
+        let is_next = is_next.is_some_and(|log| log.len() == index && log.head() == head);
         let action = Action::AddDevice {
             device: reply.device,
             countersignature: reply.countersignature.0.clone(),
         };
-        let entry = LogEntry { version: 1, index, previous: head, action, escrow: None };
-        let entry = Blob(sign_entry(&account, &entry, &me.identity.signing));
+        let signed = match is_next {
+            true => self.sign_next(action, None, None),
+            false => Err(Rejection::Taken.into()),
+        };
+        let entry = match signed {
+            Ok(entry) => entry,
+            Err(failure) => {
+                hosting.typed = Some((command, String::new()));
+                self.hosting = Some(hosting);
+                return self.hosting_failed(failure);
+            }
+        };
+        let Some(me) = &mut self.me else { return };
         me.row.linking.push(LinkRow {
             device,
             entry: entry.clone(),
@@ -235,11 +291,13 @@ impl Engine {
             Answer::Refused(reason) => {
                 me.row.linking.remove(at);
                 self.unsaved.account = true;
+                self.is_unwanted(*device);
                 self.not_certified(device, reason.clone());
                 self.read_own_log();
             }
             _ => self.read_own_log(),
         }
+        self.write_log();
     }
 
     /// A certificate came to nothing: whoever waits for it is told.
@@ -274,6 +332,7 @@ impl Engine {
         });
         self.unsaved.account |= !taken.is_empty() || !dead.is_empty();
         for device in dead {
+            self.is_unwanted(device);
             self.not_certified(&device, Rejection::Taken);
         }
         for LinkRow { device, package, name, history, .. } in taken {

@@ -211,7 +211,10 @@ impl Engine {
             let Some(person) = self.people.get(&account) else { continue };
             let before = known.get(&account).cloned().unwrap_or_default();
             let (name, address) = (person.name.clone(), person.address.clone());
-            let contact = Contact { name, address, ..before.clone() };
+            // A pin is never replaced by what another member calls somebody.
+            let address = if before.pinned { before.address.clone() } else { address };
+            let pinned = before.pinned || person.is_confirmed();
+            let contact = Contact { name, address, pinned, ..before.clone() };
             if contact != before && !contact.name.is_empty() {
                 let edit = Edit::Contact { account, contact: Some(contact) };
                 self.edit(&me.space(), &Name::Contacts, edit)?;

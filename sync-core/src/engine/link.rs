@@ -5,7 +5,8 @@
 //! scanned the offer knows. The primary's first word is sealed to that key with that secret (RFC
 //! 9180, PSK mode) and commits to a nonce; the new device answers with a nonce of its own and its
 //! keys; the primary reveals. Both now compute the same [code](code) from all that was said: the
-//! person compares it by typing it, and nobody in between could have chosen what gives that code.
+//! person compares it by typing it, and nobody in between could have chosen what gives that code:
+//! it is made of values, and a message that is not its value's one spelling is not heard.
 
 use hpke::aead::ChaCha20Poly1305 as HpkeAead;
 use hpke::kdf::HkdfSha256;
@@ -15,25 +16,20 @@ use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceKeys;
-use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::{LogHead, RendezvousId};
 use sync_protocol::{AccountId, ProtocolError};
 use zeroize::Zeroizing;
 
 use crate::engine::seal::{self, DoesNotOpen, Secret};
+use crate::trust::code::Transcript;
 
-const COMMITMENT: Domain = Domain::new("rejoinder link commitment v1");
-const TRANSCRIPT: Domain = Domain::new("rejoinder link transcript v1");
-const CODE: Domain = Domain::new("rejoinder link code v1");
-const INFO: &[u8] = b"rejoinder link v1";
+const INFO: &[u8] = b"rejoinder link v2";
 const PSK_ID: &[u8] = b"rejoinder link offer v1";
 const TO_GUEST: &[u8] = b"to the new device";
 const TO_HOST: &[u8] = b"to the primary";
 /// How an offer begins as text. Upper case and digits only: a denser QR code.
 const PREFIX: &str = "REJOINDER:";
-/// Codes have seven digits.
-const CODES: u64 = 10_000_000;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// A device's name, in bytes: an offer must stay easy to scan.
 pub(super) const NAME: usize = 48;
 
@@ -76,7 +72,7 @@ impl Offer {
         let malformed = ProtocolError::Malformed("link offer");
         let encoded = bare.strip_prefix(PREFIX).ok_or(malformed.clone())?;
         let bytes = data_encoding::BASE32_NOPAD.decode(encoded.as_bytes());
-        let offer: Self = codec::decode("link offer", &bytes.map_err(|_| malformed)?)?;
+        let offer: Self = codec::decode_exact("link offer", &bytes.map_err(|_| malformed)?)?;
         if offer.version != VERSION {
             let version = u64::from(offer.version);
             return Err(ProtocolError::Unsupported { what: "link offer", version });
@@ -86,7 +82,7 @@ impl Offer {
 }
 
 /// The primary's first word.
-#[derive(Clone, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct Invite {
     #[n(0)]
@@ -99,10 +95,16 @@ pub(super) struct Invite {
     /// A commitment to the primary's nonce.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub(super) commitment: [u8; 32],
+    /// How others reach the account, for the person at the new device, who knows their own.
+    #[n(4)]
+    pub(super) address: Option<String>,
+    /// What the account is called, by its own word.
+    #[n(5)]
+    pub(super) name: String,
 }
 
 /// The new device's answer.
-#[derive(Clone, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct Reply {
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -118,7 +120,7 @@ pub(super) struct Reply {
 }
 
 /// What the primary says afterwards.
-#[derive(Clone, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) enum Onward {
     /// The nonce that it committed to.
     #[n(0)]
@@ -128,15 +130,11 @@ pub(super) enum Onward {
     Linked,
 }
 
-pub(super) fn commitment(nonce: &[u8; 32]) -> [u8; 32] {
-    hash::hash(COMMITMENT, &[nonce])
-}
-
 /// A sealed conversation of two, that remembers all that was said.
 pub(super) struct Channel {
     sending: Secret,
     receiving: Secret,
-    transcript: [u8; 32],
+    transcript: Transcript,
 }
 
 type LinkKem = X25519HkdfSha256;
@@ -161,7 +159,7 @@ impl Channel {
         let sealed = context.seal(&plaintext, b"").map_err(|_| DoesNotOpen)?;
         let sending = exported(|info, out| context.export(info, out), TO_GUEST)?;
         let receiving = exported(|info, out| context.export(info, out), TO_HOST)?;
-        let transcript = first_words(offer, &plaintext);
+        let transcript = Transcript::begin(offer, invite);
         let message = [encapped.to_bytes().as_slice(), &sealed].concat();
         Ok((message, Self { sending, receiving, transcript }))
     }
@@ -185,43 +183,35 @@ impl Channel {
         )
         .map_err(|_| DoesNotOpen)?;
         let plaintext = context.open(sealed, b"").map_err(|_| DoesNotOpen)?;
-        let invite = codec::decode("link invite", &plaintext).map_err(|_| DoesNotOpen)?;
+        let invite: Invite =
+            codec::decode_exact("link invite", &plaintext).map_err(|_| DoesNotOpen)?;
         let sending = exported(|info, out| context.export(info, out), TO_HOST)?;
         let receiving = exported(|info, out| context.export(info, out), TO_GUEST)?;
-        let transcript = first_words(offer, &plaintext);
+        let transcript = Transcript::begin(offer, &invite);
         Ok((invite, Self { sending, receiving, transcript }))
     }
 
     pub(super) fn say<T: Encode<()>>(&mut self, what: &T, rng: &mut impl CryptoRng) -> Vec<u8> {
         let plaintext = codec::encode(what);
-        let sealed = seal::seal(&self.sending, &self.transcript, &plaintext, rng);
-        self.absorb(&plaintext);
+        let sealed = seal::seal(&self.sending, self.transcript.as_bytes(), &plaintext, rng);
+        self.transcript.absorb(what);
         sealed
     }
 
     pub(super) fn hear<T>(&mut self, message: &[u8]) -> Result<T, DoesNotOpen>
     where
-        T: for<'b> Decode<'b, ()>,
+        T: for<'b> Decode<'b, ()> + Encode<()>,
     {
-        let plaintext = seal::open(&self.receiving, &self.transcript, message)?;
-        let what = codec::decode("link message", &plaintext).map_err(|_| DoesNotOpen)?;
-        self.absorb(&plaintext);
+        let plaintext = seal::open(&self.receiving, self.transcript.as_bytes(), message)?;
+        let what: T = codec::decode_exact("link message", &plaintext).map_err(|_| DoesNotOpen)?;
+        self.transcript.absorb(&what);
         Ok(what)
-    }
-
-    fn absorb(&mut self, plaintext: &[u8]) {
-        self.transcript = hash::hash(TRANSCRIPT, &[&self.transcript, plaintext]);
     }
 
     /// The code of all that was said so far: seven digits, the same on both sides.
     pub(super) fn code(&self) -> String {
-        let [a, b, c, d, e, f, g, h, ..] = hash::hash(CODE, &[&self.transcript]);
-        format!("{:07}", u64::from_be_bytes([a, b, c, d, e, f, g, h]) % CODES)
+        self.transcript.code()
     }
-}
-
-fn first_words(offer: &Offer, invite: &[u8]) -> [u8; 32] {
-    hash::hash(TRANSCRIPT, &[&codec::encode(offer), invite])
 }
 
 fn exported(
@@ -233,53 +223,6 @@ fn exported(
     Ok(key)
 }
 
-/// Whether a person typed this code; blanks and hyphens are passed over.
-pub(super) fn same_code(typed: &str, code: &str) -> bool {
-    let digits: Vec<u8> =
-        typed.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'-').collect();
-    let wrong = digits.iter().zip(code.as_bytes()).fold(0, |wrong, (a, b)| wrong | (a ^ b));
-    digits.len() == code.len() && wrong == 0
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand_core::SeedableRng;
-
-    fn offer(secret: u8) -> (Offer, Secret) {
-        let (hpke, public) = seal::hpke_pair(&[1; 32]);
-        let rendezvous = RendezvousId::from_bytes([2; 16]);
-        (Offer::new(rendezvous, public, [secret; 32], "Laptop"), hpke)
-    }
-
-    fn invite() -> Invite {
-        let account = AccountId::of_root_key(&[4; 32]);
-        let head = LogHead::from_bytes([5; 32]);
-        Invite { account, index: 1, head, commitment: commitment(&[6; 32]) }
-    }
-
-    #[test]
-    fn both_sides_come_to_the_same_code() {
-        let mut rng = rand_chacha::ChaCha20Rng::from_seed([9; 32]);
-        let (offer, secret) = offer(3);
-        let scanned = Offer::parse(&offer.to_text().to_lowercase()).unwrap();
-        let (first, mut host) = Channel::host(&scanned, &invite(), &mut rng).unwrap();
-        let (heard, mut guest) = Channel::guest(&offer, &secret, &first).unwrap();
-        assert_eq!(heard.index, 1);
-        let reveal = host.say(&Onward::Reveal([6; 32]), &mut rng);
-        assert!(matches!(guest.hear(&reveal), Ok(Onward::Reveal(_))));
-        assert_eq!(host.code(), guest.code());
-        assert!(same_code(&format!(" {}-", guest.code()), &host.code()));
-        assert!(!same_code("", &host.code()));
-        assert!(offer.to_text().len() < 224, "{}", offer.to_text().len());
-    }
-
-    #[test]
-    fn whoever_does_not_know_the_offers_secret_is_not_heard() {
-        let mut rng = rand_chacha::ChaCha20Rng::from_seed([9; 32]);
-        let (genuine, secret) = offer(3);
-        let (forged, _) = offer(4);
-        let (first, _) = Channel::host(&forged, &invite(), &mut rng).unwrap();
-        assert!(Channel::guest(&genuine, &secret, &first).is_err());
-    }
-}
+#[path = "link_tests.rs"]
+mod tests;

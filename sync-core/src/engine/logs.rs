@@ -114,6 +114,9 @@ impl Engine {
         let is_wanted = self.people.reading.contains_key(account)
             || self.parked.contains_key(&Need::Log(*account));
         self.on_log(account, answer);
+        if !passes {
+            self.compare_said(account);
+        }
         if is_wanted && passes {
             // Asked again with the next session.
             return self.reconnect();

@@ -341,6 +341,7 @@ impl Engine {
         let reason = match failure {
             Failure::Refused(rejection) => rejection.clone(),
             Failure::Denied(_) | Failure::Partial => Rejection::Denied,
+            Failure::Moved { .. } => Rejection::Taken,
             Failure::TooLarge { limit, .. } => Rejection::TooLarge { limit: *limit as u64 },
             _ => Rejection::NotFound,
         };

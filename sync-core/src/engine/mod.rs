@@ -15,6 +15,7 @@ mod change_set;
 mod commands;
 mod commits;
 mod confirmed;
+mod contacts;
 mod content;
 mod deliveries;
 mod devices;
@@ -39,6 +40,7 @@ mod logs;
 mod lost;
 mod membership;
 mod outbox;
+mod own_log;
 mod past;
 mod people;
 mod placed;
@@ -66,6 +68,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
+use sync_protocol::device_log::Action;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, SpaceId, WriterId, codec};
 
@@ -80,6 +83,7 @@ use guest::Guest;
 use hosting::Hosting;
 use key_packages::Packages;
 use lodging::Lodging;
+use own_log::Wish;
 use people::People;
 use session::Session;
 use space::SpaceState;
@@ -143,6 +147,8 @@ pub struct Engine {
     guest: Option<Guest>,
     /// A device that is being linked.
     hosting: Option<Box<Hosting>>,
+    /// What is wanted in the own log and waits for what comes before it.
+    wishes: VecDeque<(Action, Wish)>,
     /// Devices of the account that are still to come into its space.
     lodging: Lodging,
     /// Spaces this account is in and this device is not.
@@ -229,6 +235,8 @@ enum Task {
     HostMissing,
     /// Read what was passed over for want of keys, if another device has written them down.
     ReadLost,
+    /// Tell that somebody's devices changed, if their safety number had been compared.
+    Compared(AccountId),
 }
 
 /// The outcome of a step that may lack something.
@@ -290,6 +298,7 @@ impl Engine {
             foreground: None,
             guest: None,
             hosting: None,
+            wishes: VecDeque::new(),
             lodging: Lodging::default(),
             strays: BTreeMap::new(),
             vaulting: Vaulting::default(),
@@ -420,6 +429,7 @@ impl Engine {
             Task::Contacts(space) => self.keep_contacts(space)?,
             Task::HostMissing => self.host_missing()?,
             Task::ReadLost => self.read_what_was_lost()?,
+            Task::Compared(account) => self.tell_compared(account)?,
         }
         Ok(())
     }

@@ -8,12 +8,12 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
 use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{Rejection, SpaceId, WriterId};
+use sync_protocol::{AccountId, Rejection, SpaceId, WriterId};
 
 use crate::api::{Failure, Problem};
 use crate::document::messages::MessageView;
 use crate::document::{Edit, Name, OrderKey, Row, Touched};
-use crate::engine::change_set::{ChangeSet, Item};
+use crate::engine::change_set::{ChangeSet, Item, Seen};
 use crate::engine::commits::header;
 use crate::engine::rows::{CutRow, JournalRow};
 use crate::engine::{Engine, Step, Task, seal};
@@ -251,10 +251,12 @@ impl Engine {
         let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
             return Ready::NotNow;
         };
-        let mut seen = [0; 8];
+        let mut seen = Seen::default();
         if ahead.is_none() {
-            seen.copy_from_slice(&space.row.log_hash[..8]);
+            seen.hash.copy_from_slice(&space.row.log_hash[..8]);
         }
+        let members: Vec<AccountId> = space.row.context.roster.iter().map(|(id, _)| id).collect();
+        seen.log = self.people.head_of_one(&members, seq);
         let mut header = header(Kind::Content, epoch, cursor);
         header.chain = Some(Chain { seq, commitment: cut.commitment, link: cut.link });
         let aad = aad(id, &writer, &codec::encode(&header));

@@ -5,15 +5,17 @@ use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::sorted::{SortedMap, SortedSet};
-use sync_protocol::{AccountId, Rejection, codec};
+use sync_protocol::{AccountId, Rejection, SpaceId, codec};
 
-use crate::api::{ContactCard, Failure};
-use crate::document::people::Person as Said;
+use crate::api::Failure;
+use crate::document::people::Person as SaidName;
 use crate::engine::rows::{Hint, Named, PersonRow};
 use crate::engine::session::Asked;
 use crate::engine::{Engine, Need, OpenError, read_row};
 use crate::line;
 use crate::records::key;
+use crate::trust::Invalid;
+use crate::trust::logs::{self, KnownLog, Said, Standing};
 
 /// Somebody, with the log verified.
 pub(super) struct Person {
@@ -28,6 +30,11 @@ pub(super) struct Person {
 }
 
 impl Person {
+    /// Whether the relay's directory gave the address.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
     fn row(&self) -> PersonRow {
         PersonRow {
             log: self.log.entries().iter().map(|entry| Blob(entry.clone())).collect(),
@@ -46,11 +53,19 @@ pub(super) struct People {
     by_address: SortedMap<String, AccountId>,
     /// Addresses the relay said lead nowhere, in this session.
     pub(super) missing: SortedMap<String, Rejection>,
+    /// Whom the relay's directory has for an address, in this session.
+    directory: SortedMap<String, AccountId>,
+    /// Addresses of which it was told that they lead elsewhere now.
+    moved: SortedSet<String>,
     /// Addresses that the relay was asked for and did not answer yet.
     asked: SortedSet<String>,
     /// Accounts whose log the relay was asked for because something waits for it, and whether it
     /// answered.
     pub(super) reading: SortedMap<AccountId, bool>,
+    /// What others know of logs that is more than the relay has shown here.
+    said: SortedMap<AccountId, KnownLog>,
+    /// Whose logs were told to fork, or to be withheld.
+    told: SortedSet<(bool, AccountId)>,
 }
 
 impl People {
@@ -76,17 +91,40 @@ impl People {
         self.by_account.get(account).map(|person| &person.log)
     }
 
+    /// What a change set of this number tells of a member's log: of one member after the other.
+    pub(super) fn head_of_one(&self, members: &[AccountId], seq: u64) -> Option<KnownLog> {
+        let at = seq.checked_rem(members.len() as u64)?;
+        let account = members.get(usize::try_from(at).ok()?)?;
+        self.log(account).map(KnownLog::of)
+    }
+
     pub(super) fn get(&self, account: &AccountId) -> Option<&Person> {
         self.by_account.get(account)
     }
 
-    /// The account that the relay's directory has for an address, where it was asked.
+    /// The account that an address led to before, here.
     pub(super) fn account(&self, address: &str) -> Option<AccountId> {
         self.by_address.get(address).copied()
     }
 
+    /// Whom the relay's directory has for an address, as it said in this session.
+    pub(super) fn directory(&self, address: &str) -> Option<AccountId> {
+        self.directory.get(address).copied()
+    }
+
+    /// A new session: what the relay said in the one before is asked for again.
+    pub(super) fn forget_directory(&mut self) {
+        self.missing.clear();
+        self.directory.clear();
+    }
+
+    /// Whether it is news that an address leads elsewhere.
+    pub(super) fn tell_moved(&mut self, address: &str) -> bool {
+        self.moved.insert(address.to_owned())
+    }
+
     /// The only one who is shown under an address, whoever said so.
-    fn shown(&self, address: &str) -> Option<AccountId> {
+    pub(super) fn shown(&self, address: &str) -> Option<AccountId> {
         let is_it =
             |(_, person): &(&AccountId, &Person)| person.address.as_deref() == Some(address);
         let mut shown = self.by_account.iter().filter(is_it).map(|(account, _)| *account);
@@ -100,7 +138,7 @@ fn blobs(log: &[Blob]) -> Vec<&[u8]> {
 
 impl Engine {
     /// Takes in somebody's log. A log never gets shorter and never changes what it said: the
-    /// longer of two that agree is kept.
+    /// longer of two that agree is kept, and of two that don't, the first, and that is told.
     pub(super) fn learn_person(
         &mut self,
         account: &AccountId,
@@ -114,7 +152,7 @@ impl Engine {
 
     /// The same of a log that is verified; what else is known of them is in the row.
     pub(super) fn learn_log(&mut self, account: &AccountId, log: DeviceLog, row: PersonRow) {
-        let mut before = None;
+        let (mut before, mut forks) = (None, false);
         let PersonRow { address, name, confirmed, named, .. } = row;
         let person = match self.people.by_account.remove(account) {
             // Nothing new.
@@ -125,8 +163,9 @@ impl Engine {
             None => Person { log, address, name, confirmed, named },
             Some(known) => {
                 let name = if name.is_empty() { known.name } else { name };
-                let agree = log.entries().iter().zip(known.log.entries()).all(|(a, b)| a == b);
-                let longer = agree && log.len() > known.log.len();
+                let standing = logs::compare(&known.log, &log);
+                let longer = standing == Standing::Longer;
+                forks = standing == Standing::Forks;
                 before = longer.then(|| known.log.clone());
                 let log = if longer { log } else { known.log };
                 let address = if confirmed { address } else { known.address.or(address) };
@@ -135,9 +174,60 @@ impl Engine {
             }
         };
         self.keep_person(*account, person);
+        if forks {
+            self.tell_log(&account.space(), Invalid::LogForks { account: *account });
+        }
         if let Some(before) = before {
             self.log_grew(account, &before);
         }
+    }
+
+    /// Tells that somebody's log is not what it should be, once for each way and account.
+    pub(super) fn tell_log(&mut self, space: &SpaceId, why: Invalid) {
+        let Some(account) = why.account() else { return };
+        let forks = matches!(why, Invalid::LogForks { .. });
+        if self.people.told.insert((forks, account)) {
+            self.evidence(space, why);
+        }
+    }
+
+    /// A member tells what it knows of somebody's log. Where that is more than is known here, the
+    /// relay is asked.
+    pub(super) fn hear_head(&mut self, id: &SpaceId, head: KnownLog) {
+        let Some(space) = self.spaces.get(id) else { return };
+        let members = space.row.context.roster.iter().map(|(account, _)| account);
+        let Some(account) = head.whose(members) else { return };
+        let Some(log) = self.people.log(&account) else { return };
+        match head.judge(log) {
+            Said::NoMore => {}
+            Said::Other => self.tell_log(id, Invalid::LogForks { account }),
+            Said::More => {
+                // Whoever says more than there is has others ask once in a session, no more.
+                if self.people.said.insert(account, head).is_none() {
+                    self.read_log(account);
+                }
+            }
+        }
+    }
+
+    /// The relay told what it has of a log of which a member knows more.
+    pub(super) fn compare_said(&mut self, account: &AccountId) {
+        let Some(head) = self.people.said.get(account) else { return };
+        let Some(log) = self.people.log(account) else { return };
+        let (space, account) = (account.space(), *account);
+        match head.judge(log) {
+            Said::NoMore => {
+                self.people.said.remove(&account);
+            }
+            Said::Other => self.tell_log(&space, Invalid::LogForks { account }),
+            Said::More => self.tell_log(&space, Invalid::LogWithheld { account }),
+        }
+    }
+
+    /// Asks again, in a new session, for what members know more of.
+    pub(super) fn read_said_logs(&mut self) {
+        let said: Vec<AccountId> = self.people.said.keys().copied().collect();
+        said.into_iter().for_each(|account| self.read_log(account));
     }
 
     fn keep_person(&mut self, account: AccountId, person: Person) {
@@ -164,7 +254,7 @@ impl Engine {
     pub(super) fn learn_name(&mut self, account: &AccountId, name: String, said: Named) -> bool {
         let Some(person) = self.people.get(account) else { return false };
         let known =
-            person.named.filter(|known| Said::counts(known.version, &known.by, &person.log));
+            person.named.filter(|known| SaidName::counts(known.version, &known.by, &person.log));
         if known.map(|known| known.rank()) >= Some(said.rank()) {
             return false;
         }
@@ -219,40 +309,25 @@ impl Engine {
         entries.iter().map(|entry| Blob(entry.clone())).collect()
     }
 
-    /// The account behind an address, from what is known or from the relay.
-    ///
-    /// # Errors
-    /// `Need` while the relay is asked, `NotFound` if it knows none, `Offline`.
-    pub(super) fn resolve(&mut self, address: &Address) -> Result<AccountId, super::Stop> {
-        if let Some(account) = self.people.account(address.as_str()) {
-            return Ok(account);
-        }
-        match self.people.missing.get(address.as_str()) {
-            Some(Rejection::NotFound) => {
-                self.people.missing.remove(address.as_str());
-                Err(Failure::NotFound("address").into())
-            }
-            Some(other) => {
-                let other = other.clone();
-                self.people.missing.remove(address.as_str());
-                Err(Failure::Refused(other).into())
-            }
-            None if self.session.is_open() => Err(super::Stop::Need(Need::Lookup(address.clone()))),
-            None => Err(Failure::Offline.into()),
+    /// Why an address leads nowhere; it is asked for again with the next question.
+    pub(super) fn not_found(&mut self, address: &str) -> Failure {
+        match self.people.missing.remove(address) {
+            Some(Rejection::NotFound) => Failure::NotFound("address"),
+            Some(other) => Failure::Refused(other),
+            None => Failure::Offline,
         }
     }
 
-    /// Who is meant by an address that is on the screen: whom the directory says, and offline who is
-    /// shown under it.
-    ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
-    pub(super) fn resolve_shown(&mut self, address: &Address) -> Result<AccountId, super::Stop> {
-        match self.resolve(address) {
-            Err(super::Stop::Fail(Failure::Offline)) => {
-                self.people.shown(address.as_str()).ok_or(Failure::Offline.into())
-            }
-            resolved => resolved,
+    /// The relay's directory has this address for somebody, and nobody else had it before.
+    pub(super) fn confirm_address(&mut self, address: &Address, account: &AccountId) {
+        self.free_address(address, account);
+        let Some(person) = self.people.get(account) else { return };
+        if person.confirmed && person.address.as_deref() == Some(address.as_str()) {
+            return;
+        }
+        if let Some(person) = self.people.by_account.remove(account) {
+            let address = Some(address.to_string());
+            self.keep_person(*account, Person { address, confirmed: true, ..person });
         }
     }
 
@@ -273,7 +348,7 @@ impl Engine {
         for address in addresses {
             let text = address.as_str();
             let known =
-                self.people.account(text).is_some() || self.people.missing.contains_key(text);
+                self.people.directory(text).is_some() || self.people.missing.contains_key(text);
             if self.session.is_open() && !known {
                 self.ask_lookup(address.clone());
             }
@@ -293,16 +368,13 @@ impl Engine {
         self.people.asked.remove(address.as_str());
         let outcome = match answer {
             Answer::Log { account, from: 0, entries } => {
-                let row = PersonRow {
-                    log: entries,
-                    address: Some(address.to_string()),
-                    confirmed: true,
-                    ..PersonRow::default()
-                };
+                let row = PersonRow { log: entries, ..PersonRow::default() };
                 let learned = self.learn_person(&account, row);
-                learned
-                    .map(|()| self.free_address(address, &account))
-                    .map_err(|_| Rejection::Invalid)
+                // What follows from it is judged by who asked.
+                if learned.is_ok() {
+                    self.people.directory.insert(address.to_string(), account);
+                }
+                learned.map_err(|_| Rejection::Invalid)
             }
             Answer::Refused(rejection) => Err(rejection),
             _ => Err(Rejection::Invalid),
@@ -311,15 +383,5 @@ impl Engine {
             self.people.missing.insert(address.to_string(), rejection);
         }
         self.tasks_for_lookup(address);
-    }
-
-    pub(super) fn contact_card(&self, account: &AccountId) -> Result<ContactCard, Failure> {
-        let person = self.people.get(account).ok_or(Failure::NotFound("contact"))?;
-        Ok(ContactCard {
-            account: *account,
-            address: person.address.clone(),
-            name: person.name.clone(),
-            safety_number: self.safety_number(account)?,
-        })
     }
 }

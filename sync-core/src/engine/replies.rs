@@ -17,6 +17,7 @@ impl Engine {
             Asked::Packages(space, account) => self.on_packages(&space, &account, reply.answer),
             Asked::Fetch(space, from) => self.on_fetched(&space, from, &reply.answer),
             Asked::GuestLog => self.on_guest_log(reply.answer),
+            Asked::GuestAddress => self.on_guest_address(&reply.answer),
             Asked::Certify(device) => self.on_certified(&device, &reply.answer),
             Asked::Append(entry, wish) => self.on_appended(entry, &wish, reply.answer),
             Asked::Log(account) => self.log_answered(&account, reply.answer),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::Welcomes;
-use sync_protocol::ids::{Commitment, LogHead};
+use sync_protocol::ids::{Commitment, LogHead, RelayId};
 use sync_protocol::signing::PublicKey;
 use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
@@ -16,8 +16,8 @@ use crate::group::Context;
 use crate::trust::{Head, Lineage};
 
 /// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON, 2
-/// one certificate under way at most, 3 epochs whose group nobody could check, and another running
-/// hash of logs.
+/// one certificate under way at most, 3 epochs whose group nobody could check, another running hash of
+/// logs, and device logs whose first device had not signed for them.
 pub(super) const FORMAT: u32 = 4;
 
 /// Refuses a row of another format, before anything of its store is used.
@@ -70,6 +70,26 @@ pub(super) struct AccountRow {
     /// Whom the account's contacts block, as conversations are counted by.
     #[cbor(n(21), default)]
     pub(super) blocked: Vec<AccountId>,
+    /// The newest entry that this device signed for the own log, until the log shows what stands
+    /// at its index.
+    #[n(22)]
+    pub(super) signed: Option<SignedRow>,
+    /// Devices that were certified and never came.
+    #[cbor(n(23), default)]
+    pub(super) unwanted: Vec<DeviceId>,
+}
+
+/// An entry that this device signed: there is no other of its for this index.
+#[derive(Clone, Encode, Decode)]
+#[cbor(map)]
+pub(super) struct SignedRow {
+    #[n(0)]
+    pub(super) index: u64,
+    #[n(1)]
+    pub(super) entry: Blob,
+    /// The recovery code that counts once the entry does, until it was told.
+    #[n(2)]
+    pub(super) code: Option<String>,
 }
 
 /// A device that is being linked: written before its certificate is sent. It is linked once the
@@ -137,6 +157,10 @@ pub(super) struct SessionRow {
     pub(super) inbox: u64,
     #[n(5)]
     pub(super) last_confirmed_ms: Option<u64>,
+    /// The relay that the account is at: the first one that let it in, or one that the person
+    /// accepted since.
+    #[n(6)]
+    pub(super) relay: Option<RelayId>,
 }
 
 /// An account known to this device.
@@ -706,6 +730,8 @@ mod tests {
             linking: Vec::new(),
             named: None,
             blocked: Vec::new(),
+            signed: None,
+            unwanted: Vec::new(),
         })
     }
 

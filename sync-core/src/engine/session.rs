@@ -9,13 +9,15 @@ use sync_protocol::frames::{
     Answer, Challenge, ClientFrame, Delivery, Hello, InboxItem, Op, RelayFrame, Request,
     Session as SessionProof, Welcome, membership_digest, sign_session,
 };
+use sync_protocol::ids::RelayId;
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, limits};
 
-use crate::api::{AwayView, CommandId, NewAccount, Output, Problem, Response};
-use crate::engine::devices::Wish;
+use crate::api::{AwayView, CommandId, Failure, NewAccount, Output, Problem, Response};
+use crate::engine::own_log::Wish;
 use crate::engine::rows::SessionRow;
 use crate::engine::{Engine, Task};
+use crate::trust::pins;
 
 const BACKOFF_FIRST_MS: u64 = 250;
 const BACKOFF_LAST_MS: u64 = 30_000;
@@ -59,6 +61,8 @@ pub(super) enum Asked {
     AckInbox,
     /// The account's log, for a device that is none of its devices yet.
     GuestLog,
+    /// Whose the address is that an invite names.
+    GuestAddress,
     /// The certificate of a device that is being linked.
     Certify(DeviceId),
     /// An entry of the own log.
@@ -87,6 +91,8 @@ pub(super) struct Session {
     unacked: bool,
     ack_at: Option<u64>,
     greeted: bool,
+    /// The relay at the other end of the socket, by its own word.
+    met: Option<RelayId>,
     /// The incarnation that the session was opened by.
     pub(super) opened_by: u64,
     pub(super) problem: Option<Problem>,
@@ -205,9 +211,10 @@ impl Engine {
         self.hosting_disconnected();
         for asked in lost.into_values() {
             if let Asked::Append(_, wish) = asked {
-                self.append_lost(&wish);
+                self.wish_failed(&wish, Failure::Offline);
             }
         }
+        self.wishes_failed(&Failure::Offline);
         if self.parked.contains_key(&super::Need::Seen) {
             self.on_seen(Answer::Seen(Vec::new()));
         }
@@ -278,7 +285,8 @@ impl Engine {
                 Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms },
             ) => *retry_ms,
             Problem::Session(Rejection::Revoked | Rejection::Unsupported { .. })
-            | Problem::NotARelay => BACKOFF_LAST_MS,
+            | Problem::NotARelay
+            | Problem::OtherRelay { .. } => BACKOFF_LAST_MS,
             _ => 0,
         };
         self.session.problem = Some(problem);
@@ -356,6 +364,11 @@ impl Engine {
             self.session.row.next_fence = self.nonzero();
             self.unsaved.session = true;
         }
+        if self.me.is_some() && !pins::same_relay(self.session.row.relay, challenge.relay) {
+            let was = self.session.row.relay.unwrap_or(challenge.relay);
+            return self.leave(Problem::OtherRelay { was, now: challenge.relay });
+        }
+        self.session.met = Some(challenge.relay);
         let Some(me) = &self.me else {
             self.session.phase = Phase::Visiting;
             self.session.attempts = 0;
@@ -414,8 +427,12 @@ impl Engine {
             session.row.cursor = None;
             session.row.inbox = 0;
         }
+        if self.session.row.relay.is_none() {
+            self.session.row.relay = self.session.met;
+        }
+        self.session.row.next_fence = self.nonzero();
         self.unsaved.session = true;
-        self.people.missing.clear();
+        self.people.forget_directory();
         if welcome.key_packages < KEY_PACKAGES_LOW {
             self.publish_key_packages(KEY_PACKAGES);
         }
@@ -423,6 +440,7 @@ impl Engine {
         self.hear_who_is_away(welcome);
         self.after_welcome(welcome);
         self.read_wanted_logs();
+        self.read_said_logs();
         let lagging: Vec<_> = self
             .spaces
             .iter()
@@ -450,6 +468,7 @@ impl Engine {
             self.read_own_log();
         } else {
             self.settle_linking(true);
+            self.end_unwanted();
         }
         if welcome.spaces_differ {
             self.ask(Op::Spaces, Asked::Spaces);

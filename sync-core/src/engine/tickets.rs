@@ -510,7 +510,7 @@ impl Engine {
 
     fn open_ticket(&mut self, id: &SpaceId, bytes: &Blob, own: bool) -> Step<(Ticket, TicketBody)> {
         let signed: Signed<Ticket> =
-            codec::decode("ticket", bytes.as_slice()).map_err(|_| invalid("ticket"))?;
+            codec::decode_exact("ticket", bytes.as_slice()).map_err(|_| invalid("ticket"))?;
         let claimed = signed.peek("ticket").map_err(|_| invalid("ticket"))?;
         if claimed.version != VERSION || claimed.space != *id {
             return Err(invalid("another space's ticket"));
@@ -526,7 +526,8 @@ impl Engine {
             seal::open(&key, &context, claimed.body.as_slice()).ok()
         };
         let body = secrets.iter().find_map(open).ok_or_else(not_for_this_device)?;
-        let body: TicketBody = codec::decode("ticket", &body).map_err(|_| invalid("ticket"))?;
+        let body: TicketBody =
+            codec::decode_exact("ticket", &body).map_err(|_| invalid("ticket"))?;
         let log = log_of(&body.logs, &claimed.account).ok_or_else(|| invalid("device log"))?;
         let author = log.known(&claimed.device).ok_or_else(|| invalid("author"))?;
         let ticket = signed

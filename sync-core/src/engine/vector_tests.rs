@@ -11,12 +11,13 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::epoch_id;
 use sync_protocol::{DeviceId, EpochId, SpaceId, WriterId, limits};
 
-use super::change_set::{ChangeSet, Item, WINDOW};
+use super::change_set::{ChangeSet, Item, Seen, WINDOW};
 use super::seal;
 use crate::document::{
     Document, Edit, Name, NewMessage, OrderKey, Placement, Stamp, actor, change_hash,
 };
 
+use crate::trust::logs::{KnownLog, testing::log};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -31,7 +32,7 @@ fn writing() -> bool {
     std::env::var_os("REJOINDER_WRITE_VECTORS").is_some()
 }
 
-fn settle(name: &str, committed: &str, made: &Value) {
+pub(crate) fn settle(name: &str, committed: &str, made: &Value) {
     if writing() {
         let path = format!("{}/../docs/vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let text = serde_json::to_string_pretty(made).unwrap();
@@ -42,7 +43,7 @@ fn settle(name: &str, committed: &str, made: &Value) {
     assert_eq!(committed, *made, "docs/vectors/{name}.json is not what the code does");
 }
 
-fn hex(bytes: impl AsRef<[u8]>) -> Value {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> Value {
     Value::String(data_encoding::HEXLOWER.encode(bytes.as_ref()))
 }
 
@@ -50,7 +51,7 @@ fn number(n: u64) -> Value {
     Value::String(n.to_string())
 }
 
-fn bytes_of(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes_of(value: &Value) -> Vec<u8> {
     data_encoding::HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
 }
 
@@ -62,7 +63,7 @@ fn number_of(value: &Value) -> u64 {
     value.as_str().unwrap().parse().unwrap()
 }
 
-fn list(value: &Value) -> &Vec<Value> {
+pub(crate) fn list(value: &Value) -> &Vec<Value> {
     value.as_array().unwrap()
 }
 
@@ -183,11 +184,14 @@ fn change_set(blinding: u8, changes: &[(Name, &[&[u8]])]) -> ChangeSet {
 }
 
 fn change_set_vector(what: &str, set: &ChangeSet, seen: u8) -> Value {
+    // An author that knows a log tells of it.
+    let log = (seen % 2 == 1).then(|| KnownLog::of(&log()));
     json!({
         "what": what,
         "seen": hex([seen; 8]),
+        "log": log.map(|log| hex(codec::encode(&log))),
         "body": hex(codec::encode(set)),
-        "plaintext": hex(set.to_plaintext([seen; 8])),
+        "plaintext": hex(set.to_plaintext(Seen { hash: [seen; 8], log })),
         "commitment": hex(set.commitment().as_bytes()),
     })
 }
@@ -267,6 +271,8 @@ fn change_set_vectors_are_what_is_written_down() {
         ),
     ];
     let mut made: Vec<_> = sets.iter().map(|(what, set)| change_set_vector(what, set, 6)).collect();
+    let told = change_set(6, &[(Name::Settings, &[b"s"])]);
+    made.push(change_set_vector("with what is known of a device log", &told, 7));
     made.push(deflated_vector());
     made.push(windowed_vector());
     let made = json!({
@@ -282,7 +288,9 @@ fn replay_change_sets(json: &str) {
     for vector in list(&file["change sets"]) {
         let opened = ChangeSet::from_plaintext(&bytes_of(&vector["plaintext"]));
         let (set, seen) = opened.unwrap();
-        assert_eq!(hex(seen), vector["seen"], "{}", vector["what"]);
+        assert_eq!(hex(seen.hash), vector["seen"], "{}", vector["what"]);
+        let log = seen.log.map(|log| hex(codec::encode(&log)));
+        assert_eq!(log.unwrap_or_default(), vector["log"]);
         assert_eq!(hex(codec::encode(&set)), vector["body"]);
         assert_eq!(hex(set.commitment().as_bytes()), vector["commitment"]);
     }

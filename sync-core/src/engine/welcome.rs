@@ -134,7 +134,7 @@ pub(super) fn read(item: &InboxItem, reader: &Reader<'_>) -> Result<Word, Unfit>
     }
     let malformed = Unfit::Malformed("invitation");
     let signed: Signed<Invitation> =
-        codec::decode("invitation", item.item.as_slice()).map_err(|_| malformed.clone())?;
+        codec::decode_exact("invitation", item.item.as_slice()).map_err(|_| malformed.clone())?;
     let claimed = signed.peek("invitation").map_err(|_| malformed)?;
     if claimed.version != VERSION || claimed.device != reader.device {
         return Err(Unfit::NotOurs);
@@ -146,7 +146,7 @@ pub(super) fn read(item: &InboxItem, reader: &Reader<'_>) -> Result<Word, Unfit>
         return Err(Unfit::OtherCommon);
     }
     let common: Common =
-        codec::decode("welcome", common).map_err(|_| Unfit::Malformed("welcome"))?;
+        codec::decode_exact("welcome", common).map_err(|_| Unfit::Malformed("welcome"))?;
     if common.version != VERSION || common.logs.len() + common.named.len() > limits::LEAVES + 1 {
         return Err(Unfit::Malformed("welcome"));
     }
@@ -181,7 +181,7 @@ fn open_grant(
     let key: [u8; 32] = key.ok().and_then(|key| key.try_into().ok()).ok_or(Unfit::Grant)?;
     let sealed = common.grants.get(usize::from(invitation.grant)).ok_or(Unfit::Grant)?;
     let grant = seal::open(&key, &grant_aad(space, epoch), sealed.as_slice());
-    let grant: Grant = codec::decode("grant", &grant.map_err(|_| Unfit::Grant)?)
+    let grant: Grant = codec::decode_exact("grant", &grant.map_err(|_| Unfit::Grant)?)
         .map_err(|_| Unfit::Malformed("grant"))?;
     if grant.epochs.len() > EPOCHS { Err(Unfit::Malformed("grant")) } else { Ok(grant) }
 }

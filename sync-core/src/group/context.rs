@@ -75,7 +75,7 @@ impl Context {
         let ours = extensions
             .unknown(EXTENSION)
             .ok_or(GroupError::Invalid("no context in the group context"))?;
-        let context: Self = codec::decode("group context", &ours.0)?;
+        let context: Self = codec::decode_exact("group context", &ours.0)?;
         context.fits(ours.0.len())?;
         if context.min_version > limits::VERSION {
             return Err(GroupError::Unsupported { version: context.min_version });

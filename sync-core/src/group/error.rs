@@ -77,7 +77,9 @@ impl From<ProtocolError> for GroupError {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::TooLarge { what, limit } => Self::TooLarge { what, limit },
-            ProtocolError::Malformed(what) => Self::Malformed { what },
+            ProtocolError::Malformed(what) | ProtocolError::Spelling(what) => {
+                Self::Malformed { what }
+            }
             _ => Self::Invalid("a part of another protocol"),
         }
     }

@@ -5,15 +5,20 @@ use serde_json::{Map, Value};
 use super::error::CallError;
 
 /// Every method with its parameters. Beside them, any may be named by `edit`.
-const METHODS: [(&str, &[&str]); 43] = [
+const METHODS: [(&str, &[&str]); 49] = [
     ("account.create", &["address", "name"]),
     ("account.set_name", &["name"]),
     ("account.recover", &["address", "recovery_code", "name"]),
     ("account.new_recovery_code", &[]),
     ("account.status", &[]),
     ("contact.lookup", &["address"]),
+    ("contact.show", &["address", "account"]),
+    ("contact.compare", &["account", "qr"]),
+    ("contact.verify", &["account", "safety_number"]),
+    ("contact.accept_address", &["address", "account"]),
     ("contact.block", &["address", "account", "blocked"]),
-    ("device.offer", &["name"]),
+    ("device.offer", &["name", "join"]),
+    ("device.join", &["account"]),
     ("device.cancel", &[]),
     ("device.accept", &["qr", "history"]),
     ("device.confirm", &["code"]),
@@ -48,6 +53,7 @@ const METHODS: [(&str, &[&str]); 43] = [
     ("sync.digest", &["space"]),
     ("network.offline", &[]),
     ("network.online", &[]),
+    ("network.accept_relay", &["relay"]),
     ("edit.forget", &["edits"]),
 ];
 

@@ -55,7 +55,7 @@ pub fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, CallError
         "settings" => settings(verb, params)?,
         "document" => document(verb, params)?,
         "sync" => sync(verb, params)?,
-        "network" => network(verb),
+        "network" => network(verb, params)?,
         "edit" => edit(verb, params)?,
         _ => None,
     };
@@ -97,6 +97,20 @@ fn account(verb: &str, params: Params<'_>) -> Found {
 fn contact(verb: &str, params: Params<'_>) -> Found {
     Ok(match verb {
         "lookup" => Some(Command::LookupContact { address: params.address()? }),
+        "show" => Some(Command::ShowContact { member: params.member()? }),
+        "compare" => {
+            let (account, shown) = (params.account()?, params.text("qr")?);
+            Some(Command::CompareContact { account, shown })
+        }
+        "verify" => {
+            let (account, safety_number) =
+                (params.account()?, params.optional_text("safety_number")?);
+            Some(Command::VerifyContact { account, safety_number })
+        }
+        "accept_address" => {
+            let (address, account) = (params.address()?, params.account()?);
+            Some(Command::AcceptAddress { address, account })
+        }
         "block" => {
             // Left out, it is more likely a mistake than a wish to see somebody again.
             params.required("blocked")?;
@@ -109,7 +123,10 @@ fn contact(verb: &str, params: Params<'_>) -> Found {
 
 fn device(verb: &str, params: Params<'_>) -> Found {
     Ok(Some(match verb {
-        "offer" => Command::OfferDevice { name: device_name(params)? },
+        // A program that does not say whose account is taken to know who scans what it offers: it is
+        // told whose it is before the code.
+        "offer" => Command::OfferDevice { name: device_name(params)?, join: params.join()? },
+        "join" => Command::JoinAccount { account: params.account()? },
         "cancel" => Command::CancelLink,
         "accept" => Command::AcceptDevice { offer: params.text("qr")?, history: history(params)? },
         "confirm" => Command::ConfirmDevice { code: params.text("code")? },
@@ -285,12 +302,13 @@ fn sync(verb: &str, params: Params<'_>) -> Found {
     }))
 }
 
-fn network(verb: &str) -> Option<Command> {
-    match verb {
+fn network(verb: &str, params: Params<'_>) -> Found {
+    Ok(match verb {
         "offline" => Some(Command::GoOffline),
         "online" => Some(Command::GoOnline),
+        "accept_relay" => Some(Command::AcceptRelay { relay: params.relay()? }),
         _ => None,
-    }
+    })
 }
 
 fn edit(verb: &str, params: Params<'_>) -> Found {
@@ -326,6 +344,10 @@ mod tests {
         DeviceId::of_signing_key(&[3; 32])
     }
 
+    fn account() -> sync_protocol::AccountId {
+        sync_protocol::AccountId::of_root_key(&[4; 32])
+    }
+
     fn key() -> OrderKey {
         OrderKey { stamp: Stamp { ms: 5, counter: 1 }, tag: [9; 6] }
     }
@@ -337,15 +359,16 @@ mod tests {
             "conversation": space().to_string(), "message": key().to_string(), "emoji": null,
             "key": "k", "value": 1, "space": "account", "ops": [], "until": "stored",
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
-            "device": device().to_string(), "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
+            "device": device().to_string(), "account": account().to_string(), "join": "ask",
+            "relay": sync_protocol::ids::RelayId::from_bytes([5; 32]).to_string(), "safety_number": "12345", "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
         });
         let promised = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
-            contact.lookup contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
+            device.join contact.lookup contact.show contact.compare contact.verify contact.accept_address contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \
             message.delete message.react message.list settings.get settings.set settings.all \
             document.get document.change document.export sync.wait sync.digest network.offline \
-            network.online edit.forget";
+            network.online network.accept_relay edit.forget";
         for method in promised.split_whitespace() {
             assert!(contract::methods().any(|known| known == method), "{method}");
         }

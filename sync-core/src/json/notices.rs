@@ -7,7 +7,7 @@ use sync_protocol::{DeviceId, SpaceId};
 
 use super::people::Known;
 use super::shapes;
-use crate::api::{Event, LinkEvent, MessageView};
+use crate::api::{ContactChange, Event, LinkEvent, MessageView, Whose};
 use crate::document::OrderKey;
 
 /// A notification of so many messages carries them whole; of more, only their ids.
@@ -67,7 +67,11 @@ pub fn notification(event: &Event) -> Notification {
         ),
         Event::Evidence { space, why } => {
             let (reason, what) = (why.code(), why.to_string());
-            wrap("evidence", json!({ "space": space.to_string(), "reason": reason, "what": what }))
+            let account = why.account().map(|account| account.to_string());
+            let space = space.to_string();
+            let params =
+                json!({ "space": space, "reason": reason, "what": what, "account": account });
+            wrap("evidence", params)
         }
         Event::Link(link) => of_link(link),
         Event::Devices { account, added, revoked } => {
@@ -80,6 +84,16 @@ pub fn notification(event: &Event) -> Notification {
             });
             wrap("device", params)
         }
+        Event::Contact { account, change } => {
+            let mut params = json!({ "account": account.to_string(), "change": "devices" });
+            if let ContactChange::Moved { address, now } = change {
+                params["change"] = json!("moved");
+                params["address"] = json!(address);
+                params["now"] = json!(now.to_string());
+            }
+            wrap("contact", params)
+        }
+        Event::RecoveryCode(code) => wrap("recovery_code", json!({ "recovery_code": code })),
         Event::Revoked { unsent } => {
             wrap("device", json!({ "change": "revoked", "unsent": unsent }))
         }
@@ -92,7 +106,12 @@ pub fn notification(event: &Event) -> Notification {
 
 fn of_link(link: &LinkEvent) -> Notification {
     match link {
-        LinkEvent::Code(code) => wrap("link.code", json!({ "code": code })),
+        LinkEvent::Account(whose) => wrap("link.account", of_whose(whose)),
+        LinkEvent::Code { code, whose } => {
+            let mut params = of_whose(whose);
+            params["code"] = json!(code);
+            wrap("link.code", params)
+        }
         LinkEvent::Done { account, device } => {
             let params = json!({ "account": account.to_string(), "device": device.to_string() });
             wrap("link.done", params)
@@ -102,6 +121,11 @@ fn of_link(link: &LinkEvent) -> Notification {
             wrap("link.failed", json!({ "kind": failure.kind(), "message": message }))
         }
     }
+}
+
+fn of_whose(whose: &Whose) -> Value {
+    let Whose { account, address, name } = whose;
+    json!({ "account": account.to_string(), "address": address, "name": name })
 }
 
 fn wrap(method: &'static str, params: Value) -> Notification {
@@ -130,10 +154,15 @@ mod tests {
     #[test]
     fn a_link_tells_its_code_and_how_it_ended() {
         let of = |link| notification(&Event::Link(link));
-        let code = of(LinkEvent::Code("1234567".into()));
-        assert_eq!((code.method, &code.params["code"]), ("link.code", &json!("1234567")));
         let (account, device) =
             (AccountId::of_root_key(&[1; 32]), DeviceId::of_signing_key(&[1; 32]));
+        let whose = Whose { account, address: Some("ada".into()), name: "Ada".into() };
+        let expected = json!({ "account": account.to_string(), "address": "ada", "name": "Ada" });
+        let asks = of(LinkEvent::Account(whose.clone()));
+        assert_eq!((asks.method, asks.params), ("link.account", expected));
+        let code = of(LinkEvent::Code { code: "1234567".into(), whose });
+        assert_eq!((code.method, &code.params["code"]), ("link.code", &json!("1234567")));
+        assert_eq!(code.params["address"], json!("ada"));
         let done = of(LinkEvent::Done { account, device });
         assert_eq!(done.method, "link.done");
         assert_eq!(

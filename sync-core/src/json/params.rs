@@ -5,10 +5,11 @@ use std::str::FromStr;
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use sync_protocol::address::Address;
-use sync_protocol::{DeviceId, SpaceId};
+use sync_protocol::ids::RelayId;
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::error::CallError;
-use crate::api::{EditId, Member, Space};
+use crate::api::{EditId, Join, Member, Space};
 use crate::document::{OrderKey, Step};
 
 /// The parameters of one request.
@@ -63,6 +64,25 @@ impl<'a> Params<'a> {
     /// A device's id.
     pub(crate) fn device(self) -> Result<DeviceId, CallError> {
         parsed("device", &self.text("device")?)
+    }
+
+    /// An account's id.
+    pub(crate) fn account(self) -> Result<AccountId, CallError> {
+        parsed("account", &self.text("account")?)
+    }
+
+    /// A relay's id.
+    pub(crate) fn relay(self) -> Result<RelayId, CallError> {
+        parsed("relay", &self.text("relay")?)
+    }
+
+    /// Whose account a new device joins: `any`, `ask` or an account's id; any, if it is not there.
+    pub(crate) fn join(self) -> Result<Join, CallError> {
+        match self.optional_text("join")?.as_deref() {
+            None | Some("any") => Ok(Join::Any),
+            Some("ask") => Ok(Join::Ask),
+            Some(account) => parsed("join", account).map(Join::Account),
+        }
     }
 
     /// A conversation's id, or `"account"`.

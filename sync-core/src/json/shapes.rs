@@ -8,8 +8,8 @@ use sync_protocol::roster::Role;
 
 use super::people::Known;
 use crate::api::{
-    AwayView, ConversationChange, ConversationView, DeviceView, Digest, MemberView, MessageView,
-    Problem, Progress, Response, Status, Unreadable,
+    AwayView, Compared, Comparison, ConversationChange, ConversationView, DeviceView, Digest,
+    MemberView, MessageView, Problem, Progress, Response, Status, Unreadable,
 };
 
 /// Any answer but a page of messages, which needs to know people.
@@ -28,7 +28,21 @@ pub fn response(response: Response) -> Value {
             "address": card.address,
             "name": card.name,
             "safety_number": card.safety_number,
+            "qr": card.shown,
+            "compared": match card.compared {
+                Compared::Never => "never",
+                Compared::Same => "same",
+                Compared::Changed => "changed",
+            },
         }),
+        Response::Comparison(comparison) => {
+            let result = match comparison {
+                Comparison::Same => "same",
+                Comparison::Behind => "behind",
+                Comparison::Differs => "differs",
+            };
+            json!({ "result": result, "matches": comparison == Comparison::Same })
+        }
         Response::Conversation(id) => json!({ "conversation": id.to_string() }),
         Response::Conversations(list) => list.iter().map(conversation).collect(),
         Response::Message(key) => json!({ "message": key.to_string() }),
@@ -80,6 +94,12 @@ fn problem(problem: &Problem) -> Value {
         Problem::Session(rejection) => (rejection.kind(), rejection.to_string(), None),
         Problem::AddressTaken => {
             ("address_taken", "the address belongs to another account".to_owned(), None)
+        }
+        Problem::OtherRelay { now, .. } => {
+            let message = format!("the relay is another than before: {now}");
+            return json!({
+                "kind": "other_relay", "message": message, "space": null, "relay": now.to_string(),
+            });
         }
         Problem::NotARelay => {
             ("not_a_relay", "what answers is not a relay this version understands".to_owned(), None)

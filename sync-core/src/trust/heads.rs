@@ -35,7 +35,7 @@ impl Heads {
         match log.head_at(*len) {
             None => Err(Invalid::OlderLog(log.account())),
             Some(found) if found == *head => Ok(()),
-            Some(_) => Err(Invalid::LogForks),
+            Some(_) => Err(Invalid::LogForks { account: log.account() }),
         }
     }
 

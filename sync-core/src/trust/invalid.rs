@@ -44,9 +44,19 @@ pub enum Invalid {
     /// What was confirmed is not in the log.
     #[error("the relay lost what it had confirmed")]
     LostConfirmed,
-    /// A device log contradicts the one that is known.
+    /// A device log contradicts the one that is known: two were signed for one account, or what
+    /// the relay shows is none.
     #[error("the relay shows a device log that does not follow")]
-    LogForks,
+    LogForks {
+        /// Whose log.
+        account: AccountId,
+    },
+    /// Somebody knows more of a device log than the relay shows here.
+    #[error("the relay keeps back a part of a device log")]
+    LogWithheld {
+        /// Whose log.
+        account: AccountId,
+    },
     /// A signature is wrong, or a writer is not known.
     #[error("an entry's signature is wrong")]
     Signature,
@@ -117,6 +127,14 @@ pub enum Invalid {
 }
 
 impl Invalid {
+    /// The account that it is about, where it is about one.
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::LogForks { account } | Self::LogWithheld { account } => Some(*account),
+            _ => None,
+        }
+    }
+
     /// The reason as programs tell it apart, in lower case with dashes.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -131,7 +149,8 @@ impl Invalid {
             Self::LogBeganAnew => "log-began-anew",
             Self::OtherEntry => "other-entry",
             Self::LostConfirmed => "lost-confirmed",
-            Self::LogForks => "log-forks",
+            Self::LogForks { .. } => "log-forks",
+            Self::LogWithheld { .. } => "log-withheld",
             Self::Signature => "signature",
             Self::Missing => "missing",
             Self::TooManyWriters => "too-many-writers",

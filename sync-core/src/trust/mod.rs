@@ -5,13 +5,17 @@
 //! Nothing is written before the verdict, and a verdict rests on nothing that only this device
 //! happens to know: a device that reads the same later, from history, comes to the same.
 
+pub(crate) mod code;
 pub mod cut;
 pub mod entrance;
 pub mod entry;
 mod heads;
 mod invalid;
 mod lineage;
+pub(crate) mod logs;
+pub(crate) mod pins;
 pub mod posting;
+pub(crate) mod safety;
 
 pub use heads::{Head, Heads};
 pub use invalid::Invalid;

@@ -25,15 +25,13 @@ fn person() -> Person {
     let (root, primary, recovery) = (key(1), key(2), key(3));
     let public = root.verifying_key().to_bytes();
     let account = AccountId::of_root_key(&public);
-    let action = Action::Genesis {
-        root: public,
+    let founding = Founding {
         device: keys(&primary),
         join: [4; 32],
         recovery: recovery_keys(&recovery),
+        escrow: None,
     };
-    let zero = LogHead::from_bytes([0; 32]);
-    let entry = LogEntry { version: 1, index: 0, previous: zero, action, escrow: None };
-    let log = DeviceLog::verify(&account, &[sign_entry(&account, &entry, &root)]);
+    let log = DeviceLog::verify(&account, &[found(&root, &primary, founding)]);
     Person { account, primary, recovery, log: log.expect("a good genesis") }
 }
 
@@ -49,6 +47,36 @@ impl Person {
         let signature = countersign(&self.account, index, &head, &keys(device), device);
         Action::AddDevice { device: keys(device), countersignature: signature.to_vec() }
     }
+}
+
+#[test]
+fn an_account_begins_with_no_device_that_did_not_say_so() {
+    let (root, victim) = (key(11), person());
+    let public = root.verifying_key().to_bytes();
+    let account = AccountId::of_root_key(&public);
+    let (device, join) = (keys(&victim.primary), [4; 32]);
+    let recovery = recovery_keys(&key(12));
+    let Action::Genesis { countersignature: elsewhere, .. } =
+        parse(&victim.log.entries()[0]).unwrap().peek("entry").unwrap().action
+    else {
+        panic!("a log begins with a genesis")
+    };
+    for countersignature in [vec![0; SIGNATURE], elsewhere] {
+        let action = Action::Genesis { root: public, device, join, recovery, countersignature };
+        let previous = LogHead::from_bytes([0; 32]);
+        let entry = LogEntry { version: 1, index: 0, previous, action, escrow: None };
+        let log = DeviceLog::verify(&account, &[sign_entry(&account, &entry, &root)]);
+        assert_eq!(log, Err(ProtocolError::BadSignature("countersignature")));
+    }
+}
+
+#[test]
+fn an_entry_has_one_spelling() {
+    let ada = person();
+    let entry = &ada.log.entries()[0];
+    let longer = [&[0xa2, 0x18, 0x00], &entry[2..]].concat();
+    let log = DeviceLog::verify(&ada.account, &[longer]);
+    assert_eq!(log, Err(ProtocolError::Spelling("device log entry")));
 }
 
 #[test]

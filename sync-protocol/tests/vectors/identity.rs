@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 use sync_protocol::address::Address;
 use sync_protocol::codec;
 use sync_protocol::device_log::{
-    Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, countersign, sign_entry,
+    Action, DeviceKeys, DeviceLog, Founding, LogEntry, RecoveryKeys, countersign, found, sign_entry,
 };
 use sync_protocol::frontier::{Step, Tip};
 use sync_protocol::hash::{self, Domain};
-use sync_protocol::ids::LogHead;
 use sync_protocol::{AccountId, DeviceId, Link, WriterId};
 
 use crate::said::said;
@@ -261,15 +260,13 @@ fn recovery(n: u8) -> RecoveryKeys {
 impl Chronicle {
     fn begin() -> Self {
         let account = AccountId::of_root_key(&public(1));
-        let action = Action::Genesis {
-            root: public(1),
+        let founding = Founding {
             device: device_keys(2),
             join: [50; 32],
             recovery: recovery(3),
+            escrow: None,
         };
-        let zero = LogHead::from_bytes([0; 32]);
-        let entry = LogEntry { version: 1, index: 0, previous: zero, action, escrow: None };
-        let bytes = sign_entry(&account, &entry, &key(1));
+        let bytes = found(&key(1), &key(2), founding);
         let log = DeviceLog::verify(&account, &[&bytes]).expect("a good genesis");
         let mut chronicle = Self { account, log, entries: Vec::new() };
         chronicle.note("genesis", 1, &bytes);

@@ -250,7 +250,7 @@ impl<S: Store> Relay<S> {
         let size = i64::min(limits::CHUNK as i64, open.credit);
         let mut items = Vec::new();
         let mut total = 0;
-        self.state.waiting_items(&open.writer.device, open.inbox_next, &mut |item| {
+        self.state.waiting_items(&open.device(), open.inbox_next, &mut |item| {
             let cost = item.cost() as i64;
             if !items.is_empty() && total + cost > size {
                 return false;

@@ -8,7 +8,7 @@ use sync_protocol::ids::{AccountId, DeviceId};
 
 use crate::relay::session::position_in;
 use crate::relay::{Relay, SessionId};
-use crate::rules::Fault;
+use crate::rules::{AccountDevice, Fault};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
@@ -38,7 +38,7 @@ impl<S: Store> Relay<S> {
         }
         let Some(open) = self.open_session(session) else { return };
         let position = if open.acked > 0 { open.acked } else { open.acked_before };
-        let device = open.writer.device;
+        let device = open.device();
         self.state.put_frontier(&device, position, self.now_ms);
     }
 
@@ -70,10 +70,11 @@ impl<S: Store> Relay<S> {
         let Some(log) = self.state.log(account)? else { return Ok(Vec::new()) };
         let mut seen = Vec::new();
         for device in log.devices().map(|(id, _)| *id) {
-            let is_here = self.devices.contains_key(&device);
+            let named = AccountDevice { account: *account, device };
+            let is_here = self.devices.contains_key(&named);
             let at_ms = match is_here {
                 true => Some(now_ms),
-                false => self.state.last_seen(&device)?,
+                false => self.state.last_seen(&named)?,
             };
             seen.extend(at_ms.map(|at_ms| (device, at_ms)));
         }

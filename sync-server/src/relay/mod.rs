@@ -35,7 +35,7 @@ use sync_protocol::limits;
 use crate::relay::rate::{AccountRates, Bucket};
 use crate::relay::rendezvous::Meetings;
 use crate::relay::session::{Early, Open, Session};
-use crate::rules::{self, Action, Command, Effect, Fault, State};
+use crate::rules::{self, AccountDevice, Action, Command, Effect, Fault, State};
 use crate::store::{Store, StoreError};
 
 /// How often the host calls [`Relay::tick`], in ms.
@@ -56,7 +56,7 @@ pub struct Relay<S> {
     settings: Settings,
     sessions: BTreeMap<SessionId, Session>,
     accounts: BTreeMap<AccountId, BTreeSet<SessionId>>,
-    devices: BTreeMap<DeviceId, BTreeSet<SessionId>>,
+    devices: BTreeMap<AccountDevice, BTreeSet<SessionId>>,
     unauthenticated: u64,
     meetings: Meetings,
     /// What may be sent once the batch is durable.
@@ -353,7 +353,7 @@ impl<S: Store> Relay<S> {
         self.accounts.get(account).into_iter().flatten().copied().collect()
     }
 
-    fn sessions_of_device(&self, device: &DeviceId) -> Vec<SessionId> {
+    fn sessions_of_device(&self, device: &AccountDevice) -> Vec<SessionId> {
         self.devices.get(device).into_iter().flatten().copied().collect()
     }
 
@@ -386,7 +386,7 @@ impl<S: Store> Relay<S> {
             return;
         };
         remove_from(&mut self.accounts, &open.account, session);
-        remove_from(&mut self.devices, &open.writer.device, session);
+        remove_from(&mut self.devices, &open.device(), session);
     }
 
     /// The store failed: nothing since the last commit happened.
@@ -442,7 +442,7 @@ impl<S: Store> Relay<S> {
         Ok(())
     }
 
-    fn wake_inbox(&mut self, device: &DeviceId) {
+    fn wake_inbox(&mut self, device: &AccountDevice) {
         for session in self.sessions_of_device(device) {
             if let Some(open) = self.open_session_mut(session) {
                 open.inbox_waiting = true;
@@ -461,7 +461,8 @@ impl<S: Store> Relay<S> {
         is_new: bool,
     ) -> Result<(), StoreError> {
         for device in ended {
-            for session in self.sessions_of_device(device) {
+            let device = AccountDevice { account: *account, device: *device };
+            for session in self.sessions_of_device(&device) {
                 self.close(session, Rejection::Revoked);
             }
         }

@@ -1,7 +1,9 @@
 //! A session's opening: the answer to the challenge (`docs/protocol.md`, "Sessions").
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use sync_protocol::device_log::DeviceLog;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{
     Hello, RelayFrame, Session as SessionBytes, Welcome, membership_digest, verify_session,
@@ -14,7 +16,7 @@ use crate::relay::incoming::Speaker;
 use crate::relay::rate::{Limited, Rate};
 use crate::relay::session::{Open, position_in};
 use crate::relay::{Relay, SessionId};
-use crate::rules::{Action, Fault};
+use crate::rules::{self, AccountDevice, Action, Fault};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
@@ -25,45 +27,59 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<(), Fault> {
         check_shape(hello)?;
-        let follows = self.learn_log(hello, now_ms)?;
-        let key = self.authenticate(session, hello, follows)?;
+        // Nothing is written for somebody who did not prove who they are.
+        let (log, follows) = self.proposed_log(hello, now_ms)?;
+        let key = self.authenticate(session, hello, (&log, follows))?;
+        let device = AccountDevice { account: hello.account, device: hello.device };
         let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
-        self.must_be_newest(session, writer)?;
-        self.may_begin(hello, now_ms)?;
-        let (device, incarnation) = (hello.device, hello.incarnation);
+        self.must_be_newest(session, device, writer)?;
+        self.may_begin(device, hello.incarnation, now_ms)?;
+        if follows && !hello.log.is_empty() {
+            let (account, entries) = (hello.account, hello.log.clone());
+            self.run(Action::AppendLog { account, index: 0, entries }, now_ms)?;
+        }
+        let incarnation = hello.incarnation;
         let (fence, next_fence) = (hello.fence, hello.next_fence);
         self.run(Action::Fence { device, incarnation, fence, next_fence }, now_ms)?;
-        self.end_older(writer);
+        self.end_older(device, writer);
         self.welcome(session, hello, Speaker { writer, key }, now_ms)?;
         Ok(())
     }
 
     /// A device seldom needs a new store, and each is something that everybody it writes to keeps.
-    fn may_begin(&mut self, hello: &Hello, now_ms: u64) -> Result<(), Fault> {
-        if self.state.knows_store(&hello.device, hello.incarnation)? {
+    fn may_begin(
+        &mut self,
+        device: AccountDevice,
+        incarnation: u64,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        if self.state.knows_store(&device, incarnation)? {
             return Ok(());
         }
-        let limited = Limited::Incarnation(hello.device);
-        Ok(self.limit(hello.account, limited, now_ms)?)
+        let limited = Limited::Incarnation(device.device);
+        Ok(self.limit(device.account, limited, now_ms)?)
     }
 
-    /// Takes in the device log that a hello carries: it founds the account, or extends what is
-    /// known. Says whether it is part of what is known now: what does not follow changes nothing.
-    fn learn_log(&mut self, hello: &Hello, now_ms: u64) -> Result<bool, Fault> {
+    /// The account's log with what a hello carries: that founds the account, or extends what is
+    /// known. And whether it is part of it: what does not follow changes nothing.
+    fn proposed_log(
+        &mut self,
+        hello: &Hello,
+        now_ms: u64,
+    ) -> Result<(Arc<DeviceLog>, bool), Fault> {
+        let known = self.state.log(&hello.account)?;
         if hello.log.is_empty() {
-            return Ok(true);
+            return Ok((known.ok_or(Rejection::NotFound)?, true));
         }
-        let is_new = self.state.log(&hello.account)?.is_none();
-        if is_new {
+        if known.is_none() {
             let rate = Rate::per_s(self.settings.sign_ups_per_s);
             let taken = self.sign_ups.take(rate, 1, now_ms);
             taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
         }
-        let entries = hello.log.clone();
-        let action = Action::AppendLog { account: hello.account, index: 0, entries };
-        match self.run(action, now_ms) {
-            Err(Fault::Rejected(_)) if !is_new => Ok(false),
-            done => done.map(|_| true),
+        match (rules::proposed(known.as_deref(), &hello.account, &hello.log), known) {
+            (Ok(log), _) => Ok((Arc::new(log), true)),
+            (Err(_), Some(known)) => Ok((known, false)),
+            (Err(reason), None) => Err(reason.into()),
         }
     }
 
@@ -73,9 +89,8 @@ impl<S: Store> Relay<S> {
         &mut self,
         session: SessionId,
         hello: &Hello,
-        follows: bool,
+        (log, follows): (&DeviceLog, bool),
     ) -> Result<PublicKey, Fault> {
-        let log = self.state.log(&hello.account)?.ok_or(Rejection::NotFound)?;
         let lost = !follows && log.known(&hello.device).is_none();
         let absent = if lost { Rejection::Taken } else { Rejection::Revoked };
         let device = log.active(&hello.device).ok_or(absent)?;
@@ -87,16 +102,21 @@ impl<S: Store> Relay<S> {
 
     /// A hello may be long on its way, and the store that sent it has connected anew since: it must
     /// not end the session that came after it.
-    fn must_be_newest(&self, session: SessionId, writer: WriterId) -> Result<(), Rejection> {
-        let newer = self.sessions_of_device(&writer.device).into_iter().any(|other| {
+    fn must_be_newest(
+        &self,
+        session: SessionId,
+        device: AccountDevice,
+        writer: WriterId,
+    ) -> Result<(), Rejection> {
+        let newer = self.sessions_of_device(&device).into_iter().any(|other| {
             other > session && self.open_session(other).is_some_and(|open| open.writer == writer)
         });
         if newer { Err(Rejection::Unavailable { retry_ms: 0 }) } else { Ok(()) }
     }
 
     /// One live session for each store of a device.
-    fn end_older(&mut self, writer: WriterId) {
-        for older in self.sessions_of_device(&writer.device) {
+    fn end_older(&mut self, device: AccountDevice, writer: WriterId) {
+        for older in self.sessions_of_device(&device) {
             if self.open_session(older).is_some_and(|open| open.writer == writer) {
                 self.close(older, Rejection::Fenced);
             }
@@ -113,22 +133,23 @@ impl<S: Store> Relay<S> {
         let (position, from_start) = self.starting_point(hello);
         let mut open = Box::new(Open::new(hello.account, speaker, hello.foreground));
         open.cursor = position;
-        open.acked_before = self.state.frontier(&hello.device)?;
+        open.acked_before = self.state.frontier(&open.device())?;
         if !hello.fresh {
             self.plan(&mut open, hello, position, from_start)?;
         }
         let spaces = self.present_spaces(&hello.account)?;
+        let device = open.device();
         let welcome = Welcome {
             time_ms: now_ms,
             changed: open.behind.len() as u64,
             from_start,
             log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
-            key_packages: self.state.package_count(&hello.device)?,
+            key_packages: self.state.package_count(&device)?,
             spaces_differ: hello.digest.as_slice() != membership_digest(&spaces),
             away: self.away((&hello.account, &hello.device), now_ms)?,
         };
         self.accounts.entry(hello.account).or_default().insert(session);
-        self.devices.entry(hello.device).or_default().insert(session);
+        self.devices.entry(device).or_default().insert(session);
         if let Some(known) = self.sessions.get_mut(&session) {
             known.open = Some(open);
             self.unauthenticated -= 1;

@@ -13,7 +13,7 @@ use sync_protocol::limits;
 use crate::relay::rate::{Limited, Rate};
 use crate::relay::session::Fetch;
 use crate::relay::{Frame, KEY_PACKAGES_LOW, Relay, SessionId};
-use crate::rules::{Action, Effect, Fault, InboxFrom};
+use crate::rules::{AccountDevice, Action, Effect, Fault, InboxFrom};
 use crate::store::Store;
 
 /// Fetches of one session that may wait at once.
@@ -86,7 +86,7 @@ impl<S: Store> Relay<S> {
         let Some(open) = self.open_session_mut(session) else { return Ok(None) };
         let taken = open.rates.requests.take(rate, 1, now_ms);
         taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
-        let (account, device) = (open.account, open.writer.device);
+        let (account, device, own) = (open.account, open.writer.device, open.device());
         match op {
             Op::AppendLog { index, entry, rendezvous } => {
                 // A new device that has left looks into the log once, and believes what it finds.
@@ -102,7 +102,7 @@ impl<S: Store> Relay<S> {
                 self.limit(account, Limited::Lookup, now_ms)?;
                 self.look_up(&address)
             }
-            Op::PutKeyPackages(packages) => self.put_key_packages(device, packages, now_ms),
+            Op::PutKeyPackages(packages) => self.put_key_packages(own, packages, now_ms),
             Op::TakeKeyPackages { account: of } => {
                 self.limit(account, Limited::Take, now_ms)?;
                 if of != account {
@@ -111,10 +111,10 @@ impl<S: Store> Relay<S> {
                 self.take_packages((account, device), &of, now_ms)
             }
             Op::Fetch { space, from, to } => self.fetch(session, id, space, from, to),
-            Op::AckInbox { number } => self.done(Action::AckInbox { device, number }, now_ms),
+            Op::AckInbox { number } => self.done(Action::AckInbox { device: own, number }, now_ms),
             Op::PutInbox(put) => self.put_inbox(account, device, put, now_ms),
             Op::ReadTicket { space } => self.read_ticket(&account, &space),
-            Op::CountKeyPackages => Ok(Some(Answer::Count(self.state.package_count(&device)?))),
+            Op::CountKeyPackages => Ok(Some(Answer::Count(self.state.package_count(&own)?))),
             Op::Spaces => Ok(Some(Answer::Spaces(self.present_spaces(&account)?))),
             Op::LastSeen => self.last_seen(&account, now_ms),
         }
@@ -177,7 +177,7 @@ impl<S: Store> Relay<S> {
 
     fn put_key_packages(
         &mut self,
-        device: DeviceId,
+        device: AccountDevice,
         packages: KeyPackages,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
@@ -208,17 +208,18 @@ impl<S: Store> Relay<S> {
         let mut taken = Vec::new();
         for device in log.devices().map(|(id, _)| *id).filter(|device| *device != asking) {
             let once = is_own || self.limit(*account, Limited::Package(device), now_ms).is_ok();
-            let effect = self.run(Action::TakeKeyPackage { device, once }, now_ms)?;
+            let named = AccountDevice { account: *account, device };
+            let effect = self.run(Action::TakeKeyPackage { device: named, once }, now_ms)?;
             let Effect::Package { package, left, spent } = effect else { continue };
             taken.extend(package.map(|package| Taken { device, package }));
             if spent && LOW.contains(&left) {
-                self.notice_device(&device, Notice::KeyPackagesLow { left });
+                self.notice_device(&named, Notice::KeyPackagesLow { left });
             }
         }
         Ok(Some(Answer::KeyPackages(taken)))
     }
 
-    fn notice_device(&mut self, device: &DeviceId, notice: Notice) {
+    fn notice_device(&mut self, device: &AccountDevice, notice: Notice) {
         let frame = Frame::of(&RelayFrame::Notice(notice));
         for session in self.sessions_of_device(device) {
             self.send_shared(session, &frame);
@@ -239,8 +240,9 @@ impl<S: Store> Relay<S> {
         let log = self.state.log(&put.account)?.ok_or(Rejection::NotFound)?;
         log.active(&put.device).ok_or(Rejection::NotFound)?;
         let from = InboxFrom { account, device, handshake: None, common: 0 };
-        self.run(Action::PutInbox { device: put.device, from, item: put.item }, now_ms)?;
-        self.wake_inbox(&put.device);
+        let device = AccountDevice { account: put.account, device: put.device };
+        self.run(Action::PutInbox { device, from, item: put.item }, now_ms)?;
+        self.wake_inbox(&device);
         Ok(Some(Answer::Done))
     }
 

@@ -12,6 +12,7 @@ use sync_protocol::signing::PublicKey;
 
 use crate::relay::incoming::Speaker;
 use crate::relay::rate::Bucket;
+use crate::rules::AccountDevice;
 
 /// One socket's session.
 #[derive(Debug)]
@@ -76,6 +77,11 @@ pub(super) struct Fetch {
 }
 
 impl Open {
+    /// Whose session it is.
+    pub(super) fn device(&self) -> AccountDevice {
+        AccountDevice { account: self.account, device: self.writer.device }
+    }
+
     pub(super) fn new(
         account: AccountId,
         Speaker { writer, key }: Speaker,

@@ -8,7 +8,7 @@ use sync_protocol::device_log::DeviceLog;
 use sync_protocol::error::Rejection;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
-use crate::rules::command::{Action, Command};
+use crate::rules::command::{AccountDevice, Action, Command};
 use crate::rules::rows::{self, AccountRow, Membership, key2};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
@@ -64,8 +64,8 @@ fn append_log<S: Store>(
     let fresh = skip_known(known.as_deref(), index, entries)?;
     let log = extend(known.as_deref(), &account, fresh)?;
     let ended = ended(known.as_deref(), &log);
-    for device in &ended {
-        state.put_fact(&Command::new(time_ms, Action::EndDevice { device: *device }));
+    for device in ended.iter().map(|device| AccountDevice { account, device: *device }) {
+        state.put_fact(&Command::new(time_ms, Action::EndDevice { device }));
     }
     for (entry, at) in fresh.iter().zip(before..) {
         let key = key2(account.as_bytes(), &at.to_be_bytes());
@@ -80,6 +80,15 @@ fn append_log<S: Store>(
         state.put_fact(&Command::new(time_ms, action));
     }
     Ok(Effect::LogGrew { len, ended })
+}
+
+/// The log that an account would have with these entries, from index 0 on. Nothing is written.
+pub(crate) fn proposed(
+    known: Option<&DeviceLog>,
+    account: &AccountId,
+    entries: &[Blob],
+) -> Result<DeviceLog, Rejection> {
+    extend(known, account, skip_known(known, 0, entries)?)
 }
 
 /// The entries beyond those that the log has; `Taken` if they are others, or leave a gap.

@@ -36,7 +36,35 @@ pub enum Partition {
     /// An address.
     Address(Address),
     /// A device: inbox, key packages, fences.
-    Device(DeviceId),
+    Device(AccountDevice),
+}
+
+/// A device of an account. Anybody can write down anybody's key: what is kept for a device is kept
+/// for it in one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(map)]
+pub struct AccountDevice {
+    /// Whose it is.
+    #[n(0)]
+    pub account: AccountId,
+    /// Which.
+    #[n(1)]
+    pub device: DeviceId,
+}
+
+impl AccountDevice {
+    /// Bytes of [`to_bytes`](Self::to_bytes).
+    pub const LEN: usize = AccountId::LEN + DeviceId::LEN;
+
+    /// The account, then the device: as rows are keyed.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let (account, device) = bytes.split_at_mut(AccountId::LEN);
+        account.copy_from_slice(self.account.as_bytes());
+        device.copy_from_slice(self.device.as_bytes());
+        bytes
+    }
 }
 
 /// What a command does.
@@ -119,7 +147,7 @@ pub enum Action {
     Fence {
         /// Which.
         #[n(0)]
-        device: DeviceId,
+        device: AccountDevice,
         /// Its store.
         #[n(1)]
         incarnation: u64,
@@ -135,7 +163,7 @@ pub enum Action {
     PutKeyPackages {
         /// Whose.
         #[n(0)]
-        device: DeviceId,
+        device: AccountDevice,
         /// Each is given out once.
         #[n(1)]
         once: Vec<Blob>,
@@ -148,7 +176,7 @@ pub enum Action {
     TakeKeyPackage {
         /// Whose.
         #[n(0)]
-        device: DeviceId,
+        device: AccountDevice,
         /// Whether one that is given out once may go, or the last resort at most.
         #[n(1)]
         once: bool,
@@ -158,7 +186,7 @@ pub enum Action {
     PutInbox {
         /// Whose inbox.
         #[n(0)]
-        device: DeviceId,
+        device: AccountDevice,
         /// Who sent it.
         #[n(1)]
         from: InboxFrom,
@@ -171,7 +199,7 @@ pub enum Action {
     AckInbox {
         /// Whose inbox.
         #[n(0)]
-        device: DeviceId,
+        device: AccountDevice,
         /// The last one that may go.
         #[n(1)]
         number: u64,
@@ -191,7 +219,7 @@ pub enum Action {
     EndDevice {
         /// Which.
         #[n(0)]
-        device: DeviceId,
+        device: AccountDevice,
     },
     /// One of the devices that a handshake let in has taken its way in, or never will.
     #[n(12)]

@@ -1,12 +1,12 @@
-//! Devices: fences, inboxes, key packages, and the cursors they acknowledged.
+//! Devices, each of one account: fences, inboxes, key packages, and the cursors they acknowledged.
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::InboxItem;
-use sync_protocol::ids::{AccountId, DeviceId};
+use sync_protocol::ids::AccountId;
 use sync_protocol::limits;
 
-use crate::rules::command::{Action, Command, InboxFrom};
+use crate::rules::command::{AccountDevice, Action, Command, InboxFrom};
 use crate::rules::rows::{self, DeviceRow, FrontierRow, InboxRow, SenderRow, key2};
 use crate::rules::state::State;
 use crate::rules::welcomes;
@@ -46,13 +46,13 @@ pub(super) fn apply_device<S: Store>(
 /// One number for each store of a device: a copy of a store that went on knows an older one.
 fn hold_fence<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     incarnation: u64,
     fence: u64,
     next_fence: u64,
 ) -> Result<(), Fault> {
     let mut row = present(state, device)?;
-    let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
+    let key = key2(&device.to_bytes(), &incarnation.to_be_bytes());
     let held = state.store().row(Table::Fences, &key)?;
     let held: Option<u64> = held.map(|row| rows::decode("fence", &row)).transpose()?;
     if held.is_some_and(|held| held != fence && held != next_fence) {
@@ -75,7 +75,7 @@ fn hold_fence<S: Store>(
 
 fn put_packages<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     once: Vec<Blob>,
     last_resort: Option<Blob>,
 ) -> Result<Effect, Fault> {
@@ -84,13 +84,13 @@ fn put_packages<S: Store>(
         return Err(Rejection::Quota.into());
     }
     for package in once {
-        let key = key2(device.as_bytes(), &row.package_next.to_be_bytes());
+        let key = key2(&device.to_bytes(), &row.package_next.to_be_bytes());
         state.store_mut().put(Table::KeyPackages, &key, package.0);
         row.package_next += 1;
         row.packages += 1;
     }
     if let Some(package) = last_resort {
-        let key = key2(device.as_bytes(), &LAST_RESORT.to_be_bytes());
+        let key = key2(&device.to_bytes(), &LAST_RESORT.to_be_bytes());
         state.store_mut().put(Table::KeyPackages, &key, package.0);
     }
     put_device(state, device, row);
@@ -100,7 +100,7 @@ fn put_packages<S: Store>(
 /// Nobody is given what this device has published so far.
 fn drop_packages<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     row: DeviceRow,
 ) -> Result<(), StoreError> {
     drop_all(state, Table::KeyPackages, device)?;
@@ -113,10 +113,10 @@ fn drop_packages<S: Store>(
 fn drop_all<S: Store>(
     state: &mut State<S>,
     table: Table,
-    device: &DeviceId,
+    device: &AccountDevice,
 ) -> Result<(), StoreError> {
-    let from = key2(device.as_bytes(), &[]);
-    let to = key2(device.as_bytes(), &[0xff; 9]);
+    let from = key2(&device.to_bytes(), &[]);
+    let to = key2(&device.to_bytes(), &[0xff; 9]);
     let mut keys = Vec::new();
     state.store().scan(table, &from, &to, &mut |key, _| {
         keys.push(key.to_vec());
@@ -131,13 +131,13 @@ fn drop_all<S: Store>(
 /// Takes one that is given out once, if there is one and it may go; the last resort otherwise.
 fn take_package<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     once: bool,
 ) -> Result<Effect, StoreError> {
     let mut row = state.device(device)?;
     let from = if once { 0 } else { LAST_RESORT };
-    let from = key2(device.as_bytes(), &from.to_be_bytes());
-    let to = key2(device.as_bytes(), &[0xff; 9]);
+    let from = key2(&device.to_bytes(), &from.to_be_bytes());
+    let to = key2(&device.to_bytes(), &[0xff; 9]);
     let mut first = None;
     state.store().scan(Table::KeyPackages, &from, &to, &mut |key, package| {
         first = Some((key.to_vec(), package.to_vec()));
@@ -157,7 +157,7 @@ fn take_package<S: Store>(
 
 fn put_inbox<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     from: InboxFrom,
     item: Blob,
     time_ms: u64,
@@ -173,7 +173,7 @@ fn put_inbox<S: Store>(
     };
     row.inbox_last += 1;
     let number = row.inbox_last;
-    let key = key2(device.as_bytes(), &number.to_be_bytes());
+    let key = key2(&device.to_bytes(), &number.to_be_bytes());
     put_sender(state, device, &from.account, sender);
     let item = InboxRow { from, time_ms, item };
     state.store_mut().put(Table::Inboxes, &key, rows::encode(&item));
@@ -190,7 +190,7 @@ fn bytes_of(from: &InboxFrom, item: &Blob) -> u64 {
 /// by then.
 fn with_room<S: Store>(
     state: &State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     account: &AccountId,
     bytes: u64,
 ) -> Result<(DeviceRow, SenderRow), Fault> {
@@ -209,11 +209,11 @@ fn with_room<S: Store>(
 
 fn put_sender<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     account: &AccountId,
     sender: SenderRow,
 ) {
-    let key = key2(device.as_bytes(), account.as_bytes());
+    let key = key2(&device.to_bytes(), account.as_bytes());
     if sender.items == 0 {
         state.store_mut().delete(Table::InboxSenders, &key);
     } else {
@@ -223,14 +223,14 @@ fn put_sender<S: Store>(
 
 fn ack_inbox<S: Store>(
     state: &mut State<S>,
-    device: &DeviceId,
+    device: &AccountDevice,
     number: u64,
     time_ms: u64,
 ) -> Result<(), StoreError> {
     let mut row = state.device(device)?;
     let upto = number.min(row.inbox_last);
     for gone in row.inbox_acked + 1..=upto {
-        let key = key2(device.as_bytes(), &gone.to_be_bytes());
+        let key = key2(&device.to_bytes(), &gone.to_be_bytes());
         let Some(item) = state.store().row(Table::Inboxes, &key)? else { continue };
         let item: InboxRow = rows::decode("inbox", &item)?;
         welcomes::taken(state, item.from.handshake, time_ms);
@@ -248,34 +248,38 @@ fn ack_inbox<S: Store>(
 }
 
 /// The row of a device that did not end.
-fn present<S: Store>(state: &State<S>, device: &DeviceId) -> Result<DeviceRow, Fault> {
+fn present<S: Store>(state: &State<S>, device: &AccountDevice) -> Result<DeviceRow, Fault> {
     let row = state.device(device)?;
     if row.has_ended { Err(Rejection::Revoked.into()) } else { Ok(row) }
 }
 
 /// Drops all that is kept for a device. What is on its way to it still is refused.
-fn end<S: Store>(state: &mut State<S>, device: &DeviceId, time_ms: u64) -> Result<(), StoreError> {
+fn end<S: Store>(
+    state: &mut State<S>,
+    device: &AccountDevice,
+    time_ms: u64,
+) -> Result<(), StoreError> {
     ack_inbox(state, device, u64::MAX, time_ms)?;
     for table in [Table::KeyPackages, Table::Fences] {
         drop_all(state, table, device)?;
     }
-    state.store_mut().delete(Table::Frontiers, device.as_bytes());
+    state.store_mut().delete(Table::Frontiers, &device.to_bytes());
     put_device(state, device, DeviceRow { has_ended: true, ..DeviceRow::default() });
     Ok(())
 }
 
-fn put_device<S: Store>(state: &mut State<S>, device: &DeviceId, row: DeviceRow) {
-    state.store_mut().put(Table::Devices, device.as_bytes(), rows::encode(&row));
+fn put_device<S: Store>(state: &mut State<S>, device: &AccountDevice, row: DeviceRow) {
+    state.store_mut().put(Table::Devices, &device.to_bytes(), rows::encode(&row));
 }
 
 impl<S: Store> State<S> {
-    fn device(&self, device: &DeviceId) -> Result<DeviceRow, StoreError> {
-        let row = self.store().row(Table::Devices, device.as_bytes())?;
+    fn device(&self, device: &AccountDevice) -> Result<DeviceRow, StoreError> {
+        let row = self.store().row(Table::Devices, &device.to_bytes())?;
         row.map_or(Ok(DeviceRow::default()), |row| rows::decode("device", &row))
     }
 
-    fn sender(&self, device: &DeviceId, account: &AccountId) -> Result<SenderRow, StoreError> {
-        let key = key2(device.as_bytes(), account.as_bytes());
+    fn sender(&self, device: &AccountDevice, account: &AccountId) -> Result<SenderRow, StoreError> {
+        let key = key2(&device.to_bytes(), account.as_bytes());
         let row = self.store().row(Table::InboxSenders, &key)?;
         row.map_or(Ok(SenderRow::default()), |row| rows::decode("inbox sender", &row))
     }
@@ -286,7 +290,7 @@ impl<S: Store> State<S> {
     /// If the store fails.
     pub fn has_inbox_room(
         &self,
-        device: &DeviceId,
+        device: &AccountDevice,
         account: &AccountId,
         bytes: u64,
     ) -> Result<bool, StoreError> {
@@ -301,8 +305,12 @@ impl<S: Store> State<S> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn knows_store(&self, device: &DeviceId, incarnation: u64) -> Result<bool, StoreError> {
-        let key = key2(device.as_bytes(), &incarnation.to_be_bytes());
+    pub fn knows_store(
+        &self,
+        device: &AccountDevice,
+        incarnation: u64,
+    ) -> Result<bool, StoreError> {
+        let key = key2(&device.to_bytes(), &incarnation.to_be_bytes());
         Ok(self.store().row(Table::Fences, &key)?.is_some())
     }
 
@@ -310,7 +318,7 @@ impl<S: Store> State<S> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn package_count(&self, device: &DeviceId) -> Result<u64, StoreError> {
+    pub fn package_count(&self, device: &AccountDevice) -> Result<u64, StoreError> {
         self.device(device).map(|row| row.packages)
     }
 
@@ -318,7 +326,7 @@ impl<S: Store> State<S> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn newest_item(&self, device: &DeviceId) -> Result<u64, StoreError> {
+    pub fn newest_item(&self, device: &AccountDevice) -> Result<u64, StoreError> {
         self.device(device).map(|row| row.inbox_last)
     }
 
@@ -328,12 +336,12 @@ impl<S: Store> State<S> {
     /// If the store fails.
     pub fn waiting_items(
         &self,
-        device: &DeviceId,
+        device: &AccountDevice,
         from: u64,
         visit: &mut dyn FnMut(InboxItem) -> bool,
     ) -> Result<(), StoreError> {
-        let first = key2(device.as_bytes(), &from.to_be_bytes());
-        let end = key2(device.as_bytes(), &[0xff; 9]);
+        let first = key2(&device.to_bytes(), &from.to_be_bytes());
+        let end = key2(&device.to_bytes(), &[0xff; 9]);
         let mut failed = None;
         self.store().scan(Table::Inboxes, &first, &end, &mut |key, row| match self
             .inbox_item(key, row)
@@ -363,7 +371,7 @@ impl<S: Store> State<S> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn frontier(&self, device: &DeviceId) -> Result<u64, StoreError> {
+    pub fn frontier(&self, device: &AccountDevice) -> Result<u64, StoreError> {
         Ok(self.frontier_row(device)?.map_or(0, |row| row.position))
     }
 
@@ -371,19 +379,19 @@ impl<S: Store> State<S> {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn last_seen(&self, device: &DeviceId) -> Result<Option<u64>, StoreError> {
+    pub fn last_seen(&self, device: &AccountDevice) -> Result<Option<u64>, StoreError> {
         Ok(self.frontier_row(device)?.map(|row| row.seen_ms))
     }
 
-    fn frontier_row(&self, device: &DeviceId) -> Result<Option<FrontierRow>, StoreError> {
-        let row = self.store().row(Table::Frontiers, device.as_bytes())?;
+    fn frontier_row(&self, device: &AccountDevice) -> Result<Option<FrontierRow>, StoreError> {
+        let row = self.store().row(Table::Frontiers, &device.to_bytes())?;
         row.map(|row| rows::decode("frontier", &row)).transpose()
     }
 
     /// Records what a device acknowledged, and that it is here. Not a command: losing it means
     /// delivering again, nothing more.
-    pub fn put_frontier(&mut self, device: &DeviceId, position: u64, seen_ms: u64) {
+    pub fn put_frontier(&mut self, device: &AccountDevice, position: u64, seen_ms: u64) {
         let row = rows::encode(&FrontierRow { position, seen_ms });
-        self.store_mut().put(Table::Frontiers, device.as_bytes(), row);
+        self.store_mut().put(Table::Frontiers, &device.to_bytes(), row);
     }
 }

@@ -20,7 +20,8 @@ mod space;
 mod state;
 mod welcomes;
 
-pub use command::{Action, Command, InboxFrom, Partition, RULES, Sealed};
+pub(crate) use account::proposed;
+pub use command::{AccountDevice, Action, Command, InboxFrom, Partition, RULES, Sealed};
 pub use log::Logged;
 pub use rows::Membership;
 pub(crate) use space::add_run;

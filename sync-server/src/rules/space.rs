@@ -14,7 +14,7 @@ use sync_protocol::ids::{AccountId, EpochId, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::roster::{Role, Roster, RosterChange};
 
-use crate::rules::command::{Action, Command, InboxFrom, Sealed};
+use crate::rules::command::{AccountDevice, Action, Command, InboxFrom, Sealed};
 use crate::rules::cuts;
 use crate::rules::rows::{self, RosterRow, SpaceRow, TicketRow, TipRow, key2, numbered};
 use crate::rules::state::State;
@@ -440,7 +440,8 @@ impl<S: Store> Pusher<'_, S> {
         let (account, device) = (self.account, self.writer.device);
         let from = InboxFrom { account, device, handshake, common: common.0.len() as u64 };
         welcomes::keep(self.state, &self.id, index, common, items.len());
-        for WelcomeFor { device, item, .. } in items {
+        for WelcomeFor { account, device, item } in items {
+            let device = AccountDevice { account, device };
             let action = Action::PutInbox { device, from, item };
             self.state.put_fact(&Command::new(self.time_ms, action));
         }

@@ -13,14 +13,19 @@ use redb::{
     WriteTransaction,
 };
 
+use sync_protocol::{AccountId, DeviceId};
+
 use super::{Pending, Store, StoreError, Table, merged};
 
 /// The store's file inside the data directory.
 pub const FILE: &str = "relay.redb";
 /// A store that is being laid out.
 const UNNAMED: &str = "relay.redb.new";
-/// The format this build writes, and the only one it reads. 1 had each inbox item whole.
+/// The format this build writes, and the only one it reads. 1 had each inbox item whole,
+/// 2 named devices without their accounts.
 const FORMAT: u64 = 3;
+/// Bytes of an account's device in a key.
+const DEVICE: usize = AccountId::LEN + DeviceId::LEN;
 /// Bytes of redb's page cache.
 const CACHE: usize = 256 * 1024 * 1024;
 
@@ -138,8 +143,8 @@ impl RedbStore {
         let count = |table: Table| snapshot.rows(table)?.len().map_err(storage);
         let mut devices = 0;
         let mut last = Vec::new();
-        self.scan(Table::Fences, &[], &[0xff; 42], &mut |key, _| {
-            let device = key.get(..33).unwrap_or(key);
+        self.scan(Table::Fences, &[], &[0xff; DEVICE], &mut |key, _| {
+            let device = key.get(..DEVICE).unwrap_or(key);
             if device != last.as_slice() {
                 devices += 1;
                 last = device.to_vec();

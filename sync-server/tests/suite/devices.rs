@@ -8,6 +8,7 @@ use sync_protocol::frames::{
 };
 use sync_protocol::limits;
 use sync_server::relay::{SessionId, Settings};
+use sync_server::rules::AccountDevice;
 use sync_server::store::{MemoryStore, Table};
 
 use crate::support::{Device, add, join, push, remove, space};
@@ -30,6 +31,76 @@ fn greet(
     world.send(session, ClientFrame::Hello(hello));
     world.commit();
     session
+}
+
+/// Entries that the relay has of an account's log.
+fn known(world: &mut World, account: sync_protocol::AccountId) -> usize {
+    let (new, _) = world.dial();
+    match world.ask(new, Op::ReadLog { account, from: 0 }) {
+        Answer::Log { entries, .. } => entries.len(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn an_account_that_names_anothers_device_does_not_begin() {
+    let mut world = World::new();
+    let mut victim = Device::new(1);
+    let v = world.connect(&mut victim);
+    let mut stranger = Device::new(7);
+    let (account, log) = victim.named_by(7);
+    // In the device's name, and in the stranger's own.
+    for device in [victim.id, stranger.id] {
+        let session = greet(&mut world, &mut stranger, |hello| {
+            (hello.account, hello.device, hello.log) = (account, device, log.clone());
+        });
+        assert_eq!(world.closed[&session], Rejection::Invalid);
+    }
+    assert_eq!(known(&mut world, account), 0, "nothing of it was kept");
+    assert!(!world.closed.contains_key(&v));
+}
+
+#[test]
+fn nothing_is_written_for_who_did_not_prove_to_be_the_device() {
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    // The log is Ada's own, and somebody else brings it.
+    let (session, challenge) = world.dial();
+    let mut hello = ada.hello(&challenge);
+    hello.signature = Blob(vec![0; 64]);
+    world.send(session, ClientFrame::Hello(hello));
+    world.commit();
+    assert_eq!(world.closed[&session], Rejection::Denied);
+    assert_eq!(known(&mut world, ada.account), 0);
+    // Her recovery is signed, and somebody else brings that.
+    let a = world.connect(&mut ada);
+    let back = ada.recover(1, 9);
+    let (session, challenge) = world.dial();
+    let mut hello = back.hello(&challenge);
+    hello.signature = Blob(vec![0; 64]);
+    world.send(session, ClientFrame::Hello(hello));
+    world.commit();
+    assert_eq!(world.closed[&session], Rejection::Denied);
+    assert!(!world.closed.contains_key(&a), "her device goes on");
+    assert_eq!(known(&mut world, ada.account), 1);
+}
+
+#[test]
+fn what_ends_a_device_in_one_account_leaves_it_alone_in_another() {
+    let mut world = World::new();
+    let mut ada = Device::new(1);
+    let a = world.connect(&mut ada);
+    world.ask(a, Op::PutKeyPackages(KeyPackages { once: vec![Blob(vec![1])], last_resort: None }));
+    // The same keys, by their owner's own signature, in a second account, which is then recovered.
+    let mut twin = ada.twin(7);
+    let t = world.connect(&mut twin);
+    let mut back = twin.recover(7, 9);
+    world.connect(&mut back);
+    assert_eq!(world.closed[&t], Rejection::Revoked);
+    assert!(!world.closed.contains_key(&a), "one key in two accounts is two devices");
+    assert_eq!(world.ask(a, Op::CountKeyPackages), Answer::Count(1));
+    let again = world.connect(&mut ada);
+    assert!(!world.closed.contains_key(&again));
 }
 
 #[test]
@@ -257,11 +328,12 @@ fn a_ticket_belongs_to_one_handshake_and_has_a_limit() {
 /// Rows that are kept for a device.
 fn kept(world: &World, device: &Device) -> Vec<Table> {
     let tables = [Table::Inboxes, Table::KeyPackages, Table::Fences, Table::Frontiers];
+    let named = AccountDevice { account: device.account, device: device.id }.to_bytes();
     let durable = world.relay.store().durable();
     let rows = durable.rows();
     let own = rows
         .into_iter()
-        .filter(|(table, key, _)| tables.contains(table) && key.starts_with(device.id.as_bytes()));
+        .filter(|(table, key, _)| tables.contains(table) && key.starts_with(&named));
     own.map(|(table, ..)| table).collect()
 }
 

@@ -7,7 +7,9 @@ use sync_protocol::codec::Blob;
 use sync_protocol::frames::{WelcomeFor, Welcomes};
 use sync_protocol::ids::{RelayId, SpaceId};
 use sync_server::relay::Identity;
-use sync_server::rules::{Action, Command, Effect, Fault, InboxFrom, Logged, Sealed, State, apply};
+use sync_server::rules::{
+    AccountDevice, Action, Command, Effect, Fault, InboxFrom, Logged, Sealed, State, apply,
+};
 use sync_server::store::{MemoryStore, Table};
 
 use crate::support::{Device, add, join, remove, space};
@@ -49,7 +51,7 @@ fn space_story(id: SpaceId, seed: u64) -> Vec<Command> {
 fn device_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
     let from = InboxFrom { account: ada.account, device: ada.id, handshake: None, common: 0 };
-    let device = ada.id;
+    let device = AccountDevice { account: ada.account, device: ada.id };
     let once = vec![Blob(vec![1]), Blob(vec![2])];
     let actions = vec![
         Action::Fence { device, incarnation: 1, fence: 0, next_fence: 5 },
@@ -92,7 +94,7 @@ fn cut_story(id: SpaceId, seed: u64) -> Vec<Command> {
 fn ending_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
     let from = InboxFrom { account: ada.account, device: ada.id, handshake: None, common: 0 };
-    let device = ada.id;
+    let device = AccountDevice { account: ada.account, device: ada.id };
     let fence = || Action::Fence { device, incarnation: 1, fence: 0, next_fence: 5 };
     let put = || Action::PutInbox { device, from, item: Blob(vec![9]) };
     let once = vec![Blob(vec![1])];

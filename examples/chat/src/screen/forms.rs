@@ -3,7 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use serde_json::Value;
 use sync_core::Command;
-use sync_core::api::Member;
+use sync_core::api::{Comparison, ContactChange, Member};
+use sync_protocol::AccountId;
 use sync_protocol::address::Address;
 
 use super::field::Field;
@@ -34,7 +35,7 @@ impl Model {
             (Some(Dialog::AddMember(form, history)), KeyCode::Char(' ')) if !form.busy => {
                 *history = !*history;
             }
-            (Some(Dialog::LinkHistory(_) | Dialog::Contact(_)), _) => {
+            (Some(Dialog::LinkHistory(_) | Dialog::Contact(_) | Dialog::Shown(_)), _) => {
                 return self.press_question(key.code);
             }
             (Some(Dialog::LinkOffer(_) | Dialog::LinkCode(..)), KeyCode::Esc) => {
@@ -64,9 +65,19 @@ impl Model {
             (Some(Dialog::LinkHistory(_)), KeyCode::Esc) => {}
             (Some(Dialog::LinkHistory(offer)), _) => self.dialog = Some(Dialog::LinkHistory(offer)),
             (Some(Dialog::Contact(card)), KeyCode::Char('v')) => {
-                self.changed.remove(&card.account);
-                let key = changed_key(&card.account);
-                return vec![Effect(Purpose::Do, Command::SetSetting { key, value: Value::Null })];
+                let (account, safety_number) = (card.account, Some(card.safety_number));
+                let verified = Command::VerifyContact { account, safety_number };
+                let mut effects = vec![Effect(Purpose::Do, verified)];
+                effects.extend(self.compared(&account));
+                return effects;
+            }
+            (Some(Dialog::Contact(card)), KeyCode::Char('q')) => {
+                self.dialog = Some(Dialog::Shown(card));
+            }
+            (Some(Dialog::Shown(card)), _) => self.dialog = Some(Dialog::Contact(card)),
+            (Some(Dialog::Contact(card)), KeyCode::Char('c')) => {
+                let form = Form::new(&["Text of the code that they show"]);
+                self.dialog = Some(Dialog::Compare(card.account, form));
             }
             (Some(Dialog::Contact(card)), KeyCode::Char('b')) => {
                 let question = format!("Block {}? You see nothing more of them.", card.name);
@@ -82,6 +93,51 @@ impl Model {
             _ => {}
         }
         Vec::new()
+    }
+
+    /// A safety number was compared: nothing more is said of changes before.
+    pub(super) fn compared(&mut self, account: &AccountId) -> Option<Effect> {
+        self.changed.remove(account)?;
+        let command = Command::SetSetting { key: changed_key(account), value: Value::Null };
+        Some(Effect(Purpose::Do, command))
+    }
+
+    /// How two safety numbers compare.
+    pub(super) fn take_comparison(
+        &mut self,
+        account: AccountId,
+        comparison: Comparison,
+    ) -> Effects {
+        let says = match comparison {
+            Comparison::Same => "it is the same: nobody stands between you",
+            Comparison::Behind => "one of you has not heard of a new device yet: compare again",
+            Comparison::Differs => "IT DIFFERS: somebody may stand between you",
+        };
+        self.notice = Some(says.to_owned());
+        let is_same = comparison == Comparison::Same;
+        is_same.then(|| self.compared(&account)).flatten().into_iter().collect()
+    }
+
+    /// Something about a person that should be looked at.
+    pub(super) fn take_contact_change(&mut self, account: AccountId, change: &ContactChange) {
+        match change {
+            ContactChange::Devices => {
+                self.notice = Some("devices of somebody you compared with changed".to_owned());
+            }
+            ContactChange::Moved { address, now } => {
+                let was = account.to_string();
+                let begin = |id: &str| id.chars().take(8).collect::<String>();
+                let question = format!(
+                    "{address} leads to another account now ({} was {}). Accept?",
+                    begin(&now.to_string()),
+                    begin(&was)
+                );
+                if let Ok(address) = address.parse() {
+                    let command = Command::AcceptAddress { address, account: *now };
+                    self.dialog = Some(Dialog::Confirm(question, command));
+                }
+            }
+        }
     }
 
     fn fill_in(&mut self, key: KeyEvent) {
@@ -104,6 +160,12 @@ impl Model {
             (Some(Dialog::Recover(form)), _) => recover(form),
             (Some(Dialog::LinkCode(_, form)), _) => confirm(form),
             (Some(Dialog::Offer(_) | Dialog::LinkOffer(_)), _) => return self.submit_link(),
+            (Some(Dialog::Compare(account, form)), _) if !form.text(0).is_empty() => {
+                let (account, shown) = (*account, form.text(0).split_whitespace().collect());
+                self.dialog = None;
+                let command = Command::CompareContact { account, shown };
+                return vec![Effect(Purpose::Compare(account), command)];
+            }
             (Some(Dialog::NewConversation(form)), _) => found(form),
             (Some(Dialog::AddMember(form, history)), Some(conversation)) => {
                 let share_history = *history;

@@ -342,20 +342,13 @@ impl Model {
     fn ask_contact(&mut self) -> Effects {
         let Some(view) = self.conversation() else { return Vec::new() };
         let Some(member) = view.members.get(self.side_at) else { return Vec::new() };
-        let (is_me, address) = (self.is_me(&member.account), member.address.clone());
-        if is_me {
+        let account = member.account;
+        if self.is_me(&account) {
             self.page = Some(Page::Devices(0));
             return vec![devices()];
         }
-        match address.map(|address| address.parse()) {
-            Some(Ok(address)) => {
-                vec![Effect(Purpose::Contact, Command::LookupContact { address })]
-            }
-            _ => {
-                self.notice = Some("the address isn't known here".to_owned());
-                Vec::new()
-            }
-        }
+        let member = Member::Account(account);
+        vec![Effect(Purpose::Contact, Command::ShowContact { member })]
     }
 
     fn ask_remove(&mut self) {

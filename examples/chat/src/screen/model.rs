@@ -77,6 +77,10 @@ pub(crate) enum Dialog {
     LinkCode(String, Form),
     /// Who somebody is, to be compared.
     Contact(ContactCard),
+    /// The same to be scanned by the other person.
+    Shown(ContactCard),
+    /// What the other person shows, to be compared.
+    Compare(AccountId, Form),
     /// Title and members of a new conversation.
     NewConversation(Form),
     /// The address of somebody to add, without their past or (second) with it.
@@ -134,6 +138,8 @@ pub(crate) enum Purpose {
     Devices,
     /// To show who somebody is.
     Contact,
+    /// To know whether two safety numbers are the same.
+    Compare(AccountId),
     /// To have this device linked.
     Offer,
     /// For the dialog that is open.

@@ -1,7 +1,7 @@
 //! What takes the whole screen: the first run, a link, the account's devices, and this device's end.
 
 use crossterm::event::{KeyCode, KeyEvent};
-use sync_core::api::{DeviceView, LinkEvent};
+use sync_core::api::{DeviceView, Join, LinkEvent, Whose};
 use sync_core::{Command, Failure, Response};
 use sync_protocol::{AccountId, Rejection};
 
@@ -49,8 +49,12 @@ pub(crate) enum Linking {
         /// Whether the text is shown where there is no room for both.
         is_text: bool,
     },
+    /// Whose account it would join: the person is asked.
+    Confirm(Whose),
+    /// The code is being agreed on.
+    Joining,
     /// To be typed on the primary.
-    Code(String),
+    Code(String, Whose),
     /// It belongs to the account.
     Linked,
     /// It came to nothing, for this reason.
@@ -130,7 +134,19 @@ impl Model {
                 let linking = Linking::Offered { offer, since_ms, is_text: !is_text };
                 self.page = Some(Page::Linking(linking));
             }
-            (Linking::Asked | Linking::Offered { .. } | Linking::Code(_), KeyCode::Esc) => {
+            (Linking::Confirm(whose), KeyCode::Char('y')) => {
+                self.page = Some(Page::Linking(Linking::Joining));
+                let joins = Command::JoinAccount { account: whose.account };
+                return vec![Effect(Purpose::Quiet, joins)];
+            }
+            (
+                Linking::Asked
+                | Linking::Offered { .. }
+                | Linking::Confirm(_)
+                | Linking::Joining
+                | Linking::Code(..),
+                KeyCode::Esc,
+            ) => {
                 self.page = Some(Page::Start(1));
                 return vec![Effect(Purpose::Quiet, Command::CancelLink)];
             }
@@ -144,7 +160,7 @@ impl Model {
         self.device_name.clone_from(&name);
         self.dialog = None;
         self.page = Some(Page::Linking(Linking::Asked));
-        vec![Effect(Purpose::Offer, Command::OfferDevice { name })]
+        vec![Effect(Purpose::Offer, Command::OfferDevice { name, join: Join::Ask })]
     }
 
     /// The offer was made, or could not be.
@@ -166,7 +182,12 @@ impl Model {
     /// A link, on either side, moved on.
     pub(super) fn take_link(&mut self, event: LinkEvent) -> Effects {
         match event {
-            LinkEvent::Code(code) => self.page = Some(Page::Linking(Linking::Code(code))),
+            LinkEvent::Account(whose) => {
+                self.page = Some(Page::Linking(Linking::Confirm(whose)));
+            }
+            LinkEvent::Code { code, whose } => {
+                self.page = Some(Page::Linking(Linking::Code(code, whose)));
+            }
             LinkEvent::Done { .. } => {
                 self.dialog = None;
                 self.page = Some(Page::Linking(Linking::Linked));

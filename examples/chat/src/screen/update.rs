@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sync_client::Notice;
-use sync_core::api::{ConversationChange, ConversationView, MessageView, Status};
+use sync_core::api::{ConversationChange, ConversationView, MessageView, Problem, Status};
 use sync_core::{Command, Event, Response};
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, SpaceId};
@@ -66,8 +66,16 @@ impl Model {
                 self.notice = Some(format!("not believed: {why}"));
                 Vec::new()
             }
+            Event::Contact { account, change } => {
+                self.take_contact_change(account, &change);
+                Vec::new()
+            }
             Event::Link(event) => self.take_link(event),
             Event::Devices { account, .. } => self.devices_changed(account),
+            Event::RecoveryCode(code) => {
+                self.dialog = Some(Dialog::RecoveryCode { code, replaces: true });
+                Vec::new()
+            }
             Event::Revoked { unsent } => {
                 self.end(unsent);
                 Vec::new()
@@ -85,6 +93,12 @@ impl Model {
             self.problem = None;
         }
         let is_renamed = self.status.name != status.name;
+        if let (Some(Problem::OtherRelay { now, .. }), true, None) =
+            (&status.problem, self.status.problem != status.problem, &self.dialog)
+        {
+            let question = "The relay is another than before. Go on with it?".to_owned();
+            self.dialog = Some(Dialog::Confirm(question, Command::AcceptRelay { relay: *now }));
+        }
         self.status = status;
         if self.is_refused() {
             self.end(self.status.waiting);
@@ -179,8 +193,11 @@ impl Model {
                 self.dialog = Some(Dialog::Contact(card));
                 Vec::new()
             }
+            (Purpose::Compare(account), Ok(Response::Comparison(comparison))) => {
+                self.take_comparison(account, comparison)
+            }
             (Purpose::Offer, answer) => self.take_offer(answer),
-            (Purpose::Do | Purpose::Contact, Err(failure)) => {
+            (Purpose::Do | Purpose::Contact | Purpose::Compare(_), Err(failure)) => {
                 self.notice = Some(failure.to_string());
                 Vec::new()
             }
@@ -345,6 +362,7 @@ impl Model {
                 | Dialog::Recover(form)
                 | Dialog::LinkOffer(form)
                 | Dialog::LinkCode(_, form)
+                | Dialog::Compare(_, form)
                 | Dialog::NewConversation(form)
                 | Dialog::AddMember(form, _)
                 | Dialog::Title(form)

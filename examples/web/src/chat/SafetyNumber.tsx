@@ -1,9 +1,11 @@
-import type { Contact, Member } from "@rejoinder/client";
+import type { Comparison, Contact, Member } from "@rejoinder/client";
 import { useRejoinder } from "@rejoinder/react";
 import { useEffect, useState } from "react";
 
+import { Scanner } from "../devices/Scanner.tsx";
 import { Dialog } from "../parts/Dialog.tsx";
 import { Problem } from "../parts/Problem.tsx";
+import { Qr } from "../parts/Qr.tsx";
 import { useSession } from "../session.tsx";
 import { useChanged, useCompared } from "../useSafety.ts";
 import { dateTime, failure, nameOf } from "../words.ts";
@@ -13,7 +15,7 @@ interface Props {
   readonly onClose: () => void;
 }
 
-/** The number that is equal on both sides when nobody stands between. */
+/** The number that is equal on both sides when nobody stands between: of the member's account. */
 export function SafetyNumber({ member, onClose }: Props) {
   const client = useRejoinder();
   const { attempt, say } = useSession();
@@ -21,23 +23,33 @@ export function SafetyNumber({ member, onClose }: Props) {
   const changedMs = useChanged().get(member.account);
   const [contact, setContact] = useState<Contact | null>(null);
   const [error, setError] = useState<string | null>(null);
-  const { address } = member;
+  const [isScanning, setIsScanning] = useState(false);
+  const { account } = member;
   const name = nameOf(member);
   useEffect(() => {
     let isCurrent = true;
-    if (address === null) return setError("Their address is not known, so the relay can't be asked for their devices.");
-    client.contacts.lookup(address).then(
+    client.contacts.show({ account }).then(
       (found) => isCurrent && setContact(found),
       (reason: unknown) => isCurrent && setError(failure(reason)),
     );
     return () => {
       isCurrent = false;
     };
-  }, [client, address]);
-  const done = async () => {
-    if (!(await attempt(compared(member.account)))) return;
+  }, [client, account]);
+  const same = async () => {
+    if (!(await attempt(compared(account)))) return;
     say(`You and ${name} have the same number: nobody stands between you.`);
     onClose();
+  };
+  const verify = async (number: string) => {
+    if (await attempt(client.contacts.verify(account, number))) await same();
+  };
+  const scanned = (text: string) => {
+    setIsScanning(false);
+    client.contacts.compare(account, text).then(
+      (comparison) => (comparison === "same" ? void same() : setError(inWords(comparison, name))),
+      (reason: unknown) => setError(failure(reason)),
+    );
   };
   return (
     <Dialog title={`Safety number with ${name}`} onClose={onClose}>
@@ -45,7 +57,7 @@ export function SafetyNumber({ member, onClose }: Props) {
         <p className="problem">Their devices changed on {dateTime(changedMs)}: the number is a new one.</p>
       )}
       <Problem text={error} />
-      {contact && (
+      {contact && !isScanning && (
         <>
           <p>
             Compare it with what {name} sees, side by side or in a call. If it is the same, only the two of
@@ -56,20 +68,42 @@ export function SafetyNumber({ member, onClose }: Props) {
               <span key={index}>{group} </span>
             ))}
           </p>
+          <Qr text={contact.qr} label={`Safety number with ${name}, to be scanned by them`} />
+          <p className="hint" data-testid="compared">
+            {COMPARED[contact.compared]}
+          </p>
         </>
       )}
+      {isScanning && <Scanner onRead={scanned} />}
       <div className="actions">
         <button type="button" className="quiet" onClick={onClose}>
           Close
         </button>
-        {contact && changedMs !== undefined && (
-          <button type="button" className="primary" onClick={() => void done()}>
+        {contact && (
+          <button type="button" className="quiet" onClick={() => setIsScanning(!isScanning)}>
+            {isScanning ? "Show the number" : "Scan theirs"}
+          </button>
+        )}
+        {contact && !isScanning && (contact.compared !== "same" || changedMs !== undefined) && (
+          <button type="button" className="primary" onClick={() => void verify(contact.safetyNumber)}>
             It is the same
           </button>
         )}
       </div>
     </Dialog>
   );
+}
+
+const COMPARED: Readonly<Record<Contact["compared"], string>> = {
+  never: "You have not compared it yet.",
+  same: "You compared it, and their devices are the same since.",
+  changed: "You compared it, and their devices changed since.",
+};
+
+function inWords(comparison: Exclude<Comparison, "same">, name: string): string {
+  return comparison === "behind"
+    ? `You or ${name} have not heard of a new device yet. Wait a moment, and scan again.`
+    : `It is another number. Somebody may stand between you and ${name}, or you scanned somebody else's.`;
 }
 
 /** Groups of five are read aloud best. */

@@ -1,4 +1,4 @@
-import type { LinkOffer } from "@rejoinder/client";
+import type { LinkOffer, Whose } from "@rejoinder/client";
 import { useRejoinder } from "@rejoinder/react";
 import { useEffect, useState } from "react";
 
@@ -20,6 +20,8 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
   const client = useRejoinder();
   const [name, setName] = useState(thisDeviceName);
   const [offer, setOffer] = useState<LinkOffer | null>(null);
+  const [whose, setWhose] = useState<Whose | null>(null);
+  const [isMine, setIsMine] = useState(false);
   const [code, setCode] = useState<string | null>(null);
   const [failed, setFailed] = useState<string | null>(null);
   const { isBusy, error, run } = useBusy(linkFailure);
@@ -27,6 +29,7 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
   useEffect(() => {
     if (!offer) return;
     let isCurrent = true;
+    offer.whose.then((shown) => isCurrent && setWhose(shown), () => undefined);
     offer.code.then((digits) => isCurrent && setCode(digits), () => undefined);
     offer.done.then(
       () => {
@@ -38,6 +41,8 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
         if (!isCurrent) return;
         setFailed(linkFailure(reason));
         setOffer(null);
+        setWhose(null);
+        setIsMine(false);
         setCode(null);
       },
     );
@@ -50,6 +55,11 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
     run(async () => {
       setFailed(null);
       setOffer(await client.devices.offer({ name: name.trim() }));
+    });
+  const join = (account: string) =>
+    run(async () => {
+      await offer?.join(account);
+      setIsMine(true);
     });
   const back = () => {
     void offer?.cancel().catch(() => undefined);
@@ -79,8 +89,12 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
           </button>
         </form>
       )}
-      {offer && code === null && <Offered qr={offer.qr} />}
-      {offer && code !== null && <Digits code={code} />}
+      {offer && !whose && <Offered qr={offer.qr} />}
+      {offer && whose && !isMine && (
+        <Confirm whose={whose} isBusy={isBusy} error={error} onYes={() => void join(whose.account)} onNo={back} />
+      )}
+      {offer && whose && isMine && code === null && <p className="waiting" role="status">One moment…</p>}
+      {offer && whose && code !== null && <Digits code={code} whose={whose} />}
     </Step>
   );
 }
@@ -103,10 +117,43 @@ function Offered({ qr }: { readonly qr: string }) {
   );
 }
 
-function Digits({ code }: { readonly code: string }) {
+interface ConfirmProps {
+  readonly whose: Whose;
+  readonly isBusy: boolean;
+  readonly error: string | null;
+  readonly onYes: () => void;
+  readonly onNo: () => void;
+}
+
+/** Whoever saw the code on this screen may have scanned it first. */
+function Confirm({ whose, isBusy, error, onYes, onNo }: ConfirmProps) {
+  return (
+    <div className="stack" data-testid="whose">
+      <p>A device of this account scanned the code:</p>
+      <p>
+        <strong>{whose.address ?? "an account without an address"}</strong> ({whose.name})
+      </p>
+      <p className="hint offer-text">{whose.account}</p>
+      <p>
+        Is it yours? If not, somebody else saw your screen, and would read what you write on this device.
+      </p>
+      <Problem text={error} />
+      <div className="actions">
+        <button type="button" className="quiet" onClick={onNo}>
+          No, go back
+        </button>
+        <button type="button" className="primary" disabled={isBusy} onClick={onYes}>
+          Yes, it is mine
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Digits({ code, whose }: { readonly code: string; readonly whose: Whose }) {
   return (
     <div className="stack" role="status">
-      <p>Type these digits on your other device:</p>
+      <p>Type these digits on your other device, to join the account of {whose.address ?? whose.name}:</p>
       <p className="digits" data-testid="digits" aria-label={[...code].join(" ")}>
         {code.slice(0, 3)} {code.slice(3)}
       </p>

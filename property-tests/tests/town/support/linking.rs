@@ -1,12 +1,13 @@
 //! Linking in a town, step by step.
 
-use sync_core::api::{Command, DeviceView, Event, LinkEvent, Response, Status};
+use sync_core::api::{Command, DeviceView, Event, Join, LinkEvent, Response, Status};
 use sync_protocol::{DeviceId, SpaceId};
 
 use super::Town;
 
 pub(crate) fn offer(town: &mut Town, n: usize) -> String {
-    let id = town.tell(n, Command::OfferDevice { name: format!("device {n}") });
+    let (name, join) = (format!("device {n}"), Join::Any);
+    let id = town.tell(n, Command::OfferDevice { name, join });
     town.pass(1_000);
     match town.devices[n].answers.remove(&id) {
         Some(Ok(Response::Offer(offer))) => offer,
@@ -15,11 +16,16 @@ pub(crate) fn offer(town: &mut Town, n: usize) -> String {
 }
 
 pub(crate) fn code(town: &Town, n: usize) -> String {
+    shown_code(town, n).expect("a code is shown")
+}
+
+/// The newest code that a device shows, if it does.
+pub(crate) fn shown_code(town: &Town, n: usize) -> Option<String> {
     let mut codes = town.devices[n].events.iter().filter_map(|event| match event {
-        Event::Link(LinkEvent::Code(code)) => Some(code.clone()),
+        Event::Link(LinkEvent::Code { code, .. }) => Some(code.clone()),
         _ => None,
     });
-    codes.next_back().expect("a code is shown")
+    codes.next_back()
 }
 
 /// A new device that shows its code to whoever uses `primary`; gives its number and the code.

@@ -1,6 +1,6 @@
 use ed25519_dalek::SigningKey;
 use rand_core::SeedableRng as _;
-use sync_protocol::device_log::{Action, DeviceKeys, LogEntry, RecoveryKeys, sign_entry};
+use sync_protocol::device_log::{DeviceKeys, Founding, RecoveryKeys, found};
 
 use super::*;
 
@@ -25,19 +25,13 @@ impl Cast {
         let (root, signing) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
         let account = AccountId::of_root_key(&root.verifying_key().to_bytes());
         let keys = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: [3; 32] };
-        let entry = LogEntry {
-            version: 1,
-            index: 0,
-            previous: LogHead::from_bytes([0; 32]),
-            action: Action::Genesis {
-                root: root.verifying_key().to_bytes(),
-                device: keys,
-                join: [4; 32],
-                recovery: RecoveryKeys { signing: [6; 32], hpke: [7; 32] },
-            },
+        let founding = Founding {
+            device: keys,
+            join: [4; 32],
+            recovery: RecoveryKeys { signing: [6; 32], hpke: [7; 32] },
             escrow: None,
         };
-        let log = vec![Blob(sign_entry(&account, &entry, &root))];
+        let log = vec![Blob(found(&root, &signing, founding))];
         let (secret, public) = seal::hpke_pair(&[8; 32]);
         let receiver = device_of(&SigningKey::from_bytes(&[9; 32]));
         Self { account, signing, log, receiver, secret, public }

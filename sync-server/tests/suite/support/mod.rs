@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{
-    Action, DeviceKeys, DeviceLog, LogEntry, RecoveryKeys, countersign, sign_entry,
+    Action, DeviceKeys, DeviceLog, Founding, LogEntry, RecoveryKeys, countersign, found, sign_entry,
 };
 use sync_protocol::envelope::{
     Chain, CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE,
@@ -51,22 +51,32 @@ fn recovery(seed: u64) -> RecoveryKeys {
 impl Device {
     /// The first device of a new account.
     pub fn new(seed: u64) -> Self {
-        let root = key(seed, 1);
-        let signing = key(seed, 2);
+        Self::founding(seed, key(seed, 2))
+    }
+
+    /// Another account whose first device has this one's keys.
+    pub fn twin(&self, seed: u64) -> Self {
+        Self::founding(seed, self.key.clone())
+    }
+
+    /// An account of somebody else's whose genesis names this device, which never said so.
+    pub fn named_by(&self, seed: u64) -> (AccountId, Vec<Blob>) {
+        let (root, device) = (key(seed, 1), keys(&self.key));
+        let founding = Founding { device, join: [7; 32], recovery: recovery(seed), escrow: None };
         let account = AccountId::of_root_key(&root.verifying_key().to_bytes());
-        let entry = LogEntry {
-            version: 1,
-            index: 0,
-            previous: LogHead::from_bytes([0; 32]),
-            action: Action::Genesis {
-                root: root.verifying_key().to_bytes(),
-                device: keys(&signing),
-                join: [7; 32],
-                recovery: recovery(seed),
-            },
+        (account, vec![Blob(found(&root, &key(seed, 2), founding))])
+    }
+
+    fn founding(seed: u64, signing: SigningKey) -> Self {
+        let root = key(seed, 1);
+        let account = AccountId::of_root_key(&root.verifying_key().to_bytes());
+        let founding = Founding {
+            device: keys(&signing),
+            join: [7; 32],
+            recovery: recovery(seed),
             escrow: None,
         };
-        let log = vec![Blob(sign_entry(&account, &entry, &root))];
+        let log = vec![Blob(found(&root, &signing, founding))];
         Self::with(account, signing, log, seed)
     }
 

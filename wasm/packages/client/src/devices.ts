@@ -4,7 +4,7 @@ import { closed } from "./live.js";
 import { Query } from "./query.js";
 import { device, fields, list, reuse, text } from "./shapes.js";
 import type { Store } from "./store.js";
-import type { Device, DeviceId, Devices, LinkOffer, LinkRequest, Live } from "./types.js";
+import type { AccountId, Device, DeviceId, Devices, LinkOffer, LinkRequest, Live, Whose } from "./types.js";
 import type { Notice } from "./wire.js";
 
 /** Calls about devices, and the list of them. */
@@ -36,17 +36,21 @@ export class DeviceFamily implements Devices {
     return this.#list;
   }
 
-  async offer(options: { readonly name?: string } = {}): Promise<LinkOffer> {
+  async offer(options: { readonly name?: string; readonly join?: AccountId | "any" } = {}): Promise<LinkOffer> {
     const { connection } = this.#store;
     // Followed before the offer is made: what comes of it may be told before the answer is.
     const progress = this.#follow();
     try {
-      const qr = text(fields(await connection.call("device.offer", { name: options.name }))["qr"]);
+      const { name, join: wanted = "ask" } = options;
+      const qr = text(fields(await connection.call("device.offer", { name, join: wanted }))["qr"]);
+      const join = async (account: AccountId): Promise<void> => {
+        await connection.call("device.join", { account });
+      };
       const cancel = async (): Promise<void> => {
         await connection.call("device.cancel");
         progress.fail(new RejoinderError("interrupted", "the offer was taken back"));
       };
-      return { qr, code: progress.code, done: progress.done, cancel };
+      return { qr, whose: progress.whose, join, code: progress.code, done: progress.done, cancel };
     } catch (error) {
       progress.fail(error instanceof RejoinderError ? error : new RejoinderError("internal", String(error)));
       throw error;
@@ -104,13 +108,19 @@ type Linked = Awaited<LinkOffer["done"]>;
 
 /** How an offer goes. */
 class Progress {
+  readonly whose: Promise<Whose>;
   readonly code: Promise<string>;
   readonly done: Promise<Linked>;
+  #tellWhose: (whose: Whose) => void = () => undefined;
   #tellCode: (code: string) => void = () => undefined;
   #tellDone: (linked: Linked) => void = () => undefined;
   readonly #fails: ((error: RejoinderError) => void)[] = [];
 
   constructor() {
+    this.whose = new Promise((resolve, reject) => {
+      this.#tellWhose = resolve;
+      this.#fails.push(reject);
+    });
     this.code = new Promise((resolve, reject) => {
       this.#tellCode = resolve;
       this.#fails.push(reject);
@@ -120,11 +130,20 @@ class Progress {
       this.#fails.push(reject);
     });
     // Whoever shows only one of them need not look after the other.
+    this.whose.catch(() => undefined);
     this.code.catch(() => undefined);
     this.done.catch(() => undefined);
   }
 
   hear({ method, params }: Notice): void {
+    if (method === "link.account") {
+      const address = params["address"];
+      this.#tellWhose({
+        account: text(params["account"]),
+        address: typeof address === "string" ? address : null,
+        name: text(params["name"]),
+      });
+    }
     if (method === "link.code") this.#tellCode(text(params["code"]));
     if (method === "link.done") {
       this.#tellDone({ account: text(params["account"]), device: text(params["device"]) });

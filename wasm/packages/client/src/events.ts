@@ -34,6 +34,14 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
           revoked: texts(params["revoked"]),
         },
       ];
+    case "contact":
+      if (params["change"] !== "moved") return ["comparedChanged", { account: text(params["account"]) }];
+      return [
+        "addressMoved",
+        { address: text(params["address"]), was: text(params["account"]), now: text(params["now"]) },
+      ];
+    case "recovery_code":
+      return ["recoveryCode", { recoveryCode: text(params["recovery_code"]) }];
     case "document":
       return ["document", { space: text(params["space"]), name: text(params["name"]).replace(/^app\//, "") }];
     case "edited":
@@ -49,6 +57,7 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
           space: text(params["space"]),
           reason: text(params["reason"]),
           what: text(params["what"]),
+          account: typeof params["account"] === "string" ? params["account"] : null,
         },
       ];
     default:

@@ -9,6 +9,7 @@ export { values } from "./document.js";
 export type {
   Account,
   AccountId,
+  Comparison,
   Contact,
   Contacts,
   Conversation,
@@ -48,4 +49,5 @@ export type {
   StorageKind,
   StorageStatus,
   Unreadable,
+  Whose,
 } from "./types.js";

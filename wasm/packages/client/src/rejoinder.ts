@@ -6,11 +6,12 @@ import { RejoinderError } from "./error.js";
 import { toEvent } from "./events.js";
 import { Cell, tell } from "./live.js";
 import { Query } from "./query.js";
-import { contact, fields, newAccount, same, status, text } from "./shapes.js";
+import { comparison, contact, fields, newAccount, same, status, text } from "./shapes.js";
 import { Store } from "./store.js";
 import { Connection } from "./tabs/connection.js";
 import type {
   Account,
+  Comparison,
   Contact,
   Contacts,
   Conversation,
@@ -197,6 +198,10 @@ class OpenRejoinder implements RejoinderShape {
     await this.#connection.call("network.online");
   }
 
+  async acceptRelay(relay: string): Promise<void> {
+    await this.#connection.call("network.accept_relay", { relay });
+  }
+
   async wait(until: "stored" | "up_to_date", timeoutMs = WAIT_MS): Promise<boolean> {
     const answer = await this.#connection.call("sync.wait", { until, timeout_ms: timeoutMs });
     return fields(answer)["reached"] === true;
@@ -301,6 +306,15 @@ class OpenRejoinder implements RejoinderShape {
     };
     return {
       lookup: async (address): Promise<Contact> => contact(await connection.call("contact.lookup", { address })),
+      show: async (person): Promise<Contact> => contact(await connection.call("contact.show", { ...who(person) })),
+      compare: async (account, qr): Promise<Comparison> =>
+        comparison(await connection.call("contact.compare", { account, qr })),
+      verify: async (account, safetyNumber): Promise<void> => {
+        await connection.call("contact.verify", { account, safety_number: safetyNumber });
+      },
+      acceptAddress: async (address, account): Promise<void> => {
+        await connection.call("contact.accept_address", { address, account });
+      },
       block: (person) => block(person, true),
       unblock: (person) => block(person, false),
     };

@@ -1,5 +1,6 @@
 /** From what the host says to what an app sees. */
 import type {
+  Comparison,
   Contact,
   ConversationInfo,
   Device,
@@ -86,6 +87,7 @@ function problem(value: unknown): Problem | null {
     kind: text(from["kind"]),
     message: text(from["message"]),
     space: optionalText(from["space"]),
+    relay: optionalText(from["relay"]),
   };
 }
 
@@ -116,6 +118,14 @@ export function device(value: unknown): Device {
   };
 }
 
+const COMPARED = ["never", "same", "changed"] as const;
+
+/** How two safety numbers compare: what is not known to be the same is not. */
+export function comparison(value: unknown): Comparison {
+  const result = fields(value)["result"];
+  return result === "same" || result === "behind" ? result : "differs";
+}
+
 /** A person, as an address leads to them. */
 export function contact(value: unknown): Contact {
   const from = fields(value);
@@ -124,6 +134,8 @@ export function contact(value: unknown): Contact {
     address: optionalText(from["address"]),
     name: text(from["name"]),
     safetyNumber: text(from["safety_number"]),
+    qr: text(from["qr"]),
+    compared: COMPARED.find((known) => known === from["compared"]) ?? "never",
   };
 }
 

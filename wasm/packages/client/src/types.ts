@@ -116,6 +116,8 @@ export interface Rejoinder {
   goOffline(): Promise<void>;
   /** Connects again. */
   goOnline(): Promise<void>;
+  /** The person accepts another relay than before: `problem.relay` says which. */
+  acceptRelay(relay: string): Promise<void>;
   /**
    * Waits until everything written here is durable at the relay (`stored`), or until everything
    * the relay had is here (`up_to_date`). False if that took longer than `timeoutMs` (30,000).
@@ -179,12 +181,14 @@ export interface StorageStatus {
 
 /** What an app should tell its user about. */
 export interface Problem {
-  /** A stable word: `revoked`, `address_taken`, `not_a_relay`, `quota`, ... */
+  /** A stable word: `revoked`, `address_taken`, `not_a_relay`, `other_relay`, `quota`, ... */
   readonly kind: ErrorKind;
   /** In words. */
   readonly message: string;
   /** The conversation it is about, if it is about one. */
   readonly space: ConversationId | null;
+  /** With `other_relay`: the relay that is here now, to be accepted by `acceptRelay`. */
+  readonly relay: string | null;
 }
 
 /** The account's first device, or the one it passed this on to, links and ends the others. */
@@ -232,11 +236,16 @@ export interface Devices {
   readonly list: Live<readonly Device[] | undefined>;
   /**
    * On an empty store: offers this device to an account. Show the offer's `qr` to be scanned, then
-   * its code to be typed.
+   * whose account it would join, and once the person says that it is theirs, its code to be typed.
    */
   offer(options?: {
     /** What this device is to be called. */
     readonly name?: string;
+    /**
+     * Whose account it may join without a question: this one, or `any` for programs that have seen to
+     * it otherwise. By default the person is asked: whoever sees the offer can take it up.
+     */
+    readonly join?: AccountId | "any";
   }): Promise<LinkOffer>;
   /** On the primary: takes what was scanned or pasted. */
   accept(
@@ -273,12 +282,25 @@ export interface Device {
 export interface LinkOffer {
   /** The text to show as a QR code, or to be copied. */
   readonly qr: string;
-  /** The seven digits to type on the primary, once it scanned the offer. */
+  /** Whose account's device scanned the offer. Show it, and go on by `join` if it is the person's. */
+  readonly whose: Promise<Whose>;
+  /** The person says that the account is theirs. Before that nothing of this device goes there. */
+  join(account: AccountId): Promise<void>;
+  /** The seven digits to type on the primary, once the account is settled. */
   readonly code: Promise<string>;
   /** The link is made; rejects if it came to nothing. */
   readonly done: Promise<{ readonly account: AccountId; readonly device: DeviceId }>;
   /** Takes the offer back. */
   cancel(): Promise<void>;
+}
+
+/** Whose account a new device would join. */
+export interface Whose {
+  readonly account: AccountId;
+  /** The account's address, if the relay's directory says so, too. */
+  readonly address: string | null;
+  /** What it calls itself: anybody can say anything. */
+  readonly name: string;
 }
 
 /** On the primary: a device that asks to be linked. */
@@ -293,8 +315,19 @@ export interface LinkRequest {
 
 /** Other people. */
 export interface Contacts {
-  /** Who is behind an address. Needs a connection. */
+  /**
+   * Who is behind an address. Needs a connection. Fails with `address_moved` if the relay's directory
+   * names another account than before: see {@link Contacts.acceptAddress}.
+   */
   lookup(address: string): Promise<Contact>;
+  /** Somebody known, with the safety number: of the account, whatever the directory says. */
+  show(person: Person): Promise<Contact>;
+  /** Compares the safety number with the code that the other person shows; the same is remembered. */
+  compare(account: AccountId, qr: string): Promise<Comparison>;
+  /** The person compared this safety number by eye or ear; null takes that back. */
+  verify(account: AccountId, safetyNumber: string | null): Promise<void>;
+  /** The person accepts that an address leads to another account now. */
+  acceptAddress(address: string, account: AccountId): Promise<void>;
   /** Shows nothing more of somebody. */
   block(person: Person): Promise<void>;
   /** Shows them again. */
@@ -311,7 +344,17 @@ export interface Contact {
   readonly name: string;
   /** Equal on both sides when nobody stands between: to be compared aloud. */
   readonly safetyNumber: string;
+  /** The same to be shown as a QR code, and compared by the other person's device. */
+  readonly qr: string;
+  /** Whether it was compared, on any own device, and whether their devices changed since. */
+  readonly compared: "never" | "same" | "changed";
 }
+
+/**
+ * How two safety numbers compare. `behind`: one of the two has not heard yet of a change of devices.
+ * `differs`: somebody may stand between.
+ */
+export type Comparison = "same" | "behind" | "differs";
 
 /** All conversations. */
 export interface Conversations {
@@ -586,6 +629,12 @@ export interface Events {
     readonly added: readonly DeviceId[];
     readonly revoked: readonly DeviceId[];
   };
+  /** Somebody whose safety number was compared has other devices now. */
+  comparedChanged: { readonly account: AccountId };
+  /** An address leads to another account now, says the relay: nothing follows until it is accepted. */
+  addressMoved: { readonly address: string; readonly was: AccountId; readonly now: AccountId };
+  /** A new recovery code counts, that was asked for when the connection was lost: to be shown. */
+  recoveryCode: { readonly recoveryCode: string };
   /** This device was ended by its account; so many changes made here were taken in by nobody. */
   ended: { readonly unsent: number };
   /** A document changed. */
@@ -595,7 +644,13 @@ export interface Events {
   /** Somebody is typing. */
   typing: { readonly conversation: ConversationId; readonly account: AccountId };
   /** The relay showed different histories to different devices: somebody should be asked. */
-  evidence: { readonly space: string; readonly reason: string; readonly what: string };
+  evidence: {
+    readonly space: string;
+    readonly reason: string;
+    readonly what: string;
+    /** Whom it is about, if about somebody's devices. */
+    readonly account: AccountId | null;
+  };
   /** A change that a closed tab had left behind, or that nobody waits for, could not be made. */
   rejected: { readonly method: string; readonly error: RejoinderError };
 }
@@ -618,6 +673,8 @@ export type ErrorKind =
   | "revoked"
   | "taken"
   | "address_taken"
+  | "address_moved"
+  | "other_relay"
   | "not_a_relay"
   | "unsupported"
   | "unavailable"

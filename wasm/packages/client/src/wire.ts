@@ -29,6 +29,7 @@ export const METHODS = {
   "account.new_recovery_code": "once",
   "account.status": "read",
   "device.offer": "once",
+  "device.join": "once",
   "device.accept": "once",
   "device.confirm": "once",
   "device.cancel": "once",
@@ -36,6 +37,10 @@ export const METHODS = {
   "device.revoke": "once",
   "device.primary": "once",
   "contact.lookup": "read",
+  "contact.show": "read",
+  "contact.compare": "once",
+  "contact.verify": "once",
+  "contact.accept_address": "once",
   "contact.block": "journal",
   "conversation.create": "journal",
   "conversation.list": "read",
@@ -65,6 +70,7 @@ export const METHODS = {
   "sync.digest": "read",
   "network.offline": "read",
   "network.online": "read",
+  "network.accept_relay": "read",
 } as const satisfies Record<string, Treatment>;
 
 /** A method's name. */

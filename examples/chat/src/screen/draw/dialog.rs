@@ -5,9 +5,10 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
-use sync_core::api::ContactCard;
+use sync_core::api::{Compared, ContactCard};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::picture::Picture;
 use super::{ACCENT, FAINT, STRONG, window};
 use crate::screen::model::{Dialog, Form, Model};
 use crate::screen::text;
@@ -44,6 +45,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, dialog: &Dialog) {
         Dialog::RecoveryCode { code, replaces } => draw_code(frame, code, *replaces),
         Dialog::LinkHistory(_) => draw_history(frame),
         Dialog::Contact(card) => draw_contact(frame, card),
+        Dialog::Shown(card) => draw_shown(frame, card),
         Dialog::Confirm(question, _) => {
             let area = window(frame, "Sure?", 60, 5);
             let lines = vec![
@@ -92,6 +94,12 @@ fn draw_known_form(frame: &mut Frame<'_>, dialog: &Dialog) {
             format!("{name} shows a code of 7 digits. A wrong one ends the link."),
             form,
             "Enter links it   Esc cancels",
+        ),
+        Dialog::Compare(_, form) => (
+            "Compare",
+            "Paste what they show: it begins with REJOINDER-SAFETY.".to_owned(),
+            form,
+            "Enter compares   Esc closes",
         ),
         Dialog::NewConversation(form) => (
             "New conversation",
@@ -212,17 +220,50 @@ fn draw_contact(frame: &mut Frame<'_>, card: &ContactCard) {
     fact("address", card.address.as_deref().unwrap_or("not known"), Style::new());
     fact("account", &card.account.to_string(), Style::new());
     fact("safety number", &in_rows(&card.safety_number), STRONG);
+    let compared = match card.compared {
+        Compared::Never => "not yet",
+        Compared::Same => "yes, and nothing changed since",
+        Compared::Changed => "yes, and their devices changed since: compare again",
+    };
+    fact("compared", compared, Style::new());
     lines.push(Line::default());
     let how = format!("Compare it with {who} aloud. If both show the same, nobody stands between.");
     lines.extend(text::wrap(&how, width).into_iter().map(|line| Line::raw(format!(" {line}"))));
     lines.push(Line::default());
     lines.push(Line::styled(
-        " v it is the same   b block   u unblock   any other key closes",
+        " v same   q picture   c compare   b block   u unblock   other keys close",
         FAINT,
     ));
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let area = window(frame, &text::cut(who, 40), FORM + 4, rows);
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The number to be scanned by the other person, and as text.
+fn draw_shown(frame: &mut Frame<'_>, card: &ContactCard) {
+    let whole = frame.area();
+    let picture = Picture::of(&card.shown);
+    let picture = picture.filter(|picture| {
+        let (columns, rows) = picture.size();
+        columns.saturating_add(2) <= whole.width && rows.saturating_add(3) <= whole.height
+    });
+    match picture {
+        Some(picture) => {
+            let (columns, rows) = picture.size();
+            let heading = "To be scanned by them; any key goes back";
+            let area = window(frame, heading, columns.max(44) + 2, rows + 2);
+            picture.draw(frame, area);
+        }
+        None => {
+            let width = usize::from(FORM) - 4;
+            let letters: Vec<char> = card.shown.chars().collect();
+            let lines = letters.chunks(width).map(|row| row.iter().collect::<String>());
+            let lines: Vec<Line<'_>> = lines.map(|row| Line::raw(format!(" {row}"))).collect();
+            let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+            let area = window(frame, "To be pasted by them", FORM, rows);
+            frame.render_widget(Paragraph::new(lines), area);
+        }
+    }
 }
 
 /// Four groups a row, as people read them to each other.

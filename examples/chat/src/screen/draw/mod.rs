@@ -257,6 +257,9 @@ fn banner(model: &Model) -> Option<String> {
         Some(Problem::AddressTaken) => {
             Some("your address belongs to another account: choose another".to_owned())
         }
+        Some(Problem::OtherRelay { .. }) => {
+            Some("the relay is another than before: nothing is sent to it".to_owned())
+        }
         Some(Problem::NotARelay) => Some(format!("{} is not a relay", model.relay)),
         Some(Problem::Session(reason)) if reason.passes() => Some("the relay is busy".to_owned()),
         Some(Problem::Session(reason)) => Some(format!("the relay refuses this device: {reason}")),

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Gauge, Padding, Paragraph, Wrap};
-use sync_core::api::DeviceView;
+use sync_core::api::{DeviceView, Whose};
 use sync_protocol::dormancy::Dormancy;
 use sync_protocol::limits::RENDEZVOUS_MS;
 use unicode_width::UnicodeWidthStr as _;
@@ -36,7 +36,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, page: &Page, area: Rect
 pub(super) fn hints(model: &Model, page: &Page) -> &'static str {
     match page {
         Page::Start(_) => "↑↓ choose  Enter go on  ? help  q quit",
-        Page::Linking(Linking::Asked | Linking::Code(_)) => "Esc cancel  ^Q quit",
+        Page::Linking(Linking::Asked | Linking::Joining | Linking::Code(..)) => {
+            "Esc cancel  ^Q quit"
+        }
+        Page::Linking(Linking::Confirm(_)) => "y it is mine  Esc cancel  ^Q quit",
         Page::Linking(Linking::Offered { .. }) => "t text or picture  Esc cancel  ^Q quit",
         Page::Linking(Linking::Linked) => "Enter begin  ^Q quit",
         Page::Linking(Linking::Failed(_)) => "Enter try again  Esc back  ^Q quit",
@@ -98,7 +101,11 @@ fn draw_linking(frame: &mut Frame<'_>, model: &Model, linking: &Linking, area: R
             let left_ms = (since_ms + RENDEZVOUS_MS).saturating_sub(model.now_ms);
             draw_offer(frame, offer, left_ms / 1000, *is_text, area);
         }
-        Linking::Code(code) => draw_code(frame, code, area),
+        Linking::Confirm(whose) => draw_confirm(frame, whose, area),
+        Linking::Joining => {
+            prose(frame, &[Line::raw("Agreeing on a code…")], area);
+        }
+        Linking::Code(code, whose) => draw_code(frame, code, whose, area),
         Linking::Linked => draw_linked(frame, model, area),
         Linking::Failed(reason) => {
             let lines = vec![
@@ -170,7 +177,28 @@ fn steps(left_s: u64, has_picture: bool, has_text: bool) -> Vec<Line<'static>> {
     ]
 }
 
-fn draw_code(frame: &mut Frame<'_>, code: &str, area: Rect) {
+/// Whose account it is, as far as that is known: the name is anybody's word.
+fn whose_account(whose: &Whose) -> String {
+    let address = whose.address.as_deref().unwrap_or("an account without an address");
+    text::harmless(&format!("{address} ({})", whose.name))
+}
+
+fn draw_confirm(frame: &mut Frame<'_>, whose: &Whose, area: Rect) {
+    let lines = vec![
+        Line::styled("Is this your account?", STRONG.fg(ACCENT)),
+        Line::default(),
+        Line::styled(whose_account(whose), STRONG),
+        Line::styled(whose.account.to_string(), FAINT),
+        Line::default(),
+        Line::raw("A device of it scanned what you showed. If it isn't yours, press Esc:"),
+        Line::raw("somebody else saw your screen, and would read what you write here."),
+        Line::default(),
+        Line::raw("Press y if it is yours."),
+    ];
+    prose(frame, &lines, area);
+}
+
+fn draw_code(frame: &mut Frame<'_>, code: &str, whose: &Whose, area: Rect) {
     let mut lines = vec![
         Line::styled("Type this code on your primary device", STRONG.fg(ACCENT)),
         Line::default(),
@@ -184,6 +212,7 @@ fn draw_code(frame: &mut Frame<'_>, code: &str, area: Rect) {
     }
     lines.extend([
         Line::default(),
+        Line::styled(format!("To join the account of {}.", whose_account(whose)), FAINT),
         Line::raw("It shows that nobody stands between the two. If that device asks for"),
         Line::raw("no code, or doesn't take this one, cancel here and there."),
     ]);

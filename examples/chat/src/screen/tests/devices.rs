@@ -1,6 +1,6 @@
 //! The first run, linking, the page of devices, and being removed.
 
-use sync_core::api::{AwayView, ContactCard, DeviceView, LinkEvent};
+use sync_core::api::{AwayView, Compared, ContactCard, DeviceView, Join, LinkEvent, Member, Whose};
 use sync_protocol::Rejection;
 use sync_protocol::dormancy::Dormancy;
 
@@ -42,7 +42,7 @@ fn offered() -> Model {
     press(&mut model, KeyCode::Down);
     press(&mut model, KeyCode::Enter);
     let effects = press(&mut model, KeyCode::Enter);
-    let offer = Command::OfferDevice { name: "laptop".to_owned() };
+    let offer = Command::OfferDevice { name: "laptop".to_owned(), join: Join::Ask };
     assert_eq!(effects, [Effect(Purpose::Offer, offer)]);
     model.answer(Purpose::Offer, Ok(Response::Offer(OFFER.to_owned())));
     model
@@ -58,6 +58,18 @@ fn on_devices() -> Model {
         vec![device_view(1, "phone", "primary"), device_view(2, "laptop", "companion"), removed];
     model.answer(Purpose::Devices, Ok(Response::Devices(all)));
     model
+}
+
+fn whose() -> Whose {
+    Whose { account: account(1), address: Some("ada".to_owned()), name: "Ada".to_owned() }
+}
+
+#[test]
+fn who_says_no_to_an_account_offers_nothing_to_it() {
+    let mut model = offered();
+    link(&mut model, LinkEvent::Account(whose()));
+    let effects = press(&mut model, KeyCode::Esc);
+    assert_eq!(effects, [Effect(Purpose::Quiet, Command::CancelLink)]);
 }
 
 fn link(model: &mut Model, event: LinkEvent) -> Vec<Effect> {
@@ -91,7 +103,13 @@ fn an_offer_is_shown_as_a_picture_and_as_a_text_to_paste() {
 #[test]
 fn the_code_is_large_and_then_history_arrives() {
     let mut model = offered();
-    link(&mut model, LinkEvent::Code("1234567".to_owned()));
+    link(&mut model, LinkEvent::Account(whose()));
+    let shown = text_of(&model, 80, 24);
+    assert!(shown.contains("Is this your account?") && shown.contains("ada (Ada)"), "{shown}");
+    let effects = press(&mut model, KeyCode::Char('y'));
+    let joins = Command::JoinAccount { account: account(1) };
+    assert_eq!(effects, [Effect(Purpose::Quiet, joins)]);
+    link(&mut model, LinkEvent::Code { code: "1234567".to_owned(), whose: whose() });
     let shown = text_of(&model, 80, 24);
     assert!(shown.contains("Type this code") && shown.contains("██████"), "{shown}");
     let done = LinkEvent::Done { account: account(1), device: device(2) };
@@ -324,19 +342,29 @@ fn changed_devices_of_others_stay_in_view_until_the_number_was_compared() {
     control(&mut model, 't');
     press(&mut model, KeyCode::Down);
     let effects = press(&mut model, KeyCode::Char('i'));
-    let lookup = Command::LookupContact { address: "bob".parse().unwrap() };
-    assert_eq!(effects, [Effect(Purpose::Contact, lookup)]);
+    let show = Command::ShowContact { member: Member::Account(account(2)) };
+    assert_eq!(effects, [Effect(Purpose::Contact, show)]);
     let card = ContactCard {
         account: account(2),
         address: Some("bob".to_owned()),
         name: "Bob".to_owned(),
         safety_number: ["12345"; 12].join(" "),
+        shown: format!("REJOINDER-SAFETY:{}", "A".repeat(240)),
+        compared: Compared::Changed,
     };
     model.answer(Purpose::Contact, Ok(Response::Contact(card)));
     let shown = text_of(&model, 80, 24);
     assert!(shown.contains("12345 12345") && shown.contains("Compare it with Bob"), "{shown}");
+    assert!(shown.contains("compare again"), "{shown}");
+    press(&mut model, KeyCode::Char('q'));
+    assert!(text_of(&model, 120, 50).contains('▀'));
+    assert!(text_of(&model, 80, 24).contains("REJOINDER-SAFETY"), "as text, where it has no room");
+    press(&mut model, KeyCode::Esc);
     let effects = press(&mut model, KeyCode::Char('v'));
-    assert_eq!(effects, [Effect(Purpose::Do, mark(serde_json::Value::Null))]);
+    let number = Some(["12345"; 12].join(" "));
+    let verify = Command::VerifyContact { account: account(2), safety_number: number };
+    let cleared = Effect(Purpose::Do, mark(serde_json::Value::Null));
+    assert_eq!(effects, [Effect(Purpose::Do, verify), cleared]);
     assert!(!text_of(&model, 80, 24).contains(line));
 }
 
@@ -372,7 +400,7 @@ fn every_page_keeps_its_frame_at_any_size() {
             text_of(&linking, width, height);
         }
     }
-    linking.page = Some(Page::Linking(Linking::Code("1234567".to_owned())));
+    linking.page = Some(Page::Linking(Linking::Code("1234567".to_owned(), whose())));
     models.push(linking);
     for model in &mut models {
         for (width, height) in [(20, 6), (33, 10), (60, 14), (80, 24), (120, 40), (200, 60)] {
