@@ -10,7 +10,7 @@ use sync_protocol::roster::RosterChange;
 use crate::relay::incoming::Pushing;
 use crate::relay::rate::{Limited, Rate};
 use crate::relay::{Frame, Piece, Relay, SessionId};
-use crate::rules::{Action, Effect, Fault, Pushed, Sealed};
+use crate::rules::{AccountDevice, Action, Effect, Fault, Pushed, Sealed};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
@@ -188,7 +188,8 @@ impl<S: Store> Relay<S> {
         let Some(Welcomes { common, items }) = welcomes else { return Ok(true) };
         for welcome in items {
             let bytes = (common.0.len() + welcome.item.0.len()) as u64;
-            if !self.state.has_inbox_room(&welcome.device, author, bytes)? {
+            let device = AccountDevice { account: welcome.account, device: welcome.device };
+            if !self.state.has_inbox_room(&device, author, bytes)? {
                 return Ok(false);
             }
         }

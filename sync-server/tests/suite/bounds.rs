@@ -8,7 +8,7 @@ use sync_protocol::frames::{
 };
 use sync_protocol::limits;
 use sync_server::relay::{SessionId, Settings};
-use sync_server::rules::{Action, Command, Fault, State, apply};
+use sync_server::rules::{AccountDevice, Action, Command, Fault, State, apply};
 use sync_server::store::MemoryStore;
 
 use crate::support::{Device, add, push, remove, space};
@@ -163,7 +163,8 @@ fn a_device_opens_new_stores_at_a_rate() {
 #[test]
 fn a_device_opens_so_many_stores_and_no_more() {
     let mut state = State::open(MemoryStore::new(), IDENTITY).unwrap();
-    let device = Device::new(1).id;
+    let ada = Device::new(1);
+    let device = AccountDevice { account: ada.account, device: ada.id };
     let open = |incarnation| Action::Fence { device, incarnation, fence: 0, next_fence: 5 };
     for n in 0..limits::INCARNATIONS {
         apply(&mut state, Command::new(1, open(n + 1))).unwrap();

@@ -20,6 +20,7 @@ use sync_protocol::ids::{
 use sync_protocol::limits;
 use sync_protocol::roster::{Role, RosterChange};
 
+#[derive(Clone)]
 pub struct Device {
     pub account: AccountId,
     pub id: DeviceId,
