@@ -102,8 +102,8 @@ pub struct Written {
     pub uncertain: bool,
     /// Whether a device forgot what it had not sent, perhaps a change of this.
     pub open: bool,
-    /// Whether it was written on a profile that did not know yet that it had been put back: it is
-    /// made anew then, by a new writer and so under another key.
+    /// Whether it was written on a profile that did not know yet that it had been put back, or that
+    /// is used twice: it may be made anew, by a new writer and so under another key.
     pub moves: bool,
 }
 
@@ -191,7 +191,7 @@ pub struct Book {
     pub reacted_on: BTreeMap<(SpaceId, OrderKey, AccountId), BTreeSet<usize>>,
     /// Reactions made on a device that forgot what it had not sent.
     pub forgotten: BTreeSet<(SpaceId, OrderKey, AccountId)>,
-    /// Devices that were put back and were not up to date since.
+    /// Devices that were put back, or copied, and were not up to date since.
     pub unaware: BTreeSet<usize>,
     /// Whose each device is.
     pub owners: BTreeMap<usize, AccountId>,
@@ -241,6 +241,15 @@ impl Book {
         let own = (device, String::new())..(device + 1, String::new());
         for (_, setting) in self.settings.range_mut(own) {
             setting.confirm();
+        }
+    }
+
+    /// A device's profile is used twice from here on: whichever comes second to the relay makes anew
+    /// what it had not sent, as a new writer.
+    pub fn doubled(&mut self, device: usize, copy: usize) {
+        self.unaware.extend([device, copy]);
+        for written in self.written.values_mut() {
+            written.moves |= written.device == device && !written.stored;
         }
     }
 

@@ -380,7 +380,8 @@ impl World {
             self.book.people[person].account.get_or_insert(account);
         }
         let in_order = self.book.gone.contains(&device) || status.account.is_none();
-        if status.waiting == 0 && status.up_to_date {
+        let doubled = self.copies.iter().any(|(one, other)| *one == device || *other == device);
+        if status.waiting == 0 && status.up_to_date && !doubled {
             self.book.unaware.remove(&device);
         }
         if status.waiting == 0 && !in_order {

@@ -88,6 +88,7 @@ impl World {
         let other = self.devices.len();
         self.devices.push(copy);
         self.copies.push((device, other));
+        self.book.doubled(device, other);
         if let Some(newcomer) = self.book.newcomers.get(&device).cloned() {
             self.book.newcomers.insert(other, newcomer);
         }
