@@ -537,3 +537,35 @@ fn confirmations_of_nothing_and_entries_of_unknown_spaces_take_no_room() {
     agree(&mut world, &[0, 1], space);
     nothing_is_missing(&mut world, 0, space);
 }
+
+#[test]
+fn an_entry_of_which_only_bad_copies_came_is_taken_once_a_good_one_comes() {
+    let (mut world, space) = conversation(11, 3);
+    let index = stand(&world, 0, space).next;
+    lie_to(&mut world, 1, space, move |entries| {
+        let spoil = |mut one: Entries| {
+            if one.first == index {
+                let bytes = &mut one.entries[0].envelope.0;
+                let payload = bytes.len() - 90;
+                bytes[payload] ^= 1;
+            }
+            one
+        };
+        one_by_one(&entries).into_iter().map(spoil).collect()
+    });
+    let spoiled = world.say(0, space).unwrap();
+    world.pass(20_000).unwrap();
+    let told = evidence(&mut world, 1, space);
+    assert!(says(&told, "an entry is passed over"), "{told:?}");
+    // What follows proves that there is something, and does not wait for it.
+    world.say(0, space).unwrap();
+    world.pass(20_000).unwrap();
+    let told = evidence(&mut world, 1, space);
+    assert!(!says(&told, "an earlier entry of a writer is missing"), "{told:?}");
+    assert!(shown(&mut world, 1, space).iter().all(|face| face.message != spoiled));
+    let (ada, bob) = (digest(&mut world, 0, space), digest(&mut world, 1, space));
+    assert_eq!(ada.frontier.keys().count(), bob.frontier.keys().count());
+    honest_again(&mut world);
+    agree(&mut world, &[0, 1, 2], space);
+    nothing_is_missing(&mut world, 1, space);
+}
