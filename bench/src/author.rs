@@ -131,7 +131,9 @@ impl Author {
         };
         let commit = Some(Blob(codec::encode(&commit)));
         let child = Some(EpochId::from_bytes([6; 32]));
-        self.envelope(space, Header { commit, child, ..header(Kind::Handshake, cursor) }, 64)
+        let commitment = Some(Commitment::from_bytes([7; 32]));
+        let header = Header { commit, child, commitment, ..header(Kind::Handshake, cursor) };
+        self.envelope(space, header, 64)
     }
 
     /// The next change set, with a sealed payload of this many bytes.

@@ -6,6 +6,7 @@ use sync_core::api::{Member, Progress};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{CommitHeader, Kind};
 use sync_protocol::frames::{ClientFrame, Op, Push, RelayFrame, Request};
+use sync_protocol::ids::Commitment;
 use sync_protocol::{EpochId, Rejection, SpaceId, limits};
 
 use crate::support::cheat::{Cheat, stand};
@@ -33,6 +34,7 @@ fn garbage(world: &World, cheat: &Cheat, space: SpaceId, cursor: u64) -> Blob {
     let mut header = forge::header(Kind::Handshake, now.epoch, cursor);
     header.commit = Some(Blob(codec::encode(&commit)));
     header.child = Some(EpochId::from_bytes([1; 32]));
+    header.commitment = Some(Commitment::from_bytes([2; 32]));
     cheat.sealed(space, header, &[1; 32], b"x")
 }
 

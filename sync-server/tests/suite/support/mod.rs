@@ -218,6 +218,7 @@ impl Device {
         let header = Header {
             commit: Some(Blob(codec::encode(commit))),
             child: Some(EpochId::from_bytes([6; 32])),
+            commitment: Some(Commitment::from_bytes([7; 32])),
             ..Self::header(Kind::Handshake, cursor)
         };
         self.seal(space, header)
