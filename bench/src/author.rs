@@ -6,9 +6,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{DeviceKeys, Founding, RecoveryKeys, found};
 use sync_protocol::envelope::{Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE};
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
-use sync_protocol::ids::{
-    AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId,
-};
+use sync_protocol::ids::{AccountId, Commitment, DeviceId, EpochId, Link, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::roster::{Role, RosterChange};
 
