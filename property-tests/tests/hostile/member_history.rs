@@ -69,6 +69,8 @@ struct EpochRow {
     root: [u8; 32],
     #[cbor(n(3), with = "minicbor::bytes")]
     binding: [u8; 32],
+    #[n(4)]
+    era: u32,
 }
 
 #[derive(Clone, Encode, Decode)]

@@ -4,6 +4,7 @@
 use sync_protocol::AccountId;
 use sync_protocol::address::Address;
 use sync_protocol::ids::RelayId;
+use sync_protocol::sorted::SortedMap;
 
 use crate::api::{Comparison, ContactCard, ContactChange, Event, Failure, Member, Response};
 use crate::document::contacts::{self, Contact, LogSeen};
@@ -72,18 +73,30 @@ impl Engine {
         if !self.spaces.contains_key(&own) {
             return Ok(here);
         }
-        let all = contacts::all(self.document(&own, &Name::Contacts)?);
-        let is_it = |contact: &Contact| {
-            contact.pinned && contact.address.as_deref() == Some(address.as_str())
-        };
-        let kept = all.iter().filter(|(_, one)| is_it(one)).map(|(account, _)| *account);
-        Ok(pins::pinned(kept).or(here))
+        let kept = self.pins()?.get(address.as_str()).copied();
+        Ok(kept.or(here))
+    }
+
+    /// Whom the account's contacts pin addresses to. Read once until they change: whoever adds many
+    /// people asks for each of them.
+    fn pins(&mut self) -> Step<&SortedMap<String, AccountId>> {
+        let own = self.me()?.account().space();
+        // Opened in any case, so that what is read here is what there is.
+        self.document(&own, &Name::Contacts)?;
+        if self.people.pins.is_none() {
+            let all = contacts::all(self.document(&own, &Name::Contacts)?);
+            self.people.pins = Some(pins::by_address(&all));
+        }
+        Ok(self.people.pins.get_or_insert_default())
     }
 
     /// Keeps for all own devices whom an address leads to.
     fn pin(&mut self, address: &Address, account: &AccountId) -> Step<()> {
         let own = self.me()?.account();
         if *account == own || !self.spaces.contains_key(&own.space()) {
+            return Ok(());
+        }
+        if self.pins()?.get(address.as_str()) == Some(account) {
             return Ok(());
         }
         let all = contacts::all(self.document(&own.space(), &Name::Contacts)?);
@@ -107,6 +120,7 @@ impl Engine {
         let own = self.me()?.account().space();
         let edit = Edit::Contact { account: *account, contact: Some(contact) };
         self.edit(&own, &Name::Contacts, edit)?;
+        self.people.pins = None;
         Ok(())
     }
 

@@ -55,6 +55,8 @@ pub(super) struct People {
     pub(super) missing: SortedMap<String, Rejection>,
     /// Whom the relay's directory has for an address, in this session.
     directory: SortedMap<String, AccountId>,
+    /// Whom the account's contacts pin addresses to, until they change.
+    pub(super) pins: Option<SortedMap<String, AccountId>>,
     /// Addresses of which it was told that they lead elsewhere now.
     moved: SortedSet<String>,
     /// Addresses that the relay was asked for and did not answer yet.

@@ -16,6 +16,7 @@ impl Engine {
     /// whom they block.
     pub(super) fn adopt_blocked(&mut self, keys: Option<&[String]>) {
         self.call_acceptance();
+        self.people.pins = None;
         let Ok(own) = self.me().map(|me| me.account().space()) else { return };
         let Some(contacts) = self.documents.peek(&own, &Name::Contacts) else { return };
         let Some(me) = &mut self.me else { return };

@@ -4,8 +4,10 @@
 use sync_protocol::AccountId;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::ids::{LogHead, RelayId};
+use sync_protocol::sorted::SortedMap;
 
 use crate::api::Compared;
+use crate::document::contacts::Contact;
 
 /// Where an address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +34,17 @@ pub(crate) fn lead(before: Option<AccountId>, directory: Option<AccountId>) -> L
     }
 }
 
-/// The one account that an address was pinned to, of those that it was. Two own devices that had not
-/// heard of each other may have pinned it to two: the lowest counts, so that all decide alike, and
-/// the directory contradicts it if it is the other.
-pub(crate) fn pinned(mut accounts: impl Iterator<Item = AccountId>) -> Option<AccountId> {
-    let first = accounts.next()?;
-    Some(accounts.fold(first, Ord::min))
+/// The one account that each address was pinned to. Two own devices that had not heard of each other
+/// may have pinned it to two: the lowest counts, so that all decide alike, and the directory
+/// contradicts it if it is the other.
+pub(crate) fn by_address(contacts: &SortedMap<AccountId, Contact>) -> SortedMap<String, AccountId> {
+    let mut pins: SortedMap<String, AccountId> = SortedMap::new();
+    for (account, contact) in contacts.iter().filter(|(_, contact)| contact.pinned) {
+        let Some(address) = &contact.address else { continue };
+        let known = pins.get(address).copied().unwrap_or(*account);
+        pins.insert(address.clone(), known.min(*account));
+    }
+    pins
 }
 
 /// Whether a safety number that was compared when a log was so long, with that head, still stands.
@@ -80,10 +87,15 @@ mod tests {
 
     #[test]
     fn two_pins_of_one_address_are_one_on_all_devices() {
-        let (a, b) = (account(1), account(2));
-        assert_eq!(pinned([a, b].into_iter()), pinned([b, a].into_iter()));
-        assert_eq!(pinned([a].into_iter()), Some(a));
-        assert_eq!(pinned([].into_iter()), None);
+        let (a, b, c) = (account(1), account(2), account(3));
+        let at = |address: &str, pinned| {
+            let address = Some(address.to_owned());
+            Contact { address, pinned, ..Contact::default() }
+        };
+        let contacts = [(a, at("bob", true)), (b, at("bob", true)), (c, at("eve", false))];
+        let pins = by_address(&contacts.into());
+        assert_eq!(pins.get("bob"), Some(&a.min(b)));
+        assert_eq!(pins.get("eve"), None, "what another member calls somebody is no pin");
     }
 
     #[test]
