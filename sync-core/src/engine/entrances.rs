@@ -104,10 +104,20 @@ impl Engine {
             for anchor in self.anchors(id)? {
                 known.add(anchor.epoch, anchor.number, anchor.commitment);
             }
+            for (epoch, number) in self.counted_in_vault(id)? {
+                known.count(epoch, number);
+            }
         }
-        if self.spaces.contains_key(id)
-            && let Some(core) = &self.core_space(id)?.core
-        {
+        if !self.spaces.contains_key(id) {
+            return Ok(known);
+        }
+        let space = self.core_space(id)?;
+        if let Some(core) = &space.core {
+            let stands = core.epochs.get(&space.row.epoch).filter(|_| core.state.joining.is_none());
+            if let Some(row) = stands {
+                // Where it is by its own reading.
+                known.count(space.row.epoch, row.number);
+            }
             // What was never seen in the log is this device's own attempt to come in.
             for (epoch, row) in core.epochs.iter().filter(|(_, row)| row.index != u64::MAX) {
                 known.add(*epoch, row.number, row.commitment());

@@ -157,6 +157,7 @@ impl Engine {
             }
         }
         self.complete_logs(&mut common.logs, &common.named)?;
+        self.prove_heads(&grant.heads)?;
         let logs = self.prove_all(&common.logs)?;
         let seed = self.seed_for_join(item);
         let Some(key_packages) = &self.key_packages else { return Err(Load::KeyPackages.into()) };

@@ -16,6 +16,8 @@ use crate::engine::{Engine, Need, Step};
 
 /// Bytes of device logs that go along with one thing at most.
 const CARRIED: usize = 192 * 1024;
+/// Accounts of which somebody may say how much of their logs a group has accepted.
+const HEADS: usize = 16 * limits::LEAVES;
 /// What encoding an account with its log, or its log's name, takes beside the entries.
 const EACH: usize = 96;
 
@@ -77,6 +79,21 @@ impl Engine {
             Some(account) => Err(super::Stop::Need(Need::Log(account))),
             None => Ok(()),
         }
+    }
+
+    /// Sees to it that the logs which somebody says a group has accepted are as the relay has them:
+    /// who believes in a longer one refuses what all others take.
+    ///
+    /// # Errors
+    /// If one is another, or they are more than there can be.
+    pub(super) fn prove_heads(&mut self, heads: &[Named]) -> Step<()> {
+        if heads.len() > HEADS {
+            return Err(Unfit::Malformed("list of device logs").into());
+        }
+        for some in heads.chunks(limits::LEAVES) {
+            self.complete_logs(&mut Carried::new(), some)?;
+        }
+        Ok(())
     }
 
     /// Sees to it that these accounts' logs are here with these devices, as far as the relay has them:

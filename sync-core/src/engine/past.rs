@@ -12,11 +12,11 @@ use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
 
 use crate::engine::deliveries::Arrived;
-use crate::engine::rows::WriterRow;
+use crate::engine::rows::{EpochRow, WriterRow};
 use crate::engine::space::Core;
 use crate::engine::{Engine, Step};
 use crate::records::key;
-use crate::trust::{Ancestor, Heads, Invalid, Lineage};
+use crate::trust::{Ancestor, Heads, Invalid};
 
 /// How long a space that was not what it was said to be is left alone.
 const DISOWNED_MS: u64 = 60_000;
@@ -131,7 +131,7 @@ impl Engine {
         known: bool,
     ) -> Step<Result<(), Invalid>> {
         let Some(core) = &mut self.core_space(id)?.core else { return Ok(Ok(())) };
-        let lets_in = core.state.joining == Some(child);
+        let (lets_in, ahead) = (core.state.joining == Some(child), core.state.ahead);
         let Some(lineage) = &mut core.state.lineage else { return Ok(Ok(())) };
         lineage.see(Ancestor::new(child, arrived.index, commit));
         if !known {
@@ -142,6 +142,13 @@ impl Engine {
             Ok(line) => line,
             Err(why) => return Ok(Err(why)),
         };
+        if ahead {
+            // It leads through every epoch that the account knows, up to the newest.
+            let known = self.known_epochs(id)?;
+            if !line.iter().all(|step| known.admits(&step.child, step.number)) {
+                return Ok(Err(Invalid::BrokenLine));
+            }
+        }
         self.want_logs(&came(&line))?;
         let before = self.core_space(id)?.core.as_ref().map(|core| core.state.writers.clone());
         self.apply_line(id, &line);
@@ -150,9 +157,6 @@ impl Engine {
         if lets_in && group.as_ref().is_some_and(|group| !has_exactly(core, group)) {
             core.state.writers = before.unwrap_or_default();
             return Ok(Err(Invalid::OtherMembers));
-        }
-        if lets_in && core.state.ahead && !passes_newest(core, &child) {
-            return Ok(Err(Invalid::BrokenLine));
         }
         if let Some(lineage) = &mut core.state.lineage {
             lineage.settle(&line);
@@ -246,7 +250,9 @@ impl Engine {
         let enters =
             core.pending.as_ref().is_some_and(|own| own.enters && own.child == Some(child));
         // What led here was proven by the log: the account's other devices may believe it.
-        let proven = core.epochs.iter().filter(|(_, row)| row.index <= arrived.index);
+        let number = core.epochs.get(&child).map_or(0, |row| row.number);
+        let stands = |row: &EpochRow| row.index <= arrived.index && row.number <= number;
+        let proven = core.epochs.iter().filter(|(_, row)| stands(row));
         let proven: Vec<EpochId> = proven.map(|(epoch, _)| *epoch).collect();
         space.row.epoch = child;
         for epoch in proven {
@@ -294,14 +300,6 @@ fn came(line: &[Ancestor]) -> Vec<(AccountId, Vec<DeviceId>)> {
         | RosterChange::RemoveDevices { .. } => None,
     });
     came.collect()
-}
-
-/// Whether the line led through the newest epoch that was known before this device was let in.
-fn passes_newest(core: &Core, joined: &EpochId) -> bool {
-    let known = core.epochs.iter().filter(|(epoch, row)| *epoch != joined && row.index != u64::MAX);
-    let newest = known.max_by_key(|(_, row)| row.number).map(|(epoch, _)| *epoch);
-    let good = core.state.lineage.as_ref().map(Lineage::good);
-    newest.is_none() || newest == good
 }
 
 /// Whether those who can write are the group's leaves, all of them and nobody else.

@@ -371,6 +371,7 @@ impl Engine {
         if self.spaces.contains_key(id) {
             self.core_space(id)?;
         }
+        self.prove_heads(&body.grant.heads)?;
         self.has_newest_own_log(&body.grant.heads)?;
         let members: Vec<AccountId> = body.logs.iter().map(|(account, _)| *account).collect();
         let recalled = if own { Vec::new() } else { self.recall(&members)? };
@@ -403,7 +404,7 @@ impl Engine {
         let history = begins || (complete && (own || !vaulted.is_empty()));
         // A ticket speaks of keys and places, and of nobody's words.
         let mut grant = Grant { documents: Vec::new(), ..body.grant };
-        if !history {
+        if !own || !history {
             grant.epochs.clear();
         }
         if history {
@@ -460,6 +461,10 @@ impl Engine {
         let by_own = log.is_some_and(|log| log.active(&ticket.device).is_some());
         let is_said = by_own || account.space() == *id || self.comes_alone(id);
         match standing {
+            // From before what the account knows: whoever is gone since is still in there.
+            Standing::Proven if known.is_past(row.number) => {
+                Err(self.not_believed(id, Invalid::Older).into())
+            }
             Standing::Proven => Ok(false),
             Standing::First | Standing::Ahead if is_said => Ok(true),
             Standing::Ahead if self.may_follow(id, &ticket.epoch) => Ok(true),

@@ -8,7 +8,7 @@
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::ids::Commitment;
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{EpochId, SpaceId};
+use sync_protocol::{EpochId, SpaceId, WriterId};
 
 use crate::document::{Edit, Name, vault_key};
 use crate::engine::rows::{Anchor, EpochRow, SpaceRow, VaultEpoch};
@@ -288,6 +288,39 @@ impl Engine {
             vaulted.extend(epoch.zip(row.map(|row| row.epoch)));
         }
         Ok(vaulted)
+    }
+
+    /// The epochs of a space and their numbers, by the word of devices that the account has not
+    /// ended, or only by bringing itself back.
+    pub(super) fn counted_in_vault(&mut self, id: &SpaceId) -> Step<Vec<(EpochId, u64)>> {
+        let account = self.me()?.account();
+        let own = account.space();
+        let (epochs, anchors) = (format!("epoch/{id}/"), format!("anchor/{id}/"));
+        let mut counted = Vec::new();
+        for name in self.vaults(&own) {
+            let entries = self.document(&own, &name)?.entries();
+            let Some(log) = self.people.log(&account) else { continue };
+            let counts = |writer: &WriterId| {
+                let ended = log.known(&writer.device).map(|device| device.revoked);
+                ended.is_some_and(|at| {
+                    at.is_none() || log.all().any(|(_, new)| Some(new.added) == at)
+                })
+            };
+            for (key, entry) in entries {
+                if entry.writer.as_ref().is_some_and(|writer| !counts(writer)) {
+                    continue;
+                }
+                if let Some(rest) = key.strip_prefix(&epochs) {
+                    let epoch = rest.split('/').next().and_then(|epoch| epoch.parse().ok());
+                    let row = codec::decode::<VaultEpoch>("vault epoch", &entry.bytes).ok();
+                    counted.extend(epoch.zip(row.map(|row| row.epoch.number)));
+                } else if key.starts_with(&anchors) {
+                    let anchor = codec::decode::<Anchor>("anchor", &entry.bytes).ok();
+                    counted.extend(anchor.map(|anchor| (anchor.epoch, anchor.number)));
+                }
+            }
+        }
+        Ok(counted)
     }
 
     /// Looks for an epoch that another device wrote down since this one came in: the one that its

@@ -17,6 +17,8 @@ use crate::group::Leaf;
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     epochs: SortedMap<EpochId, (u64, Vec<Commitment>)>,
+    /// Those of which the word counts, by number.
+    counted: SortedMap<u64, Vec<EpochId>>,
 }
 
 /// Where something leads, beside what is known.
@@ -40,6 +42,29 @@ impl Known {
         }
     }
 
+    /// An epoch is known by this device's own reading, or by a device that the account has not
+    /// ended. What one that was ended wrote down may be made up: one may read by it, and it keeps
+    /// nobody out.
+    pub fn count(&mut self, epoch: EpochId, number: u64) {
+        self.counted.entry(number).or_default().push(epoch);
+    }
+
+    fn newest(&self) -> Option<u64> {
+        self.counted.keys().last().copied()
+    }
+
+    /// Whether a later epoch than one of this number is known.
+    #[must_use]
+    pub fn is_past(&self, number: u64) -> bool {
+        self.newest().is_some_and(|newest| number < newest)
+    }
+
+    /// Whether an epoch may be the one of its number: no other is known.
+    #[must_use]
+    pub fn admits(&self, epoch: &EpochId, number: u64) -> bool {
+        self.counted.get(&number).is_none_or(|known| known.contains(epoch))
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -61,10 +86,10 @@ impl Known {
             let same = *of == number && commitments.contains(commitment);
             return if same { Ok(Standing::Proven) } else { Err(Invalid::OtherGroup) };
         }
-        match self.epochs.iter().map(|(_, (of, _))| *of).max() {
-            None => Ok(Standing::First),
-            Some(last) if number <= last => Err(Invalid::Older),
-            Some(_) => Ok(Standing::Ahead),
+        match self.newest() {
+            Some(newest) if number <= newest => Err(Invalid::Older),
+            None if self.is_empty() => Ok(Standing::First),
+            _ => Ok(Standing::Ahead),
         }
     }
 }
@@ -141,6 +166,8 @@ mod tests {
         let mut known = Known::default();
         known.add(epoch(1), 3, commitment(1));
         known.add(epoch(2), 4, commitment(2));
+        known.count(epoch(1), 3);
+        known.count(epoch(2), 4);
         known
     }
 
@@ -166,6 +193,27 @@ mod tests {
             assert_eq!(other, Err(Invalid::Older), "{number}");
         }
         assert_eq!(known().place(&epoch(9), 5, &commitment(9)), Ok(Standing::Ahead));
+    }
+
+    #[test]
+    fn what_may_be_made_up_keeps_nobody_out() {
+        let mut known = known();
+        known.add(epoch(3), u64::MAX, commitment(3));
+        assert_eq!(known.place(&epoch(9), 5, &commitment(9)), Ok(Standing::Ahead));
+        assert!(!known.is_past(4) && known.is_past(3));
+        let mut made_up = Known::default();
+        made_up.add(epoch(3), u64::MAX, commitment(3));
+        assert_eq!(made_up.place(&epoch(9), 5, &commitment(9)), Ok(Standing::Ahead));
+        assert!(!made_up.is_past(0));
+    }
+
+    #[test]
+    fn of_one_number_no_other_epoch_is_admitted_than_those_known() {
+        let mut known = known();
+        assert!(known.admits(&epoch(2), 4) && known.admits(&epoch(9), 5));
+        assert!(!known.admits(&epoch(9), 4) && !known.admits(&epoch(1), 4));
+        known.count(epoch(9), 4);
+        assert!(known.admits(&epoch(9), 4) && known.admits(&epoch(2), 4));
     }
 
     #[test]
