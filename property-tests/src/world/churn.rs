@@ -500,6 +500,17 @@ impl World {
         Ok(guest)
     }
 
+    /// Somebody begins to bring their account back on a new device, by the newest code. Gives the
+    /// new device.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub fn begin_recovery(&mut self, person: usize) -> Result<usize, Violation> {
+        let device = self.arrive(person, Origin::Recovers)?;
+        self.recover(device)?;
+        Ok(device)
+    }
+
     /// Waits until a device that offered itself is linked.
     ///
     /// # Errors

@@ -4,16 +4,21 @@
 
 mod copies;
 mod device_logs;
+mod entrances;
 mod entries;
 mod floods;
+mod handshakes;
 mod member_changes;
 mod member_content;
 mod member_handshakes;
 mod member_history;
+mod past;
 mod people;
 mod put_back;
 mod readings;
 mod relay_forgery;
 mod relay_forks;
 mod relay_order;
+mod stolen;
 mod support;
+mod vault;

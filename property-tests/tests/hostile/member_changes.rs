@@ -56,7 +56,7 @@ fn mend(change: &mut [u8]) {
     change[4..8].copy_from_slice(&digest[..4]);
 }
 
-fn rebuilt(change: &[u8], alter: impl Fn(&mut ExpandedChange)) -> Vec<u8> {
+pub(crate) fn rebuilt(change: &[u8], alter: impl Fn(&mut ExpandedChange)) -> Vec<u8> {
     let mut parts = Change::from_bytes(change.to_vec()).unwrap().decode();
     alter(&mut parts);
     Change::from(parts).raw_bytes().to_vec()

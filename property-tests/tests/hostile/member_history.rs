@@ -60,7 +60,7 @@ struct Common {
 }
 
 #[derive(Clone, Encode, Decode)]
-struct EpochRow {
+pub(crate) struct EpochRow {
     #[n(0)]
     number: u64,
     #[n(1)]
@@ -74,7 +74,7 @@ struct EpochRow {
 }
 
 #[derive(Clone, Encode, Decode)]
-struct Hint {
+pub(crate) struct Hint {
     #[n(0)]
     account: AccountId,
     #[n(1)]
@@ -85,7 +85,7 @@ struct Hint {
 
 #[derive(Clone, Encode, Decode)]
 #[cbor(map)]
-struct Grant {
+pub(crate) struct Grant {
     #[n(0)]
     from: u64,
     #[n(1)]
@@ -95,7 +95,7 @@ struct Grant {
     #[n(3)]
     epochs: Vec<(EpochId, EpochRow)>,
     #[n(4)]
-    heads: Vec<(AccountId, u64, LogHead)>,
+    pub(crate) heads: Vec<(AccountId, u64, LogHead)>,
     #[n(5)]
     people: Vec<Hint>,
     #[n(6)]
@@ -109,9 +109,9 @@ struct Grant {
 /// The receiver's HPKE secret, so that the test can rewrite what was sealed to it.
 #[derive(Decode)]
 #[cbor(map)]
-struct Secrets {
+pub(crate) struct Secrets {
     #[cbor(n(3), with = "minicbor::bytes")]
-    hpke: [u8; 32],
+    pub(crate) hpke: [u8; 32],
 }
 
 /// What a device that is being linked keeps.
@@ -141,7 +141,12 @@ fn opened(sealed: &Blob, hpke: &[u8; 32], aad: &[u8]) -> [u8; 32] {
 }
 
 /// A way in by the same inviter, with another grant.
-fn regrant(welcomes: &mut Welcomes, inviter: &Keys, hpke: &[u8; 32], change: &dyn Fn(&mut Grant)) {
+pub(crate) fn regrant(
+    welcomes: &mut Welcomes,
+    inviter: &Keys,
+    hpke: &[u8; 32],
+    change: &dyn Fn(&mut Grant),
+) {
     let [welcome] = welcomes.items.as_mut_slice() else { panic!("one at a time") };
     let signed: Signed<Invitation> = codec::decode("item", welcome.item.as_slice()).unwrap();
     let mut invitation = signed.peek("invitation").unwrap();

@@ -140,6 +140,12 @@ impl Cheat {
         Self { device, keys, writer, line, tips: BTreeMap::new(), requests: 0 }
     }
 
+    /// The same program, with a stolen device's keys: it has no session of its own.
+    pub fn in_the_name_of(&self, keys: &Keys, writer: WriterId) -> Self {
+        let (device, line) = (self.device, self.line);
+        Self { device, keys: keys.clone(), writer, line, tips: BTreeMap::new(), requests: 0 }
+    }
+
     fn open(
         world: &mut World,
         keys: &Keys,

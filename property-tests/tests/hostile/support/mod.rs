@@ -3,6 +3,7 @@
 
 pub mod cheat;
 pub mod forge;
+pub mod ways_in;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -40,7 +41,7 @@ pub fn honest_again(world: &mut World) {
     world.set_meddler(None);
     world.set_tamperer(None);
     world.set_bender(None);
-    for device in 0..world.devices() {
+    for device in (0..world.devices()).filter(|n| !world.device(*n).retired).collect::<Vec<_>>() {
         world.expect(device, Command::GoOffline).unwrap();
         world.expect(device, Command::GoOnline).unwrap();
     }
