@@ -50,7 +50,7 @@ impl Known {
     }
 
     fn newest(&self) -> Option<u64> {
-        self.counted.keys().last().copied()
+        self.counted.keys().next_back().copied()
     }
 
     /// Whether a later epoch than one of this number is known.
