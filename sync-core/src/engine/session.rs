@@ -430,7 +430,6 @@ impl Engine {
         if self.session.row.relay.is_none() {
             self.session.row.relay = self.session.met;
         }
-        self.session.row.next_fence = self.nonzero();
         self.unsaved.session = true;
         self.people.forget_directory();
         if welcome.key_packages < KEY_PACKAGES_LOW {
