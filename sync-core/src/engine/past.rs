@@ -255,6 +255,8 @@ impl Engine {
         let proven = core.epochs.iter().filter(|(_, row)| stands(row));
         let proven: Vec<EpochId> = proven.map(|(epoch, _)| *epoch).collect();
         space.row.epoch = child;
+        // Who wrote what is known only by now: what is unread is counted once more.
+        (space.row.stale, space.rescan) = (true, true);
         for epoch in proven {
             self.owe_vault(id, epoch);
         }
