@@ -11,9 +11,7 @@ use sync_protocol::limits;
 
 use super::messages::MessageView;
 use super::testing::{Author, RELAY_MS, place, writer};
-use super::{
-    AppOp, Document, Edit, Name, Placement, Reason, Received, Row, Step, Touched, change_hash,
-};
+use super::{AppOp, Document, Edit, Name, Placement, Reason, Row, Step, Touched, change_hash};
 
 /// Gives an altered chunk its right checksum, so that what lies behind it is judged.
 pub(crate) fn mend(change: &mut [u8]) {
