@@ -54,11 +54,9 @@ impl Engine {
             Ok(()) if known => self.past_epoch(id, arrived, child),
             Ok(()) => {}
             Err(why) if lets_in => self.disown(id, why),
-            Err(why) => {
-                // Its root is of something else.
-                self.forget_epoch(id, &child);
-                self.evidence(id, why);
-            }
+            // A commit that the group passed over, written down by a device that did not know. Should
+            // the log be at fault, the line to where this device was let in is broken as well.
+            Err(_) => self.forget_epoch(id, &child),
         }
         Ok(())
     }
