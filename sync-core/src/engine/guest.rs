@@ -314,7 +314,10 @@ impl Engine {
             Join::Any => (true, false),
         };
         offering.whose = Some(whose.clone());
-        self.notify(Event::Link(LinkEvent::Account(whose)));
+        if offering.join != Join::Any {
+            // Nobody is asked otherwise, and the code says whose the account is.
+            self.notify(Event::Link(LinkEvent::Account(whose)));
+        }
         if is_refused {
             self.turn_away("another account's device scanned the code");
         } else if may_join && self.answer_invite().is_none() {
