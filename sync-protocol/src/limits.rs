@@ -86,12 +86,12 @@ pub const HANDSHAKES_PER_HOUR: u64 = 360;
 /// And at once, after a while without any.
 pub const HANDSHAKES_BURST: u64 = 30;
 /// Times in an hour that one account takes key packages of one other.
-pub const TAKES_OF_ONE_PER_HOUR: u64 = 64;
+pub const TAKES_OF_ONE_PER_HOUR: u64 = 1024;
 /// Single-use key packages of one device that go to other accounts in an hour: beyond that they are
 /// given its last resort.
 pub const PACKAGES_PER_HOUR: u64 = 60;
 /// Spaces that one account put another into which it has not written in.
-pub const UNANSWERED: u64 = 32;
+pub const UNANSWERED: u64 = 1024;
 
 /// How long a rendezvous stays open, in ms.
 pub const RENDEZVOUS_MS: u64 = 120_000;

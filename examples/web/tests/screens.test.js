@@ -134,6 +134,8 @@ async function talk({ page, bob, cleo, conversation }) {
   const send = (chat, text, more = {}) => chat.call("message.send", { conversation, text, ...more });
   await send(bob, "Yes! https://example.org/lake has the map.");
   const { message } = await send(bob, "I bring the tent, you bring the stove.");
+  // It reaches Cleo by the relay: there she answers and reacts to it.
+  await cleo.notice(({ method, params }) => method === "message" && params.messages.includes(message));
   await send(cleo, "Perfect 🎉", { reply_to: message });
   await send(cleo, "👍");
   await cleo.call("message.react", { conversation, message, emoji: "❤️" });

@@ -273,7 +273,8 @@ impl Engine {
         let root = *group.root();
         let era = context.era;
         let joined = EpochRow { number: group.epoch(), index: u64::MAX, root, binding, era };
-        space.row.commitment = Some(joined.commitment());
+        // Known to be where the log is once that was read.
+        space.row.commitment = None;
         self.learn_epochs(&id, &mut core, (epoch, joined), &grant);
         let before = std::mem::take(&mut core.state.writers);
         core.state = StateRow { ahead, ..arriving(&group, epoch, &grant, before) };

@@ -253,6 +253,7 @@ impl Engine {
         let proven = core.epochs.iter().filter(|(_, row)| stands(row));
         let proven: Vec<EpochId> = proven.map(|(epoch, _)| *epoch).collect();
         space.row.epoch = child;
+        space.row.commitment = core.epochs.get(&child).map(EpochRow::commitment);
         // Who wrote what is known only by now: what is unread is counted once more.
         (space.row.stale, space.rescan) = (true, true);
         for epoch in proven {

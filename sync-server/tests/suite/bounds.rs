@@ -350,11 +350,12 @@ fn a_handshake_whose_way_in_has_no_room_is_not_taken() {
 
 #[test]
 fn who_never_answers_is_put_into_so_many_spaces_by_one_account() {
-    let mut world = World::new();
+    let settings = Settings { unanswered_of_one: 8, ..Settings::default() };
+    let mut world = World::over(MemoryStore::new(), settings);
     let (mut ada, mut bob, mut mallory) = (Device::new(1), Device::new(2), Device::new(3));
     let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
     let m = world.connect(&mut mallory);
-    let most = u8::try_from(limits::UNANSWERED).unwrap();
+    let most = 8;
     let refused = |world: &mut World, at, frames: Vec<ClientFrame>| {
         world.take(at);
         frames.into_iter().for_each(|frame| world.send(at, frame));
