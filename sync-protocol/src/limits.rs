@@ -69,9 +69,9 @@ pub const INBOX_ITEM: usize = 512 * 1024;
 /// Items waiting in a device's inbox.
 pub const INBOX_ITEMS: usize = 4096;
 /// Of them, from one account.
-pub const INBOX_ITEMS_OF_ONE: usize = 32;
+pub const INBOX_ITEMS_OF_ONE: usize = 256;
 /// Their bytes, with what they have in common with others.
-pub const INBOX_BYTES_OF_ONE: usize = 2 * 1024 * 1024;
+pub const INBOX_BYTES_OF_ONE: usize = 8 * 1024 * 1024;
 
 /// Writers of one device in one space, ever: a writer more means a store put back once more.
 pub const WRITERS: usize = 64;

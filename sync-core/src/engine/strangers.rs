@@ -153,14 +153,6 @@ impl Engine {
     /// Writes down who invited this account into a conversation that it has accepted: devices that
     /// come in by a ticket are told by nobody else.
     pub(super) fn keep_inviter(&mut self, id: &SpaceId) -> Step<()> {
-        if self.spaces.contains_key(id) && self.is_unaccepted(id)? {
-            return Ok(());
-        }
-        self.write_inviter(id)
-    }
-
-    /// The same of one that nobody may have accepted: whoever links a device sees on it who asks.
-    pub(super) fn write_inviter(&mut self, id: &SpaceId) -> Step<()> {
         let own = self.me()?.account().space();
         let Some(space) = self.spaces.get(id).filter(|space| !space.row.inviter_kept) else {
             return Ok(());

@@ -371,8 +371,6 @@ impl Engine {
         if self.spaces.contains_key(id) {
             self.core_space(id)?;
         }
-        self.prove_heads(&body.grant.heads)?;
-        self.has_newest_own_log(&body.grant.heads)?;
         let members: Vec<AccountId> = body.logs.iter().map(|(account, _)| *account).collect();
         let recalled = if own { Vec::new() } else { self.recall(&members)? };
         let invited_by = if own { None } else { self.inviter(id)? };
@@ -382,6 +380,8 @@ impl Engine {
             let person = PersonRow { log: log.clone(), ..PersonRow::default() };
             self.learn_person(account, person)?;
         }
+        self.prove_heads(&body.grant.heads)?;
+        self.has_newest_own_log(&body.grant.heads)?;
         let (entered, header_bytes, commit) = self.make_entrance(id, &ticket, &body)?;
         let guide = Guide { account: ticket.account, device: ticket.device };
         let (leaves, roster) = (entered.group.leaves(), &entered.group.context().roster);

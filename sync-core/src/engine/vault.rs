@@ -81,18 +81,14 @@ impl Engine {
         for vault in self.vaults(&account) {
             self.document(&account, &vault)?;
         }
-        let mut owing = self.accepted(self.owing_spaces())?;
-        let requests = self.requests_to_keep(&owing)?;
+        let mut owing = self.owing_spaces();
         owing.truncate(SPACES + 1);
-        for id in owing.iter().take(SPACES).chain(&requests) {
+        for id in owing.iter().take(SPACES) {
             self.core_space(id)?;
         }
         self.vaulting.at = None;
         for id in owing.iter().take(SPACES) {
             self.write_epochs(&account, &name, id)?;
-        }
-        for id in &requests {
-            self.write_newest_epoch(&account, &name, id)?;
         }
         self.write_anchors(&account, &name)?;
         self.write_join_key(&account, &name)?;
@@ -102,46 +98,6 @@ impl Engine {
         self.note_vaulted();
         self.tasks.push_back(Task::Advance(account));
         self.release_held();
-        Ok(())
-    }
-
-    /// Conversations that nobody has accepted, of which a device that was linked since could not know.
-    /// For each device that the account has had beside its first, the vault takes one epoch: what
-    /// strangers commit writes nothing.
-    fn requests_to_keep(&mut self, accepted: &[SpaceId]) -> Step<Vec<SpaceId>> {
-        let account = self.me()?.account();
-        let devices = self.people.log(&account).map_or(0, |log| log.all().count());
-        let mut keep = Vec::new();
-        if devices < 2 {
-            return Ok(keep);
-        }
-        for id in self.owing_spaces() {
-            if keep.len() < SPACES
-                && !accepted.contains(&id)
-                && self.vaulted(&id)?.len() + 1 < devices
-            {
-                keep.push(id);
-            }
-        }
-        Ok(keep)
-    }
-
-    /// Writes the newest epoch that the vault may not have yet, and no other.
-    fn write_newest_epoch(&mut self, account: &SpaceId, name: &Name, id: &SpaceId) -> Step<()> {
-        let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
-        let Some(core) = &space.core else { return Ok(()) };
-        let number = |epoch: &&EpochId| core.epochs.get(*epoch).map(|row| row.number);
-        let Some(newest) = space.row.unvaulted.iter().max_by_key(number).copied() else {
-            return Ok(());
-        };
-        let mut others = std::mem::replace(&mut space.row.unvaulted, vec![newest]);
-        self.write_epochs(account, name, id)?;
-        self.write_inviter(id)?;
-        others.retain(|epoch| *epoch != newest);
-        if let Some(space) = self.spaces.get_mut(id) {
-            space.row.unvaulted.extend(others);
-        }
-        self.save_space(id);
         Ok(())
     }
 
