@@ -549,7 +549,7 @@ fn a_flood_of_changes_whose_dependencies_never_come_fills_only_its_writers_room(
     let mut again = load(&reader, &snapshot);
     assert_eq!(again.waiting(), reader.waiting());
     for reader in [&mut reader, &mut again] {
-        let rows = flood.write(&put("k", "later"));
+        let rows = flood.write(&put("k", "7"));
         let refused = reader.receive(rows).refused;
         assert_eq!(refused[0].reason, Reason::RefusedDependency, "after a restart as before it");
     }

@@ -244,12 +244,13 @@ fn strangers_empty_no_ones_key_packages_and_everybody_can_still_be_added() {
 
 #[test]
 fn one_account_takes_so_many_of_another() {
-    let mut world = World::new();
+    let settings = Settings { takes_of_one_per_hour: 8, ..Settings::default() };
+    let mut world = World::over(MemoryStore::new(), settings);
     let (mut ada, mut mallory) = (Device::new(1), Device::new(2));
     let (a, m) = (world.connect(&mut ada), world.connect(&mut mallory));
     world.ask(a, packages(50));
     let take = |account| Op::TakeKeyPackages { account };
-    for _ in 0..limits::TAKES_OF_ONE_PER_HOUR {
+    for _ in 0..8 {
         taken(world.ask(m, take(ada.account)));
     }
     let answer = world.ask(m, take(ada.account));
