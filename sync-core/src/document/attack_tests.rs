@@ -548,9 +548,9 @@ fn a_flood_of_changes_whose_dependencies_never_come_fills_only_its_writers_room(
     let snapshot = reader.snapshot().unwrap();
     let mut again = load(&reader, &snapshot);
     assert_eq!(again.waiting(), reader.waiting());
+    let rows = flood.write(&put("k", "7"));
     for reader in [&mut reader, &mut again] {
-        let rows = flood.write(&put("k", "7"));
-        let refused = reader.receive(rows).refused;
+        let refused = reader.receive(rows.clone()).refused;
         assert_eq!(refused[0].reason, Reason::RefusedDependency, "after a restart as before it");
     }
 }
