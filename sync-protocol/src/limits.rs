@@ -84,7 +84,7 @@ pub const INCARNATIONS_BURST: u64 = 64;
 /// Handshakes of one account in one space in an hour.
 pub const HANDSHAKES_PER_HOUR: u64 = 360;
 /// And at once, after a while without any.
-pub const HANDSHAKES_BURST: u64 = 30;
+pub const HANDSHAKES_BURST: u64 = 100;
 /// Times in an hour that one account takes key packages of one other.
 pub const TAKES_OF_ONE_PER_HOUR: u64 = 1024;
 /// Single-use key packages of one device that go to other accounts in an hour: beyond that they are
