@@ -2,6 +2,7 @@
 //! relay turns out to lack them; a place that was read as another entry's makes the log be read
 //! again.
 
+use sync_protocol::envelope::Envelope;
 use sync_protocol::frames::Run;
 use sync_protocol::{DeviceId, EpochId, SpaceId, codec};
 
@@ -88,12 +89,15 @@ impl Engine {
 }
 
 impl SpaceState {
-    /// The relay refused a number, and with it all behind it: whatever was sealed for them is in no
-    /// log. What it had confirmed once stays as it was.
-    pub(super) fn forget_sent(&mut self, from: u64) {
+    /// The relay refused a number, and with it all behind it, for a handshake at this index that their
+    /// author had not read: what was sealed for them by then is in no log. What was sealed since, and
+    /// is on its way, may be. What the relay had confirmed once stays as it was.
+    pub(super) fn forget_sent(&mut self, from: u64, index: u64) {
         let Some(core) = &mut self.core else { return };
         for (seq, cut) in core.outbox.iter_mut() {
-            if *seq >= from && !cut.confirmed {
+            let sent = cut.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
+            let is_refused = sent.is_some_and(|sent| sent.header.cursor <= index);
+            if *seq >= from && !cut.confirmed && is_refused {
                 cut.sent = None;
             }
         }

@@ -315,11 +315,11 @@ impl Engine {
                 space.retry_at = Some(now + 2_000);
             }
             Rejection::Behind { index } if space.row.next > index => {
-                space.forget_sent(seq);
+                space.forget_sent(seq, index);
                 self.tasks.push_back(Task::Advance(*id));
             }
             Rejection::Behind { index } => {
-                space.forget_sent(seq);
+                space.forget_sent(seq, index);
                 space.behind = Some(index);
                 // What lies between is on its way; should it not come, it is asked for.
                 space.retry_at = Some(now + 2_000);
