@@ -64,8 +64,7 @@ pub(super) struct Stray {
     asked: bool,
     /// Tickets that led nowhere; at least one once the relay could not give any.
     tries: u32,
-    /// The account's vault does not know it, as if nobody had accepted it: there is nothing that
-    /// this device lacks until somebody does.
+    /// The account's vault does not know it: there is nothing that this device lacks until it does.
     is_unaccepted: bool,
 }
 
@@ -456,18 +455,18 @@ impl Engine {
         let known = self.known_epochs(id)?;
         let placed = known.place(&ticket.epoch, row.number, &row.commitment());
         let standing = placed.map_err(|why| self.not_believed(id, why))?;
-        // What a device of the account signs, the account says.
+        // What a device of the account signs, the account says: but not yet all that it has to tell.
         let log = self.people.log(&account).filter(|_| ticket.account == account);
         let by_own = log.is_some_and(|log| log.active(&ticket.device).is_some());
-        let is_said = by_own || account.space() == *id || self.comes_alone(id);
+        let is_alone = account.space() == *id || self.comes_alone(id);
         match standing {
             // From before what the account knows: whoever is gone since is still in there.
             Standing::Proven if known.is_past(row.number) => {
                 Err(self.not_believed(id, Invalid::Older).into())
             }
             Standing::Proven => Ok(false),
-            Standing::First | Standing::Ahead if is_said => Ok(true),
-            Standing::Ahead if self.may_follow(id, &ticket.epoch) => Ok(true),
+            Standing::First | Standing::Ahead if is_alone => Ok(true),
+            Standing::Ahead if by_own || self.may_follow(id, &ticket.epoch) => Ok(true),
             // An invitation may be on its way that grants more than a ticket can; and what another
             // device of this account is in, it writes down.
             Standing::First | Standing::Ahead => Err(unknown_to_vault().into()),
