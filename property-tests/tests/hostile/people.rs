@@ -10,21 +10,7 @@ use sync_protocol::frames::{Challenge, ClientFrame, Op, RelayFrame, Request};
 use sync_protocol::ids::RelayId;
 use sync_protocol::{AccountId, SpaceId};
 
-use crate::support::{honest_again, shared};
-
-/// People in a world in which they have many devices, in one conversation.
-fn conversation(seed: u64, people: usize) -> (World, SpaceId) {
-    let mut world = World::with(seed, Plan::calm(people).with_devices());
-    world.sign_up().unwrap();
-    let others: Vec<usize> = (1..people).collect();
-    let space = world.converse(0, &others).unwrap();
-    world.settle().unwrap();
-    for device in 0..people {
-        world.say(device, space).unwrap();
-    }
-    world.settle().unwrap();
-    (world, space)
-}
+use crate::support::{conversation_of_devices as conversation, honest_again, shared};
 
 fn account(world: &mut World, device: usize) -> AccountId {
     world.status(device).unwrap().account.unwrap()

@@ -1,27 +1,13 @@
 //! A profile put back to an earlier moment: to before changes of its own that the log has and it
 //! does not. It notices by the log, comes back in, and loses nothing that was stored.
 
-use property_tests::{Plan, World};
+use property_tests::World;
 use sync_core::Command;
 use sync_core::api::{Member, Response};
 use sync_protocol::SpaceId;
 use sync_protocol::roster::Role;
 
-use crate::support::agree;
-
-/// As [`crate::support::conversation`], in a world in which people have many devices.
-fn conversation(seed: u64, people: usize) -> (World, SpaceId) {
-    let mut world = World::with(seed, Plan::calm(people).with_devices());
-    world.sign_up().unwrap();
-    let others: Vec<usize> = (1..people).collect();
-    let space = world.converse(0, &others).unwrap();
-    world.settle().unwrap();
-    for device in 0..people {
-        world.say(device, space).unwrap();
-    }
-    world.settle().unwrap();
-    (world, space)
-}
+use crate::support::{agree, conversation_of_devices as conversation};
 
 /// Puts a device back to what its disk held before `change`, which it made and which came to rest.
 fn put_back_after(world: &mut World, device: usize, change: impl FnOnce(&mut World)) {

@@ -362,7 +362,7 @@ impl Engine {
     fn open_segment(&mut self, id: &SpaceId) -> Step<Name> {
         loop {
             let space = self.core_space(id)?;
-            let first = space.row.context.era << super::membership::ERA_SHIFT;
+            let first = space.row.context.era << crate::trust::posting::ERA_SHIFT;
             space.row.segment = space.row.segment.max(first);
             let segment = space.row.segment;
             self.document(id, &Name::Messages(segment))?;

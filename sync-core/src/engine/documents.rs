@@ -11,11 +11,11 @@ use crate::document::receipts::Mark;
 use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
 use crate::engine::account::Me;
 use crate::engine::change_set::ChangeSet;
-use crate::engine::membership::ERA_SHIFT;
 use crate::engine::profile::PROFILE;
 use crate::engine::{Engine, Step};
 use crate::records::{Load, Records, key};
 use crate::trust::Invalid;
+use crate::trust::posting::ERA_SHIFT;
 
 /// Bytes of documents kept open while nothing needs them.
 const BUDGET: usize = 64 * 1024 * 1024;

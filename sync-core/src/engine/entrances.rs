@@ -7,6 +7,8 @@ use sync_protocol::roster::Roster;
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, SpaceId};
 
+use crate::engine::rows::Anchor;
+use crate::engine::vault::Noted;
 use crate::engine::welcome::{Invitation, Unfit};
 use crate::engine::{Engine, Step, seal};
 use crate::group::{Joined, Leaf};
@@ -98,14 +100,13 @@ impl Engine {
         let mut known = Known::default();
         let own = self.me()?.account().space();
         if *id != own && self.spaces.contains_key(&own) {
-            for (epoch, row) in self.vaulted(id)? {
-                known.add(epoch, row.number, row.commitment());
-            }
-            for anchor in self.anchors(id)? {
-                known.add(anchor.epoch, anchor.number, anchor.commitment);
-            }
-            for (epoch, number) in self.counted_in_vault(id)? {
-                known.count(epoch, number);
+            for Noted { anchor: Anchor { epoch, number, commitment }, counts, .. } in
+                self.noted_in_vault(id)?
+            {
+                known.add(epoch, number, commitment);
+                if counts {
+                    known.count(epoch, number);
+                }
             }
         }
         if !self.spaces.contains_key(id) {

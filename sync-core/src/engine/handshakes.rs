@@ -404,11 +404,7 @@ impl Engine {
         let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else {
             return;
         };
-        for row in &mut core.state.writers {
-            if removed.contains(&row.device) && row.to.is_none() {
-                row.to = Some(index);
-            }
-        }
+        core.end_writers(index, |row| removed.contains(&row.device));
         core.state.writers.extend(added.iter().map(|leaf| WriterRow {
             device: leaf.device,
             account: leaf.account,

@@ -11,7 +11,6 @@ use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 use crate::api::{ConversationChange, Event, Failure};
 use crate::document::{Name, contacts};
 use crate::engine::commits::fresh_row;
-use crate::engine::membership::ERA_SHIFT;
 use crate::engine::rows::{EpochRow, Grant, Intention, InvitedRow, StateRow, WriterRow};
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
@@ -20,6 +19,7 @@ use crate::engine::{Engine, Step, Stop, Task};
 use crate::group::{Group, Joined};
 use crate::records::{Load, key};
 use crate::trust::Lineage;
+use crate::trust::posting::ERA_SHIFT;
 
 /// A space to be settled into, by invitation or by ticket.
 pub(super) struct Arrival {

@@ -16,9 +16,6 @@ use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
 use crate::trust::Head;
 
-/// The documents' era in a segment number: a member let in without history starts a new one.
-pub(super) const ERA_SHIFT: u32 = 16;
-
 impl Engine {
     /// Wishes a membership change. What is written from here on waits for it.
     pub(super) fn intend(&mut self, id: &SpaceId, intention: Intention) {

@@ -148,7 +148,9 @@ impl Engine {
             }
         }
         self.want_logs(&came(&line))?;
-        let before = self.core_space(id)?.core.as_ref().map(|core| core.state.writers.clone());
+        // Only where this device was let in can the members turn out to be others.
+        let core = self.core_space(id)?.core.as_ref().filter(|_| lets_in);
+        let before = core.map(|core| core.state.writers.clone());
         self.apply_line(id, &line);
         let Some(space) = self.spaces.get_mut(id) else { return Ok(Ok(())) };
         let (Some(core), group) = (&mut space.core, &space.group) else { return Ok(Ok(())) };
@@ -174,34 +176,28 @@ impl Engine {
         for step in line {
             step.logs.iter().for_each(|head| heads.advance(head));
             for change in &step.roster {
-                let (account, came, gone) = match change {
+                match change {
                     RosterChange::Add { account, devices, .. }
                     | RosterChange::AddDevices { account, devices } => {
-                        (account, &devices[..], None)
+                        let Some(log) = people.log(account) else { continue };
+                        let rows = devices.iter().filter_map(|device| {
+                            let key = log.known(device)?.keys.signing;
+                            let (account, from) = (*account, step.index);
+                            Some(WriterRow { device: *device, account, key, from, to: None })
+                        });
+                        core.state.writers.extend(rows);
                     }
-                    RosterChange::Remove { account } => (account, &[][..], Some(None)),
+                    RosterChange::Remove { account } => {
+                        core.end_writers(step.index, |row| row.account == *account);
+                    }
                     RosterChange::RemoveDevices { account, devices } => {
-                        (account, &[][..], Some(Some(devices)))
+                        let goes = |row: &WriterRow| {
+                            row.account == *account && devices.contains(&row.device)
+                        };
+                        core.end_writers(step.index, goes);
                     }
-                    RosterChange::SetRole { .. } => continue,
-                };
-                if let Some(devices) = gone {
-                    let goes = |row: &&mut WriterRow| {
-                        row.account == *account
-                            && row.to.is_none()
-                            && devices.is_none_or(|devices| devices.contains(&row.device))
-                    };
-                    core.state.writers.iter_mut().filter(goes).for_each(|row| {
-                        row.to = Some(step.index);
-                    });
+                    RosterChange::SetRole { .. } => {}
                 }
-                let Some(log) = people.log(account) else { continue };
-                let rows = came.iter().filter_map(|device| {
-                    let key = log.known(device)?.keys.signing;
-                    let (account, from) = (*account, step.index);
-                    Some(WriterRow { device: *device, account, key, from, to: None })
-                });
-                core.state.writers.extend(rows);
             }
         }
         core.state.heads = heads.list();

@@ -375,6 +375,12 @@ impl Core {
         writers.extend(again);
     }
 
+    /// From this index of the log on, some of those who can write can't any more.
+    pub(super) fn end_writers(&mut self, index: u64, goes: impl Fn(&WriterRow) -> bool) {
+        let open = self.state.writers.iter_mut().filter(|row| row.to.is_none() && goes(row));
+        open.for_each(|row| row.to = Some(index));
+    }
+
     /// The account of a device that is or was in the space.
     pub(super) fn account_of(&self, device: &DeviceId) -> Option<AccountId> {
         let row = self.state.writers.iter().find(|row| row.device == *device)?;

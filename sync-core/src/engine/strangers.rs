@@ -68,8 +68,7 @@ impl Engine {
     }
 
     /// Whether somebody whom this account does not know put it into a conversation, and it has not
-    /// accepted that. Such a conversation costs a row here: nothing is told of it to anybody, and
-    /// nothing is kept of it for the account's other devices.
+    /// accepted that. Nothing is said there then.
     pub(super) fn is_unaccepted(&mut self, id: &SpaceId) -> Step<bool> {
         Ok(self.accepted(vec![*id])?.is_empty())
     }
@@ -131,7 +130,7 @@ impl Engine {
     pub(super) fn heed_acceptance(&mut self) -> Step<()> {
         let waits = |space: &SpaceState| {
             let row = &space.row;
-            let owes = row.receipts_due || !row.unvaulted.is_empty() || !row.inviter_kept;
+            let owes = row.receipts_due || !row.inviter_kept;
             row.invited_by.is_some() && row.active && owes
         };
         let waiting = self.spaces.iter().filter(|(_, space)| waits(space));
@@ -146,7 +145,6 @@ impl Engine {
                 self.owe_receipts(&id);
             }
         }
-        self.call_vault_if_owed();
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! era numbers them.
 
 use sync_protocol::codec::{self, Blob};
+use sync_protocol::device_log::DeviceLog;
 use sync_protocol::ids::Commitment;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{EpochId, SpaceId, WriterId};
@@ -26,6 +27,16 @@ pub(super) fn has_gap(epochs: &[(EpochId, EpochRow)], last: u64) -> bool {
     let numbers: SortedSet<u64> = numbers.chain(std::iter::once(last)).collect();
     let span = numbers.first().zip(numbers.last()).map(|(first, last)| last - first);
     span != Some(numbers.len() as u64 - 1)
+}
+
+/// What the vault says of one epoch of a space.
+pub(super) struct Noted {
+    pub(super) anchor: Anchor,
+    /// The epoch itself, with its root, unless it is only where a vault was begun.
+    pub(super) row: Option<EpochRow>,
+    /// Whether it is the word of a device that the account has not ended, or only by bringing itself
+    /// back.
+    pub(super) counts: bool,
 }
 
 /// How far the vault is with the relay.
@@ -132,7 +143,7 @@ impl Engine {
         }
         self.vaulting.held.insert(*id);
         if owed {
-            // Whoever writes there has accepted it: it is kept for the account's other devices.
+            // Whoever writes there has accepted it.
             self.answer(id);
             self.tasks.push_back(Task::Vault);
         }
@@ -213,12 +224,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Where a space stood when each vault was begun.
-    pub(super) fn anchors(&mut self, id: &SpaceId) -> Step<Vec<Anchor>> {
-        let found = self.vaulted_under(&format!("anchor/{id}/"))?.into_iter();
-        Ok(found.filter_map(|(_, value)| codec::decode("anchor", &value).ok()).collect())
-    }
-
     /// Whether any vault that this device may read has a key.
     fn has_vaulted(&mut self, account: &SpaceId, key: &str) -> Step<bool> {
         for name in self.vaults(account) {
@@ -275,51 +280,37 @@ impl Engine {
         Ok(found)
     }
 
-    /// The epochs of a space that the vault has. Of one epoch it may have several: a device that was
-    /// stolen can add to it, and the log decides.
+    /// The epochs of a space that the vault has, with their roots.
     pub(super) fn vaulted(&mut self, id: &SpaceId) -> Step<Vec<(EpochId, EpochRow)>> {
-        let prefix = format!("epoch/{id}/");
-        let mut vaulted = Vec::new();
-        for (key, value) in self.vaulted_under(&prefix)? {
-            let rest = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next());
-            let epoch = rest.and_then(|epoch| epoch.parse().ok());
-            let row = codec::decode::<VaultEpoch>("vault epoch", &value).ok();
-            vaulted.extend(epoch.zip(row.map(|row| row.epoch)));
-        }
-        Ok(vaulted)
+        let noted = self.noted_in_vault(id)?.into_iter();
+        Ok(noted.filter_map(|noted| Some((noted.anchor.epoch, noted.row?))).collect())
     }
 
-    /// The epochs of a space and their numbers, by the word of devices that the account has not
-    /// ended, or only by bringing itself back.
-    pub(super) fn counted_in_vault(&mut self, id: &SpaceId) -> Step<Vec<(EpochId, u64)>> {
+    /// All that the vault says of a space's epochs. Of one epoch it may have several: a device that
+    /// was stolen can add to it, and the log decides.
+    pub(super) fn noted_in_vault(&mut self, id: &SpaceId) -> Step<Vec<Noted>> {
         let account = self.me()?.account();
         let own = account.space();
         let (epochs, anchors) = (format!("epoch/{id}/"), format!("anchor/{id}/"));
-        let mut counted = Vec::new();
+        let mut all = Vec::new();
         for name in self.vaults(&own) {
             let entries = self.document(&own, &name)?.entries();
-            let Some(log) = self.people.log(&account) else { continue };
-            let counts = |writer: &WriterId| {
-                let ended = log.known(&writer.device).map(|device| device.revoked);
-                ended.is_some_and(|at| {
-                    at.is_none() || log.all().any(|(_, new)| Some(new.added) == at)
-                })
-            };
+            let log = self.people.log(&account);
             for (key, entry) in entries {
-                if entry.writer.as_ref().is_some_and(|writer| !counts(writer)) {
-                    continue;
-                }
-                if let Some(rest) = key.strip_prefix(&epochs) {
-                    let epoch = rest.split('/').next().and_then(|epoch| epoch.parse().ok());
-                    let row = codec::decode::<VaultEpoch>("vault epoch", &entry.bytes).ok();
-                    counted.extend(epoch.zip(row.map(|row| row.epoch.number)));
-                } else if key.starts_with(&anchors) {
-                    let anchor = codec::decode::<Anchor>("anchor", &entry.bytes).ok();
-                    counted.extend(anchor.map(|anchor| (anchor.epoch, anchor.number)));
-                }
+                let by = entry.writer;
+                let counts =
+                    log.is_some_and(|log| by.is_none_or(|writer| counts_still(log, &writer)));
+                let found = match key.strip_prefix(&epochs) {
+                    Some(rest) => epoch_noted(rest, &entry.bytes),
+                    None if key.starts_with(&anchors) => {
+                        codec::decode("anchor", &entry.bytes).ok().map(|anchor| (anchor, None))
+                    }
+                    None => None,
+                };
+                all.extend(found.map(|(anchor, row)| Noted { anchor, row, counts }));
             }
         }
-        Ok(counted)
+        Ok(all)
     }
 
     /// Looks for an epoch that another device wrote down since this one came in: the one that its
@@ -355,6 +346,20 @@ impl Engine {
         let secrets: SortedSet<Blob> = known.into_iter().chain(vaulted).collect();
         Ok(secrets.into_iter().collect())
     }
+}
+
+/// An epoch as it is written down: what stands behind the space in its key, and its value.
+fn epoch_noted(rest: &str, value: &[u8]) -> Option<(Anchor, Option<EpochRow>)> {
+    let epoch = rest.split('/').next()?.parse().ok()?;
+    let row = codec::decode::<VaultEpoch>("vault epoch", value).ok()?.epoch;
+    let anchor = Anchor { epoch, number: row.number, commitment: row.commitment() };
+    Some((anchor, Some(row)))
+}
+
+/// Whether a device wrote that the account has not ended, or only by bringing itself back.
+fn counts_still(log: &DeviceLog, writer: &WriterId) -> bool {
+    let ended = log.known(&writer.device).map(|device| device.revoked);
+    ended.is_some_and(|at| at.is_none() || log.all().any(|(_, new)| Some(new.added) == at))
 }
 
 fn epoch_prefix(id: &SpaceId, epoch: &EpochId) -> String {

@@ -8,8 +8,9 @@ use minicbor::{Decode, Encode};
 
 use crate::document::Stamp;
 
-/// How many low bits of a segment's number count segments: the others are its era.
-const ERA_SHIFT: u32 = 16;
+/// How many low bits of a segment's number count segments: the others are its era. A member let in
+/// without history starts a new one.
+pub(crate) const ERA_SHIFT: u32 = 16;
 
 /// How far a writer has posted in the present era.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

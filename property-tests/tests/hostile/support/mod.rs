@@ -24,7 +24,15 @@ pub fn shared<T>(value: T) -> Shared<T> {
 
 /// So many people in one conversation, each of whom said something; nothing goes wrong by itself.
 pub fn conversation(seed: u64, people: usize) -> (World, SpaceId) {
-    let mut world = World::with(seed, Plan::calm(people));
+    conversation_in(World::with(seed, Plan::calm(people)), people)
+}
+
+/// The same, in a world in which people have many devices.
+pub fn conversation_of_devices(seed: u64, people: usize) -> (World, SpaceId) {
+    conversation_in(World::with(seed, Plan::calm(people).with_devices()), people)
+}
+
+fn conversation_in(mut world: World, people: usize) -> (World, SpaceId) {
     world.sign_up().unwrap();
     let others: Vec<usize> = (1..people).collect();
     let space = world.converse(0, &others).unwrap();
