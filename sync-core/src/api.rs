@@ -10,7 +10,7 @@ pub use edit::EditId;
 pub use views::{
     AwayView, Compared, Comparison, ContactCard, ConversationView, DeviceView, Digest,
     DocumentDigest, LastMessage, MemberView, MessageView, NewAccount, Problem, Progress, Status,
-    Unreadable,
+    Unreadable, Vouched,
 };
 
 use serde_json::Value;

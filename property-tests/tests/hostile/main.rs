@@ -7,6 +7,7 @@ mod device_logs;
 mod entrances;
 mod entries;
 mod floods;
+mod frozen;
 mod handshakes;
 mod member_changes;
 mod member_content;

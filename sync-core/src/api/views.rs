@@ -80,6 +80,9 @@ pub struct Status {
     /// Conversations of which some can't be read on the account's devices any more; see
     /// [`ConversationView::unreadable`].
     pub unreadable: u64,
+    /// Spaces of which somebody has read more than the relay gives to this device; see
+    /// [`ConversationView::withheld`].
+    pub withheld: u64,
     /// Devices of the account that were away for long when the relay last said so.
     pub away: Vec<AwayView>,
     /// What keeps the device from the relay, or the address from the account; shown as it is.
@@ -176,6 +179,22 @@ pub struct ConversationView {
     pub unreadable: Option<Unreadable>,
     /// Changes not yet durable at the relay.
     pub waiting: u64,
+    /// By whose word, besides the relay's, this device has what there is, and since when.
+    pub vouched: Option<Vouched>,
+    /// Somebody in it has read more of it than the relay gives to this device.
+    pub withheld: bool,
+}
+
+/// The last that is known of another device: it had read no more of a conversation than this one has.
+/// A relay alone can hold back what is new; whoever is told by nobody else for long may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Whose device.
+    pub account: AccountId,
+    /// Which.
+    pub device: DeviceId,
+    /// When it said so, Unix milliseconds by its own clock, and not after this device's.
+    pub at_ms: u64,
 }
 
 /// What was written in a conversation while the account had no device, and under keys that it never

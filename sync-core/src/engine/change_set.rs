@@ -10,6 +10,7 @@ use sync_protocol::{ProtocolError, limits};
 
 use crate::document::Name;
 use crate::trust::logs::KnownLog;
+use crate::trust::sightings::{self, Sighting};
 
 const LEAF: Domain = Domain::new("rejoinder change leaf v1");
 const NODE: Domain = Domain::new("rejoinder change node v1");
@@ -74,15 +75,23 @@ struct Sealed {
     log: Option<KnownLog>,
     #[n(5)]
     padding: Option<Blob>,
+    #[n(6)]
+    at_s: Option<u64>,
+    #[n(7)]
+    elsewhere: Option<Vec<Sighting>>,
 }
 
 /// What an author knew when it sealed a change set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The beginning of the space's log hash at its cursor; zero if it can't say.
     pub(crate) hash: [u8; 8],
     /// The device log of one member.
     pub(crate) log: Option<KnownLog>,
+    /// When that was, by its own clock: Unix seconds, 0 if it does not say.
+    pub(crate) at_s: u64,
+    /// How far it had read other spaces.
+    pub(crate) elsewhere: Vec<Sighting>,
 }
 
 impl ChangeSet {
@@ -95,8 +104,10 @@ impl ChangeSet {
             Some(packed) => (DEFLATE, packed),
             None => (PLAIN, body),
         };
-        let Seen { hash: seen, log } = seen;
-        codec::encode(&Sealed { codec, size, body: Blob(body), seen, log, padding: None })
+        let Seen { hash: seen, log, at_s, elsewhere } = seen;
+        let elsewhere = (!elsewhere.is_empty()).then_some(elsewhere);
+        let (body, padding, at_s) = (Blob(body), None, (at_s > 0).then_some(at_s));
+        codec::encode(&Sealed { codec, size, body, seen, log, padding, at_s, elsewhere })
     }
 
     /// Opens a plaintext: the change set and what its author had seen.
@@ -124,7 +135,12 @@ impl ChangeSet {
         }
         let set: Self = codec::decode("change set", &body)?;
         set.within_limits()?;
-        Ok((set, Seen { hash: sealed.seen, log: sealed.log }))
+        let Sealed { seen: hash, log, at_s, elsewhere, .. } = sealed;
+        let (at_s, elsewhere) = (at_s.unwrap_or_default(), elsewhere.unwrap_or_default());
+        if elsewhere.len() > sightings::AT_ONCE {
+            return Err(ProtocolError::TooLarge { what: "sightings", limit: sightings::AT_ONCE });
+        }
+        Ok((set, Seen { hash, log, at_s, elsewhere }))
     }
 
     fn within_limits(&self) -> Result<(), ProtocolError> {
@@ -196,7 +212,7 @@ mod tests {
     use super::*;
     use crate::document::testing::Author;
 
-    const SEEN: Seen = Seen { hash: [1; 8], log: None };
+    const SEEN: Seen = Seen { hash: [1; 8], log: None, at_s: 1_800_000_000, elsewhere: Vec::new() };
 
     fn set(changes: &[&[u8]]) -> ChangeSet {
         let changes = changes.iter().map(|change| Blob(change.to_vec())).collect();
@@ -251,6 +267,8 @@ mod tests {
                 seen: [0; 8],
                 log: None,
                 padding: None,
+                at_s: None,
+                elsewhere: None,
             };
             assert!(ChangeSet::from_plaintext(&codec::encode(&sealed)).is_err());
         }

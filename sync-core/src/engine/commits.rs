@@ -316,6 +316,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         inviter_kept: false,
         loose: Vec::new(),
         ended: Vec::new(),
+        vouched: None,
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

@@ -229,6 +229,7 @@ impl Engine {
         if let Some(log) = seen.log {
             self.hear_head(id, log);
         }
+        self.hear_sightings(id, arrived, &seen);
     }
 
     fn compare_seen_from(&mut self, id: &SpaceId, arrived: &Arrived) {

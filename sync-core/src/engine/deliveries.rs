@@ -163,6 +163,7 @@ impl Engine {
         if space.recent.len() > RECENT {
             space.recent.pop_first();
         }
+        self.sightings.note(id);
         self.save_space(id);
     }
 
@@ -197,6 +198,7 @@ impl Engine {
         space.fetched = false;
         let from = space.row.next;
         space.fetched_from = from;
+        self.sightings.note_asked(id);
         self.ask(Op::Fetch { space: *id, from, to: u64::MAX }, Asked::Fetch(*id, from));
     }
 
@@ -254,7 +256,11 @@ impl Engine {
             if space.row.next >= space.wanted {
                 space.row.lagging = false;
                 self.unsaved.spaces.insert(*id);
-                self.has_read(id);
+                if self.compare_further(id) {
+                    self.mark_lagging(id);
+                } else {
+                    self.has_read(id);
+                }
             } else if space.retry_at.is_none() && space.row.next > space.fetched_from {
                 self.fetch(id);
             } else {

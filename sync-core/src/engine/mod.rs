@@ -53,6 +53,7 @@ mod replies;
 mod rows;
 mod seal;
 mod session;
+mod sightings;
 mod sizes;
 mod space;
 mod status;
@@ -86,6 +87,7 @@ use lodging::Lodging;
 use own_log::Wish;
 use people::People;
 use session::Session;
+use sightings::Sightings;
 use space::SpaceState;
 use status::Standing;
 use tickets::Stray;
@@ -129,6 +131,8 @@ pub struct Engine {
     me: Option<Me>,
     session: Session,
     people: People,
+    /// How far others have read the spaces they share with this account.
+    sightings: Sightings,
     spaces: SortedMap<SpaceId, Box<SpaceState>>,
     documents: Documents,
     /// Edits made under a name, and what they were answered.
@@ -284,6 +288,7 @@ impl Engine {
             me: None,
             session: Session::default(),
             people: People::default(),
+            sightings: Sightings::default(),
             spaces: SortedMap::new(),
             documents: Documents::default(),
             edits: Edits::default(),

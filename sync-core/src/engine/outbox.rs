@@ -13,11 +13,13 @@ use sync_protocol::{AccountId, Rejection, SpaceId, WriterId};
 use crate::api::{Failure, Problem};
 use crate::document::messages::MessageView;
 use crate::document::{Edit, Name, OrderKey, Row, Touched};
+use crate::engine::account::Me;
 use crate::engine::change_set::{ChangeSet, Item, Seen};
 use crate::engine::commits::header;
 use crate::engine::rows::{CutRow, JournalRow};
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;
+use crate::trust::sightings::Beside;
 
 /// Change sets under way in a space before edits wait for one another.
 const CUTS: u64 = 4;
@@ -226,18 +228,13 @@ impl Engine {
 
     /// What is sent for a number: the same bytes as before while their epoch is the newest.
     fn envelope_of(&mut self, id: &SpaceId, seq: u64) -> Ready {
-        let (Ok(writer), Ok(me)) = (self.writer(), self.me()) else { return Ready::NotNow };
-        let (signing, device) = (me.identity.signing.clone(), me.device());
-        let Some(space) = self.spaces.get_mut(id) else { return Ready::NotNow };
-        let (read_epoch, next) = (space.row.epoch, space.row.next);
-        let Some(core) = &mut space.core else { return Ready::NotNow };
-        // Whoever writes before it has read the log can't say what it has seen.
-        let ahead = core.state.write_at;
-        let (epoch, cursor) = ahead.unwrap_or((read_epoch, next));
+        let Ok(device) = self.me().map(Me::device) else { return Ready::NotNow };
+        let Some(space) = self.spaces.get(id) else { return Ready::NotNow };
+        let Some(core) = &space.core else { return Ready::NotNow };
         let Some(cut) = core.outbox.get(&seq) else { return Ready::NotNow };
         let before = cut.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
         let under = before.map(|envelope| envelope.header.epoch);
-        if under == Some(epoch) {
+        if under == Some(core.state.write_at.map_or(space.row.epoch, |(epoch, _)| epoch)) {
             return cut.sent.clone().map_or(Ready::NotNow, Ready::Sealed);
         }
         if let Some(under) = under
@@ -246,17 +243,21 @@ impl Engine {
         {
             return Ready::Never;
         }
-        let Some(secret) = core.content_key(&epoch, &writer) else { return Ready::NotNow };
-        let Some(cut) = core.outbox.get_mut(&seq) else { return Ready::NotNow };
-        let Ok(set) = codec::decode::<ChangeSet>("change set", cut.set.as_slice()) else {
-            return Ready::NotNow;
-        };
-        let mut seen = Seen::default();
-        if ahead.is_none() {
-            seen.hash.copy_from_slice(&space.row.log_hash[..8]);
-        }
-        let members: Vec<AccountId> = space.row.context.roster.iter().map(|(id, _)| id).collect();
-        seen.log = self.people.head_of_one(&members, seq);
+        self.seal_cut(id, seq).map_or(Ready::NotNow, Ready::Sealed)
+    }
+
+    /// Seals a change set under the newest epoch, with what this device has seen by now.
+    fn seal_cut(&mut self, id: &SpaceId, seq: u64) -> Option<Blob> {
+        let writer = self.writer().ok()?;
+        let signing = self.me().ok()?.identity.signing.clone();
+        let seen = self.seen_by_now(Beside { space: id, writer: &writer, seq })?;
+        let space = self.spaces.get_mut(id)?;
+        let (read_epoch, next) = (space.row.epoch, space.row.next);
+        let core = space.core.as_mut()?;
+        let (epoch, cursor) = core.state.write_at.unwrap_or((read_epoch, next));
+        let secret = core.content_key(&epoch, &writer)?;
+        let cut = core.outbox.get_mut(&seq)?;
+        let set = codec::decode::<ChangeSet>("change set", cut.set.as_slice()).ok()?;
         let mut header = header(Kind::Content, epoch, cursor);
         header.chain = Some(Chain { seq, commitment: cut.commitment, link: cut.link });
         let aad = aad(id, &writer, &codec::encode(&header));
@@ -266,7 +267,21 @@ impl Engine {
         cut.sent = Some(sealed.clone());
         // Before it is sent: which bytes the log has is known then, whatever happens.
         self.batch.put(key::outbox(id, seq), codec::encode(&*cut));
-        Ready::Sealed(sealed)
+        Some(sealed)
+    }
+
+    /// What a change set tells of what this device has seen.
+    fn seen_by_now(&mut self, beside: Beside<'_>) -> Option<Seen> {
+        let elsewhere = self.sightings(beside);
+        let space = self.spaces.get(beside.space)?;
+        let mut seen = Seen { at_s: self.wall / 1_000, elsewhere, ..Seen::default() };
+        // Whoever writes before it has read the log can't say what it has seen.
+        if space.core.as_ref()?.state.write_at.is_none() {
+            seen.hash.copy_from_slice(&space.row.log_hash[..8]);
+        }
+        let members: Vec<AccountId> = space.row.context.roster.iter().map(|(id, _)| id).collect();
+        seen.log = self.people.head_of_one(&members, beside.seq);
+        Some(seen)
     }
 
     fn has_unpushed(&self, id: &SpaceId) -> bool {

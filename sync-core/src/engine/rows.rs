@@ -316,6 +316,21 @@ pub(super) struct SpaceRow {
     /// What does not count of devices that were removed.
     #[cbor(n(51), default)]
     pub(super) ended: Vec<Ended>,
+    /// The newest word of another device on how far it had read this log.
+    #[n(52)]
+    pub(super) vouched: Option<VouchedRow>,
+}
+
+/// Another device had read no more of a space than this one has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct VouchedRow {
+    #[n(0)]
+    pub(super) account: AccountId,
+    #[n(1)]
+    pub(super) device: DeviceId,
+    /// When, by its clock and not after this device's: Unix ms.
+    #[n(2)]
+    pub(super) at_ms: u64,
 }
 
 /// Entries that could not be opened.

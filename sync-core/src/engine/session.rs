@@ -568,6 +568,7 @@ impl Engine {
         self.tasks.extend(stale.into_iter().map(Task::Summarise));
         self.seek();
         self.tasks.push_back(Task::HostMissing);
+        self.ask_for_withheld();
         self.call_what_was_lost();
         self.call_introductions();
         self.report_status();

@@ -23,7 +23,9 @@ impl Engine {
             && !self.has_strays()
             && self.me.as_ref().is_some_and(|me| self.spaces.contains_key(&me.account().space()))
             && self.spaces.values().all(|space| {
-                space.deliveries.is_empty() && (!space.row.lagging || !space.row.active)
+                space.deliveries.is_empty()
+                    && (!space.row.lagging || !space.row.active)
+                    && !self.is_behind_others(&space.id)
             })
     }
 
@@ -52,6 +54,7 @@ impl Engine {
             waiting: self.spaces.values().map(|space| space.waiting()).sum(),
             spaces: self.spaces.len() as u64,
             unreadable: self.unreadable(),
+            withheld: self.withheld(),
             away: self.away(),
             problem: self.problem(),
         }

@@ -18,6 +18,7 @@ use crate::document::{
 };
 
 use crate::trust::logs::{KnownLog, testing::log};
+use crate::trust::sightings::{Beside, Reading, Sighting};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -186,17 +187,46 @@ fn change_set(blinding: u8, changes: &[(Name, &[&[u8]])]) -> ChangeSet {
 fn change_set_vector(what: &str, set: &ChangeSet, seen: u8) -> Value {
     // An author that knows a log tells of it.
     let log = (seen % 2 == 1).then(|| KnownLog::of(&log()));
+    let at_s = 1_800_000_000 + u64::from(seen);
+    let elsewhere: Vec<Sighting> = (0..seen % 3).map(sighting).collect();
     json!({
         "what": what,
         "seen": hex([seen; 8]),
+        "at_s": number(at_s),
+        "elsewhere": elsewhere.iter().map(|one| hex(codec::encode(one))).collect::<Value>(),
         "log": log.map(|log| hex(codec::encode(&log))),
         "body": hex(codec::encode(set)),
-        "plaintext": hex(set.to_plaintext(Seen { hash: [seen; 8], log })),
+        "plaintext": hex(set.to_plaintext(Seen { hash: [seen; 8], log, at_s, elsewhere })),
         "commitment": hex(set.commitment().as_bytes()),
     })
 }
 
-/// A sealed form by hand: codec, size, body.
+/// How far a space was read that is known by thirty-two times this number.
+fn sighting(n: u8) -> Sighting {
+    let (reading, space, writer) = sighted(n);
+    Sighting::of(&reading, &[n; 32], Beside { space: &space, writer: &writer, seq: 9 })
+}
+
+fn sighted(n: u8) -> (Reading, SpaceId, WriterId) {
+    let reading = Reading { generation: 1, next: 7 + u64::from(n), hash: [0xa0 + n; 8] };
+    (reading, SpaceId::from_bytes([5; 32]), writer(6))
+}
+
+fn sighting_vector(n: u8) -> Value {
+    let (reading, space, writer) = sighted(n);
+    json!({
+        "name": hex([n; 32]),
+        "space": hex(space.as_bytes()),
+        "writer": writer_vector(&writer),
+        "seq": number(9),
+        "generation": number(reading.generation),
+        "next": number(reading.next),
+        "hash": hex(reading.hash),
+        "sighting": hex(codec::encode(&sighting(n))),
+    })
+}
+
+/// A sealed form by hand: codec, size, body, what was seen.
 fn sealed_form(codec: u8, size: u32, body: &[u8]) -> Vec<u8> {
     let mut e = minicbor::Encoder::new(Vec::new());
     let head = e.array(4).and_then(|e| e.u8(codec)).and_then(|e| e.u32(size));
@@ -217,6 +247,8 @@ fn deflated_vector() -> Value {
     json!({
         "what": "compressed",
         "seen": hex([7; 8]),
+        "at_s": number(0),
+        "elsewhere": [],
         "body": hex(&body),
         "plaintext": hex(plaintext),
         "commitment": hex(set.commitment().as_bytes()),
@@ -233,6 +265,8 @@ fn windowed_vector() -> Value {
     json!({
         "what": "compressed against the window",
         "seen": hex([7; 8]),
+        "at_s": number(0),
+        "elsewhere": [],
         "body": hex(&body),
         "plaintext": hex(plaintext),
         "commitment": hex(set.commitment().as_bytes()),
@@ -273,11 +307,13 @@ fn change_set_vectors_are_what_is_written_down() {
     let mut made: Vec<_> = sets.iter().map(|(what, set)| change_set_vector(what, set, 6)).collect();
     let told = change_set(6, &[(Name::Settings, &[b"s"])]);
     made.push(change_set_vector("with what is known of a device log", &told, 7));
+    made.push(change_set_vector("with how far other spaces were read", &told, 8));
     made.push(deflated_vector());
     made.push(windowed_vector());
     let made = json!({
         "window": hex(WINDOW),
         "change sets": made,
+        "sightings": (1..3).map(sighting_vector).collect::<Value>(),
         "refused": refused_change_sets(),
     });
     settle("change_sets", CHANGE_SETS, &made);
@@ -291,8 +327,20 @@ fn replay_change_sets(json: &str) {
         assert_eq!(hex(seen.hash), vector["seen"], "{}", vector["what"]);
         let log = seen.log.map(|log| hex(codec::encode(&log)));
         assert_eq!(log.unwrap_or_default(), vector["log"]);
+        assert_eq!(seen.at_s, number_of(&vector["at_s"]));
+        let elsewhere = seen.elsewhere.iter().map(|one| hex(codec::encode(one)));
+        assert_eq!(Value::Array(elsewhere.collect()), vector["elsewhere"]);
         assert_eq!(hex(codec::encode(&set)), vector["body"]);
         assert_eq!(hex(set.commitment().as_bytes()), vector["commitment"]);
+    }
+    for vector in list(&file["sightings"]) {
+        let space = SpaceId::from_bytes(array_of(&vector["space"]));
+        let (writer, seq) = (writer_of(&vector["writer"]), number_of(&vector["seq"]));
+        let beside = Beside { space: &space, writer: &writer, seq };
+        let (generation, next) = (number_of(&vector["generation"]), number_of(&vector["next"]));
+        let reading = Reading { generation, next, hash: array_of(&vector["hash"]) };
+        let told: Sighting = codec::decode("sighting", &bytes_of(&vector["sighting"])).unwrap();
+        assert_eq!(told.reading(&bytes_of(&vector["name"]), beside), Some(reading));
     }
     for vector in list(&file["refused"]) {
         let opened = ChangeSet::from_plaintext(&bytes_of(&vector["plaintext"]));

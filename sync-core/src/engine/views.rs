@@ -11,7 +11,7 @@ use crate::document::messages::Message;
 use crate::document::receipts::Mark;
 use crate::document::{Name, OrderKey, Placement, contacts, settings};
 use crate::engine::commands::accepted_key;
-use crate::engine::rows::{Intention, LastRow, LostRow, Reach};
+use crate::engine::rows::{Intention, LastRow, LostRow, Reach, VouchedRow};
 use crate::engine::space::{Core, SpaceState};
 use crate::engine::{Engine, Step};
 use crate::line;
@@ -133,6 +133,8 @@ impl Engine {
             active: row.active,
             unreadable: row.lost.as_ref().map(LostRow::view),
             waiting: space.waiting(),
+            vouched: row.vouched.as_ref().map(VouchedRow::view),
+            withheld: self.is_behind_others(&space.id),
         }
     }
 

@@ -9,7 +9,7 @@ use sync_protocol::roster::Role;
 use super::people::Known;
 use crate::api::{
     AwayView, Compared, Comparison, ConversationChange, ConversationView, DeviceView, Digest,
-    MemberView, MessageView, Problem, Progress, Response, Status, Unreadable,
+    MemberView, MessageView, Problem, Progress, Response, Status, Unreadable, Vouched,
 };
 
 /// Any answer but a page of messages, which needs to know people.
@@ -76,6 +76,7 @@ pub fn status(status: &Status) -> Value {
         "waiting": status.waiting,
         "spaces": status.spaces,
         "unreadable": status.unreadable,
+        "withheld": status.withheld,
         "away": status.away.iter().map(away).collect::<Value>(),
         "problem": status.problem.as_ref().map(problem),
     })
@@ -147,6 +148,16 @@ fn conversation(view: &ConversationView) -> Value {
         "active": view.active,
         "unreadable": view.unreadable.as_ref().map(unreadable),
         "waiting": view.waiting,
+        "vouched": view.vouched.as_ref().map(vouched),
+        "withheld": view.withheld,
+    })
+}
+
+fn vouched(view: &Vouched) -> Value {
+    json!({
+        "account": view.account.to_string(),
+        "device": view.device.to_string(),
+        "at_ms": view.at_ms,
     })
 }
 

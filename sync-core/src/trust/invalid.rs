@@ -57,6 +57,12 @@ pub enum Invalid {
         /// Whose log.
         account: AccountId,
     },
+    /// Somebody has read more of a space's log than the relay shows here.
+    #[error("the relay keeps back entries that somebody else was shown")]
+    Withheld {
+        /// Who says so.
+        by: AccountId,
+    },
     /// A signature is wrong, or a writer is not known.
     #[error("an entry's signature is wrong")]
     Signature,
@@ -127,10 +133,12 @@ pub enum Invalid {
 }
 
 impl Invalid {
-    /// The account that it is about, where it is about one.
+    /// The account that it is about, or that says so, where there is one.
     pub const fn account(&self) -> Option<AccountId> {
         match self {
-            Self::LogForks { account } | Self::LogWithheld { account } => Some(*account),
+            Self::LogForks { account }
+            | Self::LogWithheld { account }
+            | Self::Withheld { by: account } => Some(*account),
             _ => None,
         }
     }
@@ -151,6 +159,7 @@ impl Invalid {
             Self::LostConfirmed => "lost-confirmed",
             Self::LogForks { .. } => "log-forks",
             Self::LogWithheld { .. } => "log-withheld",
+            Self::Withheld { .. } => "withheld",
             Self::Signature => "signature",
             Self::Missing => "missing",
             Self::TooManyWriters => "too-many-writers",

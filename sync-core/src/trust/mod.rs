@@ -16,6 +16,7 @@ pub(crate) mod logs;
 pub(crate) mod pins;
 pub mod posting;
 pub(crate) mod safety;
+pub(crate) mod sightings;
 
 pub use heads::{Head, Heads};
 pub use invalid::Invalid;

@@ -74,6 +74,8 @@ fn conversation(n: u8, title: &str) -> ConversationView {
         pinned: false,
         pending: false,
         unreadable: None,
+        vouched: None,
+        withheld: false,
         active: true,
         waiting: 0,
     }

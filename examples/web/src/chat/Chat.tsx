@@ -39,6 +39,7 @@ export function Chat({ id }: { readonly id: ConversationId }) {
       )}
       <History id={id} />
       <DevicesChanged info={info} />
+      {info.withheld && <p className="history" role="alert">The relay keeps something back: others have read more of this conversation.</p>}
       {info.unreadable && <p className="history">{unreadableLine(info.unreadable)}</p>}
       <MessageList
         ref={list}

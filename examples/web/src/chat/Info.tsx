@@ -1,5 +1,5 @@
 import type { Conversation, ConversationId, ConversationInfo, Member } from "@rejoinder/client";
-import { useConversation } from "@rejoinder/react";
+import { useConversation, useStatus } from "@rejoinder/react";
 import { LogOut, UserPlus } from "lucide-react";
 import { useState } from "react";
 
@@ -7,9 +7,10 @@ import { Field, Toggle } from "../parts/Field.tsx";
 import { Page } from "../parts/Page.tsx";
 import { Problem } from "../parts/Problem.tsx";
 import { useBusy } from "../parts/useBusy.ts";
+import { useNow } from "../parts/useNow.ts";
 import { go } from "../route.ts";
 import { useMe, useSession } from "../session.tsx";
-import { count, failure, titleOf } from "../words.ts";
+import { ago, count, failure, nameOf, titleOf } from "../words.ts";
 import { MemberRow } from "./MemberRow.tsx";
 import { SafetyNumber } from "./SafetyNumber.tsx";
 
@@ -23,6 +24,7 @@ export function Info({ id }: { readonly id: ConversationId }) {
       <Title info={info} conversation={conversation} />
       <Switches info={info} conversation={conversation} />
       <People info={info} conversation={conversation} />
+      {info.active && !info.pending && <Currency info={info} />}
       {info.active && !info.pending && <Leave conversation={conversation} />}
     </Page>
   );
@@ -67,6 +69,31 @@ function Title({ info, conversation }: Props) {
         </button>
       )}
     </form>
+  );
+}
+
+/** By whose word this is all there is, and since when. */
+function Currency({ info }: { readonly info: ConversationInfo }) {
+  const { account, lastConfirmedMs } = useStatus();
+  const now = useNow();
+  const { vouched, withheld } = info;
+  const isOwn = vouched?.account === account;
+  const who = isOwn ? "another device of yours" : nameOf(info.members.find((member) => member.account === vouched?.account));
+  return (
+    <section className="card" aria-label="How current this is">
+      <p>
+        {withheld
+          ? "The relay keeps something back: others have read more of this conversation."
+          : lastConfirmedMs === null
+            ? "The relay has not confirmed yet that this is all."
+            : `All that the relay has is here: it said so ${ago(lastConfirmedMs, now)}.`}
+      </p>
+      <p>
+        {vouched === null
+          ? "Nobody else has said so yet."
+          : `By the word of ${who}, nothing was missing ${ago(vouched.atMs, now)}.`}
+      </p>
+    </section>
   );
 }
 

@@ -9,7 +9,7 @@ const PATIENCE_MS = 500;
 
 /** Whether what is shown is all there is, and since when. */
 export function SyncStatus() {
-  const { connected, upToDate, lastConfirmedMs, waiting } = useStatus();
+  const { connected, upToDate, lastConfirmedMs, waiting, withheld } = useStatus();
   const now = useNow();
   const isSending = useLasting(connected && waiting > 0, PATIENCE_MS);
   const isBusy = !upToDate || isSending;
@@ -25,6 +25,7 @@ export function SyncStatus() {
     const confirmed = lastConfirmedMs === null ? "not confirmed yet" : `last confirmed ${ago(lastConfirmedMs, now)}`;
     if (!connected) return waiting > 0 ? `Offline · ${count(waiting, "change")} waiting` : `Offline · ${confirmed}`;
     if (!isBusy) return `Up to date · ${confirmed}`;
+    if (withheld > 0) return "Not up to date · the relay keeps something back";
     return isSending ? `Sending ${count(waiting, "change")}…` : "Catching up…";
   }
 }

@@ -49,5 +49,6 @@ export type {
   StorageKind,
   StorageStatus,
   Unreadable,
+  Vouched,
   Whose,
 } from "./types.js";

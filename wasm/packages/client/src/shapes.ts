@@ -14,6 +14,7 @@ import type {
   Status,
   StorageStatus,
   Unreadable,
+  Vouched,
 } from "./types.js";
 import type { Fields } from "./wire.js";
 
@@ -69,6 +70,7 @@ export function status(value: unknown, storage: StorageStatus): Status {
     lastConfirmedMs: optionalNumber(from["last_confirmed_ms"]),
     waiting: number(from["waiting"]),
     spaces: number(from["spaces"]),
+    withheld: number(from["withheld"]),
     unreadable: number(from["unreadable"]),
     problem: problem(from["problem"]),
     connectionProblem: optionalText(from["connection_problem"]),
@@ -156,7 +158,15 @@ export function conversation(value: unknown): ConversationInfo {
     active: from["active"] === true,
     unreadable: unreadable(from["unreadable"]),
     waiting: number(from["waiting"]),
+    vouched: vouched(from["vouched"]),
+    withheld: from["withheld"] === true,
   };
+}
+
+function vouched(value: unknown): Vouched | null {
+  if (typeof value !== "object" || value === null) return null;
+  const from = fields(value);
+  return { account: text(from["account"]), device: text(from["device"]), atMs: number(from["at_ms"]) };
 }
 
 function unreadable(value: unknown): Unreadable | null {

@@ -159,6 +159,8 @@ export interface Status {
   readonly waiting: number;
   /** Spaces in step: the account's own and one for each conversation. */
   readonly spaces: number;
+  /** Spaces of which somebody has read more than the relay gives; see {@link ConversationInfo.withheld}. */
+  readonly withheld: number;
   /** Conversations of which some can't be read any more; see {@link ConversationInfo.unreadable}. */
   readonly unreadable: number;
   /** What keeps the device from the relay, or a change from being taken; null if nothing does. */
@@ -392,6 +394,19 @@ export interface ConversationInfo {
   readonly unreadable: Unreadable | null;
   /** Changes that are not yet durable at the relay. */
   readonly waiting: number;
+  /** By whose word, besides the relay's, this device has what there is, and since when; null if nobody has said. */
+  readonly vouched: Vouched | null;
+  /** Somebody in it has read more of it than the relay gives to this device. Tell the user. */
+  readonly withheld: boolean;
+}
+
+/** The last that is known of another device: it had read no more of a conversation than this one has. */
+export interface Vouched {
+  /** Whose device. */
+  readonly account: AccountId;
+  readonly device: DeviceId;
+  /** When it said so, by its own clock, and not after this device's. */
+  readonly atMs: number;
 }
 
 /**

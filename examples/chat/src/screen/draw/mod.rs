@@ -111,9 +111,10 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         .borders(Borders::ALL)
         .border_style(border(model.focus == Focus::Messages))
         .title(Span::styled(format!(" {heading} "), STRONG));
-    let lost = view.unreadable.map(|lost| format!(" {} ", text::cut(&unreadable(&lost), width)));
-    let block = match lost {
-        Some(line) => block.title_bottom(Line::styled(line, FAINT)),
+    let block = match missing(view) {
+        Some(what) => {
+            block.title_bottom(Line::styled(format!(" {} ", text::cut(&what, width)), FAINT))
+        }
         None => block,
     };
     let inner = block.inner(pane);
@@ -124,6 +125,14 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         None => draw_compose(frame, model, compose, &written),
         Some(lines) => frame.render_widget(Paragraph::new(lines), compose),
     }
+}
+
+/// What of a conversation is not here, and may never be.
+fn missing(view: &ConversationView) -> Option<String> {
+    if view.withheld {
+        return Some("the relay keeps back what others have read here".to_owned());
+    }
+    view.unreadable.as_ref().map(unreadable)
 }
 
 /// What of a conversation can't be read any more.
@@ -229,6 +238,7 @@ fn header(model: &Model) -> Paragraph<'static> {
     let status = &model.status;
     let (light, state) = match (status.connected, status.up_to_date) {
         _ if model.is_ended => (Color::Red, "removed"),
+        (true, _) if status.withheld > 0 => (Color::Red, "the relay keeps something back"),
         (true, true) => (Color::Green, "up to date"),
         (true, false) => (Color::Yellow, "catching up"),
         _ => (Color::Red, "offline"),
