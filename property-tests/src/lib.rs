@@ -25,6 +25,7 @@ pub mod relay_store;
 pub mod shrink;
 pub mod situation;
 pub mod soak;
+pub mod stored;
 pub mod story;
 pub mod suite;
 pub mod trace;

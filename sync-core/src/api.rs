@@ -674,8 +674,9 @@ pub enum Failure {
     /// The relay refused.
     #[error("the relay refused: {0}")]
     Refused(#[from] Rejection),
-    /// The store failed; the device must be opened again.
-    #[error("the local store failed")]
+    /// The store could not keep what was asked, and nothing of it was done. The host opens it again by
+    /// itself, as soon as it can.
+    #[error("the local store failed: is its disk full?")]
     Store,
 }
 
@@ -698,9 +699,13 @@ impl Failure {
         }
     }
 
-    /// Whether the client will try again by itself.
+    /// Whether the same may well succeed a moment later, without anybody doing anything about it.
     #[must_use]
     pub fn retry(&self) -> bool {
-        matches!(self, Self::Refused(rejection) if rejection.passes())
+        match self {
+            Self::Store => true,
+            Self::Refused(rejection) => rejection.passes(),
+            _ => false,
+        }
     }
 }

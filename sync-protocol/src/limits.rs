@@ -131,8 +131,8 @@ pub const CHANGE_ACTORS: usize = 1024;
 pub const DOCUMENT_OPS: usize = 1 << 30;
 /// How deep a document's objects nest.
 pub const DOCUMENT_DEPTH: usize = 64;
-/// One entry of a typed document.
-pub const DOCUMENT_ENTRY: usize = 64 * 1024;
+/// One entry of a typed document: a text of 64 KiB and what goes with it.
+pub const DOCUMENT_ENTRY: usize = 68 * 1024;
 /// A key in a document.
 pub const DOCUMENT_KEY: usize = 256;
 /// A counter's first value, either way: what JavaScript counts exactly.

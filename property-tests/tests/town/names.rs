@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
 use sync_core::Failure;
-use sync_core::api::{Command, Event, Response, Space, Status};
+use sync_core::api::{Command, Event, Response, Status};
+use sync_core::document::Name;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::{AccountId, SpaceId};
 
-use crate::support::Town;
 use crate::support::linking::link;
+use crate::support::{Town, read};
 
 /// People with these addresses; their names are the same in capitals.
 fn town(people: &[&str]) -> Town {
@@ -201,12 +202,11 @@ fn online(town: &mut Town, n: usize) {
     town.settle();
 }
 
-/// How often a device's account said its name in a conversation, by all of its devices.
-fn said(town: &mut Town, n: usize, id: SpaceId) -> usize {
-    let name = "people/0".to_owned();
-    let read = Command::ReadDocument { space: Space::Conversation(id), name, path: Vec::new() };
-    let Response::Value(value) = town.run(n, read) else { panic!() };
-    value["people"].as_object().map_or(0, serde_json::Map::len)
+/// How many have said in a conversation what they are called, as a device has it on its disk.
+fn said(town: &Town, n: usize, id: SpaceId) -> usize {
+    let stored = |prefix: &[u8]| read(&town.devices[n].disk, prefix);
+    let people = property_tests::stored::document(id, &Name::People(0), stored);
+    people.to_json()["people"].as_object().map_or(0, serde_json::Map::len)
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_new_name_reaches_all_members_and_own_devices() {
     assert!(told(&town.devices[laptop].events));
     let changed = |event: &Event| matches!(event, Event::Conversation { conversation, .. } if *conversation == id);
     assert!(town.devices[1].events.iter().any(changed));
-    assert_eq!(said(&mut town, 1, id), 2, "one device of Ada's has said it, and Bob's");
+    assert_eq!(said(&town, 1, id), 2, "one device of Ada's has said it, and Bob's");
     town.restart(laptop);
     town.restart(1);
     town.settle();

@@ -74,7 +74,8 @@ impl Document {
             }
             AppOp::Increment { path, by } => {
                 if by.unsigned_abs() > limits::COUNTER_STEP {
-                    return Err(EditError::TooLarge("counter"));
+                    let limit = usize::try_from(limits::COUNTER_STEP).unwrap_or(usize::MAX);
+                    return Err(EditError::TooLarge { what: "counter step", limit });
                 }
                 let (object, last) = self.locate(path)?;
                 self.doc.increment(&object, last, *by).map_err(|_| EditError::NoSuchPlace)
@@ -131,12 +132,11 @@ impl Document {
         let json: Json =
             serde_json::from_slice(value.as_slice()).map_err(|_| EditError::BadValue)?;
         let mut spare = limits::CHANGE_OPS_SPARE / 2;
-        let room =
-            limits::DOCUMENT_DEPTH.checked_sub(path.len()).ok_or(EditError::TooLarge("depth"))?;
+        let room = limits::DOCUMENT_DEPTH.checked_sub(path.len()).ok_or(TOO_DEEP)?;
         let content = content(json, room, &mut spare)?;
         if self.doc.pending_ops() > limits::CHANGE_OPS_SPARE && spare < limits::CHANGE_OPS_SPARE / 4
         {
-            return Err(EditError::TooLarge("operations"));
+            return Err(TOO_MANY);
         }
         let (object, last) = self.locate(path)?;
         if let (How::Insert, Prop::Map(_)) = (how, &last) {
@@ -185,6 +185,13 @@ impl Document {
     }
 }
 
+/// Objects within objects.
+const TOO_DEEP: EditError =
+    EditError::TooLarge { what: "nested objects", limit: limits::DOCUMENT_DEPTH };
+/// What takes no bytes of its own in a change.
+const TOO_MANY: EditError =
+    EditError::TooLarge { what: "empty values in one change", limit: limits::CHANGE_OPS_SPARE / 2 };
+
 fn is_key(key: &str) -> bool {
     !key.is_empty() && key.len() <= limits::DOCUMENT_KEY
 }
@@ -196,8 +203,8 @@ fn content(json: Json, room: usize, spare: &mut usize) -> Result<Content, EditEr
         Json::String(text) => text.is_empty(),
         Json::Number(_) => false,
     };
-    *spare = spare.checked_sub(usize::from(light)).ok_or(EditError::TooLarge("operations"))?;
-    let inner = || room.checked_sub(1).ok_or(EditError::TooLarge("depth"));
+    *spare = spare.checked_sub(usize::from(light)).ok_or(TOO_MANY)?;
+    let inner = || room.checked_sub(1).ok_or(TOO_DEEP);
     Ok(match json {
         Json::Null => Content::Scalar(ScalarValue::Null),
         Json::Bool(yes) => Content::Scalar(ScalarValue::Boolean(yes)),

@@ -199,9 +199,14 @@ pub enum EditError {
     /// The value isn't JSON, or not in a form documents can hold.
     #[error("not a value a document can hold")]
     BadValue,
-    /// Too large for a change set.
-    #[error("too large: {0}")]
-    TooLarge(&'static str),
+    /// More than a document, or one change to it, may hold.
+    #[error("{what}: more than {limit}")]
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// How much of it there may be: in bytes, unless its name says what is counted.
+        limit: usize,
+    },
     /// The order key carries another writer's tag.
     #[error("the message's key isn't this writer's")]
     NotOwn,

@@ -42,7 +42,7 @@ impl Document {
     pub fn edit(&mut self, writer: &WriterId, edit: &Edit) -> Result<Touched, EditError> {
         let size = to_cbor(edit).len();
         if size > limits::EDIT {
-            return Err(EditError::TooLarge("edit"));
+            return Err(EditError::TooLarge { what: "edit", limit: limits::EDIT });
         }
         if self.local.writer != Some(*writer) || self.local.open_bytes + size > limits::EDIT {
             self.close();
@@ -157,7 +157,7 @@ impl Document {
             return Ok(Touched::default());
         }
         if value.len() > limits::DOCUMENT_ENTRY {
-            return Err(EditError::TooLarge("entry"));
+            return Err(EditError::TooLarge { what: "entry", limit: limits::DOCUMENT_ENTRY });
         }
         let map = self.grammar.and_then(|grammar| grammar.map_of(&key));
         let map =

@@ -211,7 +211,7 @@ impl Engine {
             }
             Command::SetSetting { key, value } => self.set_setting(key, value),
             Command::ReadDocument { space, name, path } => {
-                let (space, name) = (self.space_id(*space)?, document_name(name)?);
+                let (space, name) = (self.space_id(*space)?, app_name(name)?);
                 let document = self.document(&space, &name)?;
                 let value =
                     if path.is_empty() { Some(document.to_json()) } else { document.json_at(path) };
@@ -219,7 +219,7 @@ impl Engine {
             }
             Command::ChangeDocument { space, name, ops } => self.change_document(*space, name, ops),
             Command::ExportDocument { space, name } => {
-                let (space, name) = (self.space_id(*space)?, document_name(name)?);
+                let (space, name) = (self.space_id(*space)?, app_name(name)?);
                 Ok(Response::Bytes(self.document(&space, &name)?.export()))
             }
             Command::ImportDocument { space, name, bytes } => {
@@ -420,7 +420,8 @@ impl Engine {
         let space = self.space_id(Space::Account)?;
         self.document(&space, &Name::Settings)?;
         let bytes = (!value.is_null()).then(|| Blob(value.to_string().into_bytes()));
-        limit("setting", bytes.as_ref().map_or(0, |bytes| bytes.0.len()) + key.len(), TEXT)?;
+        limit("setting's key", key.len(), limits::DOCUMENT_KEY)?;
+        limit("setting", bytes.as_ref().map_or(0, |bytes| bytes.0.len()), TEXT)?;
         self.edit(&space, &Name::Settings, Edit::Setting { key: key.to_owned(), value: bytes })?;
         Ok(Response::Done)
     }
@@ -503,14 +504,15 @@ fn limit(what: &'static str, size: usize, limit: usize) -> Result<(), Failure> {
     if size <= limit { Ok(()) } else { Err(Failure::TooLarge { what, limit }) }
 }
 
-/// A document as an app names it: a bare word is one of its own.
-fn document_name(name: &str) -> Result<Name, Failure> {
-    name.parse().or_else(|_| app_name(name))
-}
-
+/// A document as an app names it. The engine's own are not for it: neither to be read, where they hold
+/// what people took back, nor to have another beside them under one name.
 fn app_name(name: &str) -> Result<Name, Failure> {
-    let bare = name.strip_prefix("app/").unwrap_or(name);
-    format!("app/{bare}")
+    match name.parse() {
+        Ok(app @ Name::App(_)) => return Ok(app),
+        Ok(_) => return Err(Failure::Invalid(format!("a document of the engine's own: {name}"))),
+        Err(_) => {}
+    }
+    format!("app/{name}")
         .parse()
         .map_err(|_| Failure::Invalid(format!("not a document name: {name}")))
 }

@@ -55,8 +55,8 @@ impl Engine {
         }
         let document = self.document(id, name)?;
         let touched = document.edit(&writer, &edit).map_err(|error| match error {
-            crate::document::EditError::TooLarge(what) => {
-                Failure::TooLarge { what, limit: BYTES_PER_CUT }
+            crate::document::EditError::TooLarge { what, limit } => {
+                Failure::TooLarge { what, limit }
             }
             other => Failure::Invalid(other.to_string()),
         })?;

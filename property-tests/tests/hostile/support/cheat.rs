@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 use minicbor::Decode;
 use property_tests::World;
 use property_tests::network::ConnectionId;
-use sync_core::document::{Document, Edit, Name, Row};
+use sync_core::document::{Document, Edit, Name};
 use sync_core::group::Group;
 use sync_core::records::Load;
 use sync_protocol::codec::{self, Blob};
@@ -121,14 +121,7 @@ pub fn root(world: &World, device: usize, space: SpaceId, epoch: EpochId) -> [u8
 
 /// A document as a device has it, to be written on.
 pub fn document(world: &World, device: usize, space: SpaceId, name: &Name) -> Document {
-    let prefix = Load::Document(space, name.clone()).prefix();
-    let records = world.device(device).disk.read(&prefix);
-    let part = |key: &[u8]| key.get(prefix.len()).copied();
-    let snapshot = records.iter().find(|(key, _)| part(key) == Some(b'a'));
-    let rows = records.iter().filter(|(key, _)| part(key) != Some(b'a'));
-    let rows: Vec<Row> = rows.map(|(_, row)| codec::decode("row", row).unwrap()).collect();
-    let snapshot = snapshot.map(|(_, bytes)| bytes.as_slice());
-    Document::load(space, name.clone(), snapshot, rows).unwrap().0
+    property_tests::stored::document(space, name, |prefix| world.device(device).disk.read(prefix))
 }
 
 impl Cheat {
