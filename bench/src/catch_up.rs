@@ -104,7 +104,7 @@ async fn away(people: &People, count: usize, at_once: bool) -> Outcome<Return> {
     reader.go_online().await?;
     reached(reader.wait(Until::UpToDate, PATIENCE).await?)?;
     let up_to_date = started.elapsed();
-    let page = reader.messages(people.conversation, None, PAGE).await?;
+    let page = reader.conversation(people.conversation).messages(None, PAGE).await?;
     let shown = started.elapsed();
     let bytes = people.relay.sent_bytes()? - before;
     if page.len() != PAGE || page.last().map(|shown| shown.message) != last {

@@ -43,8 +43,9 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
     let mut events: Vec<Events> = everybody.iter().map(|client| client.events()).collect();
     let spent = processor_s()?;
     let started = Instant::now();
-    let members = (1..count).map(address).collect::<Outcome<Vec<_>>>()?;
-    let id = first.create_conversation("A crowd".to_owned(), members).await?;
+    let members: Vec<String> = (1..count).map(address).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    let id = first.conversations().create("A crowd", &members).await?.id();
     reached(first.wait(Until::Stored, PATIENCE).await?)?;
     let stored = started.elapsed();
     let others = everybody.iter().zip(&mut events).skip(1);
@@ -52,16 +53,17 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
     let shown = started.elapsed();
     let spent = processor_s()? - spent;
 
-    let id = first.create_conversation("A burst".to_owned(), Vec::new()).await?;
+    let conversation = first.conversations().create("A burst", &[]).await?;
+    let id = conversation.id();
     reached(first.wait(Until::Stored, PATIENCE).await?)?;
     let added = crowd.people.get(1..=burst).ok_or_else(|| failed("too few people"))?;
     let joining: Vec<&Client> = added.iter().flatten().collect();
     let mut events: Vec<Events> = joining.iter().map(|client| client.events()).collect();
     let leaves = joining.len();
     let again = Instant::now();
-    let calls = (1..=burst).map(|n| async move {
-        first.add_member(id, address(n)?, true).await?;
-        Ok::<_, crate::Failure>(())
+    let calls = (1..=burst).map(|n| {
+        let (conversation, address) = (conversation.clone(), address(n));
+        async move { conversation.add(&address, true).await }
     });
     futures_util::future::try_join_all(calls).await?;
     reached(first.wait(Until::Stored, PATIENCE).await?)?;
@@ -87,8 +89,8 @@ fn processor_s() -> Outcome<f64> {
     machine::processor_s(std::process::id())
 }
 
-fn address(n: usize) -> Outcome<sync_protocol::address::Address> {
-    Ok(format!("person{n}").parse()?)
+fn address(n: usize) -> String {
+    format!("person{n}")
 }
 
 /// Waits until all of these are in a conversation and show so many members.
@@ -119,7 +121,7 @@ async fn all_show<'a>(
 }
 
 async fn shown(client: &Client, id: SpaceId) -> Outcome<usize> {
-    let all = client.conversations().await?;
+    let all = client.conversations().list().await?;
     let view = all.into_iter().find(|view| view.conversation == id);
     Ok(view.map_or(0, |view| view.members.len()))
 }
@@ -153,7 +155,7 @@ impl Crowd {
             async move {
                 let home = |device: usize| home.join(format!("person{n}-{device}"));
                 let primary = open(&home(0), &url).await?;
-                primary.create_account(address(n)?, format!("Person {n}")).await?;
+                primary.account().create(&address(n), &format!("Person {n}")).await?;
                 reached(primary.wait(Until::UpToDate, PATIENCE).await?)?;
                 reached(primary.wait(Until::Stored, PATIENCE).await?)?;
                 let mut person = vec![primary];
@@ -188,13 +190,13 @@ async fn link(person: &[Client], home: &std::path::Path, url: &str) -> Outcome<C
     let primary = person.first().ok_or_else(|| failed("nobody"))?;
     let guest = open(home, url).await?;
     let mut events = guest.events();
-    let offer = guest.offer_device("another".to_owned(), Join::Any).await?;
-    primary.accept_device(offer, true).await?;
+    let offer = guest.devices().offer("another", Join::Any).await?;
+    primary.devices().accept(&offer, true).await?;
     let code = told(&mut events, |event| match event {
         Event::Link(LinkEvent::Code { code, .. }) => Some(code),
         _ => None,
     });
-    primary.confirm_device(code.await?).await?;
+    primary.devices().confirm(&code.await?).await?;
     let done = |event| matches!(event, Event::Link(LinkEvent::Done { .. })).then_some(());
     told(&mut events, done).await?;
     reached(guest.wait(Until::UpToDate, PATIENCE).await?)?;

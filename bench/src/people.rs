@@ -37,15 +37,15 @@ impl People {
             let options = Options { notices: 1 << 18, ..Options::default() };
             let home = directory.path().join(format!("person{n}"));
             let client = Client::open(&home, &relay.url(), options).await?;
-            client.create_account(format!("person{n}").parse()?, format!("Person {n}")).await?;
+            client.account().create(&format!("person{n}"), &format!("Person {n}")).await?;
             reached(client.wait(Until::UpToDate, PATIENCE).await?)?;
             reached(client.wait(Until::Stored, PATIENCE).await?)?;
             clients.push(client);
         }
-        let members = (1..count).map(|n| Ok(format!("person{n}").parse()?));
-        let members = members.collect::<Outcome<Vec<_>>>()?;
+        let members: Vec<String> = (1..count).map(|n| format!("person{n}")).collect();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
         let first = clients.first().ok_or_else(|| failed("nobody is there"))?;
-        let conversation = first.create_conversation("A conversation".to_owned(), members).await?;
+        let conversation = first.conversations().create("A conversation", &members).await?.id();
         reached(first.wait(Until::Stored, PATIENCE).await?)?;
         let people = Self { relay, clients, conversation, _directory: directory };
         let last = people.say(0, 1, 0).await?;
@@ -90,7 +90,8 @@ impl People {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             // A member who is not there yet has no such conversation.
-            let page = client.messages(self.conversation, None, 1).await.unwrap_or_default();
+            let page =
+                client.conversation(self.conversation).messages(None, 1).await.unwrap_or_default();
             if page.iter().any(|shown| shown.message == message) {
                 return Ok(());
             }

@@ -1,13 +1,4 @@
-//! Rejoinder on a real machine: the engine with a disk, a socket and a clock.
-//!
-//! [`Client`] is what an app holds. Behind it, one thread owns the engine ([`host`](self)), one
-//! owns the store ([`store`]), and a task for each connection moves messages ([`RelayUrl`]).
-//! Everything an app changes is durable here before the call returns, connected or not; the
-//! process may be killed at any instant.
-//!
-//! The families of calls: [`Client::open`] and [`Client::close`]; one async method for each thing
-//! an app can want ([`Client::send_message`] and its like, or [`Client::command`] with the enum);
-//! [`Client::events`] for what should be shown; [`Client::wait`] for what should be waited for.
+#![doc = include_str!("../README.md")]
 
 mod client;
 mod host;
@@ -16,8 +7,26 @@ mod socket;
 pub mod store;
 mod tls;
 
-pub use client::{Client, Events, Notice, OpenError, Options, Submitted};
+pub use client::{
+    Account, Change, Client, Contacts, Conversation, Conversations, Devices, Document, Events,
+    IntoPath, Notice, OpenError, Options, Settings, Submitted,
+};
 pub use relay_url::{BadRelayUrl, RelayUrl};
 pub use socket::ConnectError;
 pub use store::StoreError;
 pub use tls::TlsError;
+
+// What calls take and give, so that an app needs no other crate of ours.
+pub use sync_core::api::{
+    AwayView, Compared, Comparison, ContactCard, ContactChange, ConversationChange,
+    ConversationView, DeviceView, Digest, EditId, Join, LastMessage, LinkEvent, Member, MemberView,
+    MessageView, NewAccount, Problem, Progress, Space, Status, Unreadable, Until, Vouched, Whose,
+};
+pub use sync_core::document::{AppOp, OrderKey, Step};
+pub use sync_core::trust::Invalid;
+pub use sync_core::{Command, Event, Failure, Response};
+pub use sync_protocol::address::Address;
+pub use sync_protocol::ids::RelayId;
+pub use sync_protocol::roster::Role;
+pub use sync_protocol::sorted::{SortedMap, SortedSet};
+pub use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};

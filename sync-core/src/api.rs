@@ -391,6 +391,18 @@ pub enum Member {
     Account(AccountId),
 }
 
+impl From<AccountId> for Member {
+    fn from(account: AccountId) -> Self {
+        Self::Account(account)
+    }
+}
+
+impl From<Address> for Member {
+    fn from(address: Address) -> Self {
+        Self::Address(address)
+    }
+}
+
 /// A space as an app names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {

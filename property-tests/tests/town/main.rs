@@ -10,6 +10,7 @@ mod history;
 mod large;
 mod limits;
 mod links;
+mod live_documents;
 mod lodging;
 mod names;
 mod own_documents;

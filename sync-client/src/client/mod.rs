@@ -1,6 +1,10 @@
 //! What an app holds.
 
-mod commands;
+mod account;
+mod ask;
+mod conversation;
+mod document;
+mod events;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +12,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::api::Until;
-use sync_core::{Command, CommandId, Event, Failure, Response};
+use sync_core::api::{Digest, Space, Status, Until};
+use sync_core::{Command, CommandId, Failure, Response};
+use sync_protocol::SpaceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 use tokio::time::timeout;
 
@@ -18,6 +23,11 @@ use crate::relay_url::{BadRelayUrl, RelayUrl};
 use crate::socket::{ConnectError, Target};
 use crate::store::StoreError;
 use crate::tls::{self, TlsError};
+
+pub use account::{Account, Contacts, Devices, Settings};
+pub use conversation::{Conversation, Conversations};
+pub use document::{Change, Document, IntoPath};
+pub use events::{Events, Notice};
 
 /// Commands under way at once; more wait for their turn.
 const COMMANDS: usize = 1024;
@@ -67,47 +77,6 @@ impl OpenError {
             Self::Tls(_) => "tls",
             Self::Thread(_) => "system",
             Self::Store(error) => error.kind(),
-        }
-    }
-}
-
-/// Something an app may want to show.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
-    /// From the engine.
-    Event(Event),
-    /// The connection failed, or broke; it is tried again.
-    Unreachable(ConnectError),
-    /// The store failed. Commands fail until it is back; it is tried again.
-    StoreFailed(StoreError),
-    /// The store is back: everything may look different.
-    StoreBack,
-    /// The listener was too slow, and missed this many: everything may look different.
-    Lagged(u64),
-}
-
-/// One listener's notices.
-#[derive(Debug)]
-pub struct Events {
-    receiver: broadcast::Receiver<Notice>,
-}
-
-impl Events {
-    /// The next notice; `None` once the client is closed.
-    pub async fn next(&mut self) -> Option<Notice> {
-        match self.receiver.recv().await {
-            Ok(notice) => Some(notice),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Notice::Lagged(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
-
-    /// A notice that is already there.
-    pub fn try_next(&mut self) -> Option<Notice> {
-        match self.receiver.try_recv() {
-            Ok(notice) => Some(notice),
-            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Notice::Lagged(missed)),
-            Err(_) => None,
         }
     }
 }
@@ -171,6 +140,80 @@ impl Client {
             .map_err(|error| OpenError::Thread(error.to_string()))?;
         let room = Arc::new(Semaphore::new(COMMANDS));
         Ok(Self { inner: Arc::new(Inner { inbound, next: AtomicU64::new(1), room, shared }) })
+    }
+
+    /// The account on this device, or the way to one.
+    #[must_use]
+    pub fn account(&self) -> Account<'_> {
+        Account(self)
+    }
+
+    /// The account's devices.
+    #[must_use]
+    pub fn devices(&self) -> Devices<'_> {
+        Devices(self)
+    }
+
+    /// People.
+    #[must_use]
+    pub fn contacts(&self) -> Contacts<'_> {
+        Contacts(self)
+    }
+
+    /// What the account keeps for itself.
+    #[must_use]
+    pub fn settings(&self) -> Settings<'_> {
+        Settings(self)
+    }
+
+    /// All conversations.
+    #[must_use]
+    pub fn conversations(&self) -> Conversations<'_> {
+        Conversations(self)
+    }
+
+    /// One conversation, by its id.
+    #[must_use]
+    pub fn conversation(&self, id: SpaceId) -> Conversation {
+        Conversation::new(self.clone(), id)
+    }
+
+    /// A document of the account's own devices, by its name.
+    #[must_use]
+    pub fn document<T>(&self, name: &str) -> Document<T> {
+        Document::new(self.clone(), Space::Account, name)
+    }
+
+    /// The account, the device and how the sync stands.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        self.ask(Command::Status).await
+    }
+
+    /// A fingerprint of what the account keeps for itself: equal on devices that have the same entries.
+    ///
+    /// # Errors
+    /// `NoAccount`, `Store`.
+    pub async fn digest(&self) -> Result<Digest, Failure> {
+        self.ask(Command::Digest { space: Space::Account }).await
+    }
+
+    /// Closes the connection and stays away; everything else goes on working here.
+    ///
+    /// # Errors
+    /// `NoAccount`, `Store`.
+    pub async fn go_offline(&self) -> Result<(), Failure> {
+        self.ask(Command::GoOffline).await
+    }
+
+    /// Connects again.
+    ///
+    /// # Errors
+    /// `NoAccount`, `Store`.
+    pub async fn go_online(&self) -> Result<(), Failure> {
+        self.ask(Command::GoOnline).await
     }
 
     /// Listens from now on.

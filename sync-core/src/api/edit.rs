@@ -3,44 +3,73 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::BASE64URL_NOPAD;
+use uuid::Uuid;
 
-/// Names an edit, so that it is made once however often it is asked for: 16 random bytes, drawn by
-/// whoever asks.
+/// Names an edit, so that it is made once however often it is asked for: a UUID, drawn by whoever
+/// asks, best of version 7 or 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EditId([u8; 16]);
+pub struct EditId(Uuid);
 
 /// A text that is no [`EditId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an edit is named by 16 bytes, as 32 hex digits or 22 of base64url")]
+#[error("an edit is named by a UUID, as 36 characters with dashes")]
 pub struct BadEditId;
 
 impl EditId {
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
+        self.0.as_bytes()
+    }
+}
+
+impl From<Uuid> for EditId {
+    fn from(uuid: Uuid) -> Self {
+        Self(uuid)
     }
 }
 
 impl From<[u8; 16]> for EditId {
     fn from(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+        Self(Uuid::from_bytes(bytes))
     }
 }
 
 impl fmt::Display for EditId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
 impl FromStr for EditId {
     type Err = BadEditId;
 
+    /// The standard text form; 32 hex digits and 22 characters of base64url name the same bytes.
     fn from_str(text: &str) -> Result<Self, BadEditId> {
-        let encoding = if text.len() == 32 { HEXLOWER_PERMISSIVE } else { BASE64URL_NOPAD };
-        let bytes = encoding.decode(text.as_bytes()).map_err(|_| BadEditId)?;
-        bytes.try_into().map(Self).map_err(|_| BadEditId)
+        if matches!(text.len(), 32 | 36) {
+            return Uuid::try_parse(text).map(Self).map_err(|_| BadEditId);
+        }
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| BadEditId)?;
+        bytes.try_into().map(Uuid::from_bytes).map(Self).map_err(|_| BadEditId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_uuid_reads_back_from_its_standard_text() {
+        let text = "01932c07-209c-7c1b-8d3e-0123456789ab";
+        let id: EditId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+        for same in ["01932c07209c7c1b8d3e0123456789ab", "AZMsByCcfBuNPgEjRWeJqw"] {
+            assert_eq!(same.parse::<EditId>().unwrap(), id, "{same}");
+        }
+        for bad in ["", "01932c07", "{01932c07-209c-7c1b-8d3e-0123456789ab}", "not-a-uuid"] {
+            assert_eq!(bad.parse::<EditId>(), Err(BadEditId), "{bad}");
+        }
     }
 }

@@ -127,6 +127,24 @@ pub enum Step {
     Index(#[n(0)] u64),
 }
 
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<String> for Step {
+    fn from(key: String) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<u64> for Step {
+    fn from(index: u64) -> Self {
+        Self::Index(index)
+    }
+}
+
 /// One operation on an app's document. The last step of `path` is where it acts. `value` is JSON
 /// text; `{"$text": "..."}`, `{"$counter": n}`, `{"$bytes": "base64"}` and `{"$time": ms}` create
 /// what JSON has no word for, at any depth; arrays and other objects create lists and maps.

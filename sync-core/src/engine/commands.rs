@@ -164,38 +164,36 @@ impl Engine {
                 self.list_messages(conversation, before.as_ref(), *limit)
             }
             Command::Typing { conversation } => self.typing(conversation),
-            Command::SendMessage { .. }
-            | Command::EditMessage { .. }
-            | Command::DeleteMessage { .. }
-            | Command::React { .. } => self.execute_message(command),
-            _ => self.execute_document(command),
-        }
-    }
-
-    fn execute_message(&mut self, command: &Command) -> Step<Response> {
-        match command {
             Command::SendMessage { conversation, text, reply_to } => {
                 self.send_message(conversation, text, *reply_to)
             }
             Command::EditMessage { conversation, message, text } => {
-                written("text", text)?;
-                limit("text", text.len(), TEXT)?;
-                let edit = Edit::EditMessage { key: *message, text: text.clone() };
-                self.amend(conversation, message, edit, true)
+                self.edit_message(conversation, message, text)
             }
             Command::DeleteMessage { conversation, message } => {
                 self.amend(conversation, message, Edit::DeleteMessage { key: *message }, true)
             }
             Command::React { conversation, message, emoji } => {
-                if let Some(emoji) = emoji {
-                    written("emoji", emoji)?;
-                    limit("emoji", emoji.len(), EMOJI)?;
-                }
-                let edit = Edit::React { key: *message, emoji: emoji.clone() };
-                self.amend(conversation, message, edit, false)
+                self.react(conversation, message, emoji.as_deref())
             }
-            _ => Ok(Response::Done),
+            _ => self.execute_document(command),
         }
+    }
+
+    fn edit_message(&mut self, id: &SpaceId, message: &OrderKey, text: &str) -> Step<Response> {
+        written("text", text)?;
+        limit("text", text.len(), TEXT)?;
+        let edit = Edit::EditMessage { key: *message, text: text.to_owned() };
+        self.amend(id, message, edit, true)
+    }
+
+    fn react(&mut self, id: &SpaceId, message: &OrderKey, emoji: Option<&str>) -> Step<Response> {
+        if let Some(emoji) = emoji {
+            written("emoji", emoji)?;
+            limit("emoji", emoji.len(), EMOJI)?;
+        }
+        let edit = Edit::React { key: *message, emoji: emoji.map(str::to_owned) };
+        self.amend(id, message, edit, false)
     }
 
     fn execute_document(&mut self, command: &Command) -> Step<Response> {
@@ -228,13 +226,55 @@ impl Engine {
                 let edit = self.document(&space, &name)?.import(bytes);
                 let edit = edit.map_err(|error| Failure::Invalid(error.to_string()))?;
                 self.edit(&space, &name, edit)?;
-                Ok(Response::Done)
+                Ok(Response::Heads(self.document(&space, &name)?.heads()))
             }
             Command::Digest { space } => {
                 let space = self.space_id(*space)?;
                 self.digest(&space)
             }
-            _ => Ok(Response::Done),
+            // All that is left was taken before. It is listed, so that no command is forgotten.
+            Command::CreateAccount { .. }
+            | Command::SetName { .. }
+            | Command::OfferDevice { .. }
+            | Command::JoinAccount { .. }
+            | Command::CancelLink
+            | Command::AcceptDevice { .. }
+            | Command::ConfirmDevice { .. }
+            | Command::ListDevices
+            | Command::RevokeDevice { .. }
+            | Command::MakePrimary { .. }
+            | Command::NewRecoveryCode
+            | Command::RecoverAccount { .. }
+            | Command::AcceptConversation { .. }
+            | Command::DeclineConversation { .. }
+            | Command::SetBlocked { .. }
+            | Command::Status
+            | Command::LookupContact { .. }
+            | Command::ShowContact { .. }
+            | Command::CompareContact { .. }
+            | Command::VerifyContact { .. }
+            | Command::AcceptAddress { .. }
+            | Command::AcceptRelay { .. }
+            | Command::CreateConversation { .. }
+            | Command::ListConversations
+            | Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::SetRole { .. }
+            | Command::SetTitle { .. }
+            | Command::Leave { .. }
+            | Command::MarkRead { .. }
+            | Command::SendMessage { .. }
+            | Command::EditMessage { .. }
+            | Command::DeleteMessage { .. }
+            | Command::React { .. }
+            | Command::ListMessages { .. }
+            | Command::Typing { .. }
+            | Command::Foreground { .. }
+            | Command::Wait(_)
+            | Command::Once { .. }
+            | Command::ForgetEdits { .. }
+            | Command::GoOffline
+            | Command::GoOnline => Err(Failure::Invalid("no command of a document".into()).into()),
         }
     }
 

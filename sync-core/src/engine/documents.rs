@@ -115,7 +115,7 @@ impl Engine {
         self.documents.clock += 1;
         let used = self.documents.clock;
         self.documents.open.insert((*id, name.clone()), Box::new(Open { document, used }));
-        self.refresh_views(id, name, &Touched { all: true, ..Touched::default() });
+        self.refresh_views(id, name, &Touched { all: true, ..Touched::default() }, true);
     }
 
     /// A document whose snapshot is damaged opens with what its rows still say, and the app is
@@ -240,6 +240,9 @@ impl Engine {
                 late.extend(rows);
             }
             self.mark_stale(id, name);
+            if matches!(name, Name::App(_)) {
+                self.tell_document(id, name);
+            }
         }
     }
 
@@ -317,7 +320,11 @@ impl Engine {
         if let Some(document) = self.documents.peek(id, name) {
             if let (Ok(hash), Some(placement)) = (change_hash(&row.change), row.placement) {
                 let touched = document.place(&hash, placement);
-                self.touched(id, name, &touched);
+                // Where a change stands in the log decides what typed documents show. What is in an
+                // app's own was told when it was written.
+                if !matches!(name, Name::App(_)) {
+                    self.touched(id, name, &touched);
+                }
             }
         } else if let Some(late) = self.documents.loading.get_mut(&(*id, name.clone())) {
             late.push(row);
@@ -330,11 +337,12 @@ impl Engine {
             return;
         }
         self.mark_stale(id, name);
-        self.refresh_views(id, name, touched);
+        // Any change to an app's own document may have touched all of it.
+        let opening = touched.all && !matches!(name, Name::App(_));
+        self.refresh_views(id, name, touched, opening);
     }
 
-    fn refresh_views(&mut self, id: &SpaceId, name: &Name, touched: &Touched) {
-        let opening = touched.all;
+    fn refresh_views(&mut self, id: &SpaceId, name: &Name, touched: &Touched, opening: bool) {
         let Some(document) = self.documents.peek(id, name) else { return };
         let Some(space) = self.spaces.get_mut(id) else { return };
         match name {
@@ -376,12 +384,14 @@ impl Engine {
                 let keys: Vec<String> = touched.keys.iter().cloned().collect();
                 self.adopt_blocked((!opening).then_some(&keys));
             }
-            Name::App(_) if !opening => {
-                let name = name.to_string();
-                self.notify(Event::Document { space: *id, name });
-            }
+            Name::App(_) if !opening => self.tell_document(id, name),
             _ => {}
         }
+    }
+
+    /// An app's own document changed, open or not.
+    fn tell_document(&mut self, id: &SpaceId, name: &Name) {
+        self.notify(Event::Document { space: *id, name: name.to_string() });
     }
 
     /// Closes the longest unused documents beyond the budget. Uncut edits keep theirs open.

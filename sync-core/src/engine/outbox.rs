@@ -451,7 +451,13 @@ fn retag(rows: &mut [JournalRow], writer: &WriterId) {
             | Edit::React { key, .. } => {
                 rename(key);
             }
-            _ => {}
+            // These name no message.
+            Edit::Receipt { .. }
+            | Edit::Setting { .. }
+            | Edit::Contact { .. }
+            | Edit::Vault { .. }
+            | Edit::Person(_)
+            | Edit::App { .. } => {}
         }
     }
 }

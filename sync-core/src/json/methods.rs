@@ -178,7 +178,8 @@ fn conversation(verb: &str, params: Params<'_>) -> Found {
         "title" => Command::SetTitle { conversation, title: params.text("title")? },
         "read" => Command::MarkRead { conversation, message: params.message("message")? },
         "typing" => Command::Typing { conversation },
-        _ => Command::Leave { conversation },
+        "leave" => Command::Leave { conversation },
+        _ => return Ok(None),
     }))
 }
 
@@ -221,11 +222,12 @@ fn message(verb: &str, params: Params<'_>) -> Found {
                 emoji: params.optional_text("emoji")?,
             }
         }
-        _ => Command::ListMessages {
+        "list" => Command::ListMessages {
             conversation,
             before: params.optional_message("before")?,
             limit: usize::try_from(params.number("limit")?.unwrap_or(PAGE)).unwrap_or(usize::MAX),
         },
+        _ => return Ok(None),
     }))
 }
 
@@ -250,7 +252,8 @@ fn document(verb: &str, params: Params<'_>) -> Found {
         "get" => Command::ReadDocument { space, name, path: params.path()? },
         "change" => Command::ChangeDocument { space, name, ops: ops(params)? },
         "import" => Command::ImportDocument { space, name, bytes: params.bytes("bytes")? },
-        _ => Command::ExportDocument { space, name },
+        "export" => Command::ExportDocument { space, name },
+        _ => return Ok(None),
     }))
 }
 

@@ -67,7 +67,8 @@ fn gather(
 async fn announce(people: &People, conversation: SpaceId, all: &BTreeSet<OrderKey>) -> Value {
     let mut few = None;
     if all.len() <= FEW
-        && let Ok(mut recent) = people.client().messages(conversation, None, RECENT).await
+        && let Ok(mut recent) =
+            people.client().conversation(conversation).messages(None, RECENT).await
     {
         recent.retain(|message| all.contains(&message.message));
         let known = people.of(&recent).await;

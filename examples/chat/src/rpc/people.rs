@@ -36,7 +36,7 @@ impl People {
         let mut known = self.known.lock().await;
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if known.lack(messages, now_ms)
-            && let Ok(conversations) = self.client.conversations().await
+            && let Ok(conversations) = self.client.conversations().list().await
         {
             known.learn(conversations, now_ms);
         }

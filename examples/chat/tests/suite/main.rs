@@ -4,6 +4,7 @@
 
 mod device_kills;
 mod devices;
+mod front_door;
 mod full_disk;
 mod long_days;
 mod secrets;

@@ -93,8 +93,7 @@ export const names = {
   tab: (prefix: string, tab: string): string => `${prefix}/tab/${tab}`,
 } as const;
 
-/** 16 random bytes, in hex. */
+/** A UUID, in its standard text form. */
 export function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return crypto.randomUUID();
 }
