@@ -22,6 +22,7 @@ pub mod limits;
 pub mod roster;
 pub mod signing;
 pub mod sorted;
+pub mod text;
 
 pub use error::{ProtocolError, Rejection};
 pub use ids::{AccountId, DeviceId, EpochId, Link, Position, SpaceId, WriterId};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use sync_protocol::text::{BASE64_URL, HEX};
 
 /// Names an edit, so that it is made once however often it is asked for: 16 random bytes, drawn by
 /// whoever asks.
@@ -31,7 +31,7 @@ impl From<[u8; 16]> for EditId {
 
 impl fmt::Display for EditId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+        f.write_str(&BASE64_URL.encode(self.0))
     }
 }
 
@@ -39,8 +39,11 @@ impl FromStr for EditId {
     type Err = BadEditId;
 
     fn from_str(text: &str) -> Result<Self, BadEditId> {
-        let encoding = if text.len() == 32 { HEXLOWER_PERMISSIVE } else { BASE64URL_NOPAD };
-        let bytes = encoding.decode(text.as_bytes()).map_err(|_| BadEditId)?;
+        let bytes = match text.len() {
+            32 => HEX.decode(&text.to_ascii_lowercase()),
+            _ => BASE64_URL.decode(text),
+        };
+        let bytes = bytes.map_err(|_| BadEditId)?;
         bytes.try_into().map(Self).map_err(|_| BadEditId)
     }
 }

@@ -61,6 +61,7 @@ mod tickets;
 mod vault;
 mod views;
 mod welcome;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
