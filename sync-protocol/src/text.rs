@@ -82,7 +82,7 @@ impl Alphabet {
         if have > 0 {
             self.put(held << (self.bits - have), &mut text);
         }
-        while text.len() % self.group != 0 {
+        while !text.len().is_multiple_of(self.group) {
             text.push(FILL);
         }
         text

@@ -217,13 +217,13 @@ fn digest(digest: &Digest) -> Value {
         (writer, json!({ "seq": seq, "link": HEX.encode(link) }))
     });
     let documents = digest.documents.iter().map(|(name, document)| {
-        let content = HEX.encode(&document.content);
+        let content = HEX.encode(document.content);
         (name.clone(), json!({ "heads": hashes(&document.heads), "content": content }))
     });
     json!({
         "frontier": object(frontier),
         "documents": object(documents),
-        "view": HEX.encode(&digest.view),
+        "view": HEX.encode(digest.view),
     })
 }
 
