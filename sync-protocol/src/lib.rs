@@ -16,6 +16,8 @@ pub mod envelope;
 pub mod error;
 pub mod frames;
 pub mod frontier;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hash;
 pub mod ids;
 pub mod limits;

@@ -8,6 +8,8 @@ mod entrances;
 mod entries;
 mod floods;
 mod handshakes;
+#[path = "../../../fuzz/kit.rs"]
+mod kit;
 mod member_changes;
 mod member_content;
 mod member_handshakes;
@@ -19,6 +21,8 @@ mod readings;
 mod relay_forgery;
 mod relay_forks;
 mod relay_order;
+mod sequences;
+mod sequences_kept;
 mod stolen;
 mod support;
 mod vault;

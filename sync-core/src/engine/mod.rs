@@ -28,6 +28,8 @@ mod edits;
 mod ends;
 mod entrances;
 mod escrow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guest;
 mod handshakes;
 mod hosting;
