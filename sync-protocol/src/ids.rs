@@ -7,7 +7,7 @@ use std::str::FromStr;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::error::ProtocolError;
-use crate::hash;
+use crate::{hash, text};
 
 /// The algorithm byte of accounts and devices: an Ed25519 key hashed with SHA-256.
 pub const ED25519_SHA256: u8 = 1;
@@ -44,21 +44,21 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&text(&self.0))
+                f.write_str(&shown(&self.0))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($name), text(&self.0).get(..10).unwrap_or_default())
+                write!(f, "{}({})", stringify!($name), shown(&self.0).get(..10).unwrap_or_default())
             }
         }
 
         impl FromStr for $name {
             type Err = ProtocolError;
             fn from_str(s: &str) -> Result<Self, ProtocolError> {
-                let bytes = data_encoding::BASE32_NOPAD
-                    .decode(s.to_ascii_uppercase().as_bytes())
+                let bytes = text::BASE32
+                    .decode(&s.to_ascii_uppercase())
                     .map_err(|_| ProtocolError::Malformed(stringify!($name)))?;
                 Self::try_from(bytes.as_slice())
             }
@@ -220,8 +220,8 @@ fn prefixed(digest: [u8; 32]) -> [u8; 33] {
     out
 }
 
-fn text(bytes: &[u8]) -> String {
-    data_encoding::BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+fn shown(bytes: &[u8]) -> String {
+    text::BASE32.encode(bytes).to_ascii_lowercase()
 }
 
 #[cfg(test)]

@@ -16,12 +16,15 @@ pub mod envelope;
 pub mod error;
 pub mod frames;
 pub mod frontier;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod roster;
 pub mod signing;
 pub mod sorted;
+pub mod text;
 
 pub use error::{ProtocolError, Rejection};
 pub use ids::{AccountId, DeviceId, EpochId, Link, Position, SpaceId, WriterId};

@@ -47,6 +47,14 @@ pub(crate) enum Failure {
     /// Simulated worlds did not show every bug that was put in.
     #[error("not caught: {bugs}")]
     Missed { bugs: String },
+    /// No fuzz target has the name that was asked for.
+    #[error("there is no such target; there are {names}")]
+    NoSuchTarget { names: String },
+    /// Made-up input broke something.
+    #[error(
+        "found something: {targets}; the inputs lie in fuzz/artifacts, and go to fuzz/regressions with the fix"
+    )]
+    Found { targets: String },
     /// Ctrl-C can't be caught, so nothing would be stopped cleanly.
     #[error("Ctrl-C can't be caught: {0}")]
     Signal(#[from] ctrlc::Error),

@@ -7,6 +7,7 @@ mod ci;
 mod command;
 mod demo;
 mod failure;
+mod fuzz;
 mod planted;
 mod process;
 mod relay;
@@ -45,6 +46,8 @@ enum Task {
     Browser,
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
+    /// Throws made-up input at everything that reads what others wrote.
+    Fuzz(fuzz::Options),
     /// Looks at many simulated worlds, counts those that fail by kind, and makes one of each smaller.
     Soak(soak::SoakOptions),
     /// Puts bugs that were mended in again, one by one, and sees that simulated worlds show each.
@@ -71,6 +74,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Web(options) => web::run(&options),
         Task::Browser => browser::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Planted(options) => planted::run(&options),
         Task::Seed(options) => soak::replay(&options),

@@ -27,6 +27,9 @@ pub(crate) const NEXTEST: Tool =
 /// Judges licences, sources, versions and advisories of dependencies.
 pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2", any_version: false };
 
+/// Builds fuzz targets: what it hands to the compiler is part of what they are.
+pub(crate) const FUZZ: Tool = Tool { package: "cargo-fuzz", version: "0.13.2", any_version: false };
+
 impl Tool {
     /// The tool, ready to be given its arguments. Installs it if it isn't there.
     ///
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn versions_are_exact() {
-        for tool in [NEXTEST, DENY] {
+        for tool in [NEXTEST, DENY, FUZZ] {
             assert_eq!(tool.version.split('.').count(), 3, "{tool:?}");
         }
     }

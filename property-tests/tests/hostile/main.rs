@@ -9,6 +9,8 @@ mod entries;
 mod floods;
 mod frozen;
 mod handshakes;
+#[path = "../../../fuzz/kit.rs"]
+mod kit;
 mod member_changes;
 mod member_content;
 mod member_handshakes;
@@ -20,6 +22,8 @@ mod readings;
 mod relay_forgery;
 mod relay_forks;
 mod relay_order;
+mod sequences;
+mod sequences_kept;
 mod stolen;
 mod support;
 mod vault;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE64URL_NOPAD;
+use sync_protocol::text::BASE64_URL;
 use uuid::Uuid;
 
 /// Names an edit, so that it is made once however often it is asked for: a UUID, drawn by whoever
@@ -50,7 +50,7 @@ impl FromStr for EditId {
         if matches!(text.len(), 32 | 36) {
             return Uuid::try_parse(text).map(Self).map_err(|_| BadEditId);
         }
-        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| BadEditId)?;
+        let bytes = BASE64_URL.decode(text).map_err(|_| BadEditId)?;
         bytes.try_into().map(Uuid::from_bytes).map(Self).map_err(|_| BadEditId)
     }
 }

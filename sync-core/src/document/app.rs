@@ -255,7 +255,7 @@ fn tagged(fields: &serde_json::Map<String, Json>) -> Result<Option<Content>, Edi
         "$time" => whole.map(|ms| Content::Scalar(ScalarValue::Timestamp(ms))),
         "$bytes" => value
             .as_str()
-            .and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok())
+            .and_then(|text| sync_protocol::text::BASE64.decode(text).ok())
             .map(|bytes| Content::Scalar(ScalarValue::Bytes(bytes))),
         _ => return Ok(None),
     };

@@ -2,23 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::LazyLock;
 
-use data_encoding::{Encoding, Specification};
 use minicbor::{Decode, Encode};
 use sync_protocol::limits;
+use sync_protocol::text::SORTABLE;
 
 use super::{DocumentError, Placement};
 
 /// The largest physical part: 48 bits of milliseconds.
 pub const MAX_MS: u64 = (1 << 48) - 1;
-
-/// Base64 over an alphabet in ASCII order, so that text sorts as the bytes do.
-pub(crate) static SORTABLE: LazyLock<Encoding> = LazyLock::new(|| {
-    let mut spec = Specification::new();
-    spec.symbols.push_str("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz");
-    spec.encoding().expect("the alphabet has 64 distinct symbols")
-});
 
 /// A reading of a hybrid logical clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -118,7 +110,7 @@ impl OrderKey {
 
 impl fmt::Display for OrderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&SORTABLE.encode(&self.to_bytes()))
+        f.write_str(&SORTABLE.encode(self.to_bytes()))
     }
 }
 
@@ -132,7 +124,7 @@ impl FromStr for OrderKey {
     type Err = DocumentError;
 
     fn from_str(text: &str) -> Result<Self, DocumentError> {
-        let bytes = SORTABLE.decode(text.as_bytes()).map_err(|_| DocumentError::BadKey)?;
+        let bytes = SORTABLE.decode(text).map_err(|_| DocumentError::BadKey)?;
         let bytes: [u8; 14] = bytes.try_into().map_err(|_| DocumentError::BadKey)?;
         Ok(Self::from_bytes(&bytes))
     }

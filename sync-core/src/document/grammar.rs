@@ -1,11 +1,11 @@
 //! What may stand in a typed document: which maps, which keys, and whose.
 
-use data_encoding::HEXLOWER;
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::{AccountId, DeviceId, WriterId};
 use sync_protocol::limits;
+use sync_protocol::text::{HEX, SORTABLE};
 
-use super::clock::{OrderKey, SORTABLE};
+use super::clock::OrderKey;
 use super::genesis::{self, GENESIS_ACTOR};
 use super::history::{History, OpId};
 use super::{Name, Reason};
@@ -112,7 +112,7 @@ impl Grammar {
 /// place: a device that was stolen can only add.
 pub(crate) fn vault_key(prefix: &str, value: &[u8]) -> String {
     let hash = hash::hash(VAULT, &[value]);
-    let name = hash.first_chunk::<16>().map(|name| HEXLOWER.encode(name)).unwrap_or_default();
+    let name = hash.first_chunk::<16>().map(|name| HEX.encode(name)).unwrap_or_default();
     format!("{prefix}/{name}")
 }
 
@@ -152,7 +152,7 @@ impl EntryKey {
             return Some(Self { message, kind: None, tag: message.tag, more: false });
         };
         let (tag, more) = chars.as_str().split_at_checked(TAG_TEXT)?;
-        let tag = SORTABLE.decode(tag.as_bytes()).ok()?.try_into().ok()?;
+        let tag = SORTABLE.decode(tag).ok()?.try_into().ok()?;
         let well_formed =
             kind.is_ascii_alphanumeric() && more.chars().all(|c| c.is_ascii_graphic());
         well_formed.then_some(Self { message, kind: Some(kind), tag, more: !more.is_empty() })

@@ -102,7 +102,7 @@ fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usiz
 fn scalar_json(scalar: &ScalarValue, style: Style) -> Json {
     let tagged = style == Style::Tagged;
     match scalar {
-        ScalarValue::Bytes(bytes) => json!({ "$bytes": data_encoding::BASE64.encode(bytes) }),
+        ScalarValue::Bytes(bytes) => json!({ "$bytes": sync_protocol::text::BASE64.encode(bytes) }),
         ScalarValue::Str(text) => Json::String(text.to_string()),
         ScalarValue::Int(number) => json!(number),
         ScalarValue::Uint(number) => json!(number),

@@ -146,7 +146,7 @@ impl fmt::Display for Name {
             Self::Vault(n) => write!(f, "vault/{n}"),
             Self::People(n) => write!(f, "people/{n}"),
             Self::Unknown { kind, argument } => {
-                write!(f, "unknown/{kind}/{}", data_encoding::HEXLOWER.encode(argument))
+                write!(f, "unknown/{kind}/{}", sync_protocol::text::HEX.encode(argument))
             }
         }
     }
@@ -175,7 +175,7 @@ impl FromStr for Name {
 
 fn unknown_of_text(text: &str) -> Option<Name> {
     let (kind, hex) = text.split_once('/')?;
-    let argument = data_encoding::HEXLOWER.decode(hex.as_bytes()).ok()?;
+    let argument = sync_protocol::text::HEX.decode(hex).ok()?;
     Name::of_parts(kind.parse().ok()?, &argument)
 }
 

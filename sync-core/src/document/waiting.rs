@@ -92,9 +92,9 @@ impl WaitingRoom {
 /// What was refused, so that all that builds on it is too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blacklist {
-    by_writer: BTreeMap<WriterId, Vec<ChangeHash>>,
+    by_writer: SortedMap<WriterId, Vec<ChangeHash>>,
     hashes: BTreeSet<ChangeHash>,
-    barred: BTreeMap<WriterId, u64>,
+    barred: SortedMap<WriterId, u64>,
 }
 
 impl Blacklist {

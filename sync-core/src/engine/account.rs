@@ -1,17 +1,16 @@
 //! This device's account: founding it, and who this device is.
 
-use bip39::{Language, Mnemonic};
 use ed25519_dalek::SigningKey;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::{self, DeviceKeys, DeviceLog, Founding, RecoveryKeys};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::{AccountId, DeviceId, WriterId, codec};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::api::{CommandId, Failure, NewAccount, Response};
 use crate::engine::rows::{AccountRow, FORMAT, PersonRow, check_format};
-use crate::engine::{Engine, OpenError, Step, escrow, read_row, seal};
+use crate::engine::{Engine, OpenError, Step, escrow, read_row, seal, words};
 use crate::group::Identity;
 
 const RECOVERY_SIGNING: Domain = Domain::new("rejoinder recovery signing v1");
@@ -166,7 +165,7 @@ pub(super) struct RecoverySecrets {
 }
 
 impl RecoverySecrets {
-    fn derive(entropy: &[u8]) -> Self {
+    fn derive(entropy: &[u8; words::BYTES]) -> Self {
         let signing = SigningKey::from_bytes(&hash::hash(RECOVERY_SIGNING, &[entropy]));
         let (hpke, hpke_public) = seal::hpke_pair(&hash::hash(RECOVERY_HPKE, &[entropy]));
         Self { signing, hpke, hpke_public }
@@ -174,19 +173,13 @@ impl RecoverySecrets {
 
     /// A new code as twelve words, and what it derives.
     pub(super) fn draw(seed: &[u8; 32]) -> (String, Self) {
-        let entropy = Zeroizing::new(*seed);
-        let words = Mnemonic::from_entropy(&entropy[..16]);
-        let words = words.expect("16 bytes are valid entropy");
-        (words.to_string(), Self::derive(&entropy[..16]))
+        let entropy = seed.first_chunk().expect("32 bytes begin with 16");
+        (words::spell(entropy), Self::derive(entropy))
     }
 
     /// Reads a code as typed: in any case, with any blanks.
     pub(super) fn parse(code: &str) -> Option<Self> {
-        let words: Vec<String> = code.split_whitespace().map(str::to_lowercase).collect();
-        let words = Mnemonic::parse_in_normalized(Language::English, &words.join(" ")).ok()?;
-        let (entropy, length) = words.to_entropy_array();
-        let entropy = Zeroizing::new(entropy);
-        (length == 16).then(|| Self::derive(&entropy[..16]))
+        words::read(code).map(|entropy| Self::derive(&entropy))
     }
 
     pub(super) fn public(&self) -> RecoveryKeys {

@@ -91,5 +91,5 @@ fn shown(message: &Message, core: &Core) -> serde_json::Value {
 
 fn attached(attachment: &Attachment) -> serde_json::Value {
     let Attachment { blob, size, name, media_type, .. } = attachment;
-    json!([data_encoding::HEXLOWER.encode(blob), size, name, media_type])
+    json!([sync_protocol::text::HEX.encode(blob), size, name, media_type])
 }

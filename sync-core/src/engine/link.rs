@@ -17,7 +17,7 @@ use rand_core::CryptoRng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceKeys;
 use sync_protocol::ids::{LogHead, RendezvousId};
-use sync_protocol::{AccountId, ProtocolError};
+use sync_protocol::{AccountId, ProtocolError, text};
 use zeroize::Zeroizing;
 
 use crate::engine::seal::{self, DoesNotOpen, Secret};
@@ -62,7 +62,7 @@ impl Offer {
     }
 
     pub(super) fn to_text(&self) -> String {
-        format!("{PREFIX}{}", data_encoding::BASE32_NOPAD.encode(&codec::encode(self)))
+        format!("{PREFIX}{}", text::BASE32.encode(codec::encode(self)))
     }
 
     /// Reads an offer as scanned or pasted.
@@ -71,7 +71,7 @@ impl Offer {
         let bare = bare.to_ascii_uppercase();
         let malformed = ProtocolError::Malformed("link offer");
         let encoded = bare.strip_prefix(PREFIX).ok_or(malformed.clone())?;
-        let bytes = data_encoding::BASE32_NOPAD.decode(encoded.as_bytes());
+        let bytes = text::BASE32.decode(encoded);
         let offer: Self = codec::decode_exact("link offer", &bytes.map_err(|_| malformed)?)?;
         if offer.version != VERSION {
             let version = u64::from(offer.version);

@@ -28,6 +28,8 @@ mod edits;
 mod ends;
 mod entrances;
 mod escrow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guest;
 mod handshakes;
 mod hosting;
@@ -62,6 +64,7 @@ mod tickets;
 mod vault;
 mod views;
 mod welcome;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -17,8 +17,8 @@ use crate::trust::{Head, Lineage};
 
 /// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON, 2
 /// one certificate under way at most, 3 epochs whose group nobody could check, another running hash of
-/// logs, and device logs whose first device had not signed for them.
-pub(super) const FORMAT: u32 = 4;
+/// logs, and device logs whose first device had not signed for them, 4 a group's configuration as JSON.
+pub(super) const FORMAT: u32 = 5;
 
 /// Refuses a row of another format, before anything of its store is used.
 pub(super) fn check_format(found: u32) -> Result<(), OpenError> {

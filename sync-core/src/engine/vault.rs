@@ -283,7 +283,7 @@ impl Engine {
     fn write_join_key(&mut self, account: &SpaceId, name: &Name) -> Step<()> {
         let me = self.me()?.account();
         let Some(public) = self.people.log(&me).map(|log| *log.join()) else { return Ok(()) };
-        let prefix = format!("join/{}", data_encoding::HEXLOWER.encode(&public));
+        let prefix = format!("join/{}", sync_protocol::text::HEX.encode(public));
         let is_it = |secret: &Blob| seal::hpke_public(secret.as_slice()) == Some(public);
         match self.join_secrets()?.into_iter().find(is_it) {
             Some(value) => {

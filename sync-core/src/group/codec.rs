@@ -6,7 +6,7 @@
 //! 36 KB more of what a browser loads.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 /// A record does not read, or can't be written. What exactly is for nobody: it is damage, or a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,15 +26,73 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable>
     }
 }
 
-/// The bytes, as JSON, of a value that reads only where its own bytes say what it is: postcard's
-/// don't.
-pub(super) fn encode_named<T: Serialize>(value: &T) -> Result<Vec<u8>, Unreadable> {
-    serde_json::to_vec(value).map_err(|_| Unreadable)
+/// The group's configuration that all of `bytes` are. One of its fields asks what it finds, which
+/// postcard's bytes do not say; it is a number, wherever this crate wrote it.
+pub(super) fn decode_config<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    let mut reader = postcard::Deserializer::from_bytes(bytes);
+    let config = T::deserialize(Config(&mut reader)).map_err(|_| Unreadable)?;
+    match reader.finalize() {
+        Ok([]) => Ok(config),
+        _ => Err(Unreadable),
+    }
 }
 
-/// What [`encode_named`] wrote.
-pub(super) fn decode_named<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
-    serde_json::from_slice(bytes).map_err(|_| Unreadable)
+type Reader<'de> = postcard::Deserializer<'de, postcard::de_flavors::Slice<'de>>;
+
+/// Reads a configuration's own fields: numbers, where they do not say what they are.
+struct Config<'a, 'de>(&'a mut Reader<'de>);
+
+impl<'de> Deserializer<'de> for Config<'_, 'de> {
+    type Error = postcard::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_u64(visitor)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_bool(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_seq(Fields { reader: self.0, left: fields.len() })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+struct Fields<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Fields<'_, 'de> {
+    type Error = postcard::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Self::Error> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        seed.deserialize(Config(self.reader)).map(Some)
+    }
 }
 
 #[cfg(test)]

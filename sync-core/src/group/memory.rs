@@ -161,7 +161,6 @@ impl StorageProvider<CURRENT_VERSION> for Memory {
         delete_psk: Psk of PskId,
     }
 
-    /// With its names: openmls reads one of its fields by what it finds there.
     fn write_mls_join_config<
         K: traits::GroupId<CURRENT_VERSION>,
         Config: traits::MlsGroupJoinConfig<CURRENT_VERSION>,
@@ -170,9 +169,7 @@ impl StorageProvider<CURRENT_VERSION> for Memory {
         group: &K,
         config: &Config,
     ) -> Done {
-        let config = codec::encode_named(config)?;
-        self.records().insert(key(Kind::JoinConfig, group)?, config);
-        Ok(())
+        self.write(Kind::JoinConfig, group, config)
     }
 
     fn mls_group_join_config<
@@ -183,7 +180,7 @@ impl StorageProvider<CURRENT_VERSION> for Memory {
         group: &K,
     ) -> Found<Config> {
         let key = key(Kind::JoinConfig, group)?;
-        self.records().get(&key).map(|config| codec::decode_named(config)).transpose()
+        self.records().get(&key).map(|config| codec::decode_config(config)).transpose()
     }
 
     fn write_group_state<

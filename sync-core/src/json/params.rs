@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use sync_protocol::address::Address;
 use sync_protocol::ids::RelayId;
+use sync_protocol::text::BASE64;
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::error::CallError;
@@ -153,7 +153,7 @@ impl<'a> Params<'a> {
 
     /// Bytes in base64.
     pub(crate) fn bytes(self, name: &str) -> Result<Vec<u8>, CallError> {
-        let bytes = BASE64.decode(self.text(name)?.as_bytes());
+        let bytes = BASE64.decode(&self.text(name)?);
         bytes.map_err(|error| CallError::params(format!("{name} is not base64: {error}")))
     }
 }

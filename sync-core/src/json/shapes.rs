@@ -1,10 +1,10 @@
 //! Answers and events as JSON.
 
-use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Map, Value, json};
 use sync_protocol::AccountId;
 use sync_protocol::dormancy::Dormancy;
 use sync_protocol::roster::Role;
+use sync_protocol::text::{BASE64, HEX};
 
 use super::people::Known;
 use crate::api::{
@@ -225,21 +225,21 @@ fn object(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
 fn digest(digest: &Digest) -> Value {
     let frontier = digest.frontier.iter().map(|(writer, (seq, link))| {
         let writer = format!("{}/{:016x}", writer.device, writer.incarnation);
-        (writer, json!({ "seq": seq, "link": HEXLOWER.encode(link) }))
+        (writer, json!({ "seq": seq, "link": HEX.encode(link) }))
     });
     let documents = digest.documents.iter().map(|(name, document)| {
-        let content = HEXLOWER.encode(&document.content);
+        let content = HEX.encode(document.content);
         (name.clone(), json!({ "heads": hashes(&document.heads), "content": content }))
     });
     json!({
         "frontier": object(frontier),
         "documents": object(documents),
-        "view": HEXLOWER.encode(&digest.view),
+        "view": HEX.encode(digest.view),
     })
 }
 
 fn hashes(hashes: &[[u8; 32]]) -> Value {
-    hashes.iter().map(|hash| HEXLOWER.encode(hash)).collect()
+    hashes.iter().map(|hash| HEX.encode(hash)).collect()
 }
 
 /// What happened to a conversation: `change`, and who and why, where somebody could not be added.

@@ -83,7 +83,7 @@ impl Shown {
     }
 
     pub(crate) fn to_text(self) -> String {
-        format!("{PREFIX}{}", data_encoding::BASE32_NOPAD.encode(&codec::encode(&self)))
+        format!("{PREFIX}{}", sync_protocol::text::BASE32.encode(codec::encode(&self)))
     }
 
     /// Reads what was scanned or pasted.
@@ -92,8 +92,7 @@ impl Shown {
         let bare = bare.to_ascii_uppercase();
         let malformed = ProtocolError::Malformed("safety number");
         let encoded = bare.strip_prefix(PREFIX).ok_or(malformed.clone())?;
-        let bytes =
-            data_encoding::BASE32_NOPAD.decode(encoded.as_bytes()).map_err(|_| malformed)?;
+        let bytes = sync_protocol::text::BASE32.decode(encoded).map_err(|_| malformed)?;
         let shown: Self = codec::decode_exact("safety number", &bytes)?;
         match shown.version {
             VERSION => Ok(shown),

@@ -1,0 +1,3 @@
+#![no_main]
+
+fuzz::target!("device_logs", sync_protocol::fuzz::TARGETS);

@@ -1,0 +1,3 @@
+#![no_main]
+
+fuzz::target!("frames", sync_protocol::fuzz::TARGETS);

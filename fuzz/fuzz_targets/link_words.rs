@@ -1,0 +1,3 @@
+#![no_main]
+
+fuzz::target!("link_words", sync_core::engine::fuzz::TARGETS);

@@ -1,0 +1,3 @@
+#![no_main]
+
+fuzz::target!("rows", sync_core::engine::fuzz::TARGETS);
