@@ -61,13 +61,14 @@ impl World {
     pub fn heal(&mut self) -> Result<(), Violation> {
         self.note(format_args!("heal"));
         self.tell(|_| Some("nothing goes wrong from here on, and everybody comes online".into()));
+        self.stop_lying()?;
         self.chaos = false;
         self.held = None;
         self.drop_copies()?;
         self.boot_relay()?;
         for id in self.network.all() {
             let flows = self.network.connection(id).is_some_and(|connection| connection.flows);
-            if !flows || self.plan.faults.hostile > 0 {
+            if !flows || self.plan.faults.hostile > 0 || self.plan.relay_lies > 0 {
                 self.network.cut(id);
                 self.closed(id, Side::Relay)?;
                 self.closed(id, Side::Device)?;
@@ -97,7 +98,8 @@ impl World {
             !slot.retired && self.book.account_of(slot.person).is_some() && slot.engine.is_some()
         });
         let living = living.map(|(device, _)| device);
-        living.filter(|device| !self.has_churn() || self.belongs(*device)).collect()
+        let living = living.filter(|device| !self.has_churn() || self.belongs(*device));
+        living.filter(|device| !self.is_liar(*device)).collect()
     }
 
     /// Lets the world go on until nobody waits for anything.
