@@ -204,6 +204,9 @@ pub struct Book {
     /// What was written on devices after they had been ended, or by liars who had no right to: nobody
     /// else shows it.
     pub void: BTreeSet<String>,
+    /// The relay lied about times. Times are its word, and the order of what is said at one time
+    /// follows them: people may well differ in both.
+    pub misdated: bool,
     /// What liars wrote in their own name, as they may: whose it is.
     pub lies: BTreeMap<String, AccountId>,
     /// What was done with members whose accounts are not known yet.

@@ -266,7 +266,7 @@ impl Plan {
             (2, (1, 1, 0)),
             (2, (1, 0, 1)),
         ]);
-        let weight = chance.weighted(&[(1, 8), (2, 25), (1, 60)]);
+        let weight = chance.weighted(&[(1, 12), (2, 35), (1, 80)]);
         let devices = thief > 0 || chance.one_in(2);
         Self {
             decisions: chance.weighted(&[(3, 40), (2, 70)]),

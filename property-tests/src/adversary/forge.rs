@@ -1,6 +1,7 @@
 //! Forging, by the book: the seal, the chain and the change set as `docs/protocol.md` has them,
 //! written once more so that nothing of the engine's own care is in the way.
 
+use automerge::{Change, ExpandedChange};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -93,6 +94,13 @@ impl Set {
         }
         Commitment::from_bytes(level[0])
     }
+}
+
+/// A change with something of it altered, and all that follows from that put right.
+pub fn rebuilt(change: &[u8], alter: impl Fn(&mut ExpandedChange)) -> Vec<u8> {
+    let mut parts = Change::from_bytes(change.to_vec()).unwrap().decode();
+    alter(&mut parts);
+    Change::from(parts).raw_bytes().to_vec()
 }
 
 fn derive(root: &[u8; 32], info: &[&[u8]]) -> [u8; 32] {

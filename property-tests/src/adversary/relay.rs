@@ -49,6 +49,8 @@ struct Lie {
     deed: Deed,
     victim: usize,
     space: SpaceId,
+    /// Whether it is told of any space.
+    anywhere: bool,
     until_ms: u64,
     /// How often it may still be told.
     left: u64,
@@ -90,12 +92,19 @@ pub(super) fn lie(world: &mut World, chance: &mut Chance) {
         Deed::Withholds | Deed::Freezes | Deed::ShortLog | Deed::KeepsInbox => u64::MAX,
         _ => chance.between(1, 3),
     };
+    let anywhere = deed != Deed::Withholds && deed != Deed::Smuggles && chance.one_in(2);
     let chance = Chance::new(chance.number());
-    let lie = Lie { deed, victim, space, until_ms, left, chance, stray };
+    let lie = Lie { deed, victim, space, anywhere, until_ms, left, chance, stray };
     world.adversary_mut().relay.lies.push(lie);
     world.tell_lie(&format!("to device {victim} the relay: {}", deed.words()));
     // What is asked for only at the start of a session is asked for now.
     world.break_line(victim);
+}
+
+impl Lie {
+    fn is_of(&self, space: SpaceId) -> bool {
+        self.anywhere || self.space == space
+    }
 }
 
 fn keep<T>(kept: &mut Vec<T>, one: T) {
@@ -155,7 +164,8 @@ impl LyingRelay {
         for lie in lies.iter_mut().filter(|lie| lie.victim == device) {
             let mut next = Vec::new();
             for frame in said {
-                match self.bent(lie, &frame) {
+                let bent = if lie.left > 0 { self.bent(lie, &frame) } else { None };
+                match bent {
                     Some(bent) => {
                         lie.left -= 1;
                         done.push(lie.deed);
@@ -187,7 +197,7 @@ impl LyingRelay {
             loses && lie.victim == device && lie.until_ms > now_ms && lie.left > 0
         };
         let Some(lie) = self.lies.iter_mut().find(loses) else { return (Some(frame), None) };
-        if lie.space != push.space {
+        if lie.space != push.space && !lie.anywhere {
             return (Some(frame), None);
         }
         lie.left -= 1;
@@ -222,7 +232,7 @@ impl LyingRelay {
                 Deed::Freezes | Deed::ShortLog => Some(Vec::new()),
                 _ => None,
             },
-            RelayFrame::Stored(stored) if stored.space == lie.space => match lie.deed {
+            RelayFrame::Stored(stored) if lie.is_of(stored.space) => match lie.deed {
                 Deed::Refuses => {
                     let seq = stored.runs.first()?.seq;
                     let reason = match lie.chance.below(4) {
@@ -231,8 +241,7 @@ impl LyingRelay {
                         2 => Rejection::Behind { index: lie.chance.below(9) },
                         _ => Rejection::Quota,
                     };
-                    let space = lie.space;
-                    let refused = RelayFrame::Refused { space, seq, reason };
+                    let refused = RelayFrame::Refused { space: stored.space, seq, reason };
                     Some(vec![refused, RelayFrame::Stored(stored.clone())])
                 }
                 Deed::Freezes => Some(Vec::new()),
@@ -254,7 +263,7 @@ impl LyingRelay {
             }
             Deed::SaysRemoved => RelayFrame::Notice(Notice::Removed { space: lie.space }),
             Deed::Repeats => {
-                let of = self.entries.iter().filter(|entries| entries.space == lie.space);
+                let of = self.entries.iter().filter(|entries| lie.is_of(entries.space));
                 let of: Vec<&Entries> = of.collect();
                 shown((*lie.chance.pick(&of)?).clone())
             }
@@ -267,7 +276,7 @@ impl LyingRelay {
         if lie.deed == Deed::Freezes {
             return Some(Vec::new());
         }
-        if entries.space != lie.space {
+        if !lie.is_of(entries.space) {
             return None;
         }
         let end = entries.first + entries.entries.len() as u64;
@@ -283,10 +292,10 @@ impl LyingRelay {
                 lied.entries.swap(at, at + 1);
             }
             Deed::Mixes => {
-                let others = self.entries.iter().filter(|other| other.space != lie.space);
+                let others = self.entries.iter().filter(|other| other.space != entries.space);
                 let others: Vec<&Entries> = others.collect();
                 let from = (*lie.chance.pick(&others)?).clone();
-                let stray = Entries { space: lie.space, first: end, head: end + 1, ..from };
+                let stray = Entries { space: entries.space, first: end, head: end + 1, ..from };
                 return Some(vec![shown(entries.clone()), shown(stray)]);
             }
             Deed::Alters => {

@@ -1,6 +1,7 @@
 //! A thief with one of somebody's devices: until the owner ends it, it has the device in hand; after
 //! that it has what it copied last.
 
+use automerge::legacy::Key;
 use data_encoding::HEXLOWER;
 use minicbor::Encode;
 use sync_core::document::{Edit, Name};
@@ -13,7 +14,7 @@ use sync_protocol::{EpochId, SpaceId};
 
 use super::Deed;
 use super::cheat::{Cheat, Keys, reads};
-use super::forge::Set;
+use super::forge::{Set, rebuilt};
 use super::member::session_of;
 use super::tricks::{Hand, TRICKS};
 use super::ways_in::{EpochRow, epochs};
@@ -142,12 +143,28 @@ fn poisons(hand: &mut Hand<'_>) -> Result<bool, Violation> {
             None => return Ok(false),
         },
     };
-    // Sometimes the key does not name its value.
-    let named = if hand.chance.one_in(4) { [0; 4].to_vec() } else { value.clone() };
-    let edit = Edit::Vault { key: key(&prefix, &named), value: Blob(value) };
-    let name = Name::Vault(0);
-    let changes = hand.cheat.changes(hand.world, hand.space, &name, &[edit]);
+    let overwrites = real.first().filter(|_| hand.chance.one_in(4)).map(|(epoch, row)| {
+        let real = codec::encode(&VaultEpoch { epoch: row.clone() });
+        key(&format!("epoch/{of}/{epoch}"), &real)
+    });
+    let edit = Edit::Vault { key: key(&prefix, &value), value: Blob(value) };
+    let name = Name::Vault(hand.era_number());
+    let mut changes = hand.cheat.changes(hand.world, hand.space, &name, &[edit]);
+    if let Some(key) = overwrites {
+        // What is there under its real name is to be something else from now on.
+        let other = |change: &Vec<u8>| put_at(change, &key);
+        changes = changes.iter().map(other).collect();
+    }
     hand.writes(&Set::of(name, changes))
+}
+
+/// The same change, put where another value lies.
+fn put_at(change: &[u8], key: &str) -> Vec<u8> {
+    rebuilt(change, |parts| {
+        for op in &mut parts.operations {
+            op.key = Key::Map(key.into());
+        }
+    })
 }
 
 fn epoch_that_never_was(space: SpaceId, chance: &mut Chance) -> (String, Vec<u8>) {

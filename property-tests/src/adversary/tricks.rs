@@ -108,8 +108,14 @@ impl Hand<'_> {
         OrderKey { stamp, tag: self.cheat.writer.tag() }
     }
 
+    /// The era of the space's documents.
+    pub(super) fn era_number(&self) -> u32 {
+        group(self.world, self.cheat.device, self.space).context().era
+    }
+
+    /// The first segment of the era.
     fn era(&self) -> u32 {
-        group(self.world, self.cheat.device, self.space).context().era << ERA_SHIFT
+        self.era_number() << ERA_SHIFT
     }
 
     fn message(&self, segment: u32, key: OrderKey, text: &str) -> Set {

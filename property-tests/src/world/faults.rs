@@ -81,7 +81,8 @@ const LIVE: u64 = 60;
 impl World {
     /// Decides what happens next, and when the decision after it is due.
     pub(super) fn decide(&mut self) -> Result<(), Violation> {
-        if !self.chaos {
+        // Time passes while liars act, and decisions come due beyond the last one.
+        if !self.chaos || self.decisions >= self.plan.decisions {
             return Ok(());
         }
         let number = self.decisions;

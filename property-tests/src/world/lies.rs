@@ -9,7 +9,7 @@ use sync_protocol::frames::{ClientFrame, RelayFrame};
 use sync_protocol::{AccountId, SpaceId};
 
 use super::World;
-use crate::adversary::Adversary;
+use crate::adversary::{Adversary, Deed};
 use crate::device::Device;
 use crate::network::{ConnectionId, Side};
 use crate::plan::Plan;
@@ -148,6 +148,7 @@ impl World {
         let (mut said, done) = self.adversary.relay.says(device, frame, now_ms);
         said.extend(self.adversary.relay.invents(device, now_ms));
         for deed in done {
+            self.book.misdated |= deed == Deed::Dates;
             self.adversary.did(deed);
         }
         Some(said)

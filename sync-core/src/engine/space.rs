@@ -278,6 +278,12 @@ impl SpaceState {
         self.row.whole_from == 0 && known.len() as u64 == self.row.number
     }
 
+    /// Whether the relay has confirmed an own entry behind an entry that it did not deliver.
+    pub(super) fn is_shown_less(&self) -> bool {
+        let behind = self.own_runs.first().is_some_and(|(index, _)| *index > self.row.next);
+        behind && self.row.active && self.deliveries.is_empty()
+    }
+
     pub(super) fn role(&self, account: &AccountId) -> Option<sync_protocol::roster::Role> {
         self.row.context.roster.role(account)
     }
