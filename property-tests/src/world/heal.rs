@@ -91,6 +91,21 @@ impl World {
         Ok(())
     }
 
+    /// Everybody meets the relay once more. What a lie made a device pass over it reads again in its
+    /// next session (`docs/protocol.md`, section 5), and that it was lied to it may learn only from
+    /// what others say.
+    pub(super) fn meet_anew(&mut self) -> Result<(), Violation> {
+        self.pass(REST_MS)?;
+        for device in self.living() {
+            self.give(device, Command::GoOffline)?;
+        }
+        self.pass(REST_MS)?;
+        for device in self.living() {
+            self.give(device, Command::GoOnline)?;
+        }
+        self.pass(REST_MS)
+    }
+
     /// Devices in use that have an account.
     fn living(&self) -> Vec<usize> {
         let slots = self.devices.iter().enumerate();

@@ -288,6 +288,9 @@ impl World {
     /// # Errors
     /// The first promise that was broken.
     pub fn check(&mut self) -> Result<Report, Violation> {
+        if self.plan.relay_lies > 0 {
+            self.meet_anew()?;
+        }
         self.settle()?;
         if self.has_churn() {
             self.say_names()?;
@@ -298,6 +301,10 @@ impl World {
             || self.plan.has_liars()
         {
             self.speak_once_more()?;
+        }
+        if self.plan.relay_lies > 0 {
+            self.meet_anew()?;
+            self.settle()?;
         }
         self.note_kin();
         let seen = self.look_everywhere()?;
