@@ -116,7 +116,7 @@ pub fn reads(world: &World, device: usize, space: SpaceId) -> bool {
 }
 
 /// The group that a device keeps on its disk, if it has one.
-fn loaded(world: &World, device: usize, space: SpaceId) -> Option<Group> {
+pub fn loaded(world: &World, device: usize, space: SpaceId) -> Option<Group> {
     let prefix = Load::Group(space).prefix();
     let records = world.device(device).disk.read(&prefix).into_iter();
     let records = records.map(|(key, value)| (key[prefix.len()..].to_vec(), value));

@@ -67,6 +67,8 @@ pub enum Deed {
     GarbageCommit,
     /// They push a real change of members whose name commits to something else.
     ClosedCommit,
+    /// They change members without the right to.
+    Overreaches,
     /// They let in a device that nobody certified.
     LetsInStranger,
     /// They end an honest device, with a cut before what it wrote.
@@ -97,7 +99,7 @@ pub enum Deed {
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Withholds,
         Self::Freezes,
         Self::Skips,
@@ -130,6 +132,7 @@ impl Deed {
         Self::Doubles,
         Self::GarbageCommit,
         Self::ClosedCommit,
+        Self::Overreaches,
         Self::LetsInStranger,
         Self::BadCut,
         Self::HollowRemoval,
@@ -144,6 +147,23 @@ impl Deed {
         Self::ComesBack,
         Self::OwnerEnds,
     ];
+
+    /// Whether a device is shown another log by it than others are.
+    #[must_use]
+    pub fn shows_another_log(self) -> bool {
+        matches!(
+            self,
+            Self::Skips
+                | Self::Reorders
+                | Self::Repeats
+                | Self::Mixes
+                | Self::Alters
+                | Self::Attributes
+                | Self::Smuggles
+                | Self::BeginsAnew
+                | Self::ForgesStored
+        )
+    }
 
     /// What is done, in a few words.
     #[must_use]
@@ -181,6 +201,7 @@ impl Deed {
             Self::Doubles => "gives one number to two change sets",
             Self::GarbageCommit => "commits garbage",
             Self::ClosedCommit => "commits to something else",
+            Self::Overreaches => "changes members without the right to",
             Self::LetsInStranger => "lets in an uncertified device",
             Self::BadCut => "cuts an honest device",
             Self::HollowRemoval => "removes by a header alone",

@@ -1,7 +1,7 @@
 //! A relay that lies to some of its devices. Its log is an honest one; what it says of it is not. It
 //! has what passed through it: entries, tickets, logs, key packages, what lies in inboxes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
@@ -70,6 +70,8 @@ pub(crate) struct LyingRelay {
     /// Pushes that were lost, to be said to be stored.
     lost: Vec<(usize, SpaceId, u64, u64)>,
     generations: BTreeMap<SpaceId, (u64, u64)>,
+    /// Devices that were shown another log of a space than there is.
+    pub(crate) misled: BTreeSet<(usize, SpaceId)>,
 }
 
 /// The relay begins to lie to somebody.
@@ -155,7 +157,7 @@ impl LyingRelay {
         device: usize,
         frame: RelayFrame,
         now_ms: u64,
-    ) -> (Vec<RelayFrame>, Vec<Deed>) {
+    ) -> (Vec<RelayFrame>, Vec<(Deed, Option<SpaceId>)>) {
         self.hear(device, &frame);
         self.lies.retain(|lie| lie.until_ms > now_ms && lie.left > 0);
         let mut said = vec![frame];
@@ -168,7 +170,7 @@ impl LyingRelay {
                 match bent {
                     Some(bent) => {
                         lie.left -= 1;
-                        done.push(lie.deed);
+                        done.push((lie.deed, of_space(&frame, lie)));
                         next.extend(bent);
                     }
                     None => next.push(frame),
@@ -205,6 +207,7 @@ impl LyingRelay {
         if deed == Deed::ForgesStored {
             let (first, count) = numbers(push);
             self.lost.push((device, push.space, first, count));
+            self.misled.insert((device, push.space));
         }
         (None, Some(deed))
     }
@@ -362,6 +365,15 @@ impl LyingRelay {
             _ => return None,
         };
         Some(vec![RelayFrame::Reply(Reply { id: reply.id, answer })])
+    }
+}
+
+/// Which space's log a lie about a frame is about.
+fn of_space(frame: &RelayFrame, lie: &Lie) -> Option<SpaceId> {
+    match frame {
+        RelayFrame::Delivery(Delivery::Entries(entries)) => Some(entries.space),
+        RelayFrame::Delivery(Delivery::UpToDate { .. }) => Some(lie.space),
+        _ => None,
     }
 }
 

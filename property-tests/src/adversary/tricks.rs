@@ -10,14 +10,14 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{CommitHeader, Cut, Intent, Kind};
 use sync_protocol::frames::{ClientFrame, InboxPut, Op, Push, RelayFrame, WelcomeFor, Welcomes};
 use sync_protocol::ids::Commitment;
-use sync_protocol::roster::RosterChange;
+use sync_protocol::roster::{Role, RosterChange};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 
 use super::cheat::{Cheat, Keys, reads, roster, stand};
 use super::forge::{self, Set};
 use super::ways_in::{
-    Fork, Handshake, Logs, SealedCommit, epochs, group, handshake, header, log_of, named,
-    real_commit,
+    Fork, Handshake, Logs, SealedCommit, commit_named, epochs, group, handshake, header, log_of,
+    named, real_commit,
 };
 use super::{Deed, Stray};
 use crate::chance::Chance;
@@ -30,7 +30,8 @@ const ERA_SHIFT: u32 = 16;
 const FLOOD: u64 = 12;
 
 /// What both of them do.
-pub(super) const TRICKS: [(u64, Deed); 20] = [
+pub(super) const TRICKS: [(u64, Deed); 21] = [
+    (3, Deed::Overreaches),
     (6, Deed::Posts),
     (2, Deed::PostsAside),
     (2, Deed::PostsTwice),
@@ -78,6 +79,7 @@ impl Hand<'_> {
             Deed::Doubles => self.doubles(),
             Deed::GarbageCommit => self.commits_garbage(),
             Deed::ClosedCommit => self.commits_to_something_else(),
+            Deed::Overreaches => self.overreaches(),
             Deed::LetsInStranger => self.lets_in_a_stranger(),
             Deed::BadCut => self.cuts(),
             Deed::HollowRemoval => self.removes_by_header(),
@@ -316,15 +318,39 @@ impl Hand<'_> {
 
     /// A real change, under a name that commits to something else: it opens and leads nowhere.
     fn commits_to_something_else(&mut self) -> Result<bool, Violation> {
-        let header = self.header();
-        let made = self.real(header.clone(), (vec![], vec![]), Logs::new());
-        // The message is real, the commitment is not.
-        let parts = self.chance.bytes();
-        let sealed =
-            SealedCommit { message: Blob(made.group_info), logs: Logs::new(), people: Vec::new() };
-        let plaintext = codec::encode(&sealed);
-        let made = handshake(self.world, self.cheat, self.space, &header, (parts, &plaintext));
-        self.commits(made.0, None)
+        let roster = roster(self.world, self.cheat.device, self.space);
+        let other = self.chance.bytes();
+        let (what, change) = ((self.space, self.header()), (vec![], vec![]));
+        let into = (roster, Logs::new());
+        let made = commit_named(self.world, self.cheat, what, change, into, |_| other);
+        self.commits(made.envelope, None)
+    }
+
+    /// A real change that its author has no right to: it puts somebody out, or makes itself an admin.
+    fn overreaches(&mut self) -> Result<bool, Violation> {
+        let before = roster(self.world, self.cheat.device, self.space);
+        let own = self.cheat.keys.account;
+        let admin = before.iter().find(|(_, role)| *role == Role::Admin);
+        let Some((admin, _)) = admin.filter(|_| before.role(&own) == Some(Role::Member)) else {
+            return Ok(false);
+        };
+        let Some(victim) = self.victim() else { return Ok(false) };
+        let (change, gone) = match self.chance.one_in(2) {
+            true => (RosterChange::SetRole { account: own, role: Role::Admin }, Vec::new()),
+            false => {
+                let group = group(self.world, self.cheat.device, self.space);
+                let leaves = group.leaves().into_iter().filter(|leaf| leaf.account == victim);
+                let gone = leaves.map(|leaf| leaf.device).collect();
+                (RosterChange::Remove { account: victim }, gone)
+            }
+        };
+        let Ok(after) = before.after(&admin, std::slice::from_ref(&change), &[]) else {
+            return Ok(false);
+        };
+        let header = CommitHeader { roster: vec![change], ..self.header() };
+        let (world, cheat, space) = (&*self.world, &*self.cheat, self.space);
+        let made = real_commit(world, cheat, space, header, (vec![], gone), (after, Logs::new()));
+        self.commits(made.envelope, None)
     }
 
     /// All members' logs, as anybody can read them.

@@ -420,7 +420,20 @@ pub fn real_commit(
     space: SpaceId,
     header: CommitHeader,
     (add, remove): (Vec<Vec<u8>>, Vec<DeviceId>),
+    into: (Roster, Logs),
+) -> Handshake {
+    let named = |right| right;
+    commit_named(world, cheat, (space, header), (add, remove), into, named)
+}
+
+/// The same, under a name that commits to whatever its author likes.
+pub fn commit_named(
+    world: &World,
+    cheat: &Cheat,
+    (space, header): (SpaceId, CommitHeader),
+    (add, remove): (Vec<Vec<u8>>, Vec<DeviceId>),
     (roster, logs): (Roster, Logs),
+    named: impl FnOnce([u8; 32]) -> [u8; 32],
 ) -> Handshake {
     let mut group = group(world, cheat.device, space);
     let bytes = codec::encode(&header);
@@ -429,7 +442,7 @@ pub fn real_commit(
     let change = Change { add, remove, context };
     let made = group.commit(&identity, &change, &CommitHeader::hash(&bytes), [9; 32]).unwrap();
     let binding = Group::binding_of(&made.group_info).unwrap();
-    let commitment = forge::key_commitment(&made.child_root, &binding);
+    let commitment = named(forge::key_commitment(&made.child_root, &binding));
     let sealed = SealedCommit { message: Blob(made.message), logs, people: vec![] };
     let (envelope, child) =
         handshake(world, cheat, space, &header, (commitment, &codec::encode(&sealed)));

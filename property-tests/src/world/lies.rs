@@ -8,7 +8,7 @@ use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{ClientFrame, RelayFrame};
 use sync_protocol::{AccountId, SpaceId};
 
-use super::World;
+use super::{Seen, World};
 use crate::adversary::{Adversary, Deed};
 use crate::device::Device;
 use crate::network::{ConnectionId, Side};
@@ -147,7 +147,10 @@ impl World {
         let now_ms = self.agenda.now_ms();
         let (mut said, done) = self.adversary.relay.says(device, frame, now_ms);
         said.extend(self.adversary.relay.invents(device, now_ms));
-        for deed in done {
+        for (deed, space) in done {
+            if let Some(space) = space.filter(|_| deed.shows_another_log()) {
+                self.adversary.relay.misled.insert((device, space));
+            }
             self.book.misdated |= deed == Deed::Dates;
             self.adversary.did(deed);
         }
@@ -165,6 +168,46 @@ impl World {
             self.adversary.did(deed);
         }
         passed.is_none()
+    }
+
+    /// In the groups of honest devices are devices that their accounts certified and did not end.
+    pub(super) fn check_leaves(&self, seen: &[Seen]) -> Result<(), Violation> {
+        for one in seen {
+            let active = one.conversations.iter().filter(|(_, view)| view.active);
+            for space in active.map(|(space, _)| *space) {
+                let Some(group) = crate::adversary::cheat::loaded(self, one.device, space) else {
+                    continue;
+                };
+                for leaf in group.leaves() {
+                    let (account, device) = (leaf.account, leaf.device);
+                    let log = self.registry.log(&account);
+                    if !log.is_some_and(|log| log.active(&device).is_some()) {
+                        let detail = format!(
+                            "device {} has {device:?} of {account:?} in {space:?}, which is none",
+                            one.device
+                        );
+                        return Err(Violation::new(Invariant::Removed, detail));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What everybody shows, but for the devices that a relay showed another log than there is. Only
+    /// since the present epoch began does a device read again what it was shown; from before it may
+    /// lack something for ever. But it says so: one that has told its user nothing of it is held to
+    /// what all others show.
+    pub(super) fn without_misled(&self, mut seen: Vec<Seen>) -> Vec<Seen> {
+        seen.retain(|one| {
+            let told = |space: &SpaceId| {
+                self.devices[one.device].evidence.iter().any(|(of, _)| of == space)
+            };
+            let misled = self.adversary.relay.misled.iter();
+            let mut of_device = misled.filter(|(device, _)| *device == one.device);
+            !of_device.any(|(_, space)| told(space))
+        });
+        seen
     }
 
     /// A device says that something is not to be believed: that must be possible, by what those who

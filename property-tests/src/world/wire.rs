@@ -129,7 +129,7 @@ impl World {
         }
         let now_ms = self.relay_ms();
         let wishes = self.relay.commit(now_ms);
-        if self.has_churn() {
+        if self.has_churn() || self.plan.has_liars() {
             self.read_registry();
             self.spring();
         }

@@ -550,11 +550,6 @@ impl Engine {
     }
 
     fn on_caught_up(&mut self) {
-        // Where something of our own is stored behind what was read, not all was delivered, whatever
-        // the relay says.
-        for space in self.spaces.values_mut().filter(|space| space.is_shown_less()) {
-            space.row.lagging = true;
-        }
         // Named in the hello, so delivered by now; the fetch confirms that nothing is missing.
         let lagging: Vec<_> = self
             .spaces
