@@ -17,18 +17,10 @@ use crate::world::Seen;
 pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
     for one in seen {
         not_put_out(book, one)?;
-        for view in one.messages.values().flatten() {
-            authors(book, one, view)?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn check_ticks(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
-    for one in seen {
         for (space, page) in &one.messages {
             for view in page {
                 ticks(book, seen, (one, *space), view)?;
+                authors(book, one, view)?;
             }
         }
     }

@@ -53,14 +53,6 @@ pub fn check_lies(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
     just::check(book, seen)
 }
 
-/// Holds ticks against who has what is ticked.
-///
-/// # Errors
-/// The first promise that was broken.
-pub fn check_ticks(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
-    just::check_ticks(book, seen)
-}
-
 /// The relay's store holds no plaintext. Addresses are the one thing it knows.
 fn sealed(store: Option<&RelayStore>) -> Result<(), Violation> {
     match store.and_then(|store| store.holds(MARK.as_bytes())) {

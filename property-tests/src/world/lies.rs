@@ -196,9 +196,14 @@ impl World {
 
     /// What everybody shows, but for the devices that a relay showed another log than there is. Only
     /// since the present epoch began does a device read again what it was shown; from before it may
-    /// lack something for ever. But it says so: one that has told its user nothing of it is held to
-    /// what all others show.
-    pub(super) fn without_misled(&self, mut seen: Vec<Seen>) -> Vec<Seen> {
+    /// lack something for ever, or be out of where it was let in. But it says so: one that has told
+    /// its user nothing of it is held to what all others show. What it wrote it may write again as
+    /// somebody new.
+    pub(super) fn without_misled(&mut self, mut seen: Vec<Seen>) -> Vec<Seen> {
+        let misled = &self.adversary.relay.misled;
+        for written in self.book.written.values_mut() {
+            written.moves |= misled.iter().any(|(device, _)| *device == written.device);
+        }
         seen.retain(|one| {
             let told = |space: &SpaceId| {
                 self.devices[one.device].evidence.iter().any(|(of, _)| of == space)

@@ -314,13 +314,12 @@ impl World {
         let remnants = self.look_at_remnants()?;
         self.monitor.check_ended()?;
         if self.plan.has_liars() {
-            invariants::check_lies(&self.book, &seen)?;
             self.check_leaves(&seen)?;
         }
         let seen = self.without_misled(seen);
         invariants::check(&self.book, &seen, &remnants, self.relay.store())?;
         if self.plan.has_liars() {
-            invariants::check_ticks(&self.book, &seen)?;
+            invariants::check_lies(&self.book, &seen)?;
         }
         Ok(self.report())
     }
