@@ -313,13 +313,11 @@ impl World {
         }
         let remnants = self.look_at_remnants()?;
         self.monitor.check_ended()?;
-        if self.plan.has_liars() {
-            self.check_leaves(&seen)?;
-        }
         let seen = self.without_misled(seen);
         invariants::check(&self.book, &seen, &remnants, self.relay.store())?;
         if self.plan.has_liars() {
             invariants::check_lies(&self.book, &seen)?;
+            self.check_leaves(&seen)?;
         }
         Ok(self.report())
     }
