@@ -81,14 +81,14 @@ pub(super) fn lie(world: &mut World, chance: &mut Chance) {
     let Some(victim) = chance.pick(&victims).copied() else { return };
     let mut spaces = world.shows(victim);
     spaces.extend(world.own_space(victim));
-    let Some(space) = chance.pick(&spaces).copied() else { return };
-    let strays = &world.adversary().strays;
-    let of_space: Vec<Stray> =
-        strays.iter().filter(|stray| stray.space == space).cloned().collect();
-    let stray = chance.pick(&of_space).cloned();
-    if deed == Deed::Smuggles && stray.is_none() {
-        return;
-    }
+    let strays = world.adversary().strays.iter();
+    let fit: Vec<Stray> = strays.filter(|stray| spaces.contains(&stray.space)).cloned().collect();
+    let stray = chance.pick(&fit).filter(|_| deed == Deed::Smuggles).cloned();
+    let space = match &stray {
+        Some(stray) => Some(stray.space),
+        None => chance.pick(&spaces).copied().filter(|_| deed != Deed::Smuggles),
+    };
+    let Some(space) = space else { return };
     let until_ms = world.now_ms() + chance.between(1_000, LASTS_MS);
     let left = match deed {
         Deed::Withholds | Deed::Freezes | Deed::ShortLog | Deed::KeepsInbox => u64::MAX,
@@ -124,7 +124,7 @@ impl LyingRelay {
     }
 
     /// Takes note of what passes.
-    fn hear(&mut self, device: usize, frame: &RelayFrame) {
+    pub(crate) fn hear(&mut self, device: usize, frame: &RelayFrame) {
         match frame {
             RelayFrame::Delivery(Delivery::Entries(entries)) => {
                 let end = entries.first + entries.entries.len() as u64;
@@ -265,6 +265,17 @@ impl LyingRelay {
                 RelayFrame::Delivery(Delivery::Inbox(vec![InboxItem { number, ..item }]))
             }
             Deed::SaysRemoved => RelayFrame::Notice(Notice::Removed { space: lie.space }),
+            Deed::Smuggles => {
+                let Stray { space, writer, envelope } = lie.stray.clone()?;
+                let (generation, first) = *self.generations.get(&space)?;
+                let last = self.entries.iter().rfind(|entries| entries.space == space)?;
+                let time_ms = last.entries.last()?.time_ms;
+                let entries = vec![Entry { writer: 0, time_ms, envelope }];
+                let head = first + 1;
+                let (writers, cursor) = (vec![writer], None);
+                let last = last.clone();
+                shown(Entries { generation, first, head, writers, entries, cursor, ..last })
+            }
             Deed::Repeats => {
                 let of = self.entries.iter().filter(|entries| lie.is_of(entries.space));
                 let of: Vec<&Entries> = of.collect();

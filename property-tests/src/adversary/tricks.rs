@@ -30,7 +30,8 @@ const ERA_SHIFT: u32 = 16;
 const FLOOD: u64 = 12;
 
 /// What both of them do.
-pub(super) const TRICKS: [(u64, Deed); 21] = [
+pub(super) const TRICKS: [(u64, Deed); 22] = [
+    (2, Deed::HollowRemoval),
     (3, Deed::Overreaches),
     (6, Deed::Posts),
     (2, Deed::PostsAside),

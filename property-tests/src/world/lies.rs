@@ -140,10 +140,14 @@ impl World {
 
     /// What the relay says to a device, as the device is to hear it.
     pub(super) fn lied(&mut self, device: usize, message: &Arc<[u8]>) -> Option<Vec<RelayFrame>> {
-        if self.plan.relay_lies == 0 || !self.chaos {
+        if self.plan.relay_lies == 0 {
             return None;
         }
         let frame = RelayFrame::parse(message).ok()?;
+        if !self.chaos {
+            self.adversary.relay.hear(device, &frame);
+            return None;
+        }
         let now_ms = self.agenda.now_ms();
         let (mut said, done) = self.adversary.relay.says(device, frame, now_ms);
         said.extend(self.adversary.relay.invents(device, now_ms));
@@ -159,7 +163,7 @@ impl World {
 
     /// What a device says, as the relay is to hear it; `None` if it loses it.
     pub(super) fn lost_on_the_way(&mut self, device: usize, message: &[u8]) -> bool {
-        if self.plan.relay_lies == 0 || !self.chaos {
+        if self.plan.relay_lies == 0 {
             return false;
         }
         let Ok(frame) = ClientFrame::parse(message) else { return false };
