@@ -1,5 +1,6 @@
 //! What liars need of a world, and what they do on its wires.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sync_core::Command;
@@ -185,7 +186,7 @@ impl World {
                 for leaf in group.leaves() {
                     let (account, device) = (leaf.account, leaf.device);
                     let log = self.registry.log(&account);
-                    if !log.is_some_and(|log| log.active(&device).is_some()) {
+                    if log.is_none_or(|log| log.active(&device).is_none()) {
                         let detail = format!(
                             "device {} has {device:?} of {account:?} in {space:?}, which is none",
                             one.device
@@ -208,14 +209,19 @@ impl World {
         for written in self.book.written.values_mut() {
             written.moves |= misled.iter().any(|(device, _)| *device == written.device);
         }
-        seen.retain(|one| {
-            let told = |space: &SpaceId| {
-                self.devices[one.device].evidence.iter().any(|(of, _)| of == space)
-            };
-            let misled = self.adversary.relay.misled.iter();
-            let mut of_device = misled.filter(|(device, _)| *device == one.device);
-            !of_device.any(|(_, space)| told(space))
-        });
+        let told = |device: usize, space: &SpaceId| {
+            self.devices[device].evidence.iter().any(|(of, _)| of == space)
+        };
+        let apart = misled.iter().filter(|(device, space)| told(*device, space));
+        let apart: BTreeSet<usize> = apart.map(|(device, _)| *device).collect();
+        seen.retain(|one| !apart.contains(&one.device));
+        // What it was told of what it wrote since is a relay's word, of a log that is nobody else's.
+        for written in self.book.written.values_mut() {
+            if apart.contains(&written.device) {
+                (written.stored, written.uncertain) = (false, true);
+            }
+        }
+        self.book.gone.extend(apart);
         seen
     }
 
