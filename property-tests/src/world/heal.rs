@@ -127,9 +127,10 @@ impl World {
         for _ in 0..ROUNDS {
             self.pass(REST_MS)?;
             restless.clear();
+            let apart = self.apart();
             for device in self.living() {
                 let status = self.status(device)?;
-                if !(status.connected && status.up_to_date && status.waiting == 0) {
+                if !self.is_at_rest(device, &status, &apart) {
                     restless.push((device, status));
                 }
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sync_core::Command;
+use sync_core::api::Status;
 use sync_core::trust::Invalid;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{ClientFrame, RelayFrame};
@@ -199,6 +200,30 @@ impl World {
         Ok(())
     }
 
+    /// Devices that a relay showed another log than there is, and that have told their users so.
+    pub(super) fn apart(&self) -> BTreeSet<usize> {
+        let told = |device: usize, space: &SpaceId| {
+            self.devices[device].evidence.iter().any(|(of, _)| of == space)
+        };
+        let misled = self.adversary.relay.misled.iter();
+        let apart = misled.filter(|(device, space)| told(*device, space));
+        apart.map(|(device, _)| *device).collect()
+    }
+
+    /// Whether a device waits for nothing. Where a relay lies, two are let off: one that was shown
+    /// another log, and says so, may wait for ever for what is only there; and that there is more
+    /// than is here is somebody's word, which nobody takes back who was shown what never was.
+    pub(super) fn is_at_rest(
+        &self,
+        device: usize,
+        status: &Status,
+        apart: &BTreeSet<usize>,
+    ) -> bool {
+        let withheld = self.plan.relay_lies > 0 && status.withheld > 0;
+        let waits_for_nothing = status.waiting == 0 && (status.up_to_date || withheld);
+        status.connected && (waits_for_nothing || apart.contains(&device))
+    }
+
     /// What everybody shows, but for the devices that a relay showed another log than there is. Only
     /// since the present epoch began does a device read again what it was shown; from before it may
     /// lack something for ever, or be out of where it was let in. But it says so: one that has told
@@ -209,11 +234,7 @@ impl World {
         for written in self.book.written.values_mut() {
             written.moves |= misled.iter().any(|(device, _)| *device == written.device);
         }
-        let told = |device: usize, space: &SpaceId| {
-            self.devices[device].evidence.iter().any(|(of, _)| of == space)
-        };
-        let apart = misled.iter().filter(|(device, space)| told(*device, space));
-        let apart: BTreeSet<usize> = apart.map(|(device, _)| *device).collect();
+        let apart = self.apart();
         seen.retain(|one| !apart.contains(&one.device));
         // What it was told of what it wrote since is a relay's word, of a log that is nobody else's.
         for written in self.book.written.values_mut() {
