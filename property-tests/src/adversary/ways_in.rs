@@ -207,7 +207,12 @@ pub fn group(world: &World, device: usize, space: SpaceId) -> Group {
     let prefix = Load::Group(space).prefix();
     let records = world.device(device).disk.read(&prefix);
     let records = records.into_iter().map(|(key, value)| (key[prefix.len()..].to_vec(), value));
-    Group::load(space, records.collect()).unwrap()
+    let mut group = Group::load(space, records.collect()).unwrap();
+    if group.has_pending() {
+        // What the device's own client has under way is not its cheat's.
+        group.drop_pending().unwrap();
+    }
+    group
 }
 
 /// All epochs of a space whose keys a device keeps.
