@@ -159,7 +159,7 @@ pub fn root(world: &World, device: usize, space: SpaceId, epoch: EpochId) -> [u8
 
 /// A document as a device has it, to be written on.
 pub fn document(world: &World, device: usize, space: SpaceId, name: &Name) -> Document {
-    property_tests::stored::document(space, name, |prefix| world.device(device).disk.read(prefix))
+    crate::stored::document(space, name, |prefix| world.device(device).disk.read(prefix))
 }
 
 impl Cheat {
