@@ -201,8 +201,14 @@ pub struct Book {
     pub bereaved: BTreeSet<AccountId>,
     /// Devices that were linked without history.
     pub newcomers: BTreeMap<usize, Newcomer>,
-    /// What was written on devices after they had been ended: nobody else shows it.
+    /// What was written on devices after they had been ended, or by liars who had no right to: nobody
+    /// else shows it.
     pub void: BTreeSet<String>,
+    /// The relay lied about times. Times are its word, and the order of what is said at one time
+    /// follows them: people may well differ in both.
+    pub misdated: bool,
+    /// What liars wrote in their own name, as they may: whose it is.
+    pub lies: BTreeMap<String, AccountId>,
     /// What was done with members whose accounts are not known yet.
     unknown: Vec<(SpaceId, Address, Step)>,
     /// The number of the first message that was written when everybody was at rest.

@@ -6,6 +6,7 @@
 //! runs the same way; `cargo xtask seed N` replays one. [`World::of_devices`] makes worlds in which
 //! people link, end and lose devices: `cargo xtask seed N --devices`.
 
+pub mod adversary;
 pub mod agenda;
 pub mod book;
 pub mod chance;

@@ -16,7 +16,7 @@ const HOUSEHOLD: usize = 4;
 const CONVERSATIONS: usize = 4;
 
 /// A plan's numbers, by the names that a command line has for them.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 28] = [
     "people",
     "decisions",
     "pace",
@@ -42,6 +42,9 @@ const NAMES: [&str; 25] = [
     "conversations",
     "lull_hours",
     "linked",
+    "relay_lies",
+    "member_cheats",
+    "thief_acts",
 ];
 
 /// What goes wrong. A weight is a share among all decisions; 0 turns the thing off. Each seed turns
@@ -122,6 +125,12 @@ pub struct Plan {
     pub household: usize,
     /// Conversations that somebody is in, after which nobody founds more.
     pub conversations: usize,
+    /// Weight: the relay lies to somebody.
+    pub relay_lies: u64,
+    /// Weight: a member, the last of the people, cheats.
+    pub member_cheats: u64,
+    /// Weight: a thief does something with a device of the first person's.
+    pub thief_acts: u64,
     /// What goes wrong.
     pub faults: Faults,
     /// A bug put in on purpose.
@@ -161,6 +170,9 @@ impl Plan {
             linked: 0,
             household: HOUSEHOLD,
             conversations: CONVERSATIONS,
+            relay_lies: 0,
+            member_cheats: 0,
+            thief_acts: 0,
             faults,
             planted: Planted::Nothing,
         }
@@ -235,10 +247,53 @@ impl Plan {
         }
     }
 
+    /// What a seed of the suite of adversaries plans: some people in conversations of which one liar
+    /// or two have their hands in, while networks and disks fail a little.
+    #[must_use]
+    pub fn of_adversaries(chance: &mut Chance) -> Self {
+        let mut some = |weight: u64| if chance.one_in(2) { weight } else { 0 };
+        let faults = Faults {
+            device_crash: some(2),
+            cut: some(3),
+            partition: some(2),
+            relay_crash: some(1),
+            ..Faults::default()
+        };
+        let (relay, member, thief) = chance.weighted(&[
+            (4, (1, 0, 0)),
+            (4, (0, 1, 0)),
+            (3, (0, 0, 1)),
+            (2, (1, 1, 0)),
+            (2, (1, 0, 1)),
+        ]);
+        let weight = chance.weighted(&[(1, 12), (2, 35), (1, 80)]);
+        let devices = thief > 0 || chance.one_in(2);
+        Self {
+            decisions: chance.weighted(&[(3, 40), (2, 70)]),
+            pace_ms: chance.weighted(&[(1, 50), (3, 800), (2, 5_000)]),
+            delay_ms: chance.weighted(&[(2, 5), (3, 80), (1, 2_000)]),
+            sync_ms: chance.weighted(&[(2, 1), (2, 20)]),
+            membership: chance.weighted(&[(1, 0), (3, 4)]),
+            churn: if devices { chance.weighted(&[(1, 1), (2, 5)]) } else { 0 },
+            linked: u64::from(devices),
+            relay_lies: relay * weight,
+            member_cheats: member * weight,
+            thief_acts: thief * weight,
+            faults,
+            ..Self::calm(3 + chance.index(2))
+        }
+    }
+
+    /// Whether somebody in this world lies.
+    #[must_use]
+    pub fn has_liars(&self) -> bool {
+        self.relay_lies + self.member_cheats + self.thief_acts > 0
+    }
+
     /// Whether small faults come in storms, with quiet between.
     #[must_use]
     pub fn has_storms(&self) -> bool {
-        self.linked > 0
+        self.linked > 0 && !self.has_liars()
     }
 
     /// A world in which nothing goes wrong and nobody does anything by themselves.
@@ -258,6 +313,9 @@ impl Plan {
             linked: 0,
             household: HOUSEHOLD,
             conversations: CONVERSATIONS,
+            relay_lies: 0,
+            member_cheats: 0,
+            thief_acts: 0,
             faults: Faults::default(),
             planted: Planted::Nothing,
         }
@@ -332,6 +390,9 @@ impl Plan {
             "lull" => &mut self.lull,
             "lull_hours" => &mut self.lull_hours,
             "linked" => &mut self.linked,
+            "relay_lies" => &mut self.relay_lies,
+            "member_cheats" => &mut self.member_cheats,
+            "thief_acts" => &mut self.thief_acts,
             _ => return None,
         })
     }

@@ -9,7 +9,10 @@ use crate::kind::Kind;
 use crate::suite::Case;
 
 /// Kinds of decisions that a world may do without.
-const SPARE: [&str; 11] = [
+const SPARE: [&str; 14] = [
+    "relay_lies",
+    "member_cheats",
+    "thief_acts",
     "hostile",
     "output_crash",
     "device_crash",

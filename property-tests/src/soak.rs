@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::adversary::Deed;
 use crate::changes::Changes;
 use crate::kind::Kind;
 use crate::shrink::shrink;
@@ -56,6 +57,8 @@ pub struct Looked {
     pub took: Duration,
     /// In how many worlds that held each situation came about.
     pub situations: BTreeMap<Situation, u64>,
+    /// How often liars did each thing in worlds that held, and in how many worlds.
+    pub deeds: BTreeMap<Deed, (u64, u64)>,
 }
 
 /// What a soak found.
@@ -112,6 +115,10 @@ impl Soak {
             looked.steps += report.steps;
             for situation in report.situations {
                 *looked.situations.entry(situation).or_default() += 1;
+            }
+            for (deed, times) in report.deeds {
+                let done = looked.deeds.entry(deed).or_default();
+                *done = (done.0 + times, done.1 + 1);
             }
         }
         looked.last = looked.last.max(case.seed);

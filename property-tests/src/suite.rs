@@ -19,6 +19,8 @@ pub enum Suite {
     Devices,
     /// Four people with three devices each, for a month.
     Long,
+    /// Some of whom a relay, a member or a thief lies to.
+    Adversaries,
 }
 
 /// One world, as a command line names it.
@@ -95,6 +97,7 @@ impl Suite {
             Self::Long => return Plan::long(&mut Chance::new(seed ^ 0x1096)),
             Self::People => with(seed ^ 0x5eed, Plan::drawn),
             Self::Devices => with(seed ^ 0xdece, Plan::of_devices),
+            Self::Adversaries => return Plan::of_adversaries(&mut Chance::new(seed ^ 0x11a5)),
         };
         if edition(seed) < 3 { plan } else { plan.grown(&mut chance) }
     }
@@ -106,6 +109,7 @@ impl Suite {
             Self::People => "people",
             Self::Devices => "devices",
             Self::Long => "long",
+            Self::Adversaries => "adversaries",
         }
     }
 
@@ -116,6 +120,7 @@ impl Suite {
             Self::People => "",
             Self::Devices => " --devices",
             Self::Long => " --long",
+            Self::Adversaries => " --adversaries",
         }
     }
 
@@ -126,6 +131,7 @@ impl Suite {
             Self::People => include_str!("../seeds.txt"),
             Self::Devices => include_str!("../device_seeds.txt"),
             Self::Long => include_str!("../long_seeds.txt"),
+            Self::Adversaries => include_str!("../adversary_seeds.txt"),
         };
         let numbers = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         numbers.filter_map(|number| number.parse().ok()).collect()

@@ -25,6 +25,8 @@ pub enum Invariant {
     Chained,
     /// A device never claims more than it knows.
     Honest,
+    /// Nobody honest is accused, and nobody honest is put out.
+    Just,
 }
 
 /// A broken promise.

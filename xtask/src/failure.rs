@@ -42,7 +42,7 @@ pub(crate) enum Failure {
     #[error("there is no such bug; there are {names}")]
     NoSuchBug { names: String },
     /// A patch doesn't say what it breaks.
-    #[error("{}: it begins with `# ` and the bug in words, then `# soak: ` and options", path.display())]
+    #[error("{}: it begins with `# ` and the bug in words, then `# soak: ` or `# test: ` and options", path.display())]
     NoBug { path: PathBuf },
     /// Simulated worlds did not show every bug that was put in.
     #[error("not caught: {bugs}")]

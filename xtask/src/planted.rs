@@ -1,8 +1,9 @@
 //! `cargo xtask planted`: bugs that were mended are put in again, one by one, into a copy of the
-//! sources; simulated worlds must show each.
+//! sources; simulated worlds must show each, or, where no world can, a test.
 //!
-//! A patch of `property-tests/planted` begins with two lines: the bug in words, and the options of
-//! the soak that looks for it. What fails without the bug as well does not count.
+//! A patch of `property-tests/planted` begins with two lines: the bug in words, and what looks for it:
+//! `# soak: ` with the options of a soak, or `# test: ` with those of `cargo test`, which must fail.
+//! What fails without the bug as well does not count.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,8 +44,16 @@ pub(crate) struct PlantedOptions {
 struct Bug {
     name: String,
     words: String,
-    /// Options of the soak.
-    soak: Vec<String>,
+    shown_by: ShownBy,
+}
+
+/// What shows a bug.
+#[derive(Debug, PartialEq, Eq)]
+enum ShownBy {
+    /// Worlds of a soak with these options.
+    Worlds(Vec<String>),
+    /// Tests that `cargo test` runs with these.
+    Test(Vec<String>),
 }
 
 /// What became of a bug.
@@ -58,6 +67,14 @@ enum Outcome {
     },
     Missed {
         looked: u64,
+    },
+    /// The test that holds the fact fails, and does not without the bug.
+    Fails {
+        test: String,
+    },
+    /// It does not, or it fails in any case.
+    Passes {
+        test: String,
     },
 }
 
@@ -77,7 +94,7 @@ pub(crate) fn run(options: &PlantedOptions) -> Result<(), Failure> {
     for bug in chosen {
         let outcome = look_for(bug, options)?;
         println!("\n{}: {}\n  {}", bug.name, bug.words, outcome.words());
-        if matches!(outcome, Outcome::Missed { .. }) {
+        if matches!(outcome, Outcome::Missed { .. } | Outcome::Passes { .. }) {
             missed.push(bug.name.clone());
         }
     }
@@ -91,6 +108,8 @@ impl Outcome {
                 format!("caught in {failed} of the first {looked} worlds; the first: {first}")
             }
             Self::Missed { looked } => format!("not caught in {looked} worlds"),
+            Self::Fails { test } => format!("caught by {test}"),
+            Self::Passes { test } => format!("{test} says the same with it and without it"),
         }
     }
 }
@@ -115,8 +134,14 @@ impl Bug {
     fn read(name: String, patch: &str) -> Option<Self> {
         let mut lines = patch.lines();
         let words = lines.next()?.strip_prefix("# ")?.to_owned();
-        let soak = lines.next()?.strip_prefix("# soak: ")?.split_whitespace();
-        Some(Self { name, words, soak: soak.map(str::to_owned).collect() })
+        let (kind, options) = lines.next()?.strip_prefix("# ")?.split_once(": ")?;
+        let options = options.split_whitespace().map(str::to_owned).collect();
+        let shown_by = match kind {
+            "soak" => ShownBy::Worlds(options),
+            "test" => ShownBy::Test(options),
+            _ => return None,
+        };
+        Some(Self { name, words, shown_by })
     }
 
     fn path(&self) -> PathBuf {
@@ -133,15 +158,35 @@ fn look_for(bug: &Bug, options: &PlantedOptions) -> Result<Outcome, Failure> {
     let copy = nursery().join("workspace");
     copy_sources(&copy)?;
     apply(bug, &copy)?;
+    match &bug.shown_by {
+        ShownBy::Worlds(worlds) => in_worlds(worlds, options, &copy),
+        ShownBy::Test(test) => by_test(test, &copy),
+    }
+}
+
+/// Whether a test fails with the bug, and not without.
+fn by_test(test: &[String], copy: &Path) -> Result<Outcome, Failure> {
+    let mut build = command::cargo();
+    build.current_dir(copy).arg("test").args(test).arg("--no-run");
+    command::run(build.arg("--target-dir").arg(nursery().join("target")))?;
+    let mut with = command::cargo();
+    with.current_dir(copy).arg("test").args(test);
+    let fails = !command::succeeds(with.arg("--target-dir").arg(nursery().join("target")));
+    let shown = test.join(" ");
+    let caught = fails && command::succeeds(command::cargo().arg("test").args(test));
+    Ok(if caught { Outcome::Fails { test: shown } } else { Outcome::Passes { test: shown } })
+}
+
+fn in_worlds(worlds: &[String], options: &PlantedOptions, copy: &Path) -> Result<Outcome, Failure> {
     let target = nursery().join("target");
     let mut build = command::cargo();
-    build.current_dir(&copy).args(["build", "--package", "property-tests", "--bin", "soak"]);
+    build.current_dir(copy).args(["build", "--package", "property-tests", "--bin", "soak"]);
     command::run(build.arg("--target-dir").arg(&target))?;
     let soak = target.join("debug").join(format!("soak{}", std::env::consts::EXE_SUFFIX));
     let mut looked = 0;
     while looked < options.seeds {
         let count = AT_ONCE.min(options.seeds - looked);
-        let failed = failing(&soak, bug, options, (options.from + looked, count))?;
+        let failed = failing(&soak, worlds, options, (options.from + looked, count))?;
         looked += count;
         let by_the_bug: Vec<_> =
             failed.into_iter().filter(|replay| !fails_without(replay)).collect();
@@ -204,12 +249,12 @@ fn apply(bug: &Bug, copy: &Path) -> Result<(), Failure> {
 /// The worlds that fail among these seeds: for each, what `cargo xtask seed` takes.
 fn failing(
     soak: &Path,
-    bug: &Bug,
+    worlds: &[String],
     options: &PlantedOptions,
     (from, count): (u64, u64),
 ) -> Result<Vec<Vec<String>>, Failure> {
     let mut look = Command::new(soak);
-    look.args(&bug.soak).args(["--shrink-seconds", "0"]);
+    look.args(worlds).args(["--shrink-seconds", "0"]);
     look.args(["--from", &from.to_string(), "--count", &count.to_string()]);
     if let Some(jobs) = options.jobs {
         look.args(["--jobs", &jobs.to_string()]);
@@ -244,12 +289,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bug_has_words_and_worlds_to_be_looked_for_in() {
+    fn every_bug_has_words_and_something_that_looks_for_it() {
         let bugs = bugs().unwrap();
         assert!(!bugs.is_empty());
         for bug in bugs {
             assert!(bug.words.ends_with('.'), "{bug:?}");
-            assert!(bug.soak.first().is_some_and(|option| option.starts_with("--")), "{bug:?}");
+            let (ShownBy::Worlds(options) | ShownBy::Test(options)) = &bug.shown_by;
+            assert!(options.first().is_some_and(|option| option.starts_with("--")), "{bug:?}");
+        }
+    }
+
+    #[test]
+    fn every_bug_fits_the_sources() {
+        for bug in bugs().unwrap() {
+            let mut apply = Command::new("git");
+            apply.current_dir(command::root()).args(["apply", "--check"]).arg(bug.path());
+            assert!(command::succeeds(&mut apply), "{} fits no more", bug.name);
         }
     }
 
@@ -264,9 +319,12 @@ mod tests {
     fn a_patch_without_its_two_lines_is_no_bug() {
         let bug = |text: &str| Bug::read("one".to_owned(), text);
         let words = "It forgets.".to_owned();
-        let soak = vec!["--devices".to_owned()];
-        let whole = Bug { name: "one".to_owned(), words, soak };
+        let shown_by = ShownBy::Worlds(vec!["--devices".to_owned()]);
+        let whole = Bug { name: "one".to_owned(), words, shown_by };
         assert_eq!(bug("# It forgets.\n# soak: --devices\ndiff --git a/a b/a\n"), Some(whole));
+        let tests = bug("# It forgets.\n# test: --test hostile vault\ndiff --git a/a b/a\n");
+        let options = ["--test", "hostile", "vault"].map(str::to_owned);
+        assert_eq!(tests.unwrap().shown_by, ShownBy::Test(options.to_vec()));
         assert_eq!(bug("diff --git a/a b/a\n"), None);
         assert_eq!(bug("# It forgets.\ndiff --git a/a b/a\n"), None);
     }

@@ -17,6 +17,9 @@ pub(crate) struct SoakOptions {
     /// Worlds that last a month: four people with three devices each.
     #[arg(long)]
     long: bool,
+    /// Worlds in which a relay, a member or a thief lies.
+    #[arg(long)]
+    adversaries: bool,
     /// How long, in minutes: 10, unless `--count` says how many.
     #[arg(long)]
     minutes: Option<u64>,
@@ -43,7 +46,8 @@ pub(crate) struct SoakOptions {
 pub(crate) struct SeedOptions {
     /// The number that a failing simulation printed.
     seed: u64,
-    /// Passed on to the replay: `--devices` for a world of devices, `--plan CHANGES` for a smaller
+    /// Passed on to the replay: `--devices` for a world of devices, `--adversaries` for one
+    /// with liars, `--plan CHANGES` for a smaller
     /// one, `--story` for plain words, `--quiet`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     replay: Vec<String>,
@@ -56,8 +60,12 @@ pub(crate) struct SeedOptions {
 pub(crate) fn run(options: &SoakOptions) -> Result<(), Failure> {
     let mut soak = command::cargo();
     soak.args(["run", "--package", "property-tests", "--bin", "soak", "--"]);
-    let suites =
-        [("--people", options.people), ("--devices", options.devices), ("--long", options.long)];
+    let suites = [
+        ("--people", options.people),
+        ("--devices", options.devices),
+        ("--long", options.long),
+        ("--adversaries", options.adversaries),
+    ];
     soak.args(suites.iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite));
     let numbers = [
         ("--minutes", options.minutes),

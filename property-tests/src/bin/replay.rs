@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use property_tests::changes::Changes;
 use property_tests::suite::{self, Case, Suite};
 
-const USAGE: &str =
-    "usage: replay SEED [--people | --devices | --long] [--plan CHANGES] [--story | --quiet]";
+const USAGE: &str = "usage: replay SEED [--people | --devices | --long | --adversaries] [--plan CHANGES] [--story | --quiet]";
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +57,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Case, Telling), 
             "--people" => suite = Suite::People,
             "--devices" => suite = Suite::Devices,
             "--long" => suite = Suite::Long,
+            "--adversaries" => suite = Suite::Adversaries,
             "--plan" => {
                 let text = arguments.next().ok_or("--plan needs changes")?;
                 changes = text.parse().map_err(|error| format!("{error}"))?;

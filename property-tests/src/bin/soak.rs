@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use property_tests::adversary::Deed;
 use property_tests::changes::Changes;
 use property_tests::draws;
 use property_tests::kind::Kind;
@@ -11,7 +12,7 @@ use property_tests::situation::Situation;
 use property_tests::soak::{Failing, Found, Soak};
 use property_tests::suite::{self, Case, Suite};
 
-const USAGE: &str = "usage: soak [--people] [--devices] [--long] [--minutes N | --from SEED --count N] \
+const USAGE: &str = "usage: soak [--people] [--devices] [--long] [--adversaries] [--minutes N | --from SEED --count N] \
                      [--jobs N] [--shrink-seconds N] [--plan CHANGES]";
 /// Characters of a failure that fit a line.
 const LINE: usize = 240;
@@ -78,12 +79,24 @@ fn summary(soak: &Soak, found: &Found, took: Duration) {
         });
         println!("  {:<48} {}", situation.words(), counts.collect::<Vec<_>>().join(", "));
     }
+    what_they_did(found);
     let failed: usize = found.failing.values().map(Vec::len).sum();
     println!("{failed} failures of {} kinds in {} s", found.failing.len(), took.as_secs());
     for ((suite, kind), failing) in &found.failing {
         let seeds = failing.iter().take(SEEDS).map(|one| one.case.seed.to_string());
         let seeds = seeds.collect::<Vec<_>>().join(" ");
         println!("{:>5} {} {kind}\n      {seeds}", failing.len(), suite.name());
+    }
+}
+
+/// How often liars did each thing, and in how many worlds.
+fn what_they_did(found: &Found) {
+    for (suite, looked) in found.looked.iter().filter(|(_, looked)| !looked.deeds.is_empty()) {
+        println!("what they did in worlds of {}:", suite.name());
+        for deed in Deed::ALL {
+            let (times, worlds) = looked.deeds.get(&deed).copied().unwrap_or_default();
+            println!("  {:<48} {times} times in {worlds} worlds", deed.words());
+        }
     }
 }
 
@@ -102,6 +115,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
             "--people" => suites.push(Suite::People),
             "--devices" => suites.push(Suite::Devices),
             "--long" => suites.push(Suite::Long),
+            "--adversaries" => suites.push(Suite::Adversaries),
             "--minutes" => minutes = Some(number()?),
             "--from" => from = Some(number()?),
             "--count" => count = Some(number()?),

@@ -148,7 +148,8 @@ fn once(book: &Book, one: &Seen, space: SpaceId, page: &[MessageView]) -> Result
         let known = book.written.contains_key(&(space, view.message))
             || view.deleted
             || book.has_moved(space, &view.text)
-            || book.doubtful.contains(&view.text);
+            || book.doubtful.contains(&view.text)
+            || book.lies.get(&view.text) == Some(&view.author);
         if doubled || !known {
             let what = if doubled { "twice" } else { "that nobody wrote" };
             let detail = format!("device {} shows {view:?} in {space:?} {what}", one.device);

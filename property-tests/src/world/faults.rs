@@ -1,6 +1,8 @@
 //! What goes wrong, one decision at a time.
 
 use super::{Event, World};
+use crate::adversary::Role;
+use crate::chance::Chance;
 use crate::network::{Side, notice_ms};
 use crate::plan::Faults;
 use crate::violation::Violation;
@@ -24,6 +26,7 @@ enum Decision {
     Lull,
     Rollback,
     Twin,
+    Lie(Role),
 }
 
 impl Decision {
@@ -43,7 +46,8 @@ impl Decision {
             | Self::Beside
             | Self::Lull
             | Self::Rollback
-            | Self::Twin => false,
+            | Self::Twin
+            | Self::Lie(_) => false,
         }
     }
 
@@ -64,6 +68,9 @@ impl Decision {
             Self::Lull => "lull",
             Self::Rollback => "rollback",
             Self::Twin => "twin",
+            Self::Lie(Role::Relay) => "relay_lies",
+            Self::Lie(Role::Member) => "member_cheats",
+            Self::Lie(Role::Thief) => "thief_acts",
         })
     }
 }
@@ -74,7 +81,8 @@ const LIVE: u64 = 60;
 impl World {
     /// Decides what happens next, and when the decision after it is due.
     pub(super) fn decide(&mut self) -> Result<(), Violation> {
-        if !self.chaos {
+        // Time passes while liars act, and decisions come due beyond the last one.
+        if !self.chaos || self.decisions >= self.plan.decisions {
             return Ok(());
         }
         let number = self.decisions;
@@ -117,6 +125,9 @@ impl World {
             (self.plan.lull, Decision::Lull),
             (rollback, Decision::Rollback),
             (twin, Decision::Twin),
+            (self.plan.relay_lies, Decision::Lie(Role::Relay)),
+            (self.plan.member_cheats, Decision::Lie(Role::Member)),
+            (self.plan.thief_acts, Decision::Lie(Role::Thief)),
         ]);
         let lull_ms = if matches!(decision, Decision::Lull) { self.lull_ms() } else { 0 };
         self.agenda.after(pause_ms + lull_ms, Event::Decide);
@@ -141,6 +152,10 @@ impl World {
             Decision::Lull => self.tell(|_| Some("nobody does anything for long".into())),
             Decision::Rollback => self.roll_back(device),
             Decision::Twin => self.double(device),
+            Decision::Lie(role) => {
+                let seed = self.chance.deeds().number();
+                self.adversary.decide(role, Chance::new(seed));
+            }
             Decision::Live => return self.live(device),
             Decision::DeviceCrash => {
                 let back_ms = self.chance.deeds().below(20_000);

@@ -61,13 +61,14 @@ impl World {
     pub fn heal(&mut self) -> Result<(), Violation> {
         self.note(format_args!("heal"));
         self.tell(|_| Some("nothing goes wrong from here on, and everybody comes online".into()));
+        self.stop_lying()?;
         self.chaos = false;
         self.held = None;
         self.drop_copies()?;
         self.boot_relay()?;
         for id in self.network.all() {
             let flows = self.network.connection(id).is_some_and(|connection| connection.flows);
-            if !flows || self.plan.faults.hostile > 0 {
+            if !flows || self.plan.faults.hostile > 0 || self.plan.relay_lies > 0 {
                 self.network.cut(id);
                 self.closed(id, Side::Relay)?;
                 self.closed(id, Side::Device)?;
@@ -90,6 +91,21 @@ impl World {
         Ok(())
     }
 
+    /// Everybody meets the relay once more. What a lie made a device pass over it reads again in its
+    /// next session (`docs/protocol.md`, section 5), and that it was lied to it may learn only from
+    /// what others say.
+    pub(super) fn meet_anew(&mut self) -> Result<(), Violation> {
+        self.pass(REST_MS)?;
+        for device in self.living() {
+            self.give(device, Command::GoOffline)?;
+        }
+        self.pass(REST_MS)?;
+        for device in self.living() {
+            self.give(device, Command::GoOnline)?;
+        }
+        self.pass(REST_MS)
+    }
+
     /// Devices in use that have an account.
     fn living(&self) -> Vec<usize> {
         let slots = self.devices.iter().enumerate();
@@ -97,7 +113,8 @@ impl World {
             !slot.retired && self.book.account_of(slot.person).is_some() && slot.engine.is_some()
         });
         let living = living.map(|(device, _)| device);
-        living.filter(|device| !self.has_churn() || self.belongs(*device)).collect()
+        let living = living.filter(|device| !self.has_churn() || self.belongs(*device));
+        living.filter(|device| !self.is_liar(*device)).collect()
     }
 
     /// Lets the world go on until nobody waits for anything.
@@ -110,9 +127,10 @@ impl World {
         for _ in 0..ROUNDS {
             self.pass(REST_MS)?;
             restless.clear();
+            let apart = self.apart();
             for device in self.living() {
                 let status = self.status(device)?;
-                if !(status.connected && status.up_to_date && status.waiting == 0) {
+                if !self.is_at_rest(device, &status, &apart) {
                     restless.push((device, status));
                 }
             }

@@ -7,6 +7,7 @@ mod copies;
 mod faults;
 mod ghost;
 mod heal;
+mod lies;
 mod people;
 mod power;
 mod pump;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use sync_core::records::{Load, Records};
 use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 
+use crate::adversary::{Adversary, Deed};
 use crate::agenda::Agenda;
 use crate::book::{Book, Person};
 use crate::changes::Changes;
@@ -99,6 +101,8 @@ pub struct Report {
     pub lasted_ms: u64,
     /// Situations that came about.
     pub situations: BTreeSet<Situation>,
+    /// What liars did, and how often.
+    pub deeds: BTreeMap<Deed, u64>,
 }
 
 /// A world of real engines and one real relay.
@@ -125,6 +129,7 @@ pub struct World {
     tamperer: Option<Tamperer>,
     /// Sockets of ghosts, and what each heard.
     ghosts: BTreeMap<ConnectionId, Vec<RelayFrame>>,
+    adversary: Adversary,
     /// Somebody cheated, so that devices may well have evidence.
     cheated: bool,
     /// Situations that came about.
@@ -189,7 +194,10 @@ impl World {
             bender: None,
             tamperer: None,
             ghosts: BTreeMap::new(),
-            cheated: plan.faults.hostile > 0 || plan.planted != Planted::Nothing,
+            adversary: Adversary::default(),
+            cheated: plan.has_liars()
+                || plan.faults.hostile > 0
+                || plan.planted != Planted::Nothing,
             met: BTreeSet::new(),
             storm: true,
             copies: Vec::new(),
@@ -247,13 +255,15 @@ impl World {
     /// # Errors
     /// The first promise that was broken.
     pub fn run(&mut self) -> Result<Report, Violation> {
-        if self.plan.linked > 0 {
+        if self.plan.linked > 0 || self.plan.has_liars() {
             self.begin_at_rest()?;
         }
+        self.choose_liars();
         self.chaos = true;
         self.agenda.after(0, Event::Decide);
         while self.decisions < self.plan.decisions {
             self.step(u64::MAX)?;
+            self.lie()?;
         }
         self.heal()?;
         self.check()
@@ -278,12 +288,23 @@ impl World {
     /// # Errors
     /// The first promise that was broken.
     pub fn check(&mut self) -> Result<Report, Violation> {
+        if self.plan.relay_lies > 0 {
+            self.meet_anew()?;
+        }
         self.settle()?;
         if self.has_churn() {
             self.say_names()?;
         }
-        if self.plan.faults.hostile > 0 || self.meddler.is_some() || self.has_churn() {
+        if self.plan.faults.hostile > 0
+            || self.meddler.is_some()
+            || self.has_churn()
+            || self.plan.has_liars()
+        {
             self.speak_once_more()?;
+        }
+        if self.plan.relay_lies > 0 {
+            self.meet_anew()?;
+            self.settle()?;
         }
         self.note_kin();
         let seen = self.look_everywhere()?;
@@ -292,7 +313,12 @@ impl World {
         }
         let remnants = self.look_at_remnants()?;
         self.monitor.check_ended()?;
+        let seen = self.without_misled(seen);
         invariants::check(&self.book, &seen, &remnants, self.relay.store())?;
+        if self.plan.has_liars() {
+            invariants::check_lies(&self.book, &seen)?;
+            self.check_leaves(&seen)?;
+        }
         Ok(self.report())
     }
 
@@ -307,6 +333,7 @@ impl World {
             acknowledged: self.monitor.acknowledged(),
             lasted_ms: self.agenda.now_ms() - GENESIS_MS,
             situations: self.met.clone(),
+            deeds: self.adversary.done().clone(),
         }
     }
 

@@ -110,7 +110,7 @@ impl World {
             let _ = self.relay.commit(now_ms);
         }
         self.relay.crash();
-        if self.has_churn() {
+        if self.has_churn() || self.plan.has_liars() {
             self.read_registry();
         }
         self.held = None;

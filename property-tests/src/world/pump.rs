@@ -264,6 +264,7 @@ impl World {
                     let detail = format!("device {device} accuses an honest relay: {why}");
                     return Err(Violation::new(Invariant::Honest, detail));
                 }
+                self.accuses(device, &why)?;
                 self.devices[device].evidence.push((space, why.to_string()));
                 Ok(())
             }

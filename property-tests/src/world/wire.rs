@@ -77,6 +77,9 @@ impl World {
                 vec![message]
             }
         };
+        if self.lost_on_the_way(device, &bent.concat()) {
+            return Ok(());
+        }
         for message in bent {
             let way = self.way_ms(id);
             let due = self.network.due(id, Side::Relay, self.agenda.now_ms(), way);
@@ -126,7 +129,7 @@ impl World {
         }
         let now_ms = self.relay_ms();
         let wishes = self.relay.commit(now_ms);
-        if self.has_churn() {
+        if self.has_churn() || self.plan.has_liars() {
             self.read_registry();
             self.spring();
         }
@@ -161,6 +164,12 @@ impl World {
             None => message,
         };
         let device = device.filter(|_| !self.ghosts.contains_key(&id));
+        if let Some(said) = device.and_then(|device| self.lied(device, &message)) {
+            for frame in said {
+                self.put_down(id, frame.to_bytes().into());
+            }
+            return;
+        }
         if let Some((meddler, device)) = self.meddler.as_mut().zip(device)
             && let Ok(frame) = RelayFrame::parse(&message)
         {

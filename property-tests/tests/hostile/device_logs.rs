@@ -7,7 +7,10 @@ use sync_protocol::AccountId;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{Answer, ClientFrame, Notice, Op, RelayFrame, Reply, Request};
 
-use crate::support::{Shared, conversation, honest_again, says, shared};
+use crate::support::ways_in::group;
+use crate::support::{
+    Shared, agree, conversation, conversation_of_devices, honest_again, says, shared,
+};
 
 /// Somebody in a world in which people have many devices.
 fn household(seed: u64) -> World {
@@ -148,4 +151,22 @@ fn who_is_shown_less_of_a_log_than_others_is_told() {
     world.say(0, space).unwrap();
     world.settle().unwrap();
     assert_eq!(entries(&mut world, 1), before);
+}
+
+/// A new device comes in by a commit of its own. Who was not shown that there is such a device finds
+/// its certificate in the commit.
+#[test]
+fn who_is_shown_less_of_a_log_follows_all_others_when_a_device_comes_in() {
+    let (mut world, space) = conversation_of_devices(10, 2);
+    let ada = account(&mut world, 0);
+    keep_back(&mut world, 1, ada);
+    let laptop = world.link(0, true).unwrap();
+    world.settle().unwrap();
+    let device = world.device(laptop).id.unwrap();
+    for member in [0, 1, laptop] {
+        assert!(group(&world, member, space).contains(&device), "{member}");
+        world.say(member, space).unwrap();
+    }
+    world.settle().unwrap();
+    agree(&mut world, &[0, 1, laptop], space);
 }

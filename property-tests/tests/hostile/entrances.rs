@@ -498,3 +498,62 @@ fn a_ticket_from_before_a_removal_leads_no_new_device_to_who_was_removed() {
     assert!(tap.of(tablet, space).is_empty(), "it went where who was removed still is");
     all_is_well(&mut world, space, &[0, 1, tablet]);
 }
+
+/// A change that all pass over stands behind the newest ticket. Whoever comes in by that can't know
+/// that it is nothing: its account's other devices say so by another ticket.
+#[test]
+fn a_change_that_all_pass_over_keeps_no_new_device_out() {
+    for (seed, history) in [(60, true), (61, false)] {
+        let (mut world, space) = talk(seed, 3, &[1, 2]);
+        let mut cheat = Cheat::with_keys_of(&mut world, 2, 0);
+        let header = header(&world, 2, space);
+        let (garbage, _) = handshake(&world, &cheat, space, &header, ([1; 32], b"x"));
+        cheat.store(&mut world, space, vec![garbage]);
+        let laptop = world.link(0, history).unwrap();
+        world.pass(120_000).unwrap();
+        if history {
+            all_is_well(&mut world, space, &[0, 1, laptop]);
+        } else {
+            it_hears_what_is_said(&mut world, space, &[0, 1, laptop]);
+        }
+    }
+}
+
+/// The relay refuses a new device's entrance, then answers with a member's tickets into a secret
+/// branch: that it tried before makes it nobody who was in before.
+#[test]
+fn a_new_device_that_was_refused_follows_no_member_into_a_branch_of_its_own() {
+    let (mut world, space) = talk(62, 3, &[1, 2]);
+    let mut cheat = Cheat::with_keys_of(&mut world, 2, 0);
+    let (logs, join) = logs_and_join(&mut world, &mut cheat, &[0, 1, 2]);
+    let mut fork = Fork::of(&world, &cheat, space);
+    let now = stand(&world, 2, space);
+    fork.until(now.number + 1);
+    let epoch = EpochId::from_bytes([0xfb; 32]);
+    let forged = fork.ticket(epoch, now.number + 1, &logs, &[join]);
+    let tap = Tap::on(&mut world, |_, _| false);
+    let refused = crate::support::shared(false);
+    world.set_meddler(Some(Box::new(move |to, frame| match frame {
+        frame if to < 3 => vec![frame],
+        RelayFrame::Stored(stored) if stored.space == space && !*refused.borrow() => {
+            *refused.borrow_mut() = true;
+            let reason = sync_protocol::Rejection::Behind { index: now.next };
+            vec![RelayFrame::Refused { space, seq: 0, reason }]
+        }
+        RelayFrame::Delivery(sync_protocol::frames::Delivery::Entries(entries))
+            if entries.space == space =>
+        {
+            vec![]
+        }
+        RelayFrame::Reply(Reply { id, answer: Answer::Ticket { .. } }) if *refused.borrow() => {
+            let answer = Answer::Ticket { ticket: forged.clone(), index: now.next };
+            vec![RelayFrame::Reply(Reply { id, answer })]
+        }
+        frame => vec![frame],
+    })));
+    let laptop = world.link(0, true).unwrap();
+    world.pass(300_000).unwrap();
+    assert!(tap.of(laptop, space).iter().all(|pushed| pushed.header.epoch != epoch));
+    assert_eq!(tap.opened(&world, laptop, space, &fork.root()), 0);
+    all_is_well(&mut world, space, &[0, 1, laptop]);
+}

@@ -13,7 +13,7 @@ use sync_protocol::SpaceId;
 use sync_protocol::codec::Blob;
 
 use crate::support::cheat::{Cheat, document};
-use crate::support::forge::Set;
+use crate::support::forge::{Set, rebuilt};
 use crate::support::{agree, conversation, digest, evidence, nothing_is_missing, says, shown};
 
 fn notes() -> Name {
@@ -54,12 +54,6 @@ fn with_notes(seed: u64) -> (World, SpaceId) {
 fn mend(change: &mut [u8]) {
     let digest = Sha256::digest(&change[8..]);
     change[4..8].copy_from_slice(&digest[..4]);
-}
-
-pub(crate) fn rebuilt(change: &[u8], alter: impl Fn(&mut ExpandedChange)) -> Vec<u8> {
-    let mut parts = Change::from_bytes(change.to_vec()).unwrap().decode();
-    alter(&mut parts);
-    Change::from(parts).raw_bytes().to_vec()
 }
 
 /// Two honest people work on, one of them starts anew, and all is as if nobody had cheated.

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use property_tests::World;
 use property_tests::chance::Chance;
 use sync_core::Command;
+use sync_core::api::{Member, Response};
 use sync_protocol::SpaceId;
-use sync_protocol::frames::{Delivery, Entries, RelayFrame};
+use sync_protocol::frames::{Delivery, Entries, Notice, RelayFrame};
 
 use crate::support::{
     Shared, agree, conversation, entries_frame, evidence, honest_again, lie_to, nothing_is_missing,
@@ -19,7 +21,7 @@ fn without(entries: &Entries, hidden: u64) -> Vec<Entries> {
 }
 
 /// The index that the next entry of a conversation will have.
-fn next_index(world: &property_tests::World, space: SpaceId) -> u64 {
+fn next_index(world: &World, space: SpaceId) -> u64 {
     crate::support::cheat::stand(world, 0, space).next
 }
 
@@ -201,4 +203,38 @@ fn old_envelopes_told_again_at_the_end_change_nothing() {
     world.settle().unwrap();
     agree(&mut world, &[0, 1, 2], space);
     nothing_is_missing(&mut world, 1, space);
+}
+
+/// A relay kept somebody's own removal from them, and is honest from then on: what they still write
+/// there it does not take, and they learn why.
+#[test]
+fn who_was_not_shown_that_they_are_out_learns_it_from_the_first_refusal() {
+    let (mut world, space) = conversation(40, 3);
+    world.set_meddler(Some(Box::new(move |device, frame| match &frame {
+        RelayFrame::Delivery(Delivery::Entries(entries))
+            if device == 1 && entries.space == space =>
+        {
+            Vec::new()
+        }
+        RelayFrame::Notice(Notice::Removed { .. }) if device == 1 => Vec::new(),
+        _ => vec![frame],
+    })));
+    let member = Member::Address(world.book().people[1].address.clone());
+    world.expect(0, Command::RemoveMember { conversation: space, member }).unwrap();
+    world.pass(20_000).unwrap();
+    assert!(is_in(&mut world, 1, space), "it was kept from its own removal");
+    world.set_meddler(None);
+    world.say(1, space).unwrap();
+    world.pass(20_000).unwrap();
+    assert!(!is_in(&mut world, 1, space));
+    world.settle().unwrap();
+}
+
+fn is_in(world: &mut World, device: usize, space: SpaceId) -> bool {
+    match world.expect(device, Command::ListConversations).unwrap() {
+        Response::Conversations(views) => {
+            views.iter().any(|view| view.conversation == space && view.active)
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -11,9 +11,8 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::{EpochId, SpaceId};
 
-use crate::member_changes::rebuilt;
 use crate::support::cheat::{Cheat, stand};
-use crate::support::forge::Set;
+use crate::support::forge::{Set, rebuilt};
 use crate::support::ways_in::{EpochRow, epochs};
 use crate::support::{agree, nothing_is_missing};
 

@@ -9,6 +9,8 @@ use property_tests::suite::{self, Suite};
 const SEEDS: u64 = 63;
 /// Seeds that a test of the suite of devices runs.
 const DEVICE_SEEDS: u64 = 16;
+/// Seeds that a test of the suite of adversaries runs.
+const ADVERSARY_SEEDS: u64 = 6;
 /// Seeds that the test of the long run runs.
 const LONG_SEEDS: u64 = 2;
 /// Steps that an average world takes at least: half a thousand.
@@ -19,6 +21,7 @@ fn share(suite: Suite, number: u64) {
         Suite::People => SEEDS,
         Suite::Devices => DEVICE_SEEDS,
         Suite::Long => LONG_SEEDS,
+        Suite::Adversaries => ADVERSARY_SEEDS,
     };
     let range = (number * seeds..(number + 1) * seeds).map(draws::of_release);
     let steps = suite::hold(suite, range);
@@ -60,6 +63,12 @@ shares! {
 }
 
 shares! {
+    Suite::Adversaries;
+    worlds_with_liars_00_hold: 0, worlds_with_liars_01_hold: 1,
+    worlds_with_liars_02_hold: 2, worlds_with_liars_03_hold: 3,
+}
+
+shares! {
     Suite::Long;
     worlds_of_a_month_hold: 0,
 }
@@ -67,6 +76,11 @@ shares! {
 #[test]
 fn worlds_of_a_month_that_showed_a_bug_once_hold() {
     suite::hold(Suite::Long, Suite::Long.former_bugs());
+}
+
+#[test]
+fn worlds_with_liars_that_showed_a_bug_once_hold() {
+    suite::hold(Suite::Adversaries, Suite::Adversaries.former_bugs());
 }
 
 #[test]

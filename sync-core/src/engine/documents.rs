@@ -12,6 +12,7 @@ use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
 use crate::engine::account::Me;
 use crate::engine::change_set::ChangeSet;
 use crate::engine::profile::PROFILE;
+use crate::engine::renewals::CALLS;
 use crate::engine::{Engine, Step};
 use crate::records::{Load, Records, key};
 use crate::trust::Invalid;
@@ -376,6 +377,10 @@ impl Engine {
                     self.adopt_profile();
                 }
                 self.adopt_inviters((!opening).then_some(&keys));
+                if keys.iter().any(|key| key.starts_with(CALLS)) {
+                    // Another device of the account waits for a ticket.
+                    self.owe_profile();
+                }
                 if !opening {
                     self.notify(Event::Settings { keys });
                 }

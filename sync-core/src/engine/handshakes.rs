@@ -230,10 +230,13 @@ impl Engine {
         let member = core.writer_at(&arrived.writer.device, arrived.index).cloned();
         let signer =
             member.as_ref().map(|row| row.key).or_else(|| newcomer_key(&commit, people, arrived));
-        let signer = signer.ok_or(void(Void::Author))?;
-        if arrived.envelope.verify(id, &arrived.writer, &signer).is_err() {
+        let signed = |key: &PublicKey| arrived.envelope.verify(id, &arrived.writer, key).is_ok();
+        if signer.as_ref().is_some_and(|key| !signed(key)) {
             return Err(Refusal::Unsigned);
         }
+        // A relay may have kept back the log of whoever comes in. The commit carries it, sealed: what
+        // counts must not hang on what was shown here. Until that says who signed, nothing is void.
+        let void = |why| if signer.is_some() { Refusal::Void(why) } else { Refusal::Unsigned };
         let root = core.epochs.get(&parent).ok_or(void(Void::Parent))?.root;
         let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
         let plaintext = seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload());
@@ -246,9 +249,12 @@ impl Engine {
             Some(row) => row,
             None => newcomer(&commit, &logs, arrived).ok_or(void(Void::Author))?,
         };
-        if author.key != signer {
-            return Err(void(Void::Author));
+        match signer {
+            Some(signer) if author.key != signer => return Err(void(Void::Author)),
+            None if !signed(&author.key) => return Err(Refusal::Unsigned),
+            Some(_) | None => {}
         }
+        let void = Refusal::Void;
         let leavers = carried_out(&commit, &core.state.leavers);
         let context = &space.row.context;
         let roster = context.roster.after(&author.account, &commit.roster, &leavers);

@@ -608,7 +608,8 @@ impl Engine {
 
     fn next_deadline(&self) -> Option<u64> {
         let receipts = self.spaces.values().filter_map(|space| space.receipts_at);
-        let retries = self.spaces.values().filter_map(|space| space.retry_at);
+        let spaces = self.spaces.values();
+        let retries = spaces.flat_map(|space| [space.retry_at, space.shown_less_at]).flatten();
         let guest = self.guest.as_ref().and_then(Guest::deadline);
         let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
         let strays = self.strays_due();
@@ -627,6 +628,10 @@ impl Engine {
             }
             if space.retry_at.is_some_and(|at| at <= now) {
                 space.retry_at = None;
+                self.tasks.push_back(Task::Advance(*id));
+            }
+            if space.shown_less_at.take_if(|at| *at <= now).is_some() && space.is_shown_less() {
+                space.row.lagging = true;
                 self.tasks.push_back(Task::Advance(*id));
             }
         }

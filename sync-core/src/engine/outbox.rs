@@ -318,6 +318,10 @@ impl Engine {
         if seq == 0 && self.refuses_additions(id, &reason) {
             return self.tasks.push_back(Task::Advance(*id));
         }
+        if reason == Rejection::Denied {
+            // Who is out reads up to where that happened. It may not have been shown here.
+            self.mark_lagging(id);
+        }
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.deciding_sent = false;
         if seq > 0 {

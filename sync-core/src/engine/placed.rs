@@ -21,11 +21,14 @@ use crate::trust::entry::{Keys, item};
 
 /// Confirmations that wait for what lies before them in the log: more than what may be under way.
 const RUNS: usize = 128;
+/// How long what lies before a confirmed entry may be on its way. Should it not come, it is asked for:
+/// a relay that says that all was delivered has kept it back.
+const COMES_MS: u64 = 2_000;
 
 impl Engine {
     /// The relay has made something durable.
     pub(super) fn place(&mut self, stored: &Stored) -> Step<()> {
-        let id = stored.space;
+        let (id, now) = (stored.space, self.now);
         if !self.spaces.contains_key(&id) {
             return Ok(());
         }
@@ -49,6 +52,7 @@ impl Engine {
                     entered = Some(run.index);
                 } else if space.own_runs.len() < RUNS {
                     space.own_runs.insert(run.index, *run);
+                    space.shown_less_at.get_or_insert(now + COMES_MS);
                 }
             }
             if let Some(index) = entered {

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::Envelope;
 use sync_protocol::signing::Signed;
 use sync_protocol::{EpochId, SpaceId};
 
@@ -22,9 +23,25 @@ impl Engine {
     /// A ticket led nowhere, so many times in a row: the account's other devices are asked for
     /// another.
     pub(super) fn call_for_ticket(&mut self, id: &SpaceId, ticket: &Blob, tries: u32) {
+        if let Some(epoch) = epoch_of(ticket) {
+            self.call(id, epoch, tries);
+        }
+    }
+
+    /// The relay did not take an entrance, so many times in a row: behind the ticket that it has
+    /// stands a change that all pass over, of which only those who are in can tell.
+    pub(super) fn call_where_refused(&mut self, id: &SpaceId, refusals: u32) {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let pending = core.and_then(|core| core.pending.as_ref());
+        let envelope = pending.and_then(|own| Envelope::parse(own.envelope.as_slice()).ok());
+        if let Some(epoch) = envelope.map(|envelope| envelope.header.epoch) {
+            self.call(id, epoch, refusals);
+        }
+    }
+
+    fn call(&mut self, id: &SpaceId, epoch: EpochId, tries: u32) {
         let own = self.me().is_ok_and(|me| me.account().space() == *id);
-        let epoch = epoch_of(ticket).filter(|_| !own && tries.is_multiple_of(TRIES));
-        if let Some(epoch) = epoch {
+        if !own && tries.is_multiple_of(TRIES) {
             let value = Value::String(epoch.to_string());
             self.tasks.push_back(Task::Setting(format!("{CALLS}{id}"), value));
         }

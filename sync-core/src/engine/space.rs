@@ -72,6 +72,8 @@ pub(super) struct SpaceState {
     pub(super) receipts_at: Option<u64>,
     pub(super) receipts_written_ms: u64,
     pub(super) retry_at: Option<u64>,
+    /// When what lies before an own entry that is stored must have come.
+    pub(super) shown_less_at: Option<u64>,
     /// The relay asked for a pause until then.
     pub(super) hold_until: u64,
     /// Messages that changed since the list's row was written.
@@ -151,6 +153,7 @@ impl SpaceState {
             receipts_at: None,
             receipts_written_ms: 0,
             retry_at: None,
+            shown_less_at: None,
             hold_until: 0,
             changed: BTreeSet::new(),
             rescan: false,
@@ -276,6 +279,12 @@ impl SpaceState {
         let known = core.epochs.values().map(|row| row.number).filter(|n| *n < self.row.number);
         let known: SortedSet<u64> = known.collect();
         self.row.whole_from == 0 && known.len() as u64 == self.row.number
+    }
+
+    /// Whether the relay has confirmed an own entry behind an entry that it did not deliver.
+    pub(super) fn is_shown_less(&self) -> bool {
+        let behind = self.own_runs.first().is_some_and(|(index, _)| *index > self.row.next);
+        behind && self.row.active && self.deliveries.is_empty()
     }
 
     pub(super) fn role(&self, account: &AccountId) -> Option<sync_protocol::roster::Role> {

@@ -480,6 +480,11 @@ impl Engine {
         let Some(space) = self.spaces.get(id).filter(|space| space.turned_away) else {
             return false;
         };
+        // Who tried to come in and was refused was in no more than before.
+        let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
+        if pending.is_some_and(|own| own.enters && !replaces_a_leaf(own)) {
+            return false;
+        }
         let closed = space.core.as_ref().is_some_and(|core| core.state.closed == Some(*epoch));
         closed || self.strays.get(id).is_some_and(|stray| stray.tries + 1 >= TRIES)
     }
@@ -663,15 +668,17 @@ impl Engine {
 
     /// The relay did not take our entrance: another commit came first, or the ticket is old.
     pub(super) fn entrance_refused(&mut self, id: &SpaceId) {
-        let mut due = self.now;
+        let (mut due, mut refusals) = (self.now, 0);
         if let Some(space) = self.spaces.get_mut(id) {
             space.turned_away = true;
             space.deciding_sent = true;
             space.refusals += 1;
-            if space.refusals > QUICK_TRIES {
+            refusals = space.refusals;
+            if refusals > QUICK_TRIES {
                 due += ASK_AGAIN_MS;
             }
         }
+        self.call_where_refused(id, refusals);
         self.return_by_ticket(id, due);
     }
 

@@ -1,13 +1,12 @@
 //! What the attacks share: a small conversation, and what its honest members must agree on.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-pub mod cheat;
-pub mod forge;
 pub mod ways_in;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+pub use property_tests::adversary::{cheat, forge};
 use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::api::{Digest, MessageView, Space};

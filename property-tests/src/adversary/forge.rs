@@ -1,6 +1,7 @@
 //! Forging, by the book: the seal, the chain and the change set as `docs/protocol.md` has them,
 //! written once more so that nothing of the engine's own care is in the way.
 
+use automerge::{Change, ExpandedChange};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -20,12 +21,14 @@ const BLIND: Domain = Domain::new("rejoinder change blinding v1");
 /// A change set of any content.
 #[derive(Clone, Debug, Encode)]
 pub struct Set {
+    /// What hides its leaves.
     #[cbor(n(0), with = "minicbor::bytes")]
     pub blinding: [u8; 16],
     #[n(1)]
     pub items: Vec<Item>,
 }
 
+/// Changes of one document.
 #[derive(Clone, Debug, Encode)]
 pub struct Item {
     #[n(0)]
@@ -50,11 +53,13 @@ pub struct Plaintext {
 }
 
 impl Set {
+    /// Changes of one document.
     pub fn of(name: Name, changes: Vec<Vec<u8>>) -> Self {
         let changes = changes.into_iter().map(Blob).collect();
         Self { blinding: [7; 16], items: vec![Item { name, schema: 1, changes }] }
     }
 
+    /// As its commitment is to it.
     pub fn body(&self) -> Vec<u8> {
         codec::encode(self)
     }
@@ -66,6 +71,7 @@ impl Set {
         Plaintext { codec: 0, size, body: Blob(body), seen }
     }
 
+    /// What its author commits to.
     pub fn commitment(&self) -> Commitment {
         let mut level: Vec<[u8; 32]> = Vec::new();
         for item in &self.items {
@@ -90,20 +96,30 @@ impl Set {
     }
 }
 
+/// A change with something of it altered, and all that follows from that put right.
+pub fn rebuilt(change: &[u8], alter: impl Fn(&mut ExpandedChange)) -> Vec<u8> {
+    let mut parts = Change::from_bytes(change.to_vec()).unwrap().decode();
+    alter(&mut parts);
+    Change::from(parts).raw_bytes().to_vec()
+}
+
 fn derive(root: &[u8; 32], info: &[&[u8]]) -> [u8; 32] {
     let mut key = [0; 32];
     Hkdf::<Sha256>::new(None, root).expand_multi_info(info, &mut key).unwrap();
     key
 }
 
+/// What seals a writer's content in an epoch.
 pub fn content_key(root: &[u8; 32], writer: &WriterId) -> [u8; 32] {
     derive(root, &[b"rejoinder content key v1", &writer.to_bytes()])
 }
 
+/// What seals handshakes in an epoch.
 pub fn handshake_key(root: &[u8; 32]) -> [u8; 32] {
     derive(root, &[b"rejoinder handshake key v1"])
 }
 
+/// What an epoch's name commits to.
 pub fn key_commitment(root: &[u8; 32], binding: &[u8; 32]) -> [u8; 32] {
     hash::hash(Domain::new("rejoinder epoch key v2"), &[root, binding])
 }
@@ -116,12 +132,14 @@ pub fn seal(key: &[u8; 32], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
     [nonce.as_slice(), &sealed].concat()
 }
 
+/// Opens what is sealed.
 pub fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Vec<u8> {
     let (nonce, ciphertext) = sealed.split_first_chunk::<24>().unwrap();
     let cipher = XChaCha20Poly1305::new(key.into());
     cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad }).unwrap()
 }
 
+/// A header of nothing but its place.
 pub fn header(kind: Kind, epoch: EpochId, cursor: u64) -> Header {
     Header {
         version: HEADER_VERSION,
