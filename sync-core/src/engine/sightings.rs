@@ -43,6 +43,8 @@ pub(super) struct Sightings {
 #[derive(Debug)]
 struct Further {
     by: AccountId,
+    /// On which device.
+    on: DeviceId,
     /// The index after the last entry that they have read, of the log of this generation.
     next: u64,
     generation: u64,
@@ -140,7 +142,7 @@ impl Engine {
             let Some((space, reading)) = self.recognise(&account, sighting, beside) else {
                 continue;
             };
-            if self.hear_reading(&space, account, &reading) {
+            if self.hear_reading(&space, (account, device), &reading) {
                 self.note_vouched(&space, account, device, at_ms);
             }
         }
@@ -167,12 +169,23 @@ impl Engine {
     }
 
     /// Somebody has read a space so far; whether this device has read as much, and the same.
-    fn hear_reading(&mut self, id: &SpaceId, by: AccountId, reading: &Reading) -> bool {
+    fn hear_reading(
+        &mut self,
+        id: &SpaceId,
+        (by, on): (AccountId, DeviceId),
+        reading: &Reading,
+    ) -> bool {
         let Some(space) = self.spaces.get(id) else { return false };
         let Some(own) = space.reading() else { return false };
         let hash_at = |index| space.recent.get(&index).map(begin);
         match reading.judge(&own, hash_at) {
-            Said::NoMore => own.generation == reading.generation,
+            Said::NoMore => {
+                // Who was misled about the log's end says less once it knows better.
+                if self.sightings.further.get(id).is_some_and(|known| known.on == on) {
+                    self.sightings.further.remove(id);
+                }
+                own.generation == reading.generation
+            }
             Said::Other => {
                 self.evidence(id, Invalid::OtherHistory);
                 false
@@ -182,7 +195,7 @@ impl Engine {
                 let known = self.sightings.further.get(id);
                 if known.is_none_or(|known| known.generation != generation || known.next < next) {
                     let shown = known.is_some_and(|known| known.shown && known.by == by);
-                    let further = Further { by, next, generation, asked: false, shown };
+                    let further = Further { by, on, next, generation, asked: false, shown };
                     self.sightings.further.insert(*id, further);
                     self.mark_lagging(id);
                 }
