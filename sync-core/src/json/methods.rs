@@ -59,7 +59,7 @@ pub fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, CallError
         "edit" => edit(verb, params)?,
         _ => None,
     };
-    let command = command.ok_or_else(|| CallError::unsupported(method))?;
+    let command = command.ok_or_else(|| contract::unknown_method(method))?;
     let shape = match command {
         Command::Wait(_) => {
             let patience = params.number("timeout_ms")?.unwrap_or(PATIENCE_MS);
