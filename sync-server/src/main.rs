@@ -21,9 +21,9 @@ fn main() -> ExitCode {
     telemetry::init_logs(config.log_format);
     let done = match cli.command {
         Some(Task::Inspect) => inspect(&config),
-        Some(Task::Backup { path }) => RedbStore::open_existing(&config.data)
-            .and_then(|store| store.backup(&path))
-            .map_err(ServerError::from),
+        Some(Task::Backup { path }) => {
+            open(&config).and_then(|store| store.backup(&path).map_err(ServerError::from))
+        }
         None => run(&config),
     };
     match done {
@@ -57,8 +57,14 @@ fn run(config: &Config) -> Result<(), ServerError> {
     })
 }
 
+/// The store of a relay that isn't running.
+fn open(config: &Config) -> Result<RedbStore, ServerError> {
+    RedbStore::open_existing(&config.data)
+        .map_err(|cause| ServerError::opening(&config.data, cause))
+}
+
 fn inspect(config: &Config) -> Result<(), ServerError> {
-    let contents = RedbStore::open_existing(&config.data)?.contents()?;
+    let contents = open(config)?.contents()?;
     let Contents {
         spaces,
         entries,
