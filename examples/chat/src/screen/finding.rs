@@ -125,9 +125,13 @@ impl Model {
     /// Chooses the message that was looked for once it is here; asks for older ones until then.
     pub(super) fn seek(&mut self) -> Vec<Effect> {
         let Some(sought) = self.sought else { return Vec::new() };
-        if self.messages.iter().any(|view| view.message == sought) {
-            (self.sought, self.selected, self.scroll) = (None, Some(sought), 0);
-            self.focus = Focus::Messages;
+        if let Some(view) = self.messages.iter().find(|view| view.message == sought) {
+            // Of a tall message, where it was found: long lines take more rows than are counted, so
+            // it is not passed.
+            let words = folded(&self.search.text);
+            let line = view.text.lines().position(|line| folded(line).contains(&words));
+            (self.sought, self.selected) = (None, Some(sought));
+            (self.scroll, self.focus) = (line.unwrap_or(0), Focus::Messages);
             return Vec::new();
         }
         if !self.has_older {
