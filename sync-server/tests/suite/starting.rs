@@ -74,11 +74,13 @@ fn a_start_that_fails_says_what_is_wrong_and_where() {
     std::fs::write(at("foreign/relay.redb"), "not a store at all, but long enough to look")
         .unwrap();
     std::fs::write(at("bad.toml"), "lisen = 1").unwrap();
+    std::fs::write(at("port.toml"), "listen = \"127.0.0.1:99999\"").unwrap();
     let here = ["--listen", "127.0.0.1:0"];
     for (arguments, words) in [
         (vec!["--listen", address, "--data", at("a")], vec![address, "--listen"]),
         ([&here[..], &["--data", at("file")]].concat(), vec![at("file"), "is a file", "--data"]),
         ([&here[..], &["--data", at("foreign")]].concat(), vec![at("foreign"), "not a relay's"]),
+        (vec!["--config", at("port.toml")], vec!["99999", "65535", at("port.toml")]),
         (vec!["--config", at("bad.toml")], vec!["lisen", at("bad.toml")]),
         (vec!["--config", at("none.toml")], vec![at("none.toml")]),
         (
@@ -93,6 +95,8 @@ fn a_start_that_fails_says_what_is_wrong_and_where() {
         (vec!["--data", at("none"), "inspect"], vec![at("none")]),
     ] {
         let said = said(&arguments);
+        assert_eq!(said.matches("sync-server: ").count(), 1, "{said}");
+        assert!(!said.contains("ERROR"), "once is enough: {said}");
         for word in words {
             assert!(said.contains(word), "{word:?} in {said}");
         }
