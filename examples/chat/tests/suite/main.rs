@@ -9,6 +9,7 @@ mod everything;
 mod front_door;
 mod full_disk;
 mod long_days;
+mod proxy;
 mod secrets;
 mod support;
 #[cfg(unix)]
