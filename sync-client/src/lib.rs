@@ -2,6 +2,7 @@
 
 mod client;
 mod host;
+mod proxy;
 mod relay_url;
 mod socket;
 pub mod store;
@@ -11,7 +12,8 @@ pub use client::{
     Account, Change, Client, Contacts, Conversation, Conversations, Devices, Document, Events,
     IntoPath, Notice, OpenError, Options, Settings, Submitted,
 };
-pub use relay_url::{BadRelayUrl, RelayUrl};
+pub use proxy::{BadProxy, Proxy};
+pub use relay_url::{BadRelayUrl, RelayUrl, UrlFault};
 pub use socket::ConnectError;
 pub use store::StoreError;
 pub use tls::TlsError;

@@ -19,11 +19,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError, TlsError};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use crate::proxy::Hop;
 use crate::relay_url::RelayUrl;
+use crate::tls;
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -49,6 +51,9 @@ pub enum ConnectError {
     /// It took too long.
     #[error("the relay doesn't answer in time")]
     Timeout,
+    /// The proxy doesn't lead to the relay.
+    #[error("the proxy doesn't lead to the relay ({0})")]
+    Proxy(String),
     /// The relay can't prove who it is.
     #[error("the relay can't be trusted ({0})")]
     Untrusted(String),
@@ -78,6 +83,8 @@ pub(crate) struct Target {
     pub(crate) url: RelayUrl,
     /// How, where the address says `wss`.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Through which proxy, if any.
+    pub(crate) hop: Option<Hop>,
     /// How long opening may take.
     pub(crate) connect_timeout: Duration,
 }
@@ -153,11 +160,15 @@ async fn run(
 }
 
 async fn open(target: &Target) -> Result<Stream, ConnectError> {
-    let tcp = TcpStream::connect((target.url.host(), target.url.port()))
-        .await
-        .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    let unreachable = |error: std::io::Error| ConnectError::Unreachable(error.to_string());
+    let tcp = match &target.hop {
+        Some(hop) => hop.open(&target.url).await?,
+        None => {
+            TcpStream::connect((target.url.host(), target.url.port())).await.map_err(unreachable)?
+        }
+    };
     // Parts are small and urgent; without this each waits for the acknowledgement of the last.
-    tcp.set_nodelay(true).map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
@@ -241,8 +252,13 @@ fn not_a_relay(what: impl ToString) -> WsError {
 }
 
 fn explain(error: &WsError) -> ConnectError {
+    if let WsError::Io(cause) = error
+        && let Some(cause) = tls_cause(cause)
+    {
+        return tls::explain(cause);
+    }
     match error {
-        WsError::Io(cause) if is_untrusted(cause) => ConnectError::Untrusted(cause.to_string()),
+        WsError::Tls(TlsError::Rustls(cause)) => tls::explain(cause),
         WsError::Tls(cause) => ConnectError::Untrusted(cause.to_string()),
         WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
             ConnectError::Broken("it ended without a word".to_owned())
@@ -256,165 +272,9 @@ fn explain(error: &WsError) -> ConnectError {
 }
 
 /// TLS failures arrive wrapped in a system error.
-fn is_untrusted(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>())
+fn tls_cause(error: &std::io::Error) -> Option<&tokio_rustls::rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::sync::mpsc::{Receiver, channel};
-    use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-    use tokio_tungstenite::accept_async;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    async fn listen(scheme: &str) -> (TcpListener, Target) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
-        let target = Target {
-            url: url.parse().unwrap(),
-            tls: None,
-            connect_timeout: Duration::from_millis(500),
-        };
-        (listener, target)
-    }
-
-    fn open(target: Target) -> (Socket, Receiver<Happening>) {
-        let (sender, happenings) = channel();
-        let runtime = tokio::runtime::Handle::current();
-        let socket = Socket::open(&runtime, target, move |happening| {
-            let _ = sender.send(happening);
-        });
-        (socket, happenings)
-    }
-
-    async fn next(happenings: Receiver<Happening>) -> (Happening, Receiver<Happening>) {
-        let waiting = move || (happenings.recv_timeout(PATIENCE).unwrap(), happenings);
-        tokio::task::spawn_blocking(waiting).await.unwrap()
-    }
-
-    /// Sends every part back, then closes when the client does.
-    async fn echo(stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let mut socket = accept_async(stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_binary() {
-                socket.send(message).await.unwrap();
-            }
-        }
-    }
-
-    async fn failure_of(target: Target) -> ConnectError {
-        let (_socket, happenings) = open(target);
-        match next(happenings).await.0 {
-            Happening::Closed(Some(problem)) => problem,
-            other => panic!("not a failure: {other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn messages_of_all_sizes_arrive_whole_and_in_order() {
-        let (listener, target) = listen("ws").await;
-        tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
-        let (socket, happenings) = open(target);
-        let (opened, mut happenings) = next(happenings).await;
-        assert!(matches!(opened, Happening::Opened));
-        let sizes = [0, 1, 4095, 4096, 4097, 200_000, 900_000, 3];
-        for size in sizes {
-            socket.send(vec![u8::try_from(size % 251).unwrap(); size]);
-        }
-        for size in sizes {
-            let happening;
-            (happening, happenings) = next(happenings).await;
-            let Happening::Message(message, _room) = happening else { panic!("{happening:?}") };
-            assert_eq!(message, vec![u8::try_from(size % 251).unwrap(); size]);
-        }
-        timeout(PATIENCE, socket.finish()).await.unwrap().unwrap();
-        let (closed, _) = next(happenings).await;
-        assert!(matches!(closed, Happening::Closed(None)), "{closed:?}");
-    }
-
-    #[tokio::test]
-    async fn what_is_no_relay_is_named() {
-        let (listener, target) = listen("ws").await;
-        drop(listener);
-        assert!(matches!(failure_of(target).await, ConnectError::Unreachable(_)));
-
-        let (_silent, target) = listen("ws").await;
-        assert_eq!(failure_of(target).await, ConnectError::Timeout);
-
-        for answer in ["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "220 mail ready\r\n"]
-        {
-            let (listener, target) = listen("ws").await;
-            tokio::spawn(async move {
-                let mut stream = listener.accept().await.unwrap().0;
-                stream.write_all(answer.as_bytes()).await.unwrap();
-                // Kept open until the client has read the answer.
-                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-            });
-            let problem = failure_of(target).await;
-            assert!(matches!(problem, ConnectError::NotARelay(_)), "{problem:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_endless_message_ends_the_connection() {
-        let (listener, target) = listen("ws").await;
-        tokio::spawn(async move {
-            let mut socket = accept_async(listener.accept().await.unwrap().0).await.unwrap();
-            let part = [vec![1], vec![0; limits::PART - 1]].concat();
-            while socket.send(Message::Binary(part.clone().into())).await.is_ok() {}
-        });
-        let (_socket, happenings) = open(target);
-        let (_, happenings) = next(happenings).await;
-        let (closed, _) = next(happenings).await;
-        assert!(
-            matches!(closed, Happening::Closed(Some(ConnectError::NotARelay(_)))),
-            "{closed:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_relay_is_believed_by_its_certificate_alone() {
-        let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("roots.pem");
-        std::fs::write(&path, certificate.cert.pem()).unwrap();
-        for trusted in [true, false] {
-            let (listener, mut target) = listen("wss").await;
-            let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-            let shown = if trusted { &certificate } else { &other };
-            let acceptor = acceptor(shown);
-            tokio::spawn(async move {
-                let stream = listener.accept().await.unwrap().0;
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    echo(stream).await;
-                }
-            });
-            target.tls = Some(crate::tls::config(Some(&path)).unwrap());
-            target.connect_timeout = PATIENCE;
-            let (_socket, happenings) = open(target);
-            let (first, _) = next(happenings).await;
-            let is_expected = match first {
-                Happening::Opened => trusted,
-                Happening::Closed(Some(ConnectError::Untrusted(_))) => !trusted,
-                _ => false,
-            };
-            assert!(is_expected, "trusted {trusted}: {first:?}");
-        }
-    }
-
-    fn acceptor(shown: &rcgen::CertifiedKey<rcgen::KeyPair>) -> tokio_rustls::TlsAcceptor {
-        use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
-        let key = PrivateKeyDer::try_from(shown.signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![shown.cert.der().clone()], key)
-            .unwrap();
-        Arc::new(config).into()
-    }
-}
+mod tests;

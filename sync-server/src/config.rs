@@ -39,7 +39,7 @@ pub enum Task {
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct Flags {
     /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8787].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = socket_address)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
     /// Directory of the store [default: relay-data].
@@ -77,6 +77,7 @@ pub struct Flags {
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// Directory of the store.
     pub data: PathBuf,
@@ -126,6 +127,21 @@ impl Config {
     }
 }
 
+/// An IP address and a port.
+fn socket_address(typed: &str) -> Result<SocketAddr, String> {
+    let port = typed.rsplit(':').next().unwrap_or_default();
+    let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    if is_number && typed.contains(':') && port.parse::<u16>().is_err() {
+        return Err(format!("its port is {port}, and must be a number from 0 to 65535"));
+    }
+    let shape = "write an IP address and a port, such as 127.0.0.1:8787 or [::]:8787";
+    typed.parse().map_err(|_| shape.to_owned())
+}
+
+fn listen<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    socket_address(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +159,22 @@ mod tests {
         assert_eq!((config.max_connections, config.limits.lookups_per_s), (5, 7));
         std::fs::write(&path, "lisen = \"0.0.0.0:1\"").unwrap();
         assert!(Config::load(&flags).unwrap_err().to_string().contains("lisen"));
+    }
+
+    #[test]
+    fn where_to_listen_is_an_address_and_a_port() {
+        assert_eq!(socket_address("[::]:0").unwrap().port(), 0);
+        for (typed, word) in [
+            ("127.0.0.1:99999", "99999"),
+            ("[::1]:65536", "65536"),
+            ("localhost:8787", "IP address"),
+            ("8787", "IP address"),
+            ("::1", "IP address"),
+            ("", "IP address"),
+        ] {
+            let error = socket_address(typed).unwrap_err();
+            assert!(error.contains(word), "{typed}: {error}");
+        }
     }
 
     #[test]

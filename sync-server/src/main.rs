@@ -6,7 +6,7 @@ use clap::Parser as _;
 use sync_server::config::{Cli, Config, Task};
 use sync_server::server::{Server, ServerError};
 use sync_server::store::{Contents, RedbStore};
-use sync_server::telemetry;
+use sync_server::telemetry::{self, LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -16,25 +16,28 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let config = match Config::load(&cli.flags) {
         Ok(config) => config,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, LogFormat::Text),
     };
     telemetry::init_logs(config.log_format);
     let done = match cli.command {
         Some(Task::Inspect) => inspect(&config),
-        Some(Task::Backup { path }) => RedbStore::open_existing(&config.data)
-            .and_then(|store| store.backup(&path))
-            .map_err(ServerError::from),
+        Some(Task::Backup { path }) => {
+            open(&config).and_then(|store| store.backup(&path).map_err(ServerError::from))
+        }
         None => run(&config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&error),
+        Err(error) => refuse(&error, config.log_format),
     }
 }
 
-fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
-    tracing::error!("{error}");
-    eprintln!("sync-server: {error}");
+/// Says once why it ended: to whoever reads the log, in the log's form.
+fn refuse(error: &dyn std::fmt::Display, format: LogFormat) -> ExitCode {
+    match format {
+        LogFormat::Text => eprintln!("sync-server: {error}"),
+        LogFormat::Json => tracing::error!("{error}"),
+    }
     ExitCode::FAILURE
 }
 
@@ -57,8 +60,14 @@ fn run(config: &Config) -> Result<(), ServerError> {
     })
 }
 
+/// The store of a relay that isn't running.
+fn open(config: &Config) -> Result<RedbStore, ServerError> {
+    RedbStore::open_existing(&config.data)
+        .map_err(|cause| ServerError::opening(&config.data, cause))
+}
+
 fn inspect(config: &Config) -> Result<(), ServerError> {
-    let contents = RedbStore::open_existing(&config.data)?.contents()?;
+    let contents = open(config)?.contents()?;
     let Contents {
         spaces,
         entries,

@@ -1,7 +1,7 @@
 //! The server: listens, shakes hands, and gives each socket one task.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::gather::Gather;
 use crate::hub::{Health, Hub};
 use crate::relay::{Identity, Relay, SessionId};
-use crate::store::{RedbStore, StoreError};
+use crate::store::{FILE, RedbStore, StoreError};
 use crate::{socket, telemetry, tls, web};
 
 /// A socket has to shake hands within this time.
@@ -67,6 +67,14 @@ pub enum ServerError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store can't be opened.
+    #[error("{}: {cause}", path.display())]
+    Open {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong.
+        cause: StoreError,
+    },
     /// Certificate or key.
     #[error("{path}: {cause}; --tls-cert and --tls-key name PEM files that belong together")]
     Tls {
@@ -84,6 +92,24 @@ pub enum ServerError {
     /// The system gives no randomness or thread.
     #[error("the system refuses a resource: {0}")]
     System(String),
+}
+
+impl ServerError {
+    /// What is wrong with the store in a data directory, and which that is.
+    #[must_use]
+    pub fn opening(data: &Path, cause: StoreError) -> Self {
+        match cause {
+            // These name the path themselves.
+            StoreError::InUse(_) | StoreError::Foreign(_) | StoreError::Unwritable { .. } => {
+                Self::Store(cause)
+            }
+            StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Corrupt(_)
+            | StoreError::Full
+            | StoreError::Io(_) => Self::Open { path: data.join(FILE), cause },
+        }
+    }
 }
 
 /// A relay that runs in this process.
@@ -109,7 +135,8 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|cause| ServerError::Listen { address: config.listen, cause })?;
-        let store = RedbStore::open(&config.data)?;
+        let store = RedbStore::open(&config.data)
+            .map_err(|cause| ServerError::opening(&config.data, cause))?;
         let relay = Relay::open(store, new_identity()?, config.limits.clone())?;
         let (hub, thread) =
             Hub::start(relay).map_err(|error| ServerError::System(error.to_string()))?;

@@ -12,7 +12,7 @@ pub(crate) enum OpenError {
     #[error("{0}")]
     Options(String),
     /// The relay's address makes no sense.
-    #[error("{0:?} is not a relay's address: write ws://host:port or wss://host")]
+    #[error("{0:?} is not a relay's address: write wss://host, or ws://host:port (1 to 65535)")]
     RelayUrl(String),
     /// The store can't be used.
     #[error(transparent)]

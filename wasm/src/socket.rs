@@ -48,19 +48,20 @@ pub(crate) enum Happening {
     Closed(Option<ConnectError>),
 }
 
-/// The relay's address as a person writes it, or that of the page's own server, as the socket's.
+/// The relay's address as a person writes it, or that of the page's own server, as the socket's. The
+/// same addresses count as in `sync-client`.
 pub(crate) fn socket_url(relay: &str) -> Option<String> {
-    let text = relay.trim().trim_end_matches('/');
-    let url = Url::new(text.strip_suffix(SOCKET).unwrap_or(text)).ok()?;
+    let url = Url::new(relay.trim()).ok()?;
     let scheme = match url.protocol().as_str() {
         "ws:" | "http:" => "ws:",
         "wss:" | "https:" => "wss:",
         _ => return None,
     };
-    let is_plain = url.search().is_empty() && url.hash().is_empty() && url.username().is_empty();
+    let is_plain = url.hash().is_empty() && url.username().is_empty() && url.port() != "0";
     let path = url.pathname();
     let path = path.trim_end_matches('/');
-    is_plain.then(|| format!("{scheme}//{}{path}{SOCKET}", url.host()))
+    let path = path.strip_suffix(SOCKET).unwrap_or(path).trim_end_matches('/');
+    is_plain.then(|| format!("{scheme}//{}{path}{SOCKET}{}", url.host(), url.search()))
 }
 
 /// A connection, or an attempt at one. Dropping it closes it.

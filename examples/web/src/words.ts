@@ -62,6 +62,14 @@ export function nameOf(member: Pick<Member, "name" | "address"> | undefined): st
   return member?.name.trim() || member?.address || "Somebody";
 }
 
+/**
+ * A name within a sentence of ours: between quotation marks that it can't close, and apart from the
+ * reading direction of what stands around it.
+ */
+export function quoted(name: string): string {
+  return `“\u2068${name.replace(/["“”„‟«»〝〞＂]/gu, "'")}\u2069”`;
+}
+
 /** What to call a conversation: its title, or who is in it. */
 export function titleOf(info: ConversationInfo, me: AccountId | null): string {
   const title = info.title.trim();

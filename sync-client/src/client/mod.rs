@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 use tokio::time::timeout;
 
 use crate::host::{Host, Inbound, Shared};
+use crate::proxy::{self, BadProxy, Proxy};
 use crate::relay_url::{BadRelayUrl, RelayUrl};
 use crate::socket::{ConnectError, Target};
 use crate::store::StoreError;
@@ -37,8 +38,11 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What may be chosen when a client is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A PEM file with further root certificates, for a relay with a certificate of one's own.
+    /// A PEM file with further root certificates, or with the relay's own certificate, which is
+    /// then believed whatever name stands in it, while its time lasts.
     pub extra_roots: Option<PathBuf>,
+    /// Whether the relay is reached through a proxy.
+    pub proxy: Proxy,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,
     /// Notices kept for a listener that is slow; older ones are lost to it, and it is told.
@@ -47,7 +51,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { extra_roots: None, connect_timeout: Duration::from_secs(10), notices: 1024 }
+        Self {
+            extra_roots: None,
+            proxy: Proxy::Environment,
+            connect_timeout: Duration::from_secs(10),
+            notices: 1024,
+        }
     }
 }
 
@@ -63,6 +72,9 @@ pub enum OpenError {
     /// No encrypted connection could ever be opened.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What is set as the proxy is none.
+    #[error(transparent)]
+    Proxy(#[from] BadProxy),
     /// The system gives no thread.
     #[error("the system gives no thread ({0})")]
     Thread(String),
@@ -75,6 +87,7 @@ impl OpenError {
         match self {
             Self::RelayUrl(_) => "relay_url",
             Self::Tls(_) => "tls",
+            Self::Proxy(_) => "proxy",
             Self::Thread(_) => "system",
             Self::Store(error) => error.kind(),
         }
@@ -104,8 +117,8 @@ impl Drop for Inner {
 
 impl Client {
     /// Opens the store in a directory (and makes it, if it is not there) and keeps it in step with
-    /// a relay (`ws://host:port` or `wss://host`). Succeeds offline. Must be called in a tokio
-    /// runtime.
+    /// a relay ([`RelayUrl`]: `ws://host:port` or `wss://host`). Succeeds offline. Must be called
+    /// in a tokio runtime.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -128,7 +141,8 @@ impl Client {
             true => Some(tls::config(options.extra_roots.as_deref())?),
             false => None,
         };
-        let target = Target { url, tls, connect_timeout: options.connect_timeout };
+        let hop = proxy::hop(&options.proxy, &url)?;
+        let target = Target { url, tls, hop, connect_timeout: options.connect_timeout };
         let (notices, _) = broadcast::channel(options.notices.max(1));
         let shared = Arc::new(Shared { notices, problem: Mutex::new(None) });
         let (inbound, receiver) = channel();

@@ -283,7 +283,7 @@ impl Engine {
         let Some(Guest::Offering(offering)) = &self.guest else { return None };
         let (invite, channel) = Channel::guest(&offering.offer, &offering.hpke, message).ok()?;
         let address = match &invite.address {
-            Some(address) => Some(address.parse::<Address>().ok()?),
+            Some(address) => Some(Address::exactly(address)?),
             None => None,
         };
         let Some(Guest::Offering(offering)) = &mut self.guest else { return None };

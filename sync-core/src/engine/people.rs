@@ -275,7 +275,7 @@ impl Engine {
     pub(super) fn learn_hint(&mut self, hint: &Hint) {
         let Some(person) = self.people.get(&hint.account) else { return };
         let address = hint.address.clone().filter(|address| {
-            address.parse::<Address>().is_ok() && self.people.account(address).is_none()
+            Address::exactly(address).is_some() && self.people.account(address).is_none()
         });
         let address = person.address.clone().or(address);
         let name =

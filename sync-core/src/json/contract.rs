@@ -75,8 +75,13 @@ pub(super) fn methods() -> impl Iterator<Item = &'static str> {
 /// Refuses a method that there is none of, and parameters that it doesn't take.
 pub(super) fn check(method: &str, params: &Map<String, Value>) -> Result<(), CallError> {
     let names = METHODS.iter().find(|(known, _)| *known == method);
-    let (_, names) = names.ok_or_else(|| CallError::unsupported(method))?;
+    let (_, names) = names.ok_or_else(|| unknown_method(method))?;
     check_names(method, params, names, "edit")
+}
+
+/// Refuses a method that there is none of, and names the one that was meant, if one is near.
+pub(super) fn unknown_method(method: &str) -> CallError {
+    CallError::unsupported(method, nearest(method, METHODS.iter().map(|(known, _)| *known)))
 }
 
 /// Refuses fields that an operation doesn't take. That there is such an operation is for others to
@@ -91,17 +96,51 @@ pub(super) fn check_op(op: &str, fields: &Map<String, Value>) -> Result<(), Call
 fn check_names(
     what: &str,
     given: &Map<String, Value>,
-    names: &[&str],
-    always: &str,
+    names: &[&'static str],
+    always: &'static str,
 ) -> Result<(), CallError> {
-    match given.keys().find(|name| !names.contains(&name.as_str()) && *name != always) {
-        Some(name) => {
-            let names: Vec<&str> = names.iter().copied().chain([always]).collect();
-            let known = names.join(", ");
-            Err(CallError::params(format!("{what} takes no {name:?}, only {known}")))
-        }
-        None => Ok(()),
+    let all = || names.iter().copied().chain([always]);
+    let Some(name) = given.keys().find(|name| !all().any(|known| known == name.as_str())) else {
+        return Ok(());
+    };
+    let known = all().collect::<Vec<_>>().join(", ");
+    let meant =
+        nearest(name, all()).map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
+    Err(CallError::params(format!("{what} takes no {name:?}, only {known}{meant}")))
+}
+
+/// The longest name for which a nearest one is looked for.
+const LONGEST_NAME: usize = 48;
+
+/// The known name that was most likely meant: the same but for case and punctuation, or a slip or
+/// two of the keyboard away.
+fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    if name.len() > LONGEST_NAME {
+        return None;
     }
+    let name = letters(name);
+    let far = known.map(|known| (distance(&name, &letters(known)), known));
+    let (slips, meant) = far.min_by_key(|(slips, _)| *slips)?;
+    (slips <= name.len().div_ceil(3).min(2)).then_some(meant)
+}
+
+fn letters(name: &str) -> Vec<u8> {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase()).collect()
+}
+
+/// Letters to be put in, taken out or changed until one is the other (Levenshtein).
+fn distance(one: &[u8], other: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.iter().enumerate() {
+        let mut next = vec![at + 1];
+        for (pair, there) in row.windows(2).zip(other) {
+            let (&[before, above], Some(&left)) = (pair, next.last()) else { continue };
+            let changed = before + usize::from(letter != there);
+            next.push(changed.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -129,5 +168,31 @@ mod tests {
         assert_eq!(check("account.status", named.as_object().unwrap()), Ok(()));
         let fields = json!({ "op": "put", "path": [], "valeu": 1 });
         assert!(check_op("put", fields.as_object().unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_was_most_likely_meant_is_suggested() {
+        let meant = |method: &str, name: &str| {
+            let given = Map::from_iter([(name.to_owned(), Value::Null)]);
+            let error = check(method, &given).unwrap_err().message;
+            error.split_once("did you mean \"").map(|(_, rest)| rest.replace("\"?", ""))
+        };
+        for (given, known) in [
+            ("reply-to", "reply_to"),
+            ("replyTo", "reply_to"),
+            ("Text", "text"),
+            ("txet", "text"),
+            ("conversatoin", "conversation"),
+        ] {
+            assert_eq!(meant("message.send", given).as_deref(), Some(known), "{given}");
+        }
+        assert_eq!(meant("account.create", "adress").as_deref(), Some("address"));
+        for strange in ["x", "verbose", "", "ttttext", &"t".repeat(10_000)] {
+            assert_eq!(meant("message.send", strange), None, "{strange}");
+        }
+        let method = unknown_method("message.sned");
+        assert_eq!(method.kind, "unsupported");
+        assert!(method.message.contains("did you mean \"message.send\"?"), "{method}");
+        assert!(!unknown_method("x.y").message.contains("mean"));
     }
 }

@@ -28,9 +28,10 @@ pub enum Fault {
 }
 
 impl CallError {
-    /// There is no such method in this version.
-    pub(super) fn unsupported(method: &str) -> Self {
-        let message = format!("there is no method {method:?}");
+    /// There is no such method in this version; `meant` is one that there is.
+    pub(super) fn unsupported(method: &str, meant: Option<&str>) -> Self {
+        let meant = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
+        let message = format!("there is no method {method:?}{meant}");
         Self { fault: Fault::Method, kind: "unsupported", message, retry: false }
     }
 

@@ -59,7 +59,7 @@ pub fn plan(method: &str, params: &Map<String, Value>) -> Result<Plan, CallError
         "edit" => edit(verb, params)?,
         _ => None,
     };
-    let command = command.ok_or_else(|| CallError::unsupported(method))?;
+    let command = command.ok_or_else(|| contract::unknown_method(method))?;
     let shape = match command {
         Command::Wait(_) => {
             let patience = params.number("timeout_ms")?.unwrap_or(PATIENCE_MS);
@@ -85,7 +85,7 @@ fn account(verb: &str, params: Params<'_>) -> Found {
         "set_name" => Command::SetName { name: params.text("name")? },
         "recover" => Command::RecoverAccount {
             address: params.address()?,
-            code: params.text("recovery_code")?,
+            code: params.filled("recovery_code")?,
             name: device_name(params)?,
         },
         "new_recovery_code" => Command::NewRecoveryCode,
@@ -99,7 +99,7 @@ fn contact(verb: &str, params: Params<'_>) -> Found {
         "lookup" => Some(Command::LookupContact { address: params.address()? }),
         "show" => Some(Command::ShowContact { member: params.member()? }),
         "compare" => {
-            let (account, shown) = (params.account()?, params.text("qr")?);
+            let (account, shown) = (params.account()?, params.filled("qr")?);
             Some(Command::CompareContact { account, shown })
         }
         "verify" => {
@@ -128,8 +128,10 @@ fn device(verb: &str, params: Params<'_>) -> Found {
         "offer" => Command::OfferDevice { name: device_name(params)?, join: params.join()? },
         "join" => Command::JoinAccount { account: params.account()? },
         "cancel" => Command::CancelLink,
-        "accept" => Command::AcceptDevice { offer: params.text("qr")?, history: history(params)? },
-        "confirm" => Command::ConfirmDevice { code: params.text("code")? },
+        "accept" => {
+            Command::AcceptDevice { offer: params.filled("qr")?, history: history(params)? }
+        }
+        "confirm" => Command::ConfirmDevice { code: params.filled("code")? },
         "list" => Command::ListDevices,
         "revoke" => Command::RevokeDevice { device: params.device()? },
         "primary" => Command::MakePrimary { device: params.device()? },
@@ -233,9 +235,9 @@ fn message(verb: &str, params: Params<'_>) -> Found {
 
 fn settings(verb: &str, params: Params<'_>) -> Found {
     Ok(Some(match verb {
-        "get" => Command::Setting { key: params.text("key")? },
+        "get" => Command::Setting { key: params.filled("key")? },
         "set" => Command::SetSetting {
-            key: params.text("key")?,
+            key: params.filled("key")?,
             value: params.required("value")?.clone(),
         },
         "all" => Command::Settings,
@@ -247,7 +249,7 @@ fn document(verb: &str, params: Params<'_>) -> Found {
     if !["get", "change", "export", "import"].contains(&verb) {
         return Ok(None);
     }
-    let (space, name) = (params.space()?, params.text("name")?);
+    let (space, name) = (params.space()?, params.filled("name")?);
     Ok(Some(match verb {
         "get" => Command::ReadDocument { space, name, path: params.path()? },
         "change" => Command::ChangeDocument { space, name, ops: ops(params)? },
@@ -436,6 +438,17 @@ mod tests {
             ("document.change", json!({ "space": "account", "name": "n", "ops": [1] }), "op"),
             ("document.get", json!({ "space": "account", "name": "n", "path": [-1] }), "path"),
             ("settings.set", json!({ "key": "k" }), "value"),
+            ("settings.set", json!({ "key": " ", "value": 1 }), "key is empty"),
+            ("settings.get", json!({ "key": "" }), "key is empty"),
+            ("document.get", json!({ "space": "account", "name": "\u{200b}" }), "name is empty"),
+            ("device.confirm", json!({ "code": " " }), "code is empty"),
+            ("device.accept", json!({ "qr": "" }), "qr is empty"),
+            ("account.recover", json!({ "address": "ada", "recovery_code": "" }), "_code is empty"),
+            (
+                "conversation.create",
+                json!({ "members": ["bob", "0170 123456"] }),
+                "\"0170 123456\"",
+            ),
             ("device.accept", json!({ "qr": "X", "history": "some" }), "history"),
             ("device.revoke", json!({ "device": "x" }), "device"),
             ("contact.block", json!({ "address": "bob" }), "blocked"),

@@ -11,6 +11,10 @@ use sync_protocol::{AccountId, DeviceId, SpaceId};
 use super::error::CallError;
 use crate::api::{EditId, Join, Member, Space};
 use crate::document::{OrderKey, Step};
+use crate::line;
+
+/// Characters of what was given that an error repeats.
+const QUOTED: usize = 40;
 
 /// The parameters of one request.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,15 @@ impl<'a> Params<'a> {
     /// A text.
     pub(crate) fn text(self, name: &str) -> Result<String, CallError> {
         self.optional_text(name)?.ok_or_else(|| CallError::params(format!("{name} is missing")))
+    }
+
+    /// A text of which something is seen: a name, a key, a code.
+    pub(crate) fn filled(self, name: &str) -> Result<String, CallError> {
+        let text = self.text(name)?;
+        if line::is_empty(&text) {
+            return Err(CallError::params(format!("{name} is empty")));
+        }
+        Ok(text)
     }
 
     /// A text, if it is there.
@@ -163,5 +176,10 @@ fn as_text<'a>(name: &str, value: &'a Value) -> Result<&'a str, CallError> {
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, CallError> {
-    text.parse().map_err(|error| CallError::params(format!("{name}: {error}")))
+    text.parse().map_err(|error| {
+        // Of several, the one that is meant; of a long one, where it begins.
+        let given: String = text.chars().take(QUOTED).collect();
+        let more = if given.len() < text.len() { "…" } else { "" };
+        CallError::params(format!("{name} (\"{given}{more}\"): {error}"))
+    })
 }

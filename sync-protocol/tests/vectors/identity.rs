@@ -113,6 +113,10 @@ fn ids_are_what_is_written_down() {
         "",
         "+1234567",
         "+1234567890123456",
+        "+49 (170) 123-45.67",
+        "0049 170 1234567",
+        "0170 1234567",
+        "+49 (0)170 1234567",
     ];
     let addresses = typed.map(|typed| {
         let parsed = typed.parse::<Address>().ok().map(|address| address.to_string());

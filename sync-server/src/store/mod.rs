@@ -7,6 +7,7 @@
 mod error;
 mod memory;
 mod pending;
+mod private;
 mod redb;
 
 pub use self::error::StoreError;

@@ -15,7 +15,7 @@ use redb::{
 
 use sync_protocol::{AccountId, DeviceId};
 
-use super::{Pending, Store, StoreError, Table, merged};
+use super::{Pending, Store, StoreError, Table, merged, private};
 
 /// The store's file inside the data directory.
 pub const FILE: &str = "relay.redb";
@@ -74,14 +74,17 @@ pub struct Contents {
 }
 
 impl RedbStore {
-    /// Opens the store in a directory, and makes both if they are not there.
+    /// Opens the store in a directory, and makes both if they are not there. They are their owner's
+    /// alone, also where they were not before.
     ///
     /// # Errors
     /// What is wrong, and what to do about it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
+        private::make_directory(directory).map_err(|error| unwritable(directory, &error))?;
         let path = directory.join(FILE);
-        if !path.exists() {
+        if path.exists() {
+            private::close_file(&path).map_err(|error| unwritable(&path, &error))?;
+        } else {
             Self::lay_out(directory, &path)?;
         }
         let database = builder().create(&path).map_err(|error| opening(error, &path))?;
@@ -99,6 +102,7 @@ impl RedbStore {
             }
             _ => {}
         }
+        private::make_file(&unnamed).map_err(failed)?;
         let database = builder().create(&unnamed).map_err(|error| opening(error, &unnamed))?;
         drop(Self::with_database(database, unnamed.clone())?);
         std::fs::rename(&unnamed, path).map_err(failed)?;
@@ -170,7 +174,7 @@ impl RedbStore {
     }
 
     /// Copies everything committed into a new store at `target`, which must not exist. The copy
-    /// is packed, and appears under its name only when it is complete.
+    /// is its owner's alone, packed, and appears under its name only when it is complete.
     ///
     /// # Errors
     /// If either side can't be used.
@@ -181,6 +185,7 @@ impl RedbStore {
         }
         let partial = target.with_extension("partial");
         let _ = std::fs::remove_file(&partial);
+        private::make_file(&partial).map_err(|error| unwritable(&partial, &error))?;
         let database = builder().create(&partial).map_err(|error| opening(error, &partial))?;
         ensure_format(&database, &partial)?;
         let snapshot = self.snapshot()?;

@@ -14,6 +14,8 @@ mod rendezvous;
 mod requests;
 mod sessions;
 mod sockets;
+#[cfg(unix)]
+mod starting;
 mod support;
 mod web;
 mod welcomes;

@@ -4,6 +4,7 @@
 //! of the input, what is under way is finished and the client is closed.
 
 mod error;
+mod everything;
 mod lines;
 mod notices;
 mod people;
@@ -88,9 +89,30 @@ impl Server {
             Ok(request) => request,
             Err((id, error)) => return self.send(error_reply(&id, &error)).await,
         };
+        match everything::parse(&request.method, &request.params) {
+            Some(Ok(call)) => {
+                let server = self.share();
+                under_way.spawn(async move {
+                    let outcome = server.over_everything(call).await;
+                    server.answer(&request, outcome).await;
+                });
+                return;
+            }
+            Some(Err(error)) => return self.answer(&request, Err(error.into())).await,
+            None => {}
+        }
         match json::plan(&request.method, &request.params) {
             Ok(plan) => self.start(request, plan, under_way).await,
             Err(error) => self.answer(&request, Err(error.into())).await,
+        }
+    }
+
+    /// Another hold of the same.
+    fn share(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            people: self.people.clone(),
+            outgoing: self.outgoing.clone(),
         }
     }
 
@@ -98,11 +120,7 @@ impl Server {
     /// the answer beside the others.
     async fn start(&self, request: Request, plan: Plan, under_way: &mut JoinSet<()>) {
         let submitted = self.client.submit(plan.command).await;
-        let server = Self {
-            client: self.client.clone(),
-            people: self.people.clone(),
-            outgoing: self.outgoing.clone(),
-        };
+        let server = self.share();
         under_way.spawn(async move {
             let outcome = server.finish(submitted, plan.shape).await;
             server.answer(&request, outcome.map_err(RpcError::from)).await;
@@ -173,11 +191,14 @@ async fn write(mut queue: Receiver<String>) -> io::Result<()> {
 #[cfg(unix)]
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+    let (Ok(mut terminated), Ok(mut hung_up)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = terminated.recv() => {}
+        _ = hung_up.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
 }

@@ -3,18 +3,21 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use serde_json::Value;
 use sync_core::Command;
-use sync_core::api::{Comparison, ContactChange, Member};
+use sync_core::api::{Comparison, ContactCard, ContactChange, Member};
 use sync_protocol::AccountId;
 use sync_protocol::address::Address;
 
 use super::field::Field;
 use super::model::{Dialog, Effect, Form, Model, Purpose};
 use super::pages::{changed_key, link_form};
+use super::text;
 
 /// Words of a recovery code (BIP-39, 128 bits).
 const RECOVERY_WORDS: usize = 12;
 /// Digits that a new device shows.
 const CODE_DIGITS: usize = 7;
+/// The last line of the keys that may be the first in view.
+const HELP_LINES: u16 = 23;
 
 type Effects = Vec<Effect>;
 
@@ -32,8 +35,14 @@ impl Model {
                 self.dialog = None;
                 return vec![Effect(Purpose::Do, command)];
             }
-            (Some(Dialog::AddMember(form, history)), KeyCode::Char(' ')) if !form.busy => {
+            (Some(Dialog::AddMember(form, history)), KeyCode::Tab) if !form.busy => {
                 *history = !*history;
+            }
+            (Some(Dialog::Help(top)), KeyCode::Down | KeyCode::Char('j') | KeyCode::PageDown) => {
+                *top = top.saturating_add(1).min(HELP_LINES);
+            }
+            (Some(Dialog::Help(top)), KeyCode::Up | KeyCode::Char('k') | KeyCode::PageUp) => {
+                *top = top.saturating_sub(1);
             }
             (Some(Dialog::LinkHistory(_) | Dialog::Contact(_) | Dialog::Shown(_)), _) => {
                 return self.press_question(key.code);
@@ -42,7 +51,9 @@ impl Model {
                 self.dialog = None;
                 return vec![Effect(Purpose::Quiet, Command::CancelLink)];
             }
-            (Some(Dialog::Help | Dialog::Confirm(..)), _) | (_, KeyCode::Esc) => self.dialog = None,
+            (Some(Dialog::Help(_) | Dialog::Confirm(..)), _) | (_, KeyCode::Esc) => {
+                self.dialog = None
+            }
             (_, KeyCode::Enter) => return self.submit(),
             _ => self.fill_in(key),
         }
@@ -80,7 +91,8 @@ impl Model {
                 self.dialog = Some(Dialog::Compare(card.account, form));
             }
             (Some(Dialog::Contact(card)), KeyCode::Char('b')) => {
-                let question = format!("Block {}? You see nothing more of them.", card.name);
+                let who = text::quoted(&card_name(&card));
+                let question = format!("Block {who}? You see nothing more of them.");
                 let member = Member::Account(card.account);
                 let command = Command::SetBlocked { member, blocked: true };
                 self.dialog = Some(Dialog::Confirm(question, command));
@@ -108,6 +120,9 @@ impl Model {
         account: AccountId,
         comparison: Comparison,
     ) -> Effects {
+        if matches!(self.dialog, Some(Dialog::Compare(..))) {
+            self.dialog = None;
+        }
         let says = match comparison {
             Comparison::Same => "it is the same: nobody stands between you",
             Comparison::Behind => "one of you has not heard of a new device yet: compare again",
@@ -162,8 +177,10 @@ impl Model {
             (Some(Dialog::Offer(_) | Dialog::LinkOffer(_)), _) => return self.submit_link(),
             (Some(Dialog::Compare(account, form)), _) if !form.text(0).is_empty() => {
                 let (account, shown) = (*account, form.text(0).split_whitespace().collect());
-                self.dialog = None;
                 let command = Command::CompareContact { account, shown };
+                if let Some(form) = self.form_mut() {
+                    (form.busy, form.error) = (true, None);
+                }
                 return vec![Effect(Purpose::Compare(account), command)];
             }
             (Some(Dialog::NewConversation(form)), _) => found(form),
@@ -273,13 +290,60 @@ fn confirm(form: &Form) -> Result<Command, String> {
 }
 
 fn found(form: &Form) -> Result<Command, String> {
-    let typed = form.text(1).split([' ', ',', ';']).filter(|text| !text.is_empty());
-    let members = typed.map(address).collect::<Result<Vec<_>, _>>()?;
+    let typed = one_by_one(form.text(1));
+    let members = typed.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     Ok(Command::CreateConversation { title: form.text(0).to_owned(), members })
 }
 
 fn address(text: &str) -> Result<Address, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is no address: a number like +4915112345678, or 3 letters and more")
-    })
+    text.parse().map_err(|error| format!("{} is no address: it {error}", text::quoted(text)))
+}
+
+/// Addresses between commas, semicolons or blanks. Blanks within a phone number part nothing: what
+/// follows belongs to it until a name or another country code begins.
+fn one_by_one(typed: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for part in typed.split([',', ';']) {
+        let mut is_number = false;
+        for word in part.split_whitespace() {
+            let begins_number =
+                word.starts_with('+') || word.starts_with("00") || word.starts_with("(+");
+            let goes_on = is_number && !begins_number && !word.starts_with(char::is_alphabetic);
+            match all.last_mut().filter(|_| goes_on) {
+                Some(number) => *number = format!("{number} {word}"),
+                None => all.push(word.to_owned()),
+            }
+            is_number = goes_on || begins_number;
+        }
+    }
+    all
+}
+
+/// What to call the person of a card: the name, else the address, else the start of the id.
+pub(crate) fn card_name(card: &ContactCard) -> String {
+    let address = || card.address.clone();
+    let id = || card.account.to_string().chars().take(10).collect();
+    Some(card.name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .or_else(address)
+        .unwrap_or_else(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_part_people_and_not_the_digits_of_a_number() {
+        for (typed, parts) in [
+            ("bob carol,dave", &["bob", "carol", "dave"][..]),
+            ("+49 170 1234567", &["+49 170 1234567"]),
+            ("bob +49 (170) 12 34 567 carol", &["bob", "+49 (170) 12 34 567", "carol"]),
+            ("+49 170 1234567 +1 202 555 0100", &["+49 170 1234567", "+1 202 555 0100"]),
+            ("0049 170 1234567; 0170 1234567", &["0049 170 1234567", "0170", "1234567"]),
+            (" , ;", &[]),
+        ] {
+            assert_eq!(one_by_one(typed), parts, "{typed}");
+        }
+    }
 }

@@ -4,17 +4,18 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 use sync_core::Command;
 use sync_core::api::Member;
+use sync_protocol::SpaceId;
 use sync_protocol::roster::Role;
 
 use super::field::Field;
 use super::forms::new_conversation;
 use super::model::{Composing, Dialog, Effect, Focus, Form, Model, Purpose, Side};
 use super::pages::{Page, devices};
+use super::reading::{Far, TO_END, Way};
+use super::text;
 
 /// How often others are told that this person types.
 const TELL_TYPING_MS: u64 = 3_000;
-/// Messages that PageUp and PageDown pass.
-const LEAP: isize = 8;
 
 type Effects = Vec<Effect>;
 
@@ -52,6 +53,8 @@ impl Model {
             if let Some((_, field)) = form.fields.get_mut(form.at) {
                 field.insert(line.trim());
             }
+        } else if matches!(self.page, Some(Page::Search(_))) {
+            self.search.field.insert(text.replace('\n', " ").trim());
         } else if self.focus == Focus::Compose && !self.is_pending() && !self.is_ended {
             self.compose.insert(&text);
         }
@@ -61,7 +64,7 @@ impl Model {
     fn press_anywhere(&mut self, key: KeyEvent) -> Option<Effects> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::F(1) => self.dialog = Some(Dialog::Help),
+            KeyCode::F(1) => self.dialog = Some(Dialog::Help(0)),
             KeyCode::Char('n') if control => self.dialog = Some(new_conversation()),
             KeyCode::Char('a') if control && self.open.is_some() && !self.is_pending() => {
                 self.dialog = Some(Dialog::AddMember(Form::new(&["Address"]), false));
@@ -69,6 +72,7 @@ impl Model {
             KeyCode::Char('t') if control && self.open.is_some() => self.toggle(Side::Members),
             KeyCode::Char('s') if control => self.toggle(Side::Settings),
             KeyCode::Char('o') if control => return Some(self.toggle_network()),
+            KeyCode::Char('f') if control => self.open_search(),
             KeyCode::Char('d') if control => {
                 self.page = Some(Page::Devices(0));
                 return Some(vec![devices()]);
@@ -108,6 +112,7 @@ impl Model {
         };
         if self.focus == Focus::Messages && self.selected.is_none() {
             self.selected = self.messages.last().map(|view| view.message);
+            self.scroll = TO_END;
         } else if self.focus != Focus::Messages {
             self.selected = None;
         }
@@ -126,7 +131,7 @@ impl Model {
                 return conversation.map_or_else(Vec::new, |id| self.open(id));
             }
             KeyCode::Char('n') => self.dialog = Some(new_conversation()),
-            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help(0)),
             KeyCode::Char('p') => return self.mark("pinned", |view| view.pinned),
             KeyCode::Char('m') => return self.mark("muted", |view| view.muted),
             KeyCode::Char('a') => return self.mark("archived", |view| view.archived),
@@ -147,11 +152,11 @@ impl Model {
 
     fn press_messages(&mut self, key: KeyEvent) -> Effects {
         match key.code {
-            KeyCode::Up | KeyCode::Char('k') => return self.move_selection(-1),
-            KeyCode::Down | KeyCode::Char('j') => return self.move_selection(1),
-            KeyCode::PageUp => return self.move_selection(-LEAP),
-            KeyCode::PageDown => return self.move_selection(LEAP),
-            KeyCode::Home => return self.move_selection(isize::MIN / 2),
+            KeyCode::Up | KeyCode::Char('k') => return self.go(Way::Back, Far::Step),
+            KeyCode::Down | KeyCode::Char('j') => return self.go(Way::On, Far::Step),
+            KeyCode::PageUp => return self.go(Way::Back, Far::Page),
+            KeyCode::PageDown | KeyCode::Char(' ') => return self.go(Way::On, Far::Page),
+            KeyCode::Home => return self.choose_oldest(),
             KeyCode::Char('r') => self.reply(),
             KeyCode::Char('e') => self.edit(),
             KeyCode::Char('d') | KeyCode::Delete => self.ask_delete(),
@@ -159,23 +164,13 @@ impl Model {
                 let form = Form::new(&["Emoji (empty takes it back)"]);
                 self.dialog = self.selected.map(|key| Dialog::React(key, form));
             }
-            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help(0)),
             KeyCode::Esc | KeyCode::Enter | KeyCode::End => {
                 (self.selected, self.focus) = (None, Focus::Compose);
             }
             _ => {}
         }
         Vec::new()
-    }
-
-    fn move_selection(&mut self, by: isize) -> Effects {
-        let place =
-            self.selected.and_then(|key| self.messages.iter().position(|view| view.message == key));
-        let last = self.messages.len().saturating_sub(1);
-        let place = place.map_or(last, |at| at.saturating_add_signed(by).min(last));
-        self.selected = self.messages.get(place).map(|view| view.message);
-        self.focus = Focus::Messages;
-        if place < LEAP.unsigned_abs() { self.ask_older() } else { Vec::new() }
     }
 
     fn ask_delete(&mut self) {
@@ -206,11 +201,8 @@ impl Model {
                 let question = "Decline, and block whoever invited you?".to_owned();
                 self.dialog = Some(Dialog::Confirm(question, decline(true)));
             }
-            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
-            KeyCode::Up | KeyCode::PageUp => {
-                self.selected = None;
-                return self.move_selection(0);
-            }
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help(0)),
+            KeyCode::Up | KeyCode::PageUp => return self.choose_newest(),
             KeyCode::Esc => self.focus = Focus::List,
             _ => {}
         }
@@ -220,11 +212,8 @@ impl Model {
     /// A removed device shows what it has, and writes nothing more.
     fn press_ended(&mut self, key: KeyEvent) -> Effects {
         match key.code {
-            KeyCode::Up | KeyCode::PageUp => {
-                self.selected = None;
-                return self.move_selection(0);
-            }
-            KeyCode::Char('?') => self.dialog = Some(Dialog::Help),
+            KeyCode::Up | KeyCode::PageUp => return self.choose_newest(),
+            KeyCode::Char('?') => self.dialog = Some(Dialog::Help(0)),
             KeyCode::Esc => self.focus = Focus::List,
             _ => {}
         }
@@ -249,12 +238,9 @@ impl Model {
                 Vec::new()
             }
             KeyCode::Enter => self.send(),
-            KeyCode::Up | KeyCode::PageUp => {
-                self.selected = None;
-                self.move_selection(0)
-            }
+            KeyCode::Up | KeyCode::PageUp => self.choose_newest(),
             KeyCode::Char('?') if self.compose.text().is_empty() => {
-                self.dialog = Some(Dialog::Help);
+                self.dialog = Some(Dialog::Help(0));
                 Vec::new()
             }
             KeyCode::Esc if self.composing != Composing::New => {
@@ -291,7 +277,9 @@ impl Model {
             return Vec::new();
         };
         let text = self.compose.take();
-        let command = match std::mem::take(&mut self.composing) {
+        let composing = std::mem::take(&mut self.composing);
+        let purpose = Purpose::Send(conversation, composing, text.clone());
+        let command = match composing {
             Composing::New => Command::SendMessage { conversation, text, reply_to: None },
             Composing::Reply(key) => {
                 Command::SendMessage { conversation, text, reply_to: Some(key) }
@@ -299,14 +287,28 @@ impl Model {
             Composing::Edit(message) => Command::EditMessage { conversation, message, text },
         };
         self.told_typing_ms = 0;
-        vec![Effect(Purpose::Do, command)]
+        vec![Effect(purpose, command)]
+    }
+
+    /// What was refused is written on, before what was begun meanwhile.
+    pub(super) fn take_back(&mut self, conversation: SpaceId, composing: Composing, text: &str) {
+        let is_open = self.open == Some(conversation);
+        let field =
+            if is_open { &mut self.compose } else { self.drafts.entry(conversation).or_default() };
+        let begun = field.take();
+        let is_alone = begun.is_empty();
+        let between = if is_alone { "" } else { "\n" };
+        *field = Field::holding(&format!("{text}{between}{begun}"));
+        if is_open && is_alone && self.composing == Composing::New {
+            self.composing = composing;
+        }
     }
 
     fn press_side(&mut self, key: KeyEvent) -> Effects {
         let members = self.conversation().map_or(0, |view| view.members.len());
         match (key.code, self.side) {
             (KeyCode::Esc, _) => self.close_side(),
-            (KeyCode::Char('?'), _) => self.dialog = Some(Dialog::Help),
+            (KeyCode::Char('?'), _) => self.dialog = Some(Dialog::Help(0)),
             (KeyCode::Up | KeyCode::Char('k'), _) => self.side_at = self.side_at.saturating_sub(1),
             (KeyCode::Down | KeyCode::Char('j'), Some(Side::Members)) => {
                 self.side_at = (self.side_at + 1).min(members.saturating_sub(1));
@@ -360,7 +362,7 @@ impl Model {
         } else {
             let member = Member::Account(account);
             (
-                format!("Remove {} from this conversation?", self.name_of(&account)),
+                format!("Remove {} from this conversation?", text::quoted(&self.name_of(&account))),
                 Command::RemoveMember { conversation, member },
             )
         };

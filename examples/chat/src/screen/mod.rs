@@ -5,10 +5,13 @@
 
 mod draw;
 mod field;
+mod finding;
 mod forms;
 mod keys;
 mod model;
 mod pages;
+mod reading;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,61 +20,70 @@ mod update;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event as TerminalEvent, EventStream, KeyEventKind,
-};
-use crossterm::execute;
+use crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
-use ratatui::DefaultTerminal;
 use sync_client::{Client, Events};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use model::{Answer, Effect, Model, Purpose};
+use terminal::{End, Ends, Taken};
 
 /// Answers that may wait to be shown.
 const ANSWERS: usize = 256;
 /// The shortest time between two drawings: a flood of news costs no more than this.
 const FRAME: Duration = Duration::from_millis(30);
 
-/// Runs the screen until the user quits.
+/// Why the screen ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The person is done, or the terminal is gone.
+    Quit,
+    /// A signal ended it, of this number.
+    Signal(u8),
+}
+
+/// Runs the screen until the user quits or a signal ends it. The terminal is then as it was.
 ///
 /// # Errors
-/// If there is no terminal.
-pub(crate) async fn run(client: Client, relay: &str) -> io::Result<()> {
-    let terminal = ratatui::try_init()?;
-    let _ = execute!(io::stdout(), EnableBracketedPaste);
+/// If there is no terminal, or a part of the program failed.
+pub(crate) async fn run(client: Client, relay: &str) -> io::Result<Ended> {
+    let ends = Ends::listen()?;
+    let terminal = Taken::take()?;
     let (mut model, effects) = Model::start(relay, now_ms());
     model.device_name = device_name();
     let (answers, answered) = channel(ANSWERS);
     let waiting = effects;
     let asker = Asker { client: client.clone(), answers, waiting, asked: Vec::new() };
-    let outcome = serve(terminal, model, client.events(), answered, asker).await;
-    let _ = execute!(io::stdout(), DisableBracketedPaste);
-    ratatui::restore();
+    let outcome = serve(terminal, ends, model, client.events(), answered, asker).await;
     client.close().await;
     outcome
 }
 
 async fn serve(
-    mut terminal: DefaultTerminal,
+    mut terminal: Taken,
+    mut ends: Ends,
     mut model: Model,
     mut events: Events,
     mut answered: Receiver<(Purpose, Answer)>,
     mut asker: Asker,
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     let mut input = EventStream::new();
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     let mut next_frame = tokio::time::interval(FRAME);
     let mut is_stale = true;
     while !model.quits {
         let effects = tokio::select! {
+            end = ends.next() => return match end {
+                End::Signal(number) => Ok(Ended::Signal(number)),
+                End::Panic => Err(failed()),
+            },
             event = input.next() => match event.transpose()? {
                 Some(event) => take_input(&mut model, event),
                 None => break,
             },
             notice = events.next() => match notice {
                 Some(notice) => model.notice(notice),
-                None => break,
+                None => return Err(failed()),
             },
             Some((purpose, answer)) = answered.recv() => {
                 asker.answered(&purpose);
@@ -83,7 +95,10 @@ async fn serve(
             }
             _ = next_frame.tick(), if is_stale => {
                 asker.catch_up().await;
-                terminal.draw(|frame| draw::draw(frame, &model))?;
+                terminal.draw(|frame| {
+                    model.size = frame.area().as_size();
+                    draw::draw(frame, &model);
+                })?;
                 is_stale = false;
                 continue;
             }
@@ -91,7 +106,12 @@ async fn serve(
         asker.ask(effects).await;
         is_stale = true;
     }
-    Ok(())
+    Ok(Ended::Quit)
+}
+
+/// What it was about, its thread has said.
+fn failed() -> io::Error {
+    io::Error::other("a part of the program failed; what is written is safe in --data")
 }
 
 fn take_input(model: &mut Model, event: TerminalEvent) -> Vec<Effect> {

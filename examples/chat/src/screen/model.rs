@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ratatui::layout::Size;
 use sync_core::api::{
     ContactCard, ConversationView, DeviceView, MemberView, MessageView, Problem, Status,
 };
@@ -11,6 +12,7 @@ use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, Rejection, SpaceId};
 
 use super::field::Field;
+use super::finding::Search;
 use super::pages::Page;
 
 /// Messages asked for at once.
@@ -93,8 +95,8 @@ pub(crate) enum Dialog {
     React(OrderKey, Form),
     /// Something that can't be undone: what to ask, and what to do then.
     Confirm(String, Command),
-    /// The keys.
-    Help,
+    /// The keys, from this line on.
+    Help(u16),
 }
 
 /// Labelled fields, one of them being filled in.
@@ -140,10 +142,14 @@ pub(crate) enum Purpose {
     Contact,
     /// To know whether two safety numbers are the same.
     Compare(AccountId),
+    /// To look through messages, in the search of this number.
+    Search(u64),
     /// To have this device linked.
     Offer,
     /// For the dialog that is open.
     Dialog,
+    /// To send what was written, which comes back to be written on if it is refused.
+    Send(SpaceId, Composing, String),
     /// For its effect; a failure is shown.
     Do,
     /// For its effect; a failure matters to nobody.
@@ -189,6 +195,10 @@ pub(crate) struct Model {
     pub(crate) is_loading: bool,
     /// The message that keys act on.
     pub(crate) selected: Option<OrderKey>,
+    /// Lines of it above the pane, if it is taller: no more than leave the pane full are counted.
+    pub(crate) scroll: usize,
+    /// Columns and rows of the terminal, as it was last drawn on.
+    pub(crate) size: Size,
     /// What the keys go to.
     pub(crate) focus: Focus,
     /// The line being written.
@@ -201,6 +211,10 @@ pub(crate) struct Model {
     pub(crate) dialog: Option<Dialog>,
     /// Instead of conversations and messages.
     pub(crate) page: Option<Page>,
+    /// What is looked for, and what was found.
+    pub(crate) search: Search,
+    /// The message to be chosen once it is here.
+    pub(crate) sought: Option<OrderKey>,
     /// What this device is called, unless its user says otherwise.
     pub(crate) device_name: String,
     /// The account's devices.

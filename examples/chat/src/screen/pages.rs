@@ -7,6 +7,7 @@ use sync_protocol::{AccountId, Rejection};
 
 use super::field::Field;
 use super::model::{Answer, Dialog, Effect, Form, Model, Purpose};
+use super::text;
 
 /// Instead of conversations and messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) enum Page {
     Devices(usize),
     /// This device was removed; changes that nobody took in.
     Ended(u64),
+    /// Messages that were looked for; which one is chosen.
+    Search(usize),
 }
 
 /// What an empty store may become.
@@ -66,14 +69,16 @@ type Effects = Vec<Effect>;
 impl Model {
     /// A key on a page.
     pub(super) fn press_page(&mut self, page: Page, key: KeyEvent) -> Effects {
-        if matches!(key.code, KeyCode::F(1) | KeyCode::Char('?')) {
-            self.dialog = Some(Dialog::Help);
+        let is_typing = matches!(page, Page::Search(_)) && key.code == KeyCode::Char('?');
+        if matches!(key.code, KeyCode::F(1) | KeyCode::Char('?')) && !is_typing {
+            self.dialog = Some(Dialog::Help(0));
             return Vec::new();
         }
         match page {
             Page::Start(at) => self.press_start(at, key.code),
             Page::Linking(linking) => self.press_linking(linking, key.code),
             Page::Devices(at) => self.press_devices(at, key.code),
+            Page::Search(at) => self.press_search(at, key),
             Page::Ended(_) => {
                 if matches!(key.code, KeyCode::Enter | KeyCode::Esc) {
                     return self.leave_page();
@@ -250,7 +255,10 @@ impl Model {
         let question = if view.current {
             "Log out here? Everything on this device is deleted.".to_owned()
         } else {
-            format!("Remove {}? It reads and writes nothing more.", device_name(view))
+            format!(
+                "Remove {}? It reads and writes nothing more.",
+                text::quoted(&device_name(view))
+            )
         };
         let command = Command::RevokeDevice { device: view.device };
         self.dialog = Some(Dialog::Confirm(question, command));
@@ -277,7 +285,8 @@ impl Model {
             self.notice = Some(refusal.to_owned());
             return;
         }
-        let question = format!("Make {} the primary instead of this one?", device_name(view));
+        let question =
+            format!("Make {} the primary instead of this one?", text::quoted(&device_name(view)));
         let command = Command::MakePrimary { device: view.device };
         self.dialog = Some(Dialog::Confirm(question, command));
     }

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod devices;
+mod finding;
+mod foreign;
+mod reading;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -234,9 +237,11 @@ fn a_message_is_written_answered_edited_and_deleted_by_keys() {
     let messages = vec![message(1, 2, "hello"), message(2, 1, "mine")];
     let mut model = screen(vec![conversation(1, "Team")], messages);
     type_in(&mut model, "good morning");
-    let send = |text: &str, reply_to| {
+    let send = |text: &str, reply_to: Option<OrderKey>| {
         let text = text.to_owned();
-        vec![Effect(Purpose::Do, Command::SendMessage { conversation: space(1), text, reply_to })]
+        let composing = reply_to.map_or(Composing::New, Composing::Reply);
+        let purpose = Purpose::Send(space(1), composing, text.clone());
+        vec![Effect(purpose, Command::SendMessage { conversation: space(1), text, reply_to })]
     };
     assert_eq!(press(&mut model, KeyCode::Enter), send("good morning", None));
     assert_eq!(press(&mut model, KeyCode::Enter), [], "nothing is not a message");
@@ -305,12 +310,13 @@ fn members_are_listed_removed_and_added_at_the_side() {
     assert!(shown.contains("Ada (you)") && shown.contains("admin") && shown.contains("Bob"));
     press(&mut model, KeyCode::Down);
     press(&mut model, KeyCode::Char('x'));
-    assert!(text_of(&model, 80, 24).contains("Remove Bob"));
+    assert!(text_of(&model, 80, 24).contains("Remove “Bob”"));
     let effects = press(&mut model, KeyCode::Enter);
     assert!(matches!(effects.as_slice(), [Effect(Purpose::Do, Command::RemoveMember { .. })]));
 
     control(&mut model, 'a');
-    type_in(&mut model, "carol ");
+    type_in(&mut model, "carol");
+    press(&mut model, KeyCode::Tab);
     let effects = press(&mut model, KeyCode::Enter);
     let add = Command::AddMember {
         conversation: space(1),

@@ -14,6 +14,7 @@ use super::model::{
     Answer, Composing, Dialog, Effect, Focus, Form, Model, PAGE, Purpose, TYPING_MS,
 };
 use super::pages::{Page, devices};
+use super::text;
 
 impl Model {
     /// A screen that knows nothing yet, and what to ask first.
@@ -146,7 +147,9 @@ impl Model {
         }
         self.is_loading = true;
         let before = Some(oldest.message);
-        let command = Command::ListMessages { conversation, before, limit: PAGE };
+        // Up to a message that was looked for it may be far.
+        let limit = if self.sought.is_some() { 10 * PAGE } else { PAGE };
+        let command = Command::ListMessages { conversation, before, limit };
         vec![Effect(Purpose::Page(conversation, before), command)]
     }
 
@@ -159,8 +162,8 @@ impl Model {
         self.compose = self.drafts.remove(&conversation).unwrap_or_default();
         self.composing = Composing::New;
         self.messages.clear();
-        self.selected = None;
-        (self.has_older, self.is_loading) = (true, false);
+        (self.selected, self.scroll) = (None, 0);
+        (self.has_older, self.is_loading, self.sought) = (true, false, None);
         self.focus = Focus::Compose;
         let foreground = Command::Foreground { conversation: Some(conversation) };
         let mut effects = vec![Effect(Purpose::Quiet, foreground)];
@@ -196,8 +199,23 @@ impl Model {
             (Purpose::Compare(account), Ok(Response::Comparison(comparison))) => {
                 self.take_comparison(account, comparison)
             }
+            (Purpose::Search(number), Ok(Response::Messages(page))) => {
+                self.take_searched(number, page)
+            }
             (Purpose::Offer, answer) => self.take_offer(answer),
-            (Purpose::Do | Purpose::Contact | Purpose::Compare(_), Err(failure)) => {
+            (Purpose::Send(conversation, composing, text), Err(failure)) => {
+                self.take_back(conversation, composing, &text);
+                self.notice = Some(format!("not sent: {failure}"));
+                Vec::new()
+            }
+            (Purpose::Compare(_), Err(failure)) if self.form_mut().is_some() => {
+                self.refuse_form(failure.to_string());
+                Vec::new()
+            }
+            (
+                Purpose::Do | Purpose::Contact | Purpose::Compare(_) | Purpose::Search(_),
+                Err(failure),
+            ) => {
                 self.notice = Some(failure.to_string());
                 Vec::new()
             }
@@ -205,7 +223,7 @@ impl Model {
                 self.dialog = Some(Dialog::RecoveryCode { code, replaces: true });
                 Vec::new()
             }
-            (Purpose::Do, Ok(_)) => {
+            (Purpose::Do | Purpose::Send(..), Ok(_)) => {
                 let effects = self.ask_everything();
                 self.notice = None;
                 effects
@@ -233,7 +251,8 @@ impl Model {
     fn forget(&mut self) {
         let relay = std::mem::take(&mut self.relay);
         let device_name = std::mem::take(&mut self.device_name);
-        *self = Self { relay, device_name, now_ms: self.now_ms, ..Self::default() };
+        let (size, now_ms) = (self.size, self.now_ms);
+        *self = Self { relay, device_name, now_ms, size, ..Self::default() };
     }
 
     fn take_list(&mut self, mut all: Vec<ConversationView>) -> Vec<Effect> {
@@ -268,7 +287,9 @@ impl Model {
         if self.selected_message().is_none() {
             self.selected = None;
         }
-        self.mark_read()
+        let mut effects = self.mark_read();
+        effects.extend(self.seek());
+        effects
     }
 
     fn take_older(&mut self, page: Vec<MessageView>) -> Vec<Effect> {
@@ -281,7 +302,7 @@ impl Model {
         });
         let older: Vec<_> = older.collect();
         self.messages.splice(0..0, older);
-        Vec::new()
+        self.seek()
     }
 
     /// What is on the screen is read.
@@ -324,7 +345,7 @@ impl Model {
                     Some(Dialog::LinkCode(name, _)) => name,
                     _ => "the device".to_owned(),
                 };
-                self.notice = Some(format!("{name} is linked"));
+                self.notice = Some(format!("{} is linked", text::quoted(&name)));
                 vec![devices()]
             }
             Ok(Response::Conversation(conversation)) => {
@@ -342,14 +363,17 @@ impl Model {
                 Vec::new()
             }
             Err(failure) => {
-                match self.form_mut() {
-                    Some(form) => {
-                        (form.busy, form.error) = (false, Some(failure.to_string()));
-                    }
-                    None => self.notice = Some(failure.to_string()),
-                }
+                self.refuse_form(failure.to_string());
                 Vec::new()
             }
+        }
+    }
+
+    /// What was filled in stays, with what is wrong with it.
+    fn refuse_form(&mut self, why: String) {
+        match self.form_mut() {
+            Some(form) => (form.busy, form.error) = (false, Some(why)),
+            None => self.notice = Some(why),
         }
     }
 

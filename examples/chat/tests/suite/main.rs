@@ -4,9 +4,14 @@
 
 mod device_kills;
 mod devices;
+#[cfg(unix)]
+mod everything;
 mod front_door;
 mod full_disk;
 mod long_days;
+mod proxy;
 mod secrets;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod two_people;

@@ -4,7 +4,7 @@ import { useState } from "react";
 
 import { useMe } from "../session.tsx";
 import { useChanged } from "../useSafety.ts";
-import { nameOf } from "../words.ts";
+import { nameOf, quoted } from "../words.ts";
 import { SafetyNumber } from "./SafetyNumber.tsx";
 
 /** Says whose devices changed, until the safety number was compared. */
@@ -18,7 +18,7 @@ export function DevicesChanged({ info }: { readonly info: ConversationInfo }) {
       {members.map((member) => (
         <div className="devices-changed" role="status" key={member.account}>
           <ShieldAlert aria-hidden />
-          <span>{nameOf(member)}’s devices changed.</span>
+          <span>The devices of {quoted(nameOf(member))} changed.</span>
           <button type="button" onClick={() => setShown(member)}>
             Compare the safety number
           </button>

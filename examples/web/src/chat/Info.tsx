@@ -10,7 +10,7 @@ import { useBusy } from "../parts/useBusy.ts";
 import { useNow } from "../parts/useNow.ts";
 import { go } from "../route.ts";
 import { useMe, useSession } from "../session.tsx";
-import { ago, count, failure, nameOf, titleOf } from "../words.ts";
+import { ago, count, failure, nameOf, quoted, titleOf } from "../words.ts";
 import { MemberRow } from "./MemberRow.tsx";
 import { SafetyNumber } from "./SafetyNumber.tsx";
 
@@ -78,7 +78,7 @@ function Currency({ info }: { readonly info: ConversationInfo }) {
   const now = useNow();
   const { vouched, withheld } = info;
   const isOwn = vouched?.account === account;
-  const who = isOwn ? "another device of yours" : nameOf(info.members.find((member) => member.account === vouched?.account));
+  const who = isOwn ? "another device of yours" : quoted(nameOf(info.members.find((member) => member.account === vouched?.account)));
   return (
     <section className="card" aria-label="How current this is">
       <p>

@@ -2,7 +2,7 @@ import type { Conversation, ConversationInfo } from "@rejoinder/client";
 
 import { go } from "../route.ts";
 import { useMe, useSession } from "../session.tsx";
-import { nameOf } from "../words.ts";
+import { nameOf, quoted } from "../words.ts";
 
 interface Props {
   readonly info: ConversationInfo;
@@ -23,7 +23,7 @@ export function Invitation({ info, conversation }: Props) {
   return (
     <section className="invitation" aria-label="Invitation">
       <p>
-        <strong>{nameOf(inviter)}</strong> wants to talk with you
+        <strong>{quoted(nameOf(inviter))}</strong> wants to talk with you
         {inviter?.address && inviter.name ? `, and is at the address ${inviter.address}` : ""}. Until you
         accept, they do not learn that you read it.
       </p>

@@ -5,7 +5,7 @@ import { Avatar } from "../parts/Avatar.tsx";
 import { useMe, useSession } from "../session.tsx";
 import { useBlocked } from "../useBlocked.ts";
 import { useChanged } from "../useSafety.ts";
-import { nameOf } from "../words.ts";
+import { nameOf, quoted } from "../words.ts";
 
 interface Props {
   readonly member: Member;
@@ -29,13 +29,13 @@ export function MemberRow({ member, conversation, mayChange, onSafety }: Props) 
 
   const remove = async () => {
     const text = "They read nothing that is written from now on. What they have read they keep.";
-    const isSure = await ask({ title: `Remove ${name}?`, text, yes: "Remove", isDangerous: true });
+    const isSure = await ask({ title: `Remove ${quoted(name)}?`, text, yes: "Remove", isDangerous: true });
     if (isSure) await attempt(conversation.remove(person));
   };
   const block = async () => {
     if (isBlocked) return void (await attempt(setBlocked(member.account, false)));
     const text = "You see nothing more of them: neither what they write nor their invitations. They are not told.";
-    const isSure = await ask({ title: `Block ${name}?`, text, yes: "Block", isDangerous: true });
+    const isSure = await ask({ title: `Block ${quoted(name)}?`, text, yes: "Block", isDangerous: true });
     if (isSure) await attempt(setBlocked(member.account, true));
   };
   return (

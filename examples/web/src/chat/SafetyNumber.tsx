@@ -8,7 +8,7 @@ import { Problem } from "../parts/Problem.tsx";
 import { Qr } from "../parts/Qr.tsx";
 import { useSession } from "../session.tsx";
 import { useChanged, useCompared } from "../useSafety.ts";
-import { dateTime, failure, nameOf } from "../words.ts";
+import { dateTime, failure, nameOf, quoted } from "../words.ts";
 
 interface Props {
   readonly member: Member;
@@ -25,7 +25,7 @@ export function SafetyNumber({ member, onClose }: Props) {
   const [error, setError] = useState<string | null>(null);
   const [isScanning, setIsScanning] = useState(false);
   const { account } = member;
-  const name = nameOf(member);
+  const name = quoted(nameOf(member));
   useEffect(() => {
     let isCurrent = true;
     client.contacts.show({ account }).then(

@@ -7,7 +7,7 @@ import { logOut } from "../logOut.ts";
 import { Page } from "../parts/Page.tsx";
 import { useNow } from "../parts/useNow.ts";
 import { useSession } from "../session.tsx";
-import { ago, dateTime, deviceName } from "../words.ts";
+import { ago, dateTime, deviceName, quoted } from "../words.ts";
 import { LinkOther } from "./LinkOther.tsx";
 import { NewCode } from "./NewCode.tsx";
 
@@ -84,7 +84,7 @@ function Row({ device, isPrimary }: { readonly device: Device; readonly isPrimar
   const remove = async () => {
     const text =
       "It is closed at once and reads nothing more. What it wrote so far stays; what it has not sent yet is lost.";
-    const isSure = await ask({ title: `Remove ${name}?`, text, yes: "Remove", isDangerous: true });
+    const isSure = await ask({ title: `Remove ${quoted(name)}?`, text, yes: "Remove", isDangerous: true });
     if (isSure) await attempt(client.devices.revoke(device.id));
   };
   const leave = async () => {
@@ -93,8 +93,8 @@ function Row({ device, isPrimary }: { readonly device: Device; readonly isPrimar
     if (isSure) await attempt(logOut(client, device.id));
   };
   const pass = async () => {
-    const text = `From then on ${name} links and removes devices, and this one does not.`;
-    const isSure = await ask({ title: `Make ${name} the first device?`, text, yes: "Make it the first" });
+    const text = `From then on ${quoted(name)} links and removes devices, and this one does not.`;
+    const isSure = await ask({ title: `Make ${quoted(name)} the first device?`, text, yes: "Make it the first" });
     if (isSure) await attempt(client.devices.makePrimary(device.id));
   };
   return (

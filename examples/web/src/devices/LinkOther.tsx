@@ -7,7 +7,7 @@ import { Field } from "../parts/Field.tsx";
 import { Problem } from "../parts/Problem.tsx";
 import { useBusy } from "../parts/useBusy.ts";
 import { useSession } from "../session.tsx";
-import { linkFailure } from "../words.ts";
+import { linkFailure, quoted } from "../words.ts";
 import { Scanner } from "./Scanner.tsx";
 
 /** The new device shows so many digits. */
@@ -173,7 +173,7 @@ function Confirm({ request, onDone, onFailed }: ConfirmProps) {
       }}
     >
       <p>
-        <strong>{name}</strong> wants to join your account.
+        <strong>{quoted(name)}</strong> wants to join your account.
       </p>
       <Field
         label="The seven digits that it shows"

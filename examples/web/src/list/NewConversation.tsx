@@ -83,6 +83,21 @@ export function NewConversation() {
   );
 }
 
+/**
+ * Addresses between commas, semicolons or blanks. Blanks within a phone number part nothing: what
+ * follows belongs to it until a name or another country code begins.
+ */
 function addresses(text: string): readonly string[] {
-  return text.split(/[\s,;]+/u).filter(Boolean);
+  const all: string[] = [];
+  for (const part of text.split(/[,;]/u)) {
+    let isNumber = false;
+    for (const word of part.split(/\s+/u).filter(Boolean)) {
+      const beginsNumber = /^(?:\(?\+|00)/u.test(word);
+      const goesOn: boolean = isNumber && !beginsNumber && !/^\p{L}/u.test(word);
+      if (goesOn) all.push(`${all.pop() ?? ""} ${word}`);
+      else all.push(word);
+      isNumber = goesOn || beginsNumber;
+    }
+  }
+  return all;
 }

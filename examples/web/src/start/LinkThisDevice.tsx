@@ -7,7 +7,7 @@ import { Field } from "../parts/Field.tsx";
 import { Problem } from "../parts/Problem.tsx";
 import { Qr } from "../parts/Qr.tsx";
 import { useBusy } from "../parts/useBusy.ts";
-import { linkFailure, thisDeviceName } from "../words.ts";
+import { linkFailure, quoted, thisDeviceName } from "../words.ts";
 import { Step } from "./Step.tsx";
 
 interface Props {
@@ -131,7 +131,7 @@ function Confirm({ whose, isBusy, error, onYes, onNo }: ConfirmProps) {
     <div className="stack" data-testid="whose">
       <p>A device of this account scanned the code:</p>
       <p>
-        <strong>{whose.address ?? "an account without an address"}</strong> ({whose.name})
+        <strong>{whose.address ?? "an account without an address"}</strong> ({quoted(whose.name)})
       </p>
       <p className="hint offer-text">{whose.account}</p>
       <p>
@@ -153,7 +153,7 @@ function Confirm({ whose, isBusy, error, onYes, onNo }: ConfirmProps) {
 function Digits({ code, whose }: { readonly code: string; readonly whose: Whose }) {
   return (
     <div className="stack" role="status">
-      <p>Type these digits on your other device, to join the account of {whose.address ?? whose.name}:</p>
+      <p>Type these digits on your other device, to join the account of {whose.address ?? quoted(whose.name)}:</p>
       <p className="digits" data-testid="digits" aria-label={[...code].join(" ")}>
         {code.slice(0, 3)} {code.slice(3)}
       </p>

@@ -63,7 +63,10 @@ export type StorageKind = "opfs" | "indexeddb" | "memory";
 
 /** How {@link RejoinderOpener.open} opens. */
 export interface OpenOptions {
-  /** The relay, `wss://host` or `ws://host:port`; by default the page's own host. */
+  /**
+   * The relay, `wss://host` or `ws://host:port`, or the same as `https` and `http`, with a path and a
+   * query where a server in front of it wants them; by default the page's own host.
+   */
   readonly relay?: string;
   /**
    * The store's name, by default `rejoinder`. Tabs of one origin that open the same name share one

@@ -4,29 +4,32 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::Paragraph;
 use sync_core::api::{Compared, ContactCard};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::picture::Picture;
 use super::{ACCENT, FAINT, STRONG, window};
+use crate::screen::forms::card_name;
 use crate::screen::model::{Dialog, Form, Model};
 use crate::screen::text;
 
 /// Columns of a form.
 const FORM: u16 = 66;
 /// Keys, by where they work.
-const HELP: [(&str, &str); 21] = [
+const HELP: [(&str, &str); 23] = [
     ("Tab, Shift-Tab", "go to the next pane, to the list"),
     ("Ctrl-N, Ctrl-A", "new conversation, add a member"),
     ("Ctrl-T, Ctrl-S", "members, settings"),
     ("Ctrl-D", "your devices: link, remove, make primary"),
+    ("Ctrl-F", "search in all conversations"),
     ("Ctrl-O, Ctrl-Q", "go offline and come back, quit"),
     ("", ""),
     ("List", "Enter open, p pin, m mute, a archive"),
     ("Writing", "Enter send, Alt-Enter new line, ↑ messages"),
     ("Messages", "r reply, e edit, d delete, + react"),
-    ("", "PgUp, Home go back in time"),
+    ("", "↑ ↓ a line of a tall message, or a message"),
+    ("", "PgUp, PgDn a page, Home the oldest here"),
     ("Members", "+ add, x remove or leave, o role, t title"),
     ("", "i safety number, block"),
     ("Settings", "n change your name"),
@@ -46,16 +49,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, dialog: &Dialog) {
         Dialog::LinkHistory(_) => draw_history(frame),
         Dialog::Contact(card) => draw_contact(frame, card),
         Dialog::Shown(card) => draw_shown(frame, card),
-        Dialog::Confirm(question, _) => {
-            let area = window(frame, "Sure?", 60, 5);
-            let lines = vec![
-                Line::raw(format!(" {}", text::cut(question, 56))),
-                Line::default(),
-                Line::styled(" y yes   any other key no", FAINT),
-            ];
-            frame.render_widget(Paragraph::new(lines), area);
-        }
-        Dialog::Help => draw_help(frame, model),
+        Dialog::Confirm(question, _) => draw_confirm(frame, question),
+        Dialog::Help(top) => draw_help(frame, model, *top),
         form => draw_known_form(frame, form),
     }
 }
@@ -91,7 +86,7 @@ fn draw_known_form(frame: &mut Frame<'_>, dialog: &Dialog) {
         ),
         Dialog::LinkCode(name, form) => (
             "Link a device",
-            format!("{name} shows a code of 7 digits. A wrong one ends the link."),
+            format!("{} shows a code of 7 digits. A wrong one ends the link.", text::quoted(name)),
             form,
             "Enter links it   Esc cancels",
         ),
@@ -109,7 +104,7 @@ fn draw_known_form(frame: &mut Frame<'_>, dialog: &Dialog) {
         ),
         Dialog::AddMember(form, history) => {
             let mark = if *history { "[x]" } else { "[ ]" };
-            let hint = format!("{mark} may read what was written before (Space changes it)");
+            let hint = format!("{mark} may read what was written before (Tab changes it)");
             ("Add a member", hint, form, "Enter adds   Esc closes")
         }
         Dialog::Title(form) => ("Title", String::new(), form, "Enter changes   Esc closes"),
@@ -125,66 +120,121 @@ fn draw_known_form(frame: &mut Frame<'_>, dialog: &Dialog) {
     draw_form(frame, heading, &hint, form, keys);
 }
 
+/// Something that can't be undone. In a small window the keys stay in view.
+fn draw_confirm(frame: &mut Frame<'_>, question: &str) {
+    let whole = frame.area();
+    let width = usize::from(whole.width.min(60)).saturating_sub(4).max(1);
+    let room = usize::from(whole.height).saturating_sub(3).max(1);
+    let asked = text::wrap(question, width).into_iter().take(room);
+    let mut lines: Vec<_> = asked.map(|line| Line::raw(format!(" {line}"))).collect();
+    if lines.len() + 2 <= room {
+        lines.push(Line::default());
+    }
+    lines.push(Line::styled(" y yes   any other key no", FAINT));
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let area = window(frame, "Sure?", 60, rows);
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
 /// A field that is being filled in may take so many rows.
 const FIELD_ROWS: usize = 3;
 
-fn draw_form(frame: &mut Frame<'_>, heading: &str, hint: &str, form: &Form, keys: &str) {
-    let width = usize::from(frame.area().width.min(FORM)).saturating_sub(4).max(1);
-    let faint = |line: String| Line::styled(format!(" {line}"), FAINT);
-    let mut lines: Vec<Line<'_>> = text::wrap(hint, width).into_iter().map(faint).collect();
-    let mut cursor = None;
-    for (at, (label, field)) in form.fields.iter().enumerate() {
+/// Lines of a form, and where in them the cursor is.
+#[derive(Default)]
+struct Filled {
+    lines: Vec<Line<'static>>,
+    cursor: Option<(usize, usize)>,
+}
+
+impl Filled {
+    fn push(&mut self, form: &Form, at: usize, width: usize) {
+        let Some((label, field)) = form.fields.get(at) else { return };
         let is_here = at == form.at;
         let style = if is_here { STRONG.fg(ACCENT) } else { FAINT };
-        lines.push(Line::styled(format!(" {label}"), style));
+        self.lines.push(Line::styled(format!(" {}", text::cut(label, width)), style));
         let before = text::wrap(field.before(), width);
         let all = text::wrap(field.text(), width);
         // What is being typed stays in view.
         let skipped = if is_here { before.len().saturating_sub(FIELD_ROWS) } else { 0 };
         if is_here && !form.busy {
             let column = before.last().map_or(0, |line| line.width());
-            cursor = Some((column, lines.len() + before.len() - 1 - skipped));
+            self.cursor = Some((column, self.lines.len() + before.len() - 1 - skipped));
         }
         let shown = all.into_iter().skip(skipped).take(FIELD_ROWS);
-        lines.extend(shown.map(|line| Line::raw(format!("  {line}"))));
+        self.lines.extend(shown.map(|line| Line::raw(format!("  {line}"))));
     }
-    let (last, style) = match (&form.error, form.busy) {
-        (_, true) => ("one moment…", FAINT),
-        (Some(error), _) => (error.as_str(), Style::new().fg(Color::Red)),
-        _ => (keys, FAINT),
+}
+
+fn draw_form(frame: &mut Frame<'_>, heading: &str, hint: &str, form: &Form, keys: &str) {
+    let whole = frame.area();
+    let width = usize::from(whole.width.min(FORM)).saturating_sub(4).max(1);
+    let room = usize::from(whole.height).saturating_sub(2);
+    let styled = |text: &str, style: Style| {
+        let lines = text::wrap(text, width).into_iter();
+        lines.map(|line| Line::styled(format!(" {line}"), style)).collect::<Vec<_>>()
     };
-    lines.push(Line::default());
-    lines.extend(
-        text::wrap(last, width).into_iter().map(|line| Line::styled(format!(" {line}"), style)),
-    );
-    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let told = match (&form.error, form.busy) {
+        (_, true) => styled("one moment…", FAINT),
+        (Some(error), _) => styled(error, Style::new().fg(Color::Red)),
+        _ => styled(keys, FAINT),
+    };
+    let fields = |which: std::ops::Range<usize>, above: Vec<Line<'static>>| {
+        let mut filled = Filled { lines: above, cursor: None };
+        which.for_each(|at| filled.push(form, at, width));
+        filled
+    };
+    // In a small window the hint goes first, then the fields that are not being filled in.
+    let all = 0..form.fields.len();
+    let fits = |filled: &Filled| filled.lines.len() + told.len() < room;
+    let mut filled = fields(all.clone(), styled(hint, FAINT));
+    if !fits(&filled) {
+        filled = fields(all, Vec::new());
+    }
+    if !fits(&filled) {
+        filled = fields(form.at..form.at + 1, Vec::new());
+    }
+    if fits(&filled) {
+        filled.lines.push(Line::default());
+    }
+    filled.lines.extend(told);
+    let rows = u16::try_from(filled.lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let area = window(frame, heading, FORM, rows);
-    frame.render_widget(Paragraph::new(lines), area);
-    if let Some((column, row)) = cursor {
-        let x = area.x + 2 + u16::try_from(column).unwrap_or(0);
-        let y = area.y + u16::try_from(row).unwrap_or(0);
-        frame.set_cursor_position(Position::new(x, y));
+    frame.render_widget(Paragraph::new(filled.lines), area);
+    if let Some((column, row)) = filled.cursor {
+        let x = area.x.saturating_add(2).saturating_add(u16::try_from(column).unwrap_or(0));
+        let y = area.y.saturating_add(u16::try_from(row).unwrap_or(0));
+        let position = Position::new(x.min(area.right()), y);
+        if y < area.bottom() {
+            frame.set_cursor_position(position);
+        }
     }
 }
 
 fn draw_code(frame: &mut Frame<'_>, code: &str, replaces: bool) {
     let why = if replaces {
-        ["The code that you had counts no more. Write this one down", "and keep it safe."]
+        "The code that you had counts no more. Write this one down and keep it safe."
     } else {
-        [
-            "Write this down and keep it safe. It brings your account",
-            "back when all your devices are lost.",
-        ]
+        "Write this down and keep it safe. It brings your account back when all your devices are lost."
     };
-    let area = window(frame, "Your recovery code", FORM, 12);
-    let width = usize::from(area.width.saturating_sub(4));
-    let mut lines: Vec<_> = why.iter().map(|line| Line::raw(format!(" {line}"))).collect();
-    lines.push(Line::raw(" It isn't shown again."));
-    lines.push(Line::default());
-    lines.extend(
-        text::wrap(code, width).into_iter().map(|line| Line::styled(format!("  {line}"), STRONG)),
-    );
-    lines.extend([Line::default(), Line::styled(" Enter: I have written it down", FAINT)]);
+    let whole = frame.area();
+    let width = usize::from(whole.width.min(FORM)).saturating_sub(4).max(1);
+    let styled = |text: &str, indent: &str, style: Style| {
+        let lines = text::wrap(text, width).into_iter();
+        lines.map(|line| Line::styled(format!("{indent}{line}"), style)).collect::<Vec<_>>()
+    };
+    let words = styled(code, "  ", STRONG);
+    let keys = styled("Enter: I have written it down", " ", FAINT);
+    let mut lines = styled(&format!("{why} It isn't shown again."), " ", Style::new());
+    if lines.len() + words.len() + keys.len() + 4 > usize::from(whole.height) {
+        // In a small window the code alone matters.
+        lines.clear();
+    } else {
+        lines.push(Line::default());
+    }
+    lines.extend(words);
+    lines.extend(keys);
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let area = window(frame, "Your recovery code", FORM, rows);
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -208,34 +258,47 @@ fn draw_history(frame: &mut Frame<'_>) {
 }
 
 fn draw_contact(frame: &mut Frame<'_>, card: &ContactCard) {
-    let width = usize::from(FORM) - 6;
-    let who = if card.name.trim().is_empty() { "Contact" } else { card.name.trim() };
-    let mut lines = Vec::new();
-    let mut fact = |label: &str, value: &str, style: Style| {
-        lines.push(Line::styled(format!(" {label}"), FAINT));
-        for line in text::wrap(value, width) {
-            lines.push(Line::styled(format!("  {line}"), style));
-        }
+    let whole = frame.area();
+    let width = usize::from(whole.width.min(FORM + 4)).saturating_sub(5).max(1);
+    let fact = |label: &str, value: &str, style: Style| {
+        let mut lines = vec![Line::styled(format!(" {label}"), FAINT)];
+        let value = text::wrap(value, width).into_iter();
+        lines.extend(value.map(|line| Line::styled(format!("  {line}"), style)));
+        lines
     };
-    fact("address", card.address.as_deref().unwrap_or("not known"), Style::new());
-    fact("account", &card.account.to_string(), Style::new());
-    fact("safety number", &in_rows(&card.safety_number), STRONG);
+    let prose = |text: &str, style: Style| {
+        let lines = text::wrap(text, width).into_iter();
+        lines.map(|line| Line::styled(format!(" {line}"), style)).collect::<Vec<_>>()
+    };
+    let name = card_name(card);
     let compared = match card.compared {
         Compared::Never => "not yet",
         Compared::Same => "yes, and nothing changed since",
         Compared::Changed => "yes, and their devices changed since: compare again",
     };
-    fact("compared", compared, Style::new());
-    lines.push(Line::default());
+    let who = text::quoted(&name);
     let how = format!("Compare it with {who} aloud. If both show the same, nobody stands between.");
-    lines.extend(text::wrap(&how, width).into_iter().map(|line| Line::raw(format!(" {line}"))));
-    lines.push(Line::default());
-    lines.push(Line::styled(
-        " v same   q picture   c compare   b block   u unblock   other keys close",
-        FAINT,
-    ));
+    let address = text::cut(card.address.as_deref().unwrap_or("not known"), width);
+    let number = fact("safety number", &in_rows(&card.safety_number), STRONG);
+    let keys =
+        prose("v same   q picture   c compare   b block   u unblock   other keys close", FAINT);
+    // In this order they go where there is no room for all.
+    let about = [
+        prose(&how, Style::new()),
+        fact("account", &card.account.to_string(), Style::new()),
+        fact("address", &address, Style::new()),
+        fact("compared", compared, Style::new()),
+    ];
+    let room = usize::from(whole.height).saturating_sub(2 + number.len() + keys.len());
+    let left_out =
+        (0..about.len()).find(|from| about.iter().skip(*from).map(Vec::len).sum::<usize>() <= room);
+    let [how, account, address, compared] = about;
+    let left_out = left_out.unwrap_or(4);
+    let shown = [(2, address), (1, account), (4, number), (3, compared), (0, how), (4, keys)];
+    let shown = shown.into_iter().filter(|(place, _)| *place >= left_out);
+    let lines: Vec<_> = shown.flat_map(|(_, lines)| lines).collect();
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let area = window(frame, &text::cut(who, 40), FORM + 4, rows);
+    let area = window(frame, &name, FORM + 4, rows);
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -272,16 +335,21 @@ fn in_rows(number: &str) -> String {
     groups.chunks(4).map(|row| row.join(" ")).collect::<Vec<_>>().join("\n")
 }
 
-fn draw_help(frame: &mut Frame<'_>, model: &Model) {
+fn draw_help(frame: &mut Frame<'_>, model: &Model, top: u16) {
     let rows = u16::try_from(HELP.len()).unwrap_or(18);
-    let area: Rect = window(frame, "Keys", 64, rows + 4);
-    let mut lines: Vec<Line<'_>> = HELP
-        .iter()
+    let area: Rect = window(frame, "Keys", 64, rows + 3);
+    let width = usize::from(area.width.saturating_sub(1));
+    let room = usize::from(area.height.saturating_sub(1));
+    let above = usize::from(top).min(HELP.len().saturating_sub(room));
+    let shown = HELP.iter().skip(above).take(room);
+    let mut lines: Vec<Line<'_>> = shown
         .map(|(keys, what)| {
             let pad = " ".repeat(16_usize.saturating_sub(keys.width()));
-            Line::from(vec![format!(" {keys}{pad}").into(), (*what).into()])
+            Line::raw(text::cut(&format!(" {keys}{pad}{what}"), width))
         })
         .collect();
-    lines.push(Line::styled(format!(" relay {}   any key closes", model.relay), FAINT));
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
+    let more = if room < HELP.len() { "↑↓ more   " } else { "" };
+    let last = format!(" {more}other keys close   relay {}", model.relay);
+    lines.push(Line::styled(text::cut(&last, width), FAINT));
+    frame.render_widget(Paragraph::new(lines), area);
 }

@@ -58,11 +58,11 @@ fn item(model: &Model, view: &ConversationView, width: usize) -> ListItem<'stati
         Span::raw(gap),
         Span::styled(marks, STRONG),
     ]);
-    let second = format!("  {}", text::cut(&preview(model, view), width.saturating_sub(2)));
+    let second = format!("  {}", text::cut(&preview(model, view, width), width.saturating_sub(2)));
     ListItem::new(vec![first, Line::styled(second, FAINT)])
 }
 
-fn preview(model: &Model, view: &ConversationView) -> String {
+fn preview(model: &Model, view: &ConversationView, width: usize) -> String {
     if !view.active {
         return "left".to_owned();
     }
@@ -76,9 +76,11 @@ fn preview(model: &Model, view: &ConversationView) -> String {
         Some(last) if last.text.is_empty() => "deleted".to_owned(),
         Some(last) => {
             let when = text::when(last.at_ms, model.now_ms);
-            format!("{when} {}: {}", model.name_of(&last.author), last.text)
+            // However long the name, some of the text is seen.
+            let name = text::cut(&model.name_of(&last.author), width / 3);
+            format!("{when} {name}: {}", last.text)
         }
-        None if !view.adding.is_empty() => format!("adding {}", view.adding.join(", ")),
+        None if !view.adding.is_empty() => format!("adding {}", text::some(&view.adding, 3)),
         None => "no messages yet".to_owned(),
     }
 }

@@ -18,31 +18,62 @@ use crate::screen::text;
 const COLOURS: [Color; 6] =
     [Color::Green, Color::Magenta, Color::Yellow, Color::Blue, Color::LightRed, Color::LightGreen];
 
-pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
-    let width = usize::from(area.width.saturating_sub(1)).max(1);
-    let (lines, chosen) = all_lines(model, width);
+/// Messages as lines.
+pub(super) struct Laid {
+    lines: Vec<Line<'static>>,
+    /// The first line of each message, and the one after its last.
+    pub(super) spans: Vec<(usize, usize)>,
+}
+
+impl Laid {
+    /// The first line in view. The newest are, unless an older message is chosen; of a chosen one
+    /// that is taller than the pane, what was scrolled to.
+    fn top(&self, model: &Model, height: usize) -> usize {
+        let bottom = self.lines.len().saturating_sub(height);
+        let Some((first, last)) = self.chosen(model) else { return bottom };
+        match last.saturating_sub(first).saturating_sub(height) {
+            0 => first.min(bottom),
+            hidden => first + model.scroll.min(hidden),
+        }
+    }
+
+    fn chosen(&self, model: &Model) -> Option<(usize, usize)> {
+        let selected = model.selected?;
+        let at = model.messages.iter().position(|view| view.message == selected)?;
+        self.spans.get(at).copied()
+    }
+
+    /// Which lines of a chosen message that is taller than the pane are seen.
+    pub(super) fn place(&self, model: &Model, height: usize) -> Option<String> {
+        let (first, last) = self.chosen(model)?;
+        let all = last.saturating_sub(first);
+        if all <= height {
+            return None;
+        }
+        let seen = self.top(model, height).saturating_sub(first);
+        Some(format!(" lines {} to {} of {all} ↑↓ ", seen + 1, seen + height))
+    }
+}
+
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, laid: Laid, area: Rect) {
     let height = usize::from(area.height);
-    let bottom = lines.len().saturating_sub(height);
-    // The newest stay in view, unless an older message is chosen.
-    let top = match chosen {
-        Some((first, last)) => bottom.min(first.max(last.saturating_sub(height))),
-        None => bottom,
-    };
-    let shown: Vec<_> = lines.into_iter().skip(top).take(height).collect();
+    let top = laid.top(model, height);
+    let shown: Vec<_> = laid.lines.into_iter().skip(top).take(height).collect();
     let blank = height.saturating_sub(shown.len());
     let area = Rect { y: area.y + u16::try_from(blank).unwrap_or(0), ..area };
     let area = area.intersection(frame.area());
     frame.render_widget(Paragraph::new(shown), area);
 }
 
-/// All lines, and which of them are the chosen message's.
-fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize, usize)>) {
+/// All lines, at the width of the pane.
+pub(super) fn lay_out(model: &Model, width: u16) -> Laid {
+    let width = usize::from(width.saturating_sub(1)).max(1);
     let mut lines = vec![match (model.has_older, model.is_loading) {
         (_, true) => Line::styled(" …", FAINT),
         (true, _) => Line::styled(" ↑ older messages", FAINT),
         _ => Line::styled(" the beginning", FAINT),
     }];
-    let mut chosen = None;
+    let mut spans = Vec::new();
     let mut before: Option<&MessageView> = None;
     let mut changes = changes(model, width).into_iter().peekable();
     for view in &model.messages {
@@ -64,13 +95,11 @@ fn all_lines(model: &Model, width: usize) -> (Vec<Line<'static>>, Option<(usize,
         lines.extend(message_lines(model, view, width, !continues).into_iter().map(|line| {
             if is_chosen { line.patch_style(Style::new().bg(Color::Rgb(40, 50, 60))) } else { line }
         }));
-        if is_chosen {
-            chosen = Some((first, lines.len()));
-        }
+        spans.push((first, lines.len()));
         before = Some(view);
     }
     lines.extend(changes.flat_map(|(_, told)| told));
-    (lines, chosen)
+    Laid { lines, spans }
 }
 
 /// Whose devices changed in this conversation, when, and what to do about it.
@@ -79,8 +108,8 @@ fn changes(model: &Model, width: usize) -> Vec<(u64, Vec<Line<'static>>)> {
     let style = Style::new().fg(Color::Yellow);
     let here = conversation.members.iter().filter_map(|member| {
         let at_ms = *model.changed.get(&member.account)?;
-        let name = text::cut(&name(member), 24);
-        let told = format!("{name}'s devices changed; compare the safety number\n^T, i shows it");
+        let name = text::quoted(&name(member));
+        let told = format!("the devices of {name} changed\ncompare the safety number: ^T, then i");
         let told = text::wrap(&told, width);
         Some((at_ms, told.into_iter().map(|line| Line::styled(line, style).centered()).collect()))
     });
@@ -106,7 +135,7 @@ fn message_lines(
         let quoted = model.messages.iter().find(|other| other.message == key);
         let quote = quoted.map_or_else(
             || "an earlier message".to_owned(),
-            |other| format!("{}: {}", model.name_of(&other.author), other.text),
+            |other| format!("{}: {}", text::cut(&model.name_of(&other.author), 16), other.text),
         );
         lines.push(Line::styled(
             format!("   ↳ {}", text::cut(&quote, width.saturating_sub(5))),

@@ -1,6 +1,7 @@
 //! The screen, drawn from the model alone.
 
 mod dialog;
+mod finding;
 mod list;
 mod messages;
 mod pages;
@@ -8,10 +9,10 @@ mod picture;
 mod side;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph};
+use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 use sync_core::api::{ConversationView, Problem, Unreadable};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -28,11 +29,53 @@ pub(super) const ACCENT: Color = Color::Cyan;
 pub(super) const FAINT: Style = Style::new().fg(Color::DarkGray);
 pub(super) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
 
+/// Below this width one pane is shown at a time.
+const NARROW: u16 = 48;
+/// The least that anything can be shown on.
+const LEAST: Size = Size { width: 20, height: 6 };
+/// Rows of what is told of the last key.
+const NOTICE_ROWS: usize = 3;
+/// People of an invitation who are named.
+const NAMED: usize = 4;
+
+/// How messages lie on the screen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    /// Rows for messages.
+    pub(crate) height: usize,
+    /// The first line of each message, and the one after its last.
+    pub(crate) spans: Vec<(usize, usize)>,
+}
+
+impl Shown {
+    /// Lines of a message that its pane has no room for.
+    pub(crate) fn hidden(&self, at: usize) -> usize {
+        let all = self.spans.get(at).map_or(0, |span| span.1.saturating_sub(span.0));
+        all.saturating_sub(self.height)
+    }
+}
+
+/// How messages lay when the screen was last drawn on.
+pub(crate) fn shown(model: &Model) -> Shown {
+    if model.size.width == 0 {
+        // Not drawn on yet: nothing is out of view.
+        return Shown { height: usize::MAX, spans: Vec::new() };
+    }
+    let whole = Rect::from((Position::ORIGIN, model.size));
+    let [_, _, body, _] = rows(model, whole);
+    let Some(view) = model.conversation() else { return Shown::default() };
+    let parts = Parts::of(model, view, columns(model, body).1);
+    let inner = Block::bordered().inner(parts.pane);
+    let spans = messages::lay_out(model, inner.width).spans;
+    Shown { height: usize::from(inner.height).max(1), spans }
+}
+
 /// Draws everything.
 pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
-    if area.width < 20 || area.height < 6 {
-        frame.render_widget(Paragraph::new("too small"), area);
+    if area.width < LEAST.width || area.height < LEAST.height {
+        let told = Paragraph::new("make this window larger").wrap(Wrap { trim: true });
+        frame.render_widget(told, area);
         return;
     }
     if let (Some(page @ Page::Linking(Linking::Offered { .. })), None) =
@@ -41,16 +84,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
         // Its picture needs every row of a small terminal.
         return pages::draw(frame, model, page, area);
     }
-    let banner = banner(model);
-    let rows = [
-        Constraint::Length(1),
-        Constraint::Length(u16::from(banner.is_some())),
-        Constraint::Min(3),
-        Constraint::Length(1),
-    ];
-    let [top, warning, body, bottom] = Layout::vertical(rows).areas(area);
+    let [top, warning, body, bottom] = rows(model, area);
     frame.render_widget(header(model), top);
-    if let Some(banner) = banner {
+    if let Some(banner) = banner(model) {
         let style = Style::new().fg(Color::Black).bg(Color::Yellow);
         let line = text::cut(&banner, usize::from(warning.width));
         frame.render_widget(Paragraph::new(line).style(style), warning);
@@ -65,7 +101,27 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
     }
 }
 
-fn draw_body(frame: &mut Frame<'_>, model: &Model, body: Rect) {
+/// Header, banner, body and hints.
+fn rows(model: &Model, area: Rect) -> [Rect; 4] {
+    Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(u16::from(banner(model).is_some())),
+        Constraint::Min(3),
+        Constraint::Length(1),
+    ])
+    .areas(area)
+}
+
+/// The list, the conversation and the pane at the side; those without room are empty.
+fn columns(model: &Model, body: Rect) -> (Rect, Rect, Rect) {
+    if body.width < NARROW {
+        let none = Rect { width: 0, ..body };
+        return match (model.focus, model.open, model.side) {
+            (Focus::Side, _, Some(_)) => (none, none, body),
+            (Focus::List, ..) | (_, None, _) => (body, none, none),
+            _ => (none, body, none),
+        };
+    }
     let is_wide = body.width >= WIDE;
     let left = if is_wide { 32 } else { (body.width / 3).clamp(10, 26) };
     let side = if model.side.is_some() { if is_wide { 30 } else { left.max(24) } } else { 0 };
@@ -76,11 +132,49 @@ fn draw_body(frame: &mut Frame<'_>, model: &Model, body: Rect) {
         Constraint::Length(side),
     ];
     let [list, middle, side] = Layout::horizontal(columns).areas(body);
-    if shows_list {
+    (list, middle, side)
+}
+
+fn draw_body(frame: &mut Frame<'_>, model: &Model, body: Rect) {
+    let (list, middle, side) = columns(model, body);
+    if list.width > 0 {
         list::draw(frame, model, list);
     }
-    draw_conversation(frame, model, middle);
-    side::draw(frame, model, side);
+    if middle.width > 0 {
+        draw_conversation(frame, model, middle);
+    }
+    if side.width > 0 {
+        side::draw(frame, model, side);
+    }
+}
+
+/// The parts of an open conversation.
+struct Parts {
+    /// Messages, in their frame.
+    pane: Rect,
+    /// Who is typing, or what is told of the last key.
+    told: Rect,
+    /// The line being written, or what stands in its place.
+    below: Rect,
+    /// What stands in its place.
+    instead: Option<Vec<Line<'static>>>,
+}
+
+impl Parts {
+    fn of(model: &Model, view: &ConversationView, area: Rect) -> Self {
+        let width = usize::from(area.width.saturating_sub(4)).max(1);
+        let half = usize::from(area.height / 2).max(1);
+        let instead = instead(model, view, width, half);
+        let below = match &instead {
+            None => compose_lines(model, width).len().clamp(1, COMPOSE_ROWS).min(half) + 2,
+            Some(lines) => lines.len(),
+        };
+        let told = told_lines(model, usize::from(area.width)).len().clamp(1, NOTICE_ROWS);
+        let length = |rows: usize| Constraint::Length(u16::try_from(rows).unwrap_or(1));
+        let parts = [Constraint::Min(3), length(told), length(below)];
+        let [pane, told, below] = Layout::vertical(parts).areas(area);
+        Self { pane, told, below, instead }
+    }
 }
 
 fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
@@ -94,36 +188,27 @@ fn draw_conversation(frame: &mut Frame<'_>, model: &Model, area: Rect) {
         return;
     };
     let width = usize::from(area.width.saturating_sub(4)).max(1);
-    let written = compose_lines(model, width);
-    let rows = u16::try_from(written.len().clamp(1, COMPOSE_ROWS)).unwrap_or(1);
-    let below = below(model, view, width);
-    let parts = [
-        Constraint::Min(3),
-        Constraint::Length(1),
-        Constraint::Length(match &below {
-            None => rows + 2,
-            Some(lines) => u16::try_from(lines.len()).unwrap_or(1),
-        }),
-    ];
-    let [pane, typing, compose] = Layout::vertical(parts).areas(area);
+    let parts = Parts::of(model, view, area);
     let heading = text::cut(&title(view, model.status.account), width);
     let block = Block::new()
         .borders(Borders::ALL)
         .border_style(border(model.focus == Focus::Messages))
         .title(Span::styled(format!(" {heading} "), STRONG));
-    let block = match missing(view) {
-        Some(what) => {
-            block.title_bottom(Line::styled(format!(" {} ", text::cut(&what, width)), FAINT))
-        }
+    let inner = block.inner(parts.pane);
+    let laid = messages::lay_out(model, inner.width);
+    // That something is kept back matters more than where one is in a tall message.
+    let place = laid.place(model, usize::from(inner.height)).filter(|_| !view.withheld);
+    let missing = || missing(view).map(|what| format!(" {what} "));
+    let block = match place.or_else(missing) {
+        Some(line) => block.title_bottom(Line::styled(text::cut(&line, width), FAINT)),
         None => block,
     };
-    let inner = block.inner(pane);
-    frame.render_widget(block, pane);
-    messages::draw(frame, model, inner);
-    frame.render_widget(typing_line(model), typing);
-    match below {
-        None => draw_compose(frame, model, compose, &written),
-        Some(lines) => frame.render_widget(Paragraph::new(lines), compose),
+    frame.render_widget(block, parts.pane);
+    messages::draw(frame, model, laid, inner);
+    frame.render_widget(told(model, parts.told), parts.told);
+    match parts.instead {
+        None => draw_compose(frame, model, parts.below, &compose_lines(model, width)),
+        Some(lines) => frame.render_widget(Paragraph::new(lines), parts.below),
     }
 }
 
@@ -146,10 +231,16 @@ fn unreadable(lost: &Unreadable) -> String {
     format!("{} {changes} of {span} can't be read here", lost.changes)
 }
 
-/// What stands in the place of the line being written, where nothing can be written.
-fn below(model: &Model, view: &ConversationView, width: usize) -> Option<Vec<Line<'static>>> {
+/// What stands in the place of the line being written, where nothing can be written; at most so many
+/// rows, the last of them the keys.
+fn instead(
+    model: &Model,
+    view: &ConversationView,
+    width: usize,
+    rows: usize,
+) -> Option<Vec<Line<'static>>> {
     let told = |line: &str, style| {
-        let lines = text::wrap(line, width).into_iter();
+        let lines = text::wrap(line, width).into_iter().take(rows);
         lines.map(move |line| Line::styled(format!(" {line}"), style)).collect::<Vec<_>>()
     };
     if model.is_ended {
@@ -166,12 +257,16 @@ fn below(model: &Model, view: &ConversationView, width: usize) -> Option<Vec<Lin
     let others = view.members.iter().filter(|member| !model.is_me(&member.account));
     let names: Vec<_> = others
         .map(|member| match &member.address {
-            Some(address) => format!("{} ({address})", name(member)),
-            None => name(member),
+            Some(address) => {
+                format!("{} ({})", text::quoted(&name(member)), text::cut(address, 24))
+            }
+            None => text::quoted(&name(member)),
         })
         .collect();
-    let mut lines = told(&format!("An invitation. In it: {}", names.join(", ")), STRONG);
+    let who = text::some(&names, NAMED);
+    let mut lines = told(&format!("An invitation. In it: {who}"), STRONG);
     lines.extend(told("They don't see that you read this until you accept.", Style::new()));
+    lines.truncate(rows.saturating_sub(1));
     let keys = [(" a", " accept   "), ("d", " decline   "), ("b", " decline and block")];
     let keys = keys
         .iter()
@@ -211,7 +306,8 @@ fn draw_compose(frame: &mut Frame<'_>, model: &Model, area: Rect, lines: &[Strin
         let column = before.last().map_or(0, |line| line.width()).min(width);
         let x = inner.x + 1 + u16::try_from(column).unwrap_or(0);
         let y = inner.y + u16::try_from(at - skipped).unwrap_or(0);
-        frame.set_cursor_position(Position::new(x, y));
+        let right = inner.right().saturating_sub(1);
+        frame.set_cursor_position(Position::new(x.min(right), y));
     }
 }
 
@@ -221,17 +317,37 @@ fn quoted(model: &Model, key: sync_core::document::OrderKey, what: &str) -> Stri
     format!(" {what}: {text} ")
 }
 
-fn typing_line(model: &Model) -> Paragraph<'static> {
-    if let Some(notice) = &model.notice {
-        return Paragraph::new(text::harmless(notice)).style(Style::new().fg(Color::Red));
+/// What is told of the last key, or who is typing.
+fn told_lines(model: &Model, width: usize) -> Vec<String> {
+    match &model.notice {
+        Some(notice) => text::wrap(notice, width),
+        None => {
+            let names: Vec<_> = model.typists().iter().map(|name| text::cut(name, 20)).collect();
+            let line = match names.as_slice() {
+                [] => String::new(),
+                [one] => format!(" {one} is typing…"),
+                many => format!(" {} are typing…", text::some(many, 2)),
+            };
+            let short = || format!(" {} are typing…", names.len());
+            vec![if line.width() > width && names.len() > 1 { short() } else { line }]
+        }
     }
-    let names: Vec<_> = model.typists().iter().map(|name| text::harmless(name)).collect();
-    let line = match names.as_slice() {
-        [] => String::new(),
-        [one] => format!(" {one} is typing…"),
-        many => format!(" {} are typing…", many.join(", ")),
+}
+
+fn told(model: &Model, area: Rect) -> Paragraph<'static> {
+    let mut lines = told_lines(model, usize::from(area.width));
+    let room = usize::from(area.height);
+    if lines.len() > room {
+        lines.truncate(room);
+        if let Some(last) = lines.last_mut() {
+            *last = text::cut(&format!("{last}…"), usize::from(area.width));
+        }
+    }
+    let style = match model.notice {
+        Some(_) => Style::new().fg(Color::Red),
+        None => Style::new().fg(ACCENT).add_modifier(Modifier::ITALIC),
     };
-    Paragraph::new(line).style(Style::new().fg(ACCENT).add_modifier(Modifier::ITALIC))
+    Paragraph::new(lines.into_iter().map(Line::raw).collect::<Vec<_>>()).style(style)
 }
 
 fn header(model: &Model) -> Paragraph<'static> {
@@ -245,8 +361,9 @@ fn header(model: &Model) -> Paragraph<'static> {
     };
     let mut spans = vec![Span::styled(" Rejoinder ", STRONG.fg(ACCENT))];
     if let Some(address) = &status.address {
-        spans.push(Span::raw(format!(" {} ", text::harmless(&status.name))));
-        spans.push(Span::styled(format!("{address}  "), FAINT));
+        // However long they are, how things stand is seen.
+        spans.push(Span::raw(format!(" {} ", text::cut(&status.name, 16))));
+        spans.push(Span::styled(format!("{}  ", text::cut(address, 16)), FAINT));
         spans.push(Span::styled("● ", Style::new().fg(light)));
         spans.push(Span::raw(state));
     }
@@ -309,7 +426,9 @@ fn hints(model: &Model, width: u16) -> Line<'static> {
         Focus::Compose if model.is_ended => "Esc list  ↑ messages  ^D devices  F1 help  ^Q quit",
         Focus::Compose if model.is_pending() => "a accept  d decline  b block  Esc list  ? help",
         Focus::List => "↑↓ choose  Enter open  n new  p pin  m mute  a archive  ? help  q quit",
-        Focus::Messages => "↑↓ choose  r reply  e edit  d delete  + react  Esc back  ? help",
+        Focus::Messages => {
+            "↑↓ PgUp PgDn read  r reply  e edit  d delete  + react  Esc back  ? help"
+        }
         Focus::Compose => {
             "Enter send  ↑ messages  Esc list  ^N new  ^T members  ^D devices  F1 help"
         }
@@ -326,6 +445,7 @@ pub(super) fn border(is_focused: bool) -> Style {
 pub(super) fn window(frame: &mut Frame<'_>, heading: &str, width: u16, height: u16) -> Rect {
     let area = frame.area();
     let (width, height) = (width.min(area.width), height.min(area.height));
+    let heading = text::cut(heading, usize::from(width.saturating_sub(4)));
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;
     let area = Rect { x, y, width, height };

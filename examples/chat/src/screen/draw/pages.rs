@@ -20,6 +20,8 @@ use crate::screen::text;
 const BESIDE: u16 = 30;
 /// Rows that they need without one.
 const STEPS: u16 = 12;
+/// Rows that the first page takes as a whole.
+const START_ROWS: u16 = 16;
 /// The longest line of prose.
 const PROSE: u16 = 66;
 
@@ -29,6 +31,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, page: &Page, area: Rect
         Page::Linking(linking) => draw_linking(frame, model, linking, area),
         Page::Devices(at) => draw_devices(frame, model, *at, area),
         Page::Ended(unsent) => draw_ended(frame, *unsent, area),
+        Page::Search(at) => super::finding::draw(frame, model, *at, area),
     }
 }
 
@@ -48,6 +51,7 @@ pub(super) fn hints(model: &Model, page: &Page) -> &'static str {
         }
         Page::Devices(_) => "↑↓ choose  x log out here  Esc back  ? help",
         Page::Ended(_) => "Enter look at what is here  q quit",
+        Page::Search(_) => "Enter look, or open  ↑↓ choose  Esc back  ^Q quit",
     }
 }
 
@@ -75,6 +79,11 @@ fn draw_start(frame: &mut Frame<'_>, at: usize, area: Rect) {
         Line::styled("Welcome to Rejoinder", STRONG.fg(ACCENT)),
         Line::styled("This device has no account yet.", FAINT),
     ];
+    // In a small window the choices alone.
+    let is_small = area.height < START_ROWS;
+    if is_small {
+        lines.clear();
+    }
     for (place, choice) in CHOICES.iter().enumerate() {
         let (what, when) = match choice {
             Choice::Create => ("Create an account", "You are new here."),
@@ -85,11 +94,19 @@ fn draw_start(frame: &mut Frame<'_>, at: usize, area: Rect) {
         };
         let is_here = place == at;
         let (pointer, style) = if is_here { ("▸ ", STRONG.fg(ACCENT)) } else { ("  ", STRONG) };
-        lines.push(Line::default());
+        if !is_small {
+            lines.push(Line::default());
+        }
         lines.push(Line::styled(format!("{pointer}{what}"), style));
-        lines.push(Line::styled(format!("    {when}"), FAINT));
+        if !is_small {
+            lines.push(Line::styled(format!("    {when}"), FAINT));
+        }
     }
-    prose(frame, &lines, area);
+    if is_small {
+        frame.render_widget(Paragraph::new(lines), area);
+    } else {
+        prose(frame, &lines, area);
+    }
 }
 
 fn draw_linking(frame: &mut Frame<'_>, model: &Model, linking: &Linking, area: Rect) {
@@ -180,7 +197,7 @@ fn steps(left_s: u64, has_picture: bool, has_text: bool) -> Vec<Line<'static>> {
 /// Whose account it is, as far as that is known: the name is anybody's word.
 fn whose_account(whose: &Whose) -> String {
     let address = whose.address.as_deref().unwrap_or("an account without an address");
-    text::harmless(&format!("{address} ({})", whose.name))
+    format!("{} ({})", text::cut(address, 64), text::quoted(&whose.name))
 }
 
 fn draw_confirm(frame: &mut Frame<'_>, whose: &Whose, area: Rect) {
@@ -222,7 +239,9 @@ fn draw_code(frame: &mut Frame<'_>, code: &str, whose: &Whose, area: Rect) {
 fn draw_linked(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let status = &model.status;
     let who = match &status.address {
-        Some(address) => format!("This device belongs to {} ({address}) now.", status.name),
+        Some(address) => {
+            format!("This device belongs to {} ({address}) now.", text::quoted(&status.name))
+        }
         None => "This device belongs to your account now.".to_owned(),
     };
     let conversations = match model.conversations.len() {
@@ -322,7 +341,7 @@ fn long_away(model: &Model, view: &DeviceView, dormancy: Dormancy) -> Line<'stat
         Dormancy::Asleep => "asleep for 3 weeks: use it, or remove it",
         Dormancy::Dormant => "dormant for 30 days: remove it if it is lost",
     };
-    let line = format!(" {}: last seen {since}, {advice}", device_name(view));
+    let line = format!(" {}: last seen {since}, {advice}", text::quoted(&device_name(view)));
     Line::styled(line, Style::new().fg(Color::Yellow))
 }
 

@@ -12,11 +12,17 @@ use crate::screen::model::{Focus, Model, Side, name};
 use crate::screen::text;
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, area: Rect) {
-    let (heading, lines) = match model.side {
+    let (heading, mut lines) = match model.side {
         Some(Side::Members) => (" Members ", members(model, area)),
         Some(Side::Settings) => (" Settings ", settings(model, area)),
         None => return,
     };
+    if model.side == Some(Side::Members) {
+        // The chosen member, of two rows, stays in view.
+        let rows = usize::from(area.height.saturating_sub(2)).max(2);
+        let above = (2 * model.side_at + 2).saturating_sub(rows);
+        lines.drain(..above.min(lines.len()));
+    }
     let block = Block::new()
         .borders(Borders::ALL)
         .border_style(border(model.focus == Focus::Side))
@@ -56,7 +62,7 @@ fn settings(model: &Model, area: Rect) -> Vec<Line<'static>> {
     let status = &model.status;
     let mut lines = Vec::new();
     let mut fact = |label: &str, value: String| {
-        lines.push(Line::styled(format!(" {label}"), FAINT));
+        lines.push(Line::styled(format!(" {}", text::cut(label, width)), FAINT));
         for line in text::wrap(&value, width.saturating_sub(1)) {
             lines.push(Line::raw(format!("  {line}")));
         }

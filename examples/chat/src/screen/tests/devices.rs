@@ -105,7 +105,7 @@ fn the_code_is_large_and_then_history_arrives() {
     let mut model = offered();
     link(&mut model, LinkEvent::Account(whose()));
     let shown = text_of(&model, 80, 24);
-    assert!(shown.contains("Is this your account?") && shown.contains("ada (Ada)"), "{shown}");
+    assert!(shown.contains("Is this your account?") && shown.contains("ada (“Ada”)"), "{shown}");
     let effects = press(&mut model, KeyCode::Char('y'));
     let joins = Command::JoinAccount { account: account(1) };
     assert_eq!(effects, [Effect(Purpose::Quiet, joins)]);
@@ -212,7 +212,7 @@ fn a_device_that_sleeps_for_weeks_is_pointed_out() {
         let all = vec![device_view(1, "phone", "primary"), laptop];
         model.answer(Purpose::Devices, Ok(Response::Devices(all)));
         let shown = text_of(&model, 80, 24);
-        assert!(shown.contains(word) && shown.contains("laptop: last seen"), "{shown}");
+        assert!(shown.contains(word) && shown.contains("“laptop”: last seen"), "{shown}");
     }
     press(&mut model, KeyCode::Esc);
     assert!(text_of(&model, 80, 24).contains("a device of yours was not here for weeks"));
@@ -231,7 +231,7 @@ fn a_device_is_linked_by_its_text_an_answer_about_history_and_its_code() {
     assert_eq!(effects, [Effect(Purpose::Dialog, accept)]);
     assert!(text_of(&model, 80, 24).contains("one moment"));
     model.answer(Purpose::Dialog, Ok(Response::DeviceName("tablet".to_owned())));
-    assert!(text_of(&model, 80, 24).contains("tablet shows a code"));
+    assert!(text_of(&model, 80, 24).contains("“tablet” shows a code"));
     type_in(&mut model, "123 456");
     assert_eq!(press(&mut model, KeyCode::Enter), []);
     assert!(text_of(&model, 80, 24).contains("the code has 7 digits"));
@@ -240,7 +240,7 @@ fn a_device_is_linked_by_its_text_an_answer_about_history_and_its_code() {
     let confirm = Command::ConfirmDevice { code: "1234567".to_owned() };
     assert_eq!(effects, [Effect(Purpose::Dialog, confirm)]);
     model.answer(Purpose::Dialog, Ok(Response::Device(device(4))));
-    assert!(text_of(&model, 80, 24).contains("tablet is linked"));
+    assert!(text_of(&model, 80, 24).contains("“tablet” is linked"));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn removing_a_device_is_asked_twice_and_not_offered_where_it_fails() {
     assert!(text_of(&model, 80, 24).contains("make another device the primary first"));
     press(&mut model, KeyCode::Down);
     press(&mut model, KeyCode::Char('x'));
-    assert!(text_of(&model, 80, 24).contains("Remove laptop?"));
+    assert!(text_of(&model, 80, 24).contains("Remove “laptop”?"));
     let revoke = Command::RevokeDevice { device: device(2) };
     assert_eq!(press(&mut model, KeyCode::Char('y')), [Effect(Purpose::Do, revoke)]);
     press(&mut model, KeyCode::Char('p'));
@@ -337,7 +337,7 @@ fn changed_devices_of_others_stay_in_view_until_the_number_was_compared() {
     let key = format!("contact/{}/devices_changed", account(2));
     let mark = |value| Command::SetSetting { key: key.clone(), value };
     assert!(effects.contains(&Effect(Purpose::Quiet, mark((NOW_MS + 10).into()))));
-    let line = "Bob's devices changed; compare the safety number";
+    let line = "the devices of “Bob” changed";
     assert!(text_of(&model, 80, 24).contains(line));
     control(&mut model, 't');
     press(&mut model, KeyCode::Down);
@@ -354,7 +354,7 @@ fn changed_devices_of_others_stay_in_view_until_the_number_was_compared() {
     };
     model.answer(Purpose::Contact, Ok(Response::Contact(card)));
     let shown = text_of(&model, 80, 24);
-    assert!(shown.contains("12345 12345") && shown.contains("Compare it with Bob"), "{shown}");
+    assert!(shown.contains("12345 12345") && shown.contains("Compare it with “Bob”"), "{shown}");
     assert!(shown.contains("compare again"), "{shown}");
     press(&mut model, KeyCode::Char('q'));
     assert!(text_of(&model, 120, 50).contains('▀'));
@@ -378,7 +378,7 @@ fn an_invitation_is_answered_before_anything_is_written_or_marked_read() {
     );
     assert_eq!(read, [], "whoever invited doesn't learn that it was read");
     let shown = text_of(&model, 80, 24);
-    assert!(shown.contains("An invitation. In it: Bob (bob)"), "{shown}");
+    assert!(shown.contains("An invitation. In it: “Bob” (bob)"), "{shown}");
     type_in(&mut model, "hello");
     assert_eq!(model.compose.text(), "");
     let accept = Command::AcceptConversation { conversation: space(1) };
@@ -405,7 +405,7 @@ fn every_page_keeps_its_frame_at_any_size() {
     for model in &mut models {
         for (width, height) in [(20, 6), (33, 10), (60, 14), (80, 24), (120, 40), (200, 60)] {
             text_of(model, width, height);
-            model.dialog = Some(Dialog::Help);
+            model.dialog = Some(Dialog::Help(0));
             text_of(model, width, height);
             model.dialog = None;
         }

@@ -1,6 +1,8 @@
 //! A relay in this process, and clients driven as any program would drive them.
 
 pub(crate) mod linking;
+#[cfg(unix)]
+pub(crate) mod pty;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
