@@ -245,7 +245,8 @@ impl World {
             let slot = &self.devices[device];
             let told = slot.told_revoked;
             let Some(ended) = slot.id.and_then(|id| self.registry.ended(&id)) else { continue };
-            if slot.engine.is_none() {
+            // Who logged out, and found after a crash that the account had heard it, is empty, too.
+            if slot.engine.is_none() || self.status(device)?.account.is_none() {
                 continue;
             }
             let mut messages = BTreeMap::new();

@@ -62,7 +62,11 @@ impl Engine {
                 continue;
             }
             if self.is_unaccepted(&id)? {
-                // It is this device's alone until the person accepts; whoever invited is told nothing.
+                // Whoever invited is told nothing: what waits outside finds in the vault where the
+                // conversation stands now.
+                self.document(&own, &Name::Settings)?;
+                self.vault_anew(&id);
+                self.edit(&own, &Name::Settings, Edit::Setting { key, value: None })?;
                 continue;
             }
             let space = self.core_space(&id)?;

@@ -66,6 +66,16 @@ impl Engine {
         self.call_vault();
     }
 
+    /// A device of the account waits outside a conversation that nobody has accepted, before a ticket
+    /// that leads further than the vault: it gets the epoch of now.
+    pub(super) fn vault_anew(&mut self, id: &SpaceId) {
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.row.put_off = false;
+            space.row.unvaulted = vec![space.row.epoch];
+            self.call_vault();
+        }
+    }
+
     /// Sees to it that the vault is brought up to date, by the primary at once.
     pub(super) fn call_vault(&mut self) {
         let wait = if self.is_primary() { 0 } else { COMPANION_MS };
