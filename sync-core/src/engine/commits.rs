@@ -317,7 +317,6 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         loose: Vec::new(),
         ended: Vec::new(),
         vouched: None,
-        put_off: false,
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

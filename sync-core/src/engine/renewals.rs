@@ -62,11 +62,7 @@ impl Engine {
                 continue;
             }
             if self.is_unaccepted(&id)? {
-                // Whoever invited is told nothing: what waits outside finds in the vault where the
-                // conversation stands now.
-                self.document(&own, &Name::Settings)?;
-                self.vault_anew(&id);
-                self.edit(&own, &Name::Settings, Edit::Setting { key, value: None })?;
+                // It is this device's alone until the person accepts; whoever invited is told nothing.
                 continue;
             }
             let space = self.core_space(&id)?;

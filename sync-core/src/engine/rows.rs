@@ -316,10 +316,6 @@ pub(super) struct SpaceRow {
     /// What does not count of devices that were removed.
     #[cbor(n(51), default)]
     pub(super) ended: Vec<Ended>,
-    /// Nobody has accepted the conversation: the vault has one of its epochs, and gets the others when
-    /// somebody does.
-    #[cbor(n(53), default)]
-    pub(super) put_off: bool,
     /// The newest word of another device on how far it had read this log.
     #[n(52)]
     pub(super) vouched: Option<VouchedRow>,

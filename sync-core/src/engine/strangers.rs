@@ -130,7 +130,7 @@ impl Engine {
     pub(super) fn heed_acceptance(&mut self) -> Step<()> {
         let waits = |space: &SpaceState| {
             let row = &space.row;
-            let owes = row.receipts_due || !row.inviter_kept || row.put_off;
+            let owes = row.receipts_due || !row.inviter_kept;
             row.invited_by.is_some() && row.active && owes
         };
         let waiting = self.spaces.iter().filter(|(_, space)| waits(space));
@@ -138,14 +138,10 @@ impl Engine {
         for id in self.accepted(waiting)? {
             let Some(space) = self.spaces.get(&id) else { continue };
             let (is_kept, owes) = (space.row.inviter_kept, space.row.receipts_due);
-            let (put_off, owes) = (space.row.put_off, owes && space.receipts_at.is_none());
-            if put_off {
-                self.call_vault();
-            }
             if !is_kept {
                 self.tasks.push_back(Task::Inviter(id));
             }
-            if owes {
+            if owes && space.receipts_at.is_none() {
                 self.owe_receipts(&id);
             }
         }

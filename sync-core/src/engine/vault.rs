@@ -50,9 +50,6 @@ pub(super) struct Vaulting {
     held: SortedSet<SpaceId>,
     /// The era whose vault says where all spaces stood when it was begun.
     anchored: Option<u32>,
-    /// How many of the account's devices have been certified, when the vault was last written: one that
-    /// is new finds in it where each conversation stands.
-    devices: Option<usize>,
 }
 
 impl Engine {
@@ -64,16 +61,6 @@ impl Engine {
         }
         self.save_space(id);
         self.call_vault();
-    }
-
-    /// A device of the account waits outside a conversation that nobody has accepted, before a ticket
-    /// that leads further than the vault: it gets the epoch of now.
-    pub(super) fn vault_anew(&mut self, id: &SpaceId) {
-        if let Some(space) = self.spaces.get_mut(id) {
-            space.row.put_off = false;
-            space.row.unvaulted = vec![space.row.epoch];
-            self.call_vault();
-        }
     }
 
     /// Sees to it that the vault is brought up to date, by the primary at once.
@@ -105,23 +92,19 @@ impl Engine {
         for vault in self.vaults(&account) {
             self.document(&account, &vault)?;
         }
-        let has_linked = self.has_linked();
-        let mut owing = self.owing_spaces(has_linked)?;
+        let mut owing = self.owing_spaces();
         owing.truncate(SPACES + 1);
         for id in owing.iter().take(SPACES) {
             self.core_space(id)?;
         }
         self.vaulting.at = None;
         for id in owing.iter().take(SPACES) {
-            self.owe_what_is_accepted(id, has_linked)?;
             self.write_epochs(&account, &name, id)?;
         }
         self.write_anchors(&account, &name)?;
         self.write_join_key(&account, &name)?;
         if owing.len() > SPACES {
             self.tasks.push_back(Task::Vault);
-        } else {
-            self.vaulting.devices = self.certified();
         }
         self.note_vaulted();
         self.tasks.push_back(Task::Advance(account));
@@ -130,46 +113,9 @@ impl Engine {
     }
 
     /// Conversations with epochs that the vault may not have yet.
-    fn owing_spaces(&mut self, has_linked: bool) -> Step<Vec<SpaceId>> {
-        let put_off = self.spaces.iter().filter(|(_, space)| space.row.put_off && space.row.active);
-        let put_off: Vec<SpaceId> = put_off.map(|(id, _)| *id).collect();
-        let due = if has_linked { put_off } else { self.accepted(put_off)? };
-        let owing = self
-            .spaces
-            .iter()
-            .filter(|(id, space)| !space.row.unvaulted.is_empty() || due.contains(id));
-        Ok(owing.map(|(id, _)| *id).collect())
-    }
-
-    /// Of a conversation that nobody has accepted the vault gets one epoch, whatever its members do,
-    /// and another for each device that is linked: it is to see who asks. All of them follow once
-    /// somebody accepts.
-    fn owe_what_is_accepted(&mut self, id: &SpaceId, has_linked: bool) -> Step<()> {
-        let is_unaccepted = self.is_unaccepted(id)?;
-        let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
-        let row = &mut space.row;
-        if is_unaccepted {
-            row.unvaulted.clear();
-            if !row.put_off || has_linked {
-                row.unvaulted.push(row.epoch);
-            }
-        } else if row.put_off {
-            let epochs = space.core.as_ref().map(|core| core.epochs.keys().copied().collect());
-            row.unvaulted = epochs.unwrap_or_default();
-        }
-        row.put_off = is_unaccepted;
-        Ok(())
-    }
-
-    /// Whether a device was certified since the vault was last written.
-    fn has_linked(&self) -> bool {
-        let before = self.vaulting.devices;
-        before.is_some() && self.certified() > before
-    }
-
-    fn certified(&self) -> Option<usize> {
-        let log = self.people.log(&self.me.as_ref()?.account())?;
-        Some(log.all().count())
+    fn owing_spaces(&self) -> Vec<SpaceId> {
+        let owing = self.spaces.iter().filter(|(_, space)| !space.row.unvaulted.is_empty());
+        owing.map(|(id, _)| *id).collect()
     }
 
     /// Everything in the account's outbox, and what was written for it, may be the vault's.
@@ -188,7 +134,7 @@ impl Engine {
         let Some((space, own)) = self.spaces.get(id).zip(self.spaces.get(&account)) else {
             return true;
         };
-        let owed = !space.row.unvaulted.is_empty() || space.row.put_off;
+        let owed = !space.row.unvaulted.is_empty();
         // What was journalled may come to nothing. What is only on its way may be refused, and this
         // device be gone before it sends it again.
         let stored = own.row.stored >= self.vaulting.by.min(own.last_cut());
