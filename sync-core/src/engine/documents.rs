@@ -213,7 +213,10 @@ impl Engine {
         }
         match name {
             Name::People(era) => self.owe_names(id, *era),
-            Name::Vault(_) => self.call_what_was_lost(),
+            Name::Vault(_) => {
+                self.call_what_was_lost();
+                self.look_for_strays_again();
+            }
             Name::Settings | Name::Contacts if !self.documents.is_open(id, name) => {
                 self.owe_profile();
             }

@@ -310,6 +310,13 @@ impl Engine {
         waiting.map(|stray| stray.due).filter(|due| *due > self.now).min()
     }
 
+    /// The account's vault has more to say: what it did not know it may know now.
+    pub(super) fn look_for_strays_again(&mut self) {
+        for stray in self.strays.values_mut().filter(|stray| stray.is_unaccepted) {
+            (stray.is_unaccepted, stray.due) = (false, self.now);
+        }
+    }
+
     /// What was asked for is not answered any more.
     pub(super) fn strays_disconnected(&mut self) {
         for stray in self.strays.values_mut() {
