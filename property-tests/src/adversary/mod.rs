@@ -3,7 +3,7 @@
 //! thief what it copied from a device before its owner ended it.
 //!
 //! What they do is decided like everything in a world, and done between two of the world's steps
-//! ([`World::lie`]). [`Deed`] names it, so that a soak can count it.
+//! (`World::lie`). [`Deed`] names it, so that a soak can count it.
 
 #[allow(missing_docs, reason = "records bear the names that docs/protocol.md gives them")]
 #[allow(clippy::unwrap_used, reason = "what is read was looked for first: see `cheat::reads`")]
