@@ -9,7 +9,6 @@ use crate::browser;
 use crate::command;
 use crate::demo;
 use crate::failure::Failure;
-use crate::fuzz;
 use crate::process::{self, Event};
 use crate::tools;
 
@@ -29,7 +28,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     documentation.args(["doc", "--workspace", "--no-deps", "--locked"]);
     command::run(documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
     command::run(command::cargo().args(["xtask", "test", "--profile", "ci"]))?;
-    fuzz::run(&fuzz::Options::check())?;
     demo::run(&demo::Options::check())?;
     browser::shipped()
 }

@@ -36,13 +36,6 @@ pub(crate) struct Options {
     jobs: Option<usize>,
 }
 
-impl Options {
-    /// What continuous integration does: all targets, for a minute each.
-    pub(crate) fn check() -> Self {
-        Self { target: None, seconds: 60, jobs: None }
-    }
-}
-
 /// Builds the targets, runs them and prints what each did.
 ///
 /// # Errors
