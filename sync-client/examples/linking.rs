@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let data = std::env::var("DATA").unwrap_or_else(|_| "linking-data".to_owned());
     let (phone, tablet) =
         (open(Path::new(&data), "phone").await?, open(Path::new(&data), "tablet").await?);
-    phone.account().create("ada", "Ada").await?;
+    phone.account().create("grace", "Grace").await?;
     phone.settings().set("theme", "dark").await?;
 
     let mut events = tablet.events();

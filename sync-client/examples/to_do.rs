@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use sync_client::{Change, Client, Document, Options, path};
+use sync_client::{Change, Client, Document, Failure, Options, path};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Item {
@@ -38,8 +38,11 @@ async fn until(
     let mut lists = Box::pin(list.values());
     let found = async {
         while let Some(list) = lists.next().await {
-            if let Some(list) = list?.filter(|list| holds(list)) {
-                return Ok(list);
+            // Whoever was just added does not have the conversation yet.
+            match list {
+                Ok(Some(list)) if holds(&list) => return Ok(list),
+                Ok(_) | Err(Failure::NotFound(_)) => {}
+                Err(failure) => return Err(failure.into()),
             }
         }
         Err("the client was closed".into())
