@@ -53,13 +53,7 @@ fn written(count: usize) -> Outcome<Vec<Row>> {
     let mut rows = Vec::with_capacity(count);
     for n in 0..count {
         let key = OrderKey { stamp: clock.tick(NOW_MS + n as u64), tag: writer.tag() };
-        let message = NewMessage {
-            key,
-            text: message(n),
-            reply_to: None,
-            attachments: Vec::new(),
-            expires_ms: None,
-        };
+        let message = NewMessage::new(key, message(n));
         document.edit(&writer, &Edit::Message(message))?;
         for change in document.cut() {
             let placement = Placement { index: n as u64, time_ms: NOW_MS + n as u64, ordinal: 0 };

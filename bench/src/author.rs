@@ -4,7 +4,7 @@
 use ed25519_dalek::SigningKey;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{DeviceKeys, Founding, RecoveryKeys, found};
-use sync_protocol::envelope::{Chain, CommitHeader, Envelope, HEADER_VERSION, Header, Kind, SUITE};
+use sync_protocol::envelope::{Chain, CommitHeader, Envelope, Header, Kind};
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
 use sync_protocol::ids::{AccountId, Commitment, DeviceId, EpochId, Link, SpaceId, WriterId};
 use sync_protocol::limits;
@@ -200,19 +200,7 @@ fn add(author: &Author, role: Role) -> RosterChange {
 }
 
 fn header(kind: Kind, cursor: u64) -> Header {
-    Header {
-        version: HEADER_VERSION,
-        suite: SUITE,
-        kind,
-        epoch: EpochId::from_bytes([6; 32]),
-        cursor,
-        chain: None,
-        commit: None,
-        child: None,
-        intent: None,
-        register: None,
-        commitment: None,
-    }
+    Header::new(kind, EpochId::from_bytes([6; 32]), cursor)
 }
 
 fn key(number: u64, what: u8) -> SigningKey {

@@ -86,6 +86,26 @@ pub struct Header {
     pub commitment: Option<Commitment>,
 }
 
+impl Header {
+    /// What all kinds have: of this version and suite, with nothing of a kind's own yet.
+    #[must_use]
+    pub const fn new(kind: Kind, epoch: EpochId, cursor: u64) -> Self {
+        Self {
+            version: HEADER_VERSION,
+            suite: SUITE,
+            kind,
+            epoch,
+            cursor,
+            chain: None,
+            commit: None,
+            child: None,
+            intent: None,
+            register: None,
+            commitment: None,
+        }
+    }
+}
+
 /// A change set's place in its writer's chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Chain {

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     target: Option<String>,
     /// How long each is looked at.
     #[arg(long, default_value_t = 60)]
-    pub(crate) seconds: u64,
+    seconds: u64,
     /// Targets at once: as many as there are cores.
     #[arg(long)]
     jobs: Option<usize>,

@@ -291,7 +291,7 @@ impl Cheat {
     pub fn chained(&self, world: &World, space: SpaceId, plaintext: &[u8], chain: Chain) -> Blob {
         let now = stand(world, self.device, space);
         let root = root(world, self.device, space, now.epoch);
-        let mut header = forge::header(Kind::Content, now.epoch, now.next);
+        let mut header = Header::new(Kind::Content, now.epoch, now.next);
         header.chain = Some(chain);
         self.sealed(space, header, &forge::content_key(&root, &self.writer), plaintext)
     }

@@ -8,11 +8,10 @@ use hkdf::Hkdf;
 use minicbor::Encode;
 use sha2::Sha256;
 use sync_core::document::Name;
+use sync_protocol::WriterId;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{HEADER_VERSION, Header, Kind, SUITE};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::Commitment;
-use sync_protocol::{EpochId, WriterId};
 
 const LEAF: Domain = Domain::new("rejoinder change leaf v1");
 const NODE: Domain = Domain::new("rejoinder change node v1");
@@ -137,21 +136,4 @@ pub fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Vec<u8> {
     let (nonce, ciphertext) = sealed.split_first_chunk::<24>().unwrap();
     let cipher = XChaCha20Poly1305::new(key.into());
     cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad }).unwrap()
-}
-
-/// A header of nothing but its place.
-pub fn header(kind: Kind, epoch: EpochId, cursor: u64) -> Header {
-    Header {
-        version: HEADER_VERSION,
-        suite: SUITE,
-        kind,
-        epoch,
-        cursor,
-        chain: None,
-        commit: None,
-        child: None,
-        intent: None,
-        register: None,
-        commitment: None,
-    }
 }

@@ -7,7 +7,7 @@ use sync_core::document::{Edit, Name, NewMessage, OrderKey, Row, Stamp};
 use sync_core::group::{Identity, new_key_package};
 use sync_core::records::Load;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{CommitHeader, Cut, Intent, Kind};
+use sync_protocol::envelope::{CommitHeader, Cut, Header, Intent, Kind};
 use sync_protocol::frames::{ClientFrame, InboxPut, Op, Push, RelayFrame, WelcomeFor, Welcomes};
 use sync_protocol::ids::Commitment;
 use sync_protocol::roster::{Role, RosterChange};
@@ -122,13 +122,7 @@ impl Hand<'_> {
     }
 
     fn message(&self, segment: u32, key: OrderKey, text: &str) -> Set {
-        let message = NewMessage {
-            key,
-            text: text.into(),
-            reply_to: None,
-            attachments: Vec::new(),
-            expires_ms: None,
-        };
+        let message = NewMessage::new(key, text);
         self.edit(Name::Messages(segment), Edit::Message(message))
     }
 
@@ -251,7 +245,7 @@ impl Hand<'_> {
         self.cheat.content_of(self.world, self.space, b"", commitment);
         let tip = self.cheat.tip(self.space);
         let chain = sync_protocol::envelope::Chain { seq: tip.seq, commitment, link: tip.link };
-        let mut header = forge::header(Kind::Content, epoch, now.next);
+        let mut header = Header::new(Kind::Content, epoch, now.next);
         header.chain = Some(chain);
         let sealing = forge::content_key(&row.root, &self.cheat.writer);
         let plaintext = codec::encode(&set.plaintext([0; 8]));
@@ -473,7 +467,7 @@ impl Hand<'_> {
             slots.filter(|keys| keys.account == victim).map(|keys| keys.device()).collect();
         let Some(device) = self.chance.pick(&of).copied() else { return false };
         let now = stand(self.world, self.cheat.device, self.space);
-        let mut header = forge::header(Kind::Intent, now.epoch, now.next);
+        let mut header = Header::new(Kind::Intent, now.epoch, now.next);
         header.intent = Some(Intent::Leave);
         let own = std::mem::replace(&mut self.cheat.writer, WriterId { device, incarnation: 1 });
         let envelope = self.cheat.sealed(self.space, header, &[1; 32], b"");

@@ -13,7 +13,7 @@ use sync_core::group::{Change, Context, Group, Identity};
 use sync_core::records::Load;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceLog;
-use sync_protocol::envelope::{CommitHeader, Kind, epoch_id};
+use sync_protocol::envelope::{CommitHeader, Header, Kind, epoch_id};
 use sync_protocol::frames::{Answer, Delivery, InboxItem, Op, RelayFrame, Reply, Taken};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::{Commitment, Link, LogHead};
@@ -471,7 +471,7 @@ pub fn handshake(
 ) -> (Blob, EpochId) {
     let now = stand(world, cheat.device, space);
     let key = forge::handshake_key(&root(world, cheat.device, space, commit.parent));
-    let mut header = forge::header(Kind::Handshake, commit.parent, now.next);
+    let mut header = Header::new(Kind::Handshake, commit.parent, now.next);
     let bytes = codec::encode(commit);
     let child = epoch_id(&space, &commit.parent, &bytes, &commitment);
     header.child = Some(child);

@@ -7,13 +7,13 @@ use sync_core::Command;
 use sync_core::api::{Progress, Response};
 use sync_core::document::{Edit, Name, NewMessage, OrderKey, Stamp};
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{Chain, Envelope, Kind};
+use sync_protocol::envelope::{Chain, Envelope, Header, Kind};
 use sync_protocol::frames::{ClientFrame, Delivery, Entries, Entry, Push, RelayFrame, Run, Stored};
 use sync_protocol::frontier::Tip;
 use sync_protocol::{Rejection, SpaceId, WriterId};
 
 use crate::support::cheat::{Cheat, root, stand};
-use crate::support::forge::{self, Set};
+use crate::support::forge::Set;
 use crate::support::{
     Shared, agree, conversation, digest, evidence, honest_again, lie_to, nothing_is_missing,
     one_by_one, says, shared, shown,
@@ -33,13 +33,7 @@ fn message(
     (segment, key): (u32, OrderKey),
     text: &str,
 ) -> Set {
-    let message = NewMessage {
-        key,
-        text: text.into(),
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    };
+    let message = NewMessage::new(key, text);
     let name = Name::Messages(segment);
     Set::of(name.clone(), cheat.changes(world, space, &name, &[Edit::Message(message)]))
 }
@@ -495,7 +489,7 @@ fn nobody_moves_the_chain_of_a_writer_that_is_out() {
 /// An envelope that nobody signed.
 fn made_up(world: &World, space: SpaceId, writer: WriterId, seq: u64) -> Blob {
     let now = stand(world, 1, space);
-    let mut header = forge::header(Kind::Content, now.epoch, now.next);
+    let mut header = Header::new(Kind::Content, now.epoch, now.next);
     let commitment = sync_protocol::ids::Commitment::from_bytes([3; 32]);
     let link = Tip::START.link.next(&writer, seq, &commitment);
     header.chain = Some(Chain { seq, commitment, link });

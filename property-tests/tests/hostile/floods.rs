@@ -4,13 +4,13 @@ use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::api::{Member, Progress};
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{CommitHeader, Kind};
+use sync_protocol::envelope::{CommitHeader, Header, Kind};
 use sync_protocol::frames::{ClientFrame, Op, Push, RelayFrame, Request};
 use sync_protocol::ids::Commitment;
 use sync_protocol::{EpochId, Rejection, SpaceId, limits};
 
 use crate::support::cheat::{Cheat, stand};
-use crate::support::forge::{self, Set};
+use crate::support::forge::Set;
 use crate::support::{agree, conversation, digest, entries_frame, shared, shown};
 
 fn push(space: SpaceId, envelope: Blob) -> ClientFrame {
@@ -31,7 +31,7 @@ fn garbage(world: &World, cheat: &Cheat, space: SpaceId, cursor: u64) -> Blob {
         intents: Vec::new(),
         ticket: None,
     };
-    let mut header = forge::header(Kind::Handshake, now.epoch, cursor);
+    let mut header = Header::new(Kind::Handshake, now.epoch, cursor);
     header.commit = Some(Blob(codec::encode(&commit)));
     header.child = Some(EpochId::from_bytes([1; 32]));
     header.commitment = Some(Commitment::from_bytes([2; 32]));

@@ -300,13 +300,7 @@ fn what_a_newer_version_writes_is_kept_and_shown_as_such() {
     let unknown = Name::Unknown { kind: 99, argument: vec![0x81, 0x01] };
     cheat.write(&mut world, space, &Set::of(unknown.clone(), vec![b"of the future".to_vec()]));
     let key = OrderKey { stamp: Stamp { ms: world.now_ms(), counter: 1 }, tag: cheat.writer.tag() };
-    let message = NewMessage {
-        key,
-        text: "hi".into(),
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    };
+    let message = NewMessage::new(key, "hi");
     let edits = [Edit::Message(message)];
     let change = cheat.changes(&world, space, &Name::Messages(0), &edits).remove(0);
     let newer = rebuilt(&change, |parts| {

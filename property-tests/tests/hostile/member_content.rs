@@ -25,13 +25,7 @@ const YEARS_MS: i64 = 10 * 365 * 24 * 3600 * 1000;
 fn message(world: &World, cheat: &Cheat, space: SpaceId, text: &str) -> (OrderKey, Set) {
     let stamp = Stamp { ms: world.now_ms(), counter: text.len() as u16 };
     let key = OrderKey { stamp, tag: cheat.writer.tag() };
-    let message = NewMessage {
-        key,
-        text: text.into(),
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    };
+    let message = NewMessage::new(key, text);
     let name = Name::Messages(0);
     (key, Set::of(name.clone(), cheat.changes(world, space, &name, &[Edit::Message(message)])))
 }

@@ -8,7 +8,7 @@ use sync_core::Command;
 use sync_core::group::{Change, Group, Identity, new_key_package};
 use sync_core::records::Load;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{CommitHeader, Kind, epoch_id};
+use sync_protocol::envelope::{CommitHeader, Header, Kind, epoch_id};
 use sync_protocol::frames::{
     Answer, ClientFrame, InboxPut, Op, Push, RelayFrame, WelcomeFor, Welcomes,
 };
@@ -58,7 +58,7 @@ fn handshake(
 ) -> Blob {
     let now = stand(world, cheat.device, space);
     let key = forge::handshake_key(&root(world, cheat.device, space, now.epoch));
-    let mut header = forge::header(Kind::Handshake, now.epoch, now.next);
+    let mut header = Header::new(Kind::Handshake, now.epoch, now.next);
     let bytes = codec::encode(commit);
     header.child = Some(epoch_id(&space, &commit.parent, &bytes, &commitment));
     header.commit = Some(Blob(bytes));

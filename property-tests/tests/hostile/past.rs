@@ -48,13 +48,7 @@ fn put_into_a_mouth(world: &World, device: usize, space: SpaceId, of: usize) -> 
     let name = Name::Messages(0);
     let mut document = document(world, device, space, &name);
     let stamp = Stamp { ms: world.now_ms(), counter: 1 };
-    let message = NewMessage {
-        key: OrderKey { stamp, tag: author.tag() },
-        text: "the house is yours".into(),
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    };
+    let message = NewMessage::new(OrderKey { stamp, tag: author.tag() }, "the house is yours");
     document.edit(&author, &Edit::Message(message)).unwrap();
     document.cut();
     (name, Blob(document.snapshot().unwrap()))

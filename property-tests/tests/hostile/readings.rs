@@ -10,7 +10,7 @@ use sync_core::document::{Edit, Name, NewMessage, OrderKey, Stamp};
 use sync_protocol::EpochId;
 use sync_protocol::SpaceId;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{Chain, Envelope, Kind};
+use sync_protocol::envelope::{Chain, Envelope, Header, Kind};
 use sync_protocol::frames::RelayFrame;
 use sync_protocol::ids::Commitment;
 
@@ -133,7 +133,7 @@ impl Author {
         let known = epoch == self.before.epoch || epoch == now.epoch;
         let of = if known { epoch } else { now.epoch };
         let root = root(world, self.cheat.device, self.space, of);
-        let mut header = forge::header(Kind::Content, epoch, now.next);
+        let mut header = Header::new(Kind::Content, epoch, now.next);
         header.chain = Some(chain);
         let plaintext = codec::encode(&set.plaintext([0; 8]));
         let key = forge::content_key(&root, &self.cheat.writer);
@@ -142,13 +142,7 @@ impl Author {
 }
 
 fn posted(key: OrderKey, text: String) -> Edit {
-    Edit::Message(NewMessage {
-        key,
-        text,
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    })
+    Edit::Message(NewMessage::new(key, text))
 }
 
 /// A change of members in between, so that there are keys that do not count any more.

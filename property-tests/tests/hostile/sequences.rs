@@ -7,7 +7,7 @@ use sync_core::Command;
 use sync_core::api::{Digest, Response};
 use sync_core::document::{Edit, Name, NewMessage, OrderKey, Stamp};
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::Kind;
+use sync_protocol::envelope::{Header, Kind};
 use sync_protocol::frames::{ClientFrame, MeetEvent, MeetStep, RelayFrame};
 use sync_protocol::ids::RendezvousId;
 use sync_protocol::{EpochId, SpaceId};
@@ -96,7 +96,7 @@ impl Author {
             if choices.byte().is_multiple_of(2) { now.epoch } else { EpochId::from_bytes([9; 32]) };
         let cursor = now.next.saturating_sub(u64::from(choices.byte() % 4));
         let keys = root(world, self.cheat.device, self.space, now.epoch);
-        let mut header = forge::header(Kind::Content, epoch, cursor);
+        let mut header = Header::new(Kind::Content, epoch, cursor);
         let tip = self.cheat.tip(self.space);
         let seq = tip.seq + u64::from(choices.byte() % 3);
         let commitment = set.commitment();
@@ -109,13 +109,7 @@ impl Author {
 }
 
 fn posted(key: OrderKey, text: String) -> Edit {
-    Edit::Message(NewMessage {
-        key,
-        text,
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    })
+    Edit::Message(NewMessage::new(key, text))
 }
 
 /// A change set that says something else than a device would: another schema, name or change.

@@ -116,6 +116,15 @@ pub struct NewMessage {
     pub expires_ms: Option<u64>,
 }
 
+impl NewMessage {
+    /// A text and nothing else.
+    #[must_use]
+    pub fn new(key: OrderKey, text: impl Into<String>) -> Self {
+        let (text, attachments) = (text.into(), Vec::new());
+        Self { key, text, reply_to: None, attachments, expires_ms: None }
+    }
+}
+
 /// One step of a path into an app's document.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Step {

@@ -50,12 +50,6 @@ impl Author {
     }
 
     pub(crate) fn message(&self, ms: u64, text: &str) -> Edit {
-        Edit::Message(NewMessage {
-            key: self.key(ms),
-            text: text.into(),
-            reply_to: None,
-            attachments: Vec::new(),
-            expires_ms: None,
-        })
+        Edit::Message(NewMessage::new(self.key(ms), text))
     }
 }

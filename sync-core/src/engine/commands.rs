@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use serde_json::Value;
 use sync_protocol::address::Address;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{Envelope, Kind, aad};
+use sync_protocol::envelope::{Envelope, Header, Kind, aad};
 use sync_protocol::frames::ClientFrame;
 use sync_protocol::roster::Role;
 use sync_protocol::{AccountId, SpaceId, WriterId, limits};
@@ -13,7 +13,6 @@ use crate::api::{
     Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
 };
 use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts};
-use crate::engine::commits::header;
 use crate::engine::documents::SEGMENT;
 use crate::engine::rows::Intention;
 use crate::engine::{Engine, Need, Step, Stop, Task, seal};
@@ -377,13 +376,7 @@ impl Engine {
         let now = self.wall;
         let space = self.core_space(id)?;
         let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
-        let message = NewMessage {
-            key,
-            text: text.to_owned(),
-            reply_to,
-            attachments: Vec::new(),
-            expires_ms: None,
-        };
+        let message = NewMessage { reply_to, ..NewMessage::new(key, text) };
         self.edit(id, &name, Edit::Message(message))?;
         Ok(Response::Message(key))
     }
@@ -483,7 +476,7 @@ impl Engine {
         let writer = self.writer()?;
         let signing = self.me()?.identity.signing.clone();
         let space = self.core_space(id)?;
-        let header = header(Kind::Signal, space.row.epoch, space.row.next);
+        let header = Header::new(Kind::Signal, space.row.epoch, space.row.next);
         let epoch = space.row.epoch;
         let key = space.core.as_mut().and_then(|core| core.content_key(&epoch, &writer));
         if let Some(key) = key {

@@ -1,9 +1,7 @@
 //! Building handshakes: the one that founds a space, and those that change who is in it.
 
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{
-    CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Kind, SUITE, aad, epoch_id,
-};
+use sync_protocol::envelope::{CommitHeader, Cut, Envelope, Header, Kind, aad, epoch_id};
 use sync_protocol::ids::Link;
 use sync_protocol::roster::{Role, Roster, RosterChange};
 use sync_protocol::{DeviceId, EpochId, SpaceId, limits};
@@ -57,7 +55,7 @@ impl Engine {
         let binding = Group::binding_of(&group_info).map_err(local)?;
         let commitment = seal::key_commitment(&root, &binding);
         let epoch = epoch_id(&id, &EpochId::NONE, &commit, commitment.as_bytes());
-        let mut header = header(Kind::Handshake, EpochId::NONE, 0);
+        let mut header = Header::new(Kind::Handshake, EpochId::NONE, 0);
         header.commit = Some(Blob(commit));
         header.child = Some(epoch);
         header.commitment = Some(commitment);
@@ -163,7 +161,7 @@ impl Engine {
         let binding = Group::binding_of(&made.group_info).map_err(local)?;
         let commitment = seal::key_commitment(&made.child_root, &binding);
         let child = epoch_id(id, &parent, &commit, commitment.as_bytes());
-        let mut header = header(Kind::Handshake, parent, cursor);
+        let mut header = Header::new(Kind::Handshake, parent, cursor);
         header.commit = Some(Blob(commit));
         header.child = Some(child);
         header.commitment = Some(commitment);
@@ -260,23 +258,6 @@ impl SpaceState {
 
 pub(super) fn local(error: crate::group::GroupError) -> Failure {
     Failure::Invalid(error.to_string())
-}
-
-/// A header with what all kinds have.
-pub(super) fn header(kind: Kind, epoch: EpochId, cursor: u64) -> Header {
-    Header {
-        version: HEADER_VERSION,
-        suite: SUITE,
-        kind,
-        epoch,
-        cursor,
-        chain: None,
-        commit: None,
-        child: None,
-        intent: None,
-        register: None,
-        commitment: None,
-    }
 }
 
 pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow {

@@ -5,12 +5,12 @@
 
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceLog;
-use sync_protocol::envelope::{Envelope, Intent, Kind};
+use sync_protocol::envelope::{Envelope, Header, Intent, Kind};
 use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure, Output};
-use crate::engine::commits::{header, local};
+use crate::engine::commits::local;
 use crate::engine::rows::{Intention, PendingRow};
 use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
@@ -197,7 +197,7 @@ impl Engine {
         let me = self.me()?;
         let (writer, signing) = (me.writer, me.identity.signing.clone());
         let space = self.space(id)?;
-        let mut header = header(Kind::Intent, space.row.epoch, space.row.next);
+        let mut header = Header::new(Kind::Intent, space.row.epoch, space.row.next);
         header.intent = Some(Intent::Leave);
         let envelope = Envelope::sign(id, &writer, header, Vec::new(), &signing);
         let envelope = Blob(envelope.to_bytes());

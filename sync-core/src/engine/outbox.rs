@@ -5,7 +5,7 @@
 
 use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{Chain, Envelope, Kind, aad};
+use sync_protocol::envelope::{Chain, Envelope, Header, Kind, aad};
 use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, Rejection, SpaceId, WriterId};
@@ -15,10 +15,10 @@ use crate::document::messages::MessageView;
 use crate::document::{Edit, Name, OrderKey, Row, Touched};
 use crate::engine::account::Me;
 use crate::engine::change_set::{ChangeSet, Item, Seen};
-use crate::engine::commits::header;
 use crate::engine::rows::{CutRow, JournalRow};
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;
+use crate::trust::logs::begin;
 use crate::trust::sightings::Beside;
 
 /// Change sets under way in a space before edits wait for one another.
@@ -258,7 +258,7 @@ impl Engine {
         let secret = core.content_key(&epoch, &writer)?;
         let cut = core.outbox.get_mut(&seq)?;
         let set = codec::decode::<ChangeSet>("change set", cut.set.as_slice()).ok()?;
-        let mut header = header(Kind::Content, epoch, cursor);
+        let mut header = Header::new(Kind::Content, epoch, cursor);
         header.chain = Some(Chain { seq, commitment: cut.commitment, link: cut.link });
         let aad = aad(id, &writer, &codec::encode(&header));
         let payload = seal::seal(&secret, &aad, &set.to_plaintext(seen), &mut self.rng);
@@ -277,7 +277,7 @@ impl Engine {
         let mut seen = Seen { at_s: self.wall / 1_000, elsewhere, ..Seen::default() };
         // Whoever writes before it has read the log can't say what it has seen.
         if space.core.as_ref()?.state.write_at.is_none() {
-            seen.hash.copy_from_slice(&space.row.log_hash[..8]);
+            seen.hash = begin(&space.row.log_hash);
         }
         let members: Vec<AccountId> = space.row.context.roster.iter().map(|(id, _)| id).collect();
         seen.log = self.people.head_of_one(&members, beside.seq);

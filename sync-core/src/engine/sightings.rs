@@ -18,7 +18,7 @@ use crate::engine::deliveries::Arrived;
 use crate::engine::rows::VouchedRow;
 use crate::engine::space::SpaceState;
 use crate::trust::Invalid;
-use crate::trust::logs::Said;
+use crate::trust::logs::{Said, begin};
 use crate::trust::sightings::{AT_ONCE, Beside, Reading, Sighting};
 
 const OWN_SPACE: Domain = Domain::new("rejoinder own space sighting v1");
@@ -130,7 +130,9 @@ impl Engine {
     /// The author of a change set says how far it has read, here and elsewhere.
     pub(super) fn hear_sightings(&mut self, id: &SpaceId, arrived: &Arrived, seen: &Seen) {
         let device = arrived.writer.device;
-        let Some(account) = self.account_of(id, arrived) else { return };
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let author = core.and_then(|core| core.writer_at(&device, arrived.index));
+        let Some(account) = author.map(|row| row.account) else { return };
         if self.me.as_ref().is_none_or(|me| me.device() == device) {
             return;
         }
@@ -146,11 +148,6 @@ impl Engine {
                 self.note_vouched(&space, account, device, at_ms);
             }
         }
-    }
-
-    fn account_of(&self, id: &SpaceId, arrived: &Arrived) -> Option<AccountId> {
-        let core = self.spaces.get(id)?.core.as_ref()?;
-        Some(core.writer_at(&arrived.writer.device, arrived.index)?.account)
     }
 
     /// Which of the spaces that both are in a sighting is of.
@@ -285,8 +282,4 @@ impl VouchedRow {
         let Self { account, device, at_ms } = *self;
         Vouched { account, device, at_ms }
     }
-}
-
-fn begin(hash: &[u8; 32]) -> [u8; 8] {
-    hash.first_chunk().copied().unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceLog;
-use sync_protocol::envelope::{CommitHeader, Envelope, Kind, aad, epoch_id};
+use sync_protocol::envelope::{CommitHeader, Envelope, Header, Kind, aad, epoch_id};
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::hash;
 use sync_protocol::ids::Commitment;
@@ -17,7 +17,6 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, limits};
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
-use crate::engine::commits::header;
 use crate::engine::entrances::Shown;
 use crate::engine::inbox::Arrival;
 use crate::engine::rows::{
@@ -613,7 +612,7 @@ impl Engine {
         let logs = vec![(account, self.log_blobs(&account))];
         let people = self.hints(std::iter::once(account));
         let sealed = codec::encode(&SealedCommit { message: Blob(message), logs, people });
-        let mut header = header(Kind::Handshake, *parent, index + 1);
+        let mut header = Header::new(Kind::Handshake, *parent, index + 1);
         header.commit = Some(Blob(codec::encode(&commit)));
         header.child = Some(child);
         header.commitment = Some(commitment);

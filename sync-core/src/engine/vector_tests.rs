@@ -389,13 +389,7 @@ fn order_key(n: u8) -> OrderKey {
 /// The map a message comes to lie in, as the document itself shows it.
 fn map_of(key: &OrderKey, writer: &WriterId) -> String {
     let mut document = Document::new(SpaceId::from_bytes([0x71; 32]), Name::Messages(0));
-    let message = NewMessage {
-        key: *key,
-        text: "x".into(),
-        reply_to: None,
-        attachments: Vec::new(),
-        expires_ms: None,
-    };
+    let message = NewMessage::new(*key, "x");
     document.edit(writer, &Edit::Message(message)).unwrap();
     let json = document.to_json();
     let maps = json.as_object().unwrap().iter();

@@ -83,9 +83,10 @@ fn short(account: &AccountId) -> [u8; 4] {
     short
 }
 
-fn begin(head: &[u8; 32]) -> [u8; 8] {
+/// The part of a hash that goes along.
+pub(crate) fn begin(hash: &[u8; 32]) -> [u8; 8] {
     let mut begin = [0; 8];
-    begin.copy_from_slice(&head[..8]);
+    begin.copy_from_slice(&hash[..8]);
     begin
 }
 

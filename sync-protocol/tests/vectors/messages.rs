@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sync_protocol::codec::{self, Assembler, Blob};
 use sync_protocol::envelope::{
-    Chain, CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE, aad, epoch_id,
+    Chain, CommitHeader, Cut, Envelope, Header, Intent, Kind, aad, epoch_id,
 };
 use sync_protocol::ids::{Commitment, LogHead};
 use sync_protocol::roster::{Role, RosterChange};
@@ -35,19 +35,7 @@ fn space() -> SpaceId {
 }
 
 fn header(kind: Kind) -> Header {
-    Header {
-        version: HEADER_VERSION,
-        suite: SUITE,
-        kind,
-        epoch: EpochId::from_bytes([0x23; 32]),
-        cursor: 300,
-        chain: None,
-        commit: None,
-        child: None,
-        intent: None,
-        register: None,
-        commitment: None,
-    }
+    Header::new(kind, EpochId::from_bytes([0x23; 32]), 300)
 }
 
 fn content() -> Header {

@@ -141,15 +141,7 @@ fn key(ms: u64) -> OrderKey {
 
 /// Edits by document, as `changes::name` numbers them.
 fn edits() -> Vec<(u8, Vec<Edit>)> {
-    let message = |ms, text: &str| {
-        Edit::Message(NewMessage {
-            key: key(ms),
-            text: text.into(),
-            reply_to: None,
-            attachments: Vec::new(),
-            expires_ms: None,
-        })
-    };
+    let message = |ms, text: &str| Edit::Message(NewMessage::new(key(ms), text));
     let put = |field: &str, value: &[u8]| {
         let (path, value) = (vec![Step::Key(field.into())], Blob(value.to_vec()));
         Edit::App { ops: vec![AppOp::Put { path, value }] }

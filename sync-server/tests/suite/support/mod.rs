@@ -10,9 +10,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{
     Action, DeviceKeys, DeviceLog, Founding, LogEntry, RecoveryKeys, countersign, found, sign_entry,
 };
-use sync_protocol::envelope::{
-    Chain, CommitHeader, Cut, Envelope, HEADER_VERSION, Header, Intent, Kind, SUITE,
-};
+use sync_protocol::envelope::{Chain, CommitHeader, Cut, Envelope, Header, Intent, Kind};
 use sync_protocol::frames::{Challenge, ClientFrame, Hello, Push, Session, sign_session};
 use sync_protocol::ids::{
     AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId,
@@ -170,19 +168,7 @@ impl Device {
     }
 
     fn header(kind: Kind, cursor: u64) -> Header {
-        Header {
-            version: HEADER_VERSION,
-            suite: SUITE,
-            kind,
-            epoch: EpochId::from_bytes([5; 32]),
-            cursor,
-            chain: None,
-            commit: None,
-            child: None,
-            intent: None,
-            register: None,
-            commitment: None,
-        }
+        Header::new(kind, EpochId::from_bytes([5; 32]), cursor)
     }
 
     fn seal(&mut self, space: SpaceId, header: Header) -> Blob {
