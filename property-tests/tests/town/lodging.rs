@@ -142,6 +142,28 @@ fn a_device_that_the_log_names_is_let_in_by_a_primary_that_knows_of_no_link() {
 }
 
 #[test]
+fn a_device_sends_nothing_before_the_vault_can_tell_of_it() {
+    let (mut town, id) = talking();
+    let own = own_space(&mut town, 0);
+    let (new, code) = offered(&mut town, 0, true);
+    town.hold_up(0, pushes_into(own));
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(3_000);
+    assert!(status(&mut town, new).account.is_some(), "it is linked, and in no space yet");
+    let early = town.found(new, "Early", &["bob"]);
+    town.say(new, early, "hello");
+    town.pass(3_000);
+    assert!(status(&mut town, new).waiting > 0, "nobody could read it, were this device lost now");
+    town.let_up(0);
+    town.settle();
+    assert_eq!(status(&mut town, new).waiting, 0);
+    for n in [0, 1] {
+        assert_eq!(town.texts(n, early), ["hello"], "device {n}");
+    }
+    assert_eq!(town.texts(new, id).len(), 10);
+}
+
+#[test]
 fn a_device_without_history_is_linked_while_settings_are_on_their_way() {
     let (mut town, id) = talking();
     let own = own_space(&mut town, 0);

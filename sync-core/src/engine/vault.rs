@@ -131,14 +131,18 @@ impl Engine {
     /// once it has.
     pub(super) fn is_vaulted(&mut self, id: &SpaceId) -> bool {
         let Ok(account) = self.me().map(|me| me.account().space()) else { return true };
-        let Some((space, own)) = self.spaces.get(id).zip(self.spaces.get(&account)) else {
-            return true;
+        let Some(space) = self.spaces.get(id).filter(|space| !space.row.own) else { return true };
+        let Some(own) = self.spaces.get(&account) else {
+            // This device is linked, and not let into the account's space yet: nobody else could read
+            // what it sends, should it not come so far.
+            self.vaulting.held.insert(*id);
+            return false;
         };
         let owed = !space.row.unvaulted.is_empty();
         // What was journalled may come to nothing. What is only on its way may be refused, and this
         // device be gone before it sends it again.
         let stored = own.row.stored >= self.vaulting.by.min(own.last_cut());
-        if space.row.own || !own.row.active || (!owed && stored) {
+        if !own.row.active || (!owed && stored) {
             return true;
         }
         self.vaulting.held.insert(*id);
