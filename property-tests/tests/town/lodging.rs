@@ -1,6 +1,7 @@
 //! A new device comes into the account, whatever is on its way, late or lost meanwhile.
 
-use sync_core::api::{Command, Response};
+use sync_core::api::{Command, Event, Response};
+use sync_protocol::SpaceId;
 
 use crate::support::Town;
 use crate::support::linking::{
@@ -203,4 +204,47 @@ fn what_a_sibling_sets_while_a_device_is_linked_without_history_reaches_it() {
     set(&mut town, tablet, "theme", "light");
     town.settle();
     assert_eq!(setting(&mut town, new, "theme"), Response::Value("light".into()));
+}
+
+/// Ada's tablet was invited by her phone, which was ended before the tablet heard of it.
+fn invited_by_an_ended_device(history: bool) -> (Town, SpaceId, usize) {
+    let (mut town, id) = talking();
+    let (laptop, device) = link(&mut town, 0, true);
+    let list = devices(&mut town, 0);
+    let phone = list.iter().find(|view| view.current).expect("itself").device;
+    let (tablet, code) = offered(&mut town, 0, history);
+    town.hold_down(tablet, |_| true);
+    town.tell(0, Command::ConfirmDevice { code });
+    town.pass(5_000);
+    town.tell(0, Command::MakePrimary { device });
+    town.pass(2_000);
+    town.tell(laptop, Command::RevokeDevice { device: phone });
+    town.pass(2_000);
+    town.cut(tablet);
+    town.let_down(tablet);
+    town.pass(20_000);
+    town.settle();
+    let accused = |event: &Event| matches!(event, Event::Evidence { .. });
+    assert!(!town.devices[tablet].events.iter().any(accused), "nobody lied");
+    (town, id, tablet)
+}
+
+#[test]
+fn a_device_whose_inviter_was_ended_meanwhile_comes_in_by_ticket() {
+    let (mut town, id, tablet) = invited_by_an_ended_device(true);
+    assert_eq!(town.texts(tablet, id).len(), 10);
+    town.say(tablet, id, "from the tablet");
+    town.settle();
+    assert_eq!(town.digest(tablet, id), town.digest(1, id));
+    set(&mut town, tablet, "theme", "dark");
+    town.settle();
+    assert_eq!(setting(&mut town, 2, "theme"), Response::Value("dark".into()));
+}
+
+#[test]
+fn an_ended_inviter_gives_nobody_more_than_its_owner_chose() {
+    let (mut town, _, tablet) = invited_by_an_ended_device(false);
+    let own = status(&mut town, tablet).account.expect("it is certified").space();
+    let row = [b"x".as_slice(), own.as_bytes()].concat();
+    assert!(!town.devices[tablet].disk.contains_key(&row), "it waits for another invitation");
 }

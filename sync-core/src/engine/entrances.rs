@@ -69,6 +69,22 @@ impl Engine {
         }
     }
 
+    /// Whether the device that invites this one into the account's own space was ended since. What it
+    /// leads into may be a group that the account has left, so this device comes in by the newest
+    /// ticket instead. A ticket tells all that the account has: only a device that was to read it all
+    /// takes it.
+    pub(super) fn is_outdated(&mut self, id: &SpaceId, item: &InboxItem, history: bool) -> bool {
+        let Ok(own) = self.me().map(|me| me.account()) else { return false };
+        let log = self.people.log(&own).filter(|_| own.space() == *id && item.account == own);
+        let is_ended = log.is_some_and(|log| {
+            log.known(&item.device).is_some() && log.active(&item.device).is_none()
+        });
+        if is_ended && history {
+            self.come_in_by_ticket(id);
+        }
+        is_ended
+    }
+
     /// Whether a group may be what it is shown as, by who is in it.
     pub(super) fn check_shown(&mut self, id: &SpaceId, shown: &Shown<'_>) -> Step<()> {
         let me = self.me()?;
@@ -88,8 +104,9 @@ impl Engine {
     /// Tells that something is not believed, and gives it as a failure.
     pub(super) fn not_believed(&mut self, id: &SpaceId, why: Invalid) -> crate::Failure {
         let failure = crate::Failure::Invalid(why.to_string());
-        // That a newer epoch is known may be a matter of who was asked first.
-        if why != Invalid::Older {
+        // That a newer epoch is known may be a matter of who was asked first; a device may have been
+        // ended after it invited this one.
+        if !matches!(why, Invalid::Older | Invalid::EndedGuide) {
             self.evidence(id, why);
         }
         failure

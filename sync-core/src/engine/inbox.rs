@@ -164,6 +164,10 @@ impl Engine {
         let joined = Group::join(id, common.welcome.as_slice(), key_packages, seed);
         let joined = joined.map_err(Unfit::Group)?;
         let binding = joined.group.binding(&self.me()?.identity).map_err(Unfit::Group)?;
+        let complete = grant.from == 0 && !grant.epochs.is_empty();
+        if self.is_outdated(&id, item, complete) {
+            return Ok(());
+        }
         let Some(ahead) = self.may_join(&invitation, &joined, &binding, &logs, item)? else {
             return Ok(());
         };
@@ -173,7 +177,6 @@ impl Engine {
         for hint in grant.people.iter().take(sync_protocol::limits::LEAVES) {
             self.learn_hint(hint);
         }
-        let complete = grant.from == 0 && !grant.epochs.is_empty();
         self.enter(&invitation, item.account, grant, (joined, binding, ahead));
         if let Some(me) = &mut self.me
             && me.account().space() == id

@@ -63,6 +63,8 @@ pub(super) struct Stray {
     asked: bool,
     /// Tickets that led nowhere; at least one once the relay could not give any.
     tries: u32,
+    /// The account's own space, which this device was invited into by one that was ended since.
+    is_own: bool,
     /// The account's vault does not know it: there is nothing that this device lacks until it does.
     is_unaccepted: bool,
 }
@@ -212,7 +214,9 @@ impl Engine {
             .strays
             .iter()
             .filter(|(_, stray)| !stray.asked && (stray.tries == 0 || stray.due <= self.now))
-            .filter(|(id, _)| if **id == account { self.recovers() || returns } else { settled })
+            .filter(|(id, stray)| {
+                if **id == account { self.recovers() || returns || stray.is_own } else { settled }
+            })
             .take(ASKED.saturating_sub(asked))
             .map(|(id, _)| *id)
             .collect();
@@ -280,6 +284,11 @@ impl Engine {
         self.seek();
     }
 
+    /// Comes into the account's own space by its ticket: whoever invited this device is ended.
+    pub(super) fn come_in_by_ticket(&mut self, id: &SpaceId) {
+        self.strays.entry(*id).or_default().is_own = true;
+    }
+
     fn ask_again(&mut self, id: &SpaceId, wait_ms: u64) {
         if let Some(stray) = self.strays.get_mut(id) {
             stray.asked = false;
@@ -341,6 +350,7 @@ impl Engine {
                 let (often, tries) = (stray.tries >= TRIES, stray.tries);
                 let untold = failure == unknown_to_vault()
                     || failure == no_room()
+                    || failure == Failure::Invalid(Invalid::EndedGuide.to_string())
                     || (failure == not_for_this_device() && !is_oldest);
                 if often && !untold {
                     self.evidence(id, Invalid::Ticket(failure.to_string()));
@@ -428,6 +438,13 @@ impl Engine {
         let arrival =
             Arrival { id: *id, epoch: child, grant, group, binding, invited_by, whole_from, ahead };
         self.settle_in(arrival);
+        if self.strays.get(id).is_some_and(|stray| stray.is_own)
+            && let Some(me) = &mut self.me
+        {
+            // It was invited to read all of it.
+            me.row.complete = true;
+            self.unsaved.account = true;
+        }
         if complete && !history {
             self.note_all_unreadable(id, from);
         }

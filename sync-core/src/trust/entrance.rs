@@ -134,7 +134,8 @@ pub fn members(
 /// of its devices that was not ended. Who brings the account back has ended all of them.
 ///
 /// # Errors
-/// [`Invalid::OwnSpace`].
+/// [`Invalid::EndedGuide`] if the guide was a device of the account and is none any more,
+/// [`Invalid::OwnSpace`] for all else.
 pub fn own_space(
     guide: &Guide,
     leaves: &[Leaf],
@@ -145,13 +146,17 @@ pub fn own_space(
     let own = log.account();
     let alone = roster.len() == 1 && roster.role(&own).is_some();
     let only_own = leaves.iter().all(|leaf| leaf.account == own);
-    let guided = guide.account == own
-        && (log.active(&guide.device).is_some() || recovers && log.known(&guide.device).is_some());
-    if alone && only_own && guided { Ok(()) } else { Err(Invalid::OwnSpace) }
+    let is_known = guide.account == own && log.known(&guide.device).is_some();
+    if !(alone && only_own && is_known) {
+        return Err(Invalid::OwnSpace);
+    }
+    let guides = recovers || log.active(&guide.device).is_some();
+    if guides { Ok(()) } else { Err(Invalid::EndedGuide) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::logs::testing::{log, log_of, with_device, with_revoked};
     use super::*;
 
     fn epoch(n: u8) -> EpochId {
@@ -205,6 +210,22 @@ mod tests {
         made_up.add(epoch(3), u64::MAX, commitment(3));
         assert_eq!(made_up.place(&epoch(9), 5, &commitment(9)), Ok(Standing::Ahead));
         assert!(!made_up.is_past(0));
+    }
+
+    #[test]
+    fn a_guide_that_was_ended_is_told_from_a_stranger() {
+        let log = with_device(&log(), 7);
+        let (account, roster) = (log.account(), Roster::founded_by(log.account()));
+        let device = *log.devices().max_by_key(|(_, device)| device.added).unwrap().0;
+        let guide = Guide { account, device };
+        assert_eq!(own_space(&guide, &[], &roster, &log, false), Ok(()));
+        let ended = with_revoked(&log, device);
+        assert_eq!(own_space(&guide, &[], &roster, &ended, false), Err(Invalid::EndedGuide));
+        assert_eq!(own_space(&guide, &[], &roster, &ended, true), Ok(()), "it brings all back");
+        let stranger = Guide { account, device: DeviceId::from_bytes([9; 33]) };
+        assert_eq!(own_space(&stranger, &[], &roster, &ended, false), Err(Invalid::OwnSpace));
+        let other = Guide { account: log_of(9).account(), device };
+        assert_eq!(own_space(&other, &[], &roster, &ended, true), Err(Invalid::OwnSpace));
     }
 
     #[test]

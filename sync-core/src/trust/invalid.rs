@@ -105,6 +105,9 @@ pub enum Invalid {
     /// A group in which others are, or into which another leads, in place of the account's own space.
     #[error("a group is not this account's own space")]
     OwnSpace,
+    /// The device that leads into the account's own space was ended since.
+    #[error("whoever leads into this account's own space is no device of it any more")]
+    EndedGuide,
     /// The members that the log shows are not the group's.
     #[error("a group has other members than its log shows")]
     OtherMembers,
@@ -174,6 +177,7 @@ impl Invalid {
             Self::Stranger => "stranger",
             Self::Uncertified => "uncertified",
             Self::OwnSpace => "own-space",
+            Self::EndedGuide => "ended-guide",
             Self::OtherMembers => "other-members",
             Self::OlderLog(_) => "older-log",
             Self::Ticket(_) => "ticket",

@@ -96,6 +96,7 @@ pub(crate) mod testing {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use ed25519_dalek::SigningKey;
+    use sync_protocol::DeviceId;
     use sync_protocol::device_log::{
         Action, DeviceKeys, Founding, LogEntry, RecoveryKeys, countersign, found, sign_entry,
     };
@@ -139,6 +140,11 @@ pub(crate) mod testing {
         let at = (log.len(), log.head());
         let signature = countersign(&log.account(), at.0, &at.1, &keys(n), &key(n)).to_vec();
         with(log, Action::AddDevice { device: keys(n), countersignature: signature })
+    }
+
+    /// With a device ended.
+    pub(crate) fn with_revoked(log: &DeviceLog, device: DeviceId) -> DeviceLog {
+        with(log, Action::Revoke { device, join: [8; 32], cuts: Vec::new() })
     }
 }
 
