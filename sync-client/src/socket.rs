@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
+use sync_core::host;
 use sync_protocol::codec::{Assembler, parts_up};
 use sync_protocol::limits;
 use tokio::net::TcpStream;
@@ -74,6 +75,17 @@ pub(crate) enum Happening {
     Message(Vec<u8>, Option<OwnedSemaphorePermit>),
     /// It is closed, or did not open; `None` after an orderly end.
     Closed(Option<ConnectError>),
+}
+
+impl Happening {
+    /// The same for the engine's loop, and the room that it takes.
+    pub(crate) fn parted(self) -> (host::Happening<ConnectError>, Option<OwnedSemaphorePermit>) {
+        match self {
+            Self::Opened => (host::Happening::Opened, None),
+            Self::Message(message, room) => (host::Happening::Message(message), room),
+            Self::Closed(problem) => (host::Happening::Closed(problem), None),
+        }
+    }
 }
 
 /// How to connect.

@@ -10,6 +10,8 @@
 //!
 //! [`json`] is the same for programs: methods by name, and everything as JSON.
 //!
+//! [`host`] is what every host does around the engine, also without I/O.
+//!
 //! [`trust`] decides what is believed.
 //!
 //! [`document`] and [`group`] can be read alone: the one keeps Automerge at arm's length, the other
@@ -19,6 +21,7 @@ pub mod api;
 pub mod document;
 pub mod engine;
 pub mod group;
+pub mod host;
 pub mod json;
 pub mod line;
 pub mod records;

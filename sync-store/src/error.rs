@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{DatabaseError, StorageError};
+use sync_core::engine::OpenError;
 
 /// A store that can't be opened, read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,17 @@ pub enum StoreError {
     /// Anything else the system reports.
     #[error("the store can't be used ({0}): check the disk")]
     Io(String),
+}
+
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged(what) => Self::Damaged(format!("unreadable {what}")),
+            OpenError::Newer { found, known } => {
+                Self::Newer { found: found.into(), known: known.into() }
+            }
+        }
+    }
 }
 
 impl StoreError {

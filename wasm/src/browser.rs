@@ -20,6 +20,16 @@ pub(crate) fn now_ms() -> u64 {
     js_sys::Date::now().max(0.0) as u64
 }
 
+/// Milliseconds since the worker began, by a clock that nobody sets.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a clock's milliseconds"
+)]
+pub(crate) fn steady_ms() -> u64 {
+    scope().performance().map_or(0, |clock| clock.now().max(0.0) as u64)
+}
+
 /// Lets whatever the browser has queued come first. (A timer of zero would wait for four
 /// milliseconds; a promise would let nothing else in.)
 pub(crate) async fn turn() {

@@ -12,32 +12,21 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use gloo_timers::callback::Timeout;
 use gloo_timers::future::TimeoutFuture;
-use sync_core::engine::OpenError as EngineError;
+use sync_core::host::{self, Done, HostLoop, Job, Now, Ports, reopen_pauses};
 use sync_core::records::{Records, index_prefixes};
-use sync_core::{Command, CommandId, Engine, Event, Failure, Input, Output, Response};
-use sync_protocol::sorted::SortedMap;
+use sync_core::{Command, CommandId, Engine, Failure, Response};
 use sync_store::{AsyncRecordStore as _, StoreError};
 
-use crate::browser::now_ms;
+use crate::browser::{now_ms, steady_ms};
 use crate::socket::{ConnectError, Happening, Socket};
 use crate::store::{BrowserStore, Kind};
-use crate::worker::{Done, Job, Worker};
-
-/// How long a close waits for the store.
-const CLOSE_MS: u64 = 10_000;
-/// The longest sleep: after a suspended machine wakes, deadlines are looked at this soon.
-const NAP_MS: u64 = 15_000;
-/// After such a silence the relay is asked something, since a browser doesn't show its pings.
-const SILENCE_MS: u64 = 40_000;
-/// A relay that doesn't answer within this time is gone.
-const PROBE_MS: u64 = 15_000;
-/// The host's own commands: no command of the app's has this number.
-const OWN: CommandId = 0;
-/// Pauses before a failed store is opened again.
-const REOPEN_MS: (u32, u32) = (1_000, 30_000);
+use crate::worker::Worker;
 
 /// Where a command's answer goes.
 type Reply = oneshot::Sender<Result<Response, Failure>>;
+
+/// Something an app may want to show.
+pub(crate) type Notice = host::Notice<ConnectError, StoreError>;
 
 /// What reaches the task.
 #[derive(Debug)]
@@ -49,26 +38,13 @@ pub(crate) enum Inbound {
     /// The socket with this number.
     Socket(u64, Happening),
     /// The store with this number.
-    Store(u64, Done),
+    Store(u64, Done<StoreError>),
     /// A time that was asked for may have come.
     Tick,
     /// The browser says whether there is a network.
     Network(bool),
     /// Make everything durable and end.
     Close(oneshot::Sender<()>),
-}
-
-/// Something an app may want to show.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Notice {
-    /// From the engine.
-    Event(Event),
-    /// The connection failed, or broke; it is tried again.
-    Unreachable(ConnectError),
-    /// The store failed. Commands fail until it is back; it is tried again.
-    StoreFailed(StoreError),
-    /// The store is back: everything may look different.
-    StoreBack,
 }
 
 /// The app's end.
@@ -142,35 +118,27 @@ pub(crate) struct Target {
     pub(crate) url: String,
 }
 
-/// An engine over an open store, and what opening it again takes.
+/// The loop around an engine over an open store, and what opening that again takes.
 #[derive(Debug)]
 pub(crate) struct Host {
     target: Target,
     inbound: UnboundedReceiver<Inbound>,
     sender: UnboundedSender<Inbound>,
+    inner: HostLoop<Lent>,
+    /// Set while nothing has happened since.
+    timer: Option<Timeout>,
+    closed: Option<oneshot::Sender<()>>,
+}
+
+/// What this host lends the loop.
+#[derive(Debug)]
+struct Lent {
+    url: String,
+    sender: UnboundedSender<Inbound>,
     notices: UnboundedSender<Notice>,
     problem: Rc<RefCell<Option<ConnectError>>>,
-    engine: Engine,
     worker: Worker,
-    /// Counts stores, so that a late word of an earlier one is not taken for the present one's.
-    store: u64,
-    /// The last batch given to the store, and the last that is durable.
-    asked: u64,
-    written: u64,
     socket: Option<Socket>,
-    /// Counts sockets, for the same reason.
-    sockets: u64,
-    /// When the relay was heard last, and since when an answer to a probe is due: Unix ms.
-    heard: u64,
-    probed: Option<u64>,
-    /// When the engine wants to be called, Unix ms.
-    wake: Option<u64>,
-    timer: Option<Timeout>,
-    replies: SortedMap<CommandId, Reply>,
-    /// The app wants to stay away, whatever the browser says of the network.
-    away: bool,
-    /// Since when the app wants to close, Unix ms, and where it waits.
-    closing: Option<(u64, oneshot::Sender<()>)>,
 }
 
 impl Host {
@@ -187,262 +155,86 @@ impl Host {
         let problem = Rc::new(RefCell::new(None));
         let next = Rc::new(Cell::new(1));
         let handle = Handle { inbound: sender.clone(), next, problem: problem.clone() };
-        let host = Self {
-            target: Target { kind: Some(kind), ..target },
-            inbound,
-            sender,
-            notices,
-            problem,
-            engine,
-            worker,
-            store: 0,
-            asked: 0,
-            written: 0,
-            socket: None,
-            sockets: 0,
-            heard: 0,
-            probed: None,
-            wake: None,
-            timer: None,
-            replies: SortedMap::new(),
-            away: false,
-            closing: None,
-        };
-        Ok((host, handle, kind))
+        let (url, socket) = (target.url.clone(), None);
+        let lent = Lent { url, sender: sender.clone(), notices, problem, worker, socket };
+        // A browser doesn't show the relay's pings.
+        let inner = HostLoop::new(engine, lent, true);
+        let target = Target { kind: Some(kind), ..target };
+        Ok((Self { target, inbound, sender, inner, timer: None, closed: None }, handle, kind))
     }
 
     /// Serves until closed.
     pub(crate) async fn run(mut self) {
         while let Err(error) = self.serve().await {
-            self.fail(error);
+            self.inner.on_store_failed(now(), error);
             if !self.reopen().await {
                 break;
             }
         }
-        self.socket = None;
-        self.worker.finish().await;
-        if let Some((_, closed)) = self.closing {
+        let Lent { worker, socket, .. } = self.inner.into_ports();
+        drop(socket);
+        worker.finish().await;
+        if let Some(closed) = self.closed {
             let _ = closed.send(());
         }
     }
 
     /// Serves until closed (`Ok`) or until the store fails.
     async fn serve(&mut self) -> Result<(), StoreError> {
-        self.carry_out();
-        self.set_timer();
-        while let Some(inbound) = self.inbound.next().await {
-            self.take(inbound)?;
-            // A busy queue must not put off what has a time.
-            self.wake_if_due();
-            self.probe_if_silent();
-            self.carry_out();
-            self.set_timer();
-            if let Some((since, _)) = &self.closing
-                && (self.written >= self.asked || now_ms().saturating_sub(*since) > CLOSE_MS)
-            {
-                break;
+        loop {
+            self.inner.turn(now());
+            if self.inner.is_over(now()) {
+                return Ok(());
             }
+            self.set_timer();
+            let Some(inbound) = self.inbound.next().await else { return Ok(()) };
+            self.take(inbound)?;
         }
-        Ok(())
     }
 
     fn take(&mut self, inbound: Inbound) -> Result<(), StoreError> {
+        let now = now();
         match inbound {
-            Inbound::Command(id, command, reply) => {
-                match command {
-                    Command::GoOffline => self.away = true,
-                    Command::GoOnline => self.away = false,
-                    _ => {}
-                }
-                self.replies.insert(id, reply);
-                self.feed(Input::Command(id, command));
-            }
-            Inbound::Cancel(id) => {
-                self.replies.remove(&id);
-                self.feed(Input::Cancel(id));
-            }
-            Inbound::Socket(number, happening) if number == self.sockets => {
-                self.take_from_socket(happening);
-            }
-            Inbound::Store(number, done) if number == self.store => match done {
-                Done::Written(batch) => {
-                    self.written = batch;
-                    self.feed(Input::Persisted(batch));
-                }
-                Done::Loaded(load, records) => self.feed(Input::Loaded(load, records)),
-                Done::Failed(error) => return Err(error),
-            },
-            Inbound::Network(is_there) => self.take_network(is_there),
-            Inbound::Close(closed) => self.closing = Some((now_ms(), closed)),
-            Inbound::Socket(..) | Inbound::Store(..) | Inbound::Tick => {}
+            Inbound::Command(id, command, reply) => self.inner.on_command(now, id, command, reply),
+            Inbound::Cancel(id) => self.inner.on_cancel(now, id),
+            Inbound::Socket(number, happening) => self.inner.on_socket(now, number, happening),
+            Inbound::Store(number, done) => self.inner.on_store(now, number, done)?,
+            Inbound::Network(is_there) => self.inner.on_network(now, is_there),
+            Inbound::Close(closed) => self.close(closed),
+            Inbound::Tick => {}
         }
         Ok(())
     }
 
-    fn take_from_socket(&mut self, happening: Happening) {
-        if self.socket.is_none() {
-            return;
-        }
-        self.hear();
-        match happening {
-            Happening::Opened => {
-                self.note_problem(None);
-                self.feed(Input::Connected);
-            }
-            Happening::Message(message) => self.feed(Input::Received(message)),
-            Happening::Closed(problem) => {
-                self.socket = None;
-                self.note_problem(problem);
-                self.feed(Input::Disconnected);
-            }
-        }
-    }
-
-    /// Without a network a connection is dead before the browser says so; with one again, there is
-    /// no reason to wait for the next attempt's time.
-    fn take_network(&mut self, is_there: bool) {
-        if !is_there && self.socket.is_some() {
-            self.take_from_socket(Happening::Closed(Some(ConnectError::Unreachable)));
-        } else if is_there && self.socket.is_none() && !self.away {
-            self.feed(Input::Command(OWN, Command::GoOnline));
-        }
-    }
-
-    fn hear(&mut self) {
-        self.heard = now_ms();
-        self.probed = None;
-    }
-
-    /// Connections die without a word: a network that changed, a machine that slept.
-    fn probe_if_silent(&mut self) {
-        let now = now_ms();
-        if self.socket.is_none() || now.saturating_sub(self.heard) < SILENCE_MS {
-            return;
-        }
-        match self.probed {
-            None => {
-                self.probed = Some(now);
-                self.feed(Input::Command(OWN, Command::ListDevices));
-            }
-            Some(since) if now.saturating_sub(since) > PROBE_MS => {
-                let why = ConnectError::Broken("the relay is silent");
-                self.take_from_socket(Happening::Closed(Some(why)));
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn feed(&mut self, input: Input) {
-        self.engine.handle(now_ms(), input);
-    }
-
-    fn carry_out(&mut self) {
-        while let Some(output) = self.engine.poll_output() {
-            match output {
-                Output::Persist(batch) => {
-                    self.asked = batch.number;
-                    self.worker.ask(Job::Write(batch));
-                }
-                Output::Load(load) => self.worker.ask(Job::Load(load)),
-                Output::Connect => self.connect(),
-                Output::Disconnect => self.socket = None,
-                Output::Send(message) => {
-                    if let Some(socket) = &self.socket {
-                        socket.send(&message);
-                    }
-                }
-                Output::Wake(at) => {
-                    self.wake = Some(at);
-                    self.timer = None;
-                }
-                // Whoever has no account, or no session yet, answers by itself.
-                Output::Respond(OWN, _) => self.hear(),
-                Output::Respond(id, result) => {
-                    if let Some(reply) = self.replies.remove(&id) {
-                        let _ = reply.send(result);
-                    }
-                }
-                Output::Notify(event) => self.tell(Notice::Event(event)),
-            }
-        }
-    }
-
-    fn connect(&mut self) {
-        self.sockets += 1;
-        let (number, sender) = (self.sockets, self.sender.clone());
-        let happen = move |happening| {
-            let _ = sender.unbounded_send(Inbound::Socket(number, happening));
-        };
-        self.socket = Some(Socket::open(&self.target.url, happen));
-        self.hear();
+    fn close(&mut self, closed: oneshot::Sender<()>) {
+        self.inner.on_close(now());
+        self.closed = Some(closed);
     }
 
     fn set_timer(&mut self) {
-        if self.timer.is_some() {
-            return;
-        }
-        let longest = if self.closing.is_some() { 100 } else { NAP_MS };
-        let wait = self.wake.map_or(longest, |wake| wake.saturating_sub(now_ms()).min(longest));
+        let wait = u32::try_from(self.inner.patience_ms(now())).unwrap_or(u32::MAX);
         let sender = self.sender.clone();
         let tick = move || {
             let _ = sender.unbounded_send(Inbound::Tick);
         };
-        self.timer = Some(Timeout::new(u32::try_from(wait).unwrap_or(u32::MAX), tick));
-    }
-
-    fn wake_if_due(&mut self) {
-        let now = now_ms();
-        if self.wake.is_some_and(|wake| wake <= now) {
-            self.wake = None;
-            self.feed(Input::Woken);
-        }
-        // Spent, or no longer right.
-        self.timer = None;
-    }
-
-    fn note_problem(&self, problem: Option<ConnectError>) {
-        let mut known = self.problem.borrow_mut();
-        if *known != problem {
-            if let Some(problem) = &problem {
-                self.tell(Notice::Unreachable(problem.clone()));
-            }
-            *known = problem;
-        }
-    }
-
-    fn tell(&self, notice: Notice) {
-        // Nobody has to listen.
-        let _ = self.notices.unbounded_send(notice);
-    }
-
-    /// Answers everything that waits: what the engine knows about, and what it doesn't.
-    fn fail(&mut self, error: StoreError) {
-        self.feed(Input::StoreFailed);
-        self.carry_out();
-        for (_, reply) in std::mem::take(&mut self.replies) {
-            let _ = reply.send(Err(Failure::Store));
-        }
-        self.socket = None;
-        self.wake = None;
-        self.tell(Notice::StoreFailed(error));
+        self.timer = Some(Timeout::new(wait, tick));
     }
 
     /// Opens the store anew, as often as it takes; `false` once the app closes.
     async fn reopen(&mut self) -> bool {
-        let (mut pause, longest) = REOPEN_MS;
-        loop {
-            if self.closing.is_some() || !self.refuse_for(pause).await {
-                return false;
+        for pause_ms in reopen_pauses() {
+            let pause_ms = u32::try_from(pause_ms).unwrap_or(u32::MAX);
+            if self.inner.is_closing() || !self.refuse_for(pause_ms).await {
+                break;
             }
-            pause = (pause * 2).min(longest);
-            self.store += 1;
-            if let Ok((engine, worker, _)) = open(&self.target, self.store, &self.sender).await {
-                (self.engine, self.worker) = (engine, worker);
-                (self.asked, self.written) = (0, 0);
-                self.tell(Notice::StoreBack);
+            let store = self.inner.store();
+            if let Ok((engine, worker, _)) = open(&self.target, store, &self.sender).await {
+                self.inner.ports().worker = worker;
+                self.inner.reopened(engine);
                 return true;
             }
         }
+        false
     }
 
     /// Refuses commands for a while; `false` if the app closes.
@@ -454,11 +246,9 @@ impl Host {
                 Either::Right((inbound, rest)) => {
                     over = rest;
                     match inbound {
-                        Some(Inbound::Command(_, _, reply)) => {
-                            let _ = reply.send(Err(Failure::Store));
-                        }
+                        Some(Inbound::Command(_, _, reply)) => self.inner.refuse(reply),
                         Some(Inbound::Close(closed)) => {
-                            self.closing = Some((now_ms(), closed));
+                            self.close(closed);
                             return false;
                         }
                         Some(_) => {}
@@ -468,6 +258,58 @@ impl Host {
             }
         }
     }
+}
+
+impl Ports for Lent {
+    type Reply = Reply;
+    type Problem = ConnectError;
+    type StoreError = StoreError;
+
+    fn ask(&mut self, job: Job) {
+        self.worker.ask(job);
+    }
+
+    fn connect(&mut self, socket: u64) {
+        let sender = self.sender.clone();
+        let happen = move |happening| {
+            let _ = sender.unbounded_send(Inbound::Socket(socket, happening));
+        };
+        self.socket = Some(Socket::open(&self.url, happen));
+    }
+
+    fn disconnect(&mut self) {
+        self.socket = None;
+    }
+
+    fn send(&mut self, message: Vec<u8>) {
+        if let Some(socket) = &self.socket {
+            socket.send(&message);
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, result: Result<Response, Failure>) {
+        let _ = reply.send(result);
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let _ = self.notices.unbounded_send(notice);
+    }
+
+    fn keep_problem(&mut self, problem: Option<ConnectError>) {
+        *self.problem.borrow_mut() = problem;
+    }
+
+    fn silent(&self) -> ConnectError {
+        ConnectError::Broken("the relay is silent")
+    }
+
+    fn no_network(&self) -> ConnectError {
+        ConnectError::Unreachable
+    }
+}
+
+fn now() -> Now {
+    Now { unix_ms: now_ms(), steady_ms: steady_ms() }
 }
 
 async fn open(
@@ -483,12 +325,7 @@ async fn open(
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StoreError::Io(error.to_string()))?;
-    let engine = Engine::open(seed, now_ms(), index).map_err(|error| match error {
-        EngineError::Damaged(what) => StoreError::Damaged(format!("unreadable {what}")),
-        EngineError::Newer { found, known } => {
-            StoreError::Newer { found: found.into(), known: known.into() }
-        }
-    })?;
+    let engine = Engine::open(seed, now_ms(), index)?;
     let sender = sender.clone();
     let done = move |done| {
         let _ = sender.unbounded_send(Inbound::Store(number, done));

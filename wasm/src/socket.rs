@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use gloo_timers::callback::Timeout;
 use js_sys::{ArrayBuffer, Uint8Array};
+use sync_core::host;
 use sync_protocol::codec::{Assembler, parts_up};
 use sync_protocol::limits;
 use wasm_bindgen::prelude::*;
@@ -38,15 +39,7 @@ pub(crate) enum ConnectError {
 }
 
 /// What happens on a socket.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    /// It is open.
-    Opened,
-    /// A whole message.
-    Message(Vec<u8>),
-    /// It is closed, or did not open; `None` after an orderly end. Comes once, and last.
-    Closed(Option<ConnectError>),
-}
+pub(crate) type Happening = host::Happening<ConnectError>;
 
 /// The relay's address as a person writes it, or that of the page's own server, as the socket's. The
 /// same addresses count as in `sync-client`.

@@ -4,34 +4,11 @@
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_channel::oneshot;
 use futures_util::StreamExt as _;
-use sync_core::records::{Batch, Load, Records};
+use sync_core::host::{Done, Job, gather};
 use sync_store::{AsyncRecordStore, StoreError};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser;
-
-/// Batches in one transaction at most: bounds how long the first waits for the last.
-const GROUP: usize = 512;
-
-/// What the store is asked to do.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// Make durable.
-    Write(Batch),
-    /// Read.
-    Load(Load),
-}
-
-/// What the store did.
-#[derive(Debug)]
-pub(crate) enum Done {
-    /// This batch and all before it are durable.
-    Written(u64),
-    /// What was read.
-    Loaded(Load, Records),
-    /// The store is of no more use; nothing asked for after the last `Written` happened.
-    Failed(StoreError),
-}
 
 /// The store, at the other end of a queue. Dropping it finishes what is queued and closes it.
 #[derive(Debug)]
@@ -44,7 +21,7 @@ impl Worker {
     /// Gives the store its task; `done` is called in the order of the jobs.
     pub(crate) fn start(
         store: impl AsyncRecordStore + 'static,
-        done: impl FnMut(Done) + 'static,
+        done: impl FnMut(Done<StoreError>) + 'static,
     ) -> Self {
         let (jobs, queue) = unbounded();
         let (end, ended) = oneshot::channel();
@@ -70,7 +47,7 @@ impl Worker {
 async fn run(
     mut store: impl AsyncRecordStore,
     mut queue: UnboundedReceiver<Job>,
-    mut done: impl FnMut(Done),
+    mut done: impl FnMut(Done<StoreError>),
 ) {
     let mut held = None;
     loop {
@@ -97,13 +74,13 @@ async fn carry_out(
     job: Job,
     queue: &mut UnboundedReceiver<Job>,
     held: &mut Option<Job>,
-) -> Result<Done, StoreError> {
+) -> Result<Done<StoreError>, StoreError> {
     match job {
         Job::Write(first) => {
             // Whatever has arrived meanwhile may share the transaction.
             browser::turn().await;
-            let mut batches = vec![first];
-            *held = gather(queue, &mut batches);
+            let (batches, next) = gather(first, || queue.try_recv().ok());
+            *held = next;
             let last = batches.last().map_or(0, |batch| batch.number);
             store.write(&batches).await.map(|()| Done::Written(last))
         }
@@ -111,16 +88,4 @@ async fn carry_out(
             store.read(&load.prefix()).await.map(|records| Done::Loaded(load, records))
         }
     }
-}
-
-/// Takes the batches that wait already; gives back the first job that is none.
-fn gather(queue: &mut UnboundedReceiver<Job>, batches: &mut Vec<Batch>) -> Option<Job> {
-    while batches.len() < GROUP {
-        match queue.try_recv() {
-            Ok(Job::Write(batch)) => batches.push(batch),
-            Ok(other) => return Some(other),
-            Err(_) => return None,
-        }
-    }
-    None
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use futures_util::{Stream, stream};
-use sync_core::{Event, Failure};
+use sync_core::{Event, Failure, host};
 use tokio::sync::broadcast;
 
 use crate::socket::ConnectError;
@@ -22,6 +22,17 @@ pub enum Notice {
     StoreBack,
     /// The listener was too slow, and missed this many: everything may look different.
     Lagged(u64),
+}
+
+impl From<host::Notice<ConnectError, StoreError>> for Notice {
+    fn from(notice: host::Notice<ConnectError, StoreError>) -> Self {
+        match notice {
+            host::Notice::Event(event) => Self::Event(event),
+            host::Notice::Unreachable(problem) => Self::Unreachable(problem),
+            host::Notice::StoreFailed(error) => Self::StoreFailed(error),
+            host::Notice::StoreBack => Self::StoreBack,
+        }
+    }
 }
 
 impl Notice {

@@ -4,32 +4,9 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use sync_core::records::{Batch, Load, Records};
+use sync_core::host::{Done, Job, gather};
 
 use super::{RecordStore, StoreError};
-
-/// Batches in one transaction at most: bounds how long the first waits for the last.
-const GROUP: usize = 512;
-
-/// What the store is asked to do.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// Make durable.
-    Write(Batch),
-    /// Read.
-    Load(Load),
-}
-
-/// What the store did.
-#[derive(Debug)]
-pub(crate) enum Done {
-    /// This batch and all before it are durable.
-    Written(u64),
-    /// What was read.
-    Loaded(Load, Records),
-    /// The store is of no more use; nothing asked for after the last `Written` happened.
-    Failed(StoreError),
-}
 
 /// The store, at the other end of a queue. Dropping it finishes what is queued and closes the file.
 #[derive(Debug)]
@@ -42,7 +19,7 @@ impl Worker {
     /// Starts the thread; `done` is called on it, in the order of the jobs.
     pub(crate) fn start(
         store: impl RecordStore + Send + 'static,
-        done: impl FnMut(Done) + Send + 'static,
+        done: impl FnMut(Done<StoreError>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
         let thread = Builder::new()
@@ -68,13 +45,13 @@ impl Drop for Worker {
     }
 }
 
-fn run(mut store: impl RecordStore, queue: &Receiver<Job>, mut done: impl FnMut(Done)) {
+fn run(mut store: impl RecordStore, queue: &Receiver<Job>, mut done: impl FnMut(Done<StoreError>)) {
     let mut held = None;
     while let Some(job) = held.take().or_else(|| queue.recv().ok()) {
         let outcome = match job {
             Job::Write(first) => {
-                let mut batches = vec![first];
-                held = gather(queue, &mut batches);
+                let (batches, next) = gather(first, || queue.try_recv().ok());
+                held = next;
                 let last = batches.last().map_or(0, |batch| batch.number);
                 store.write(&batches).map(|()| Done::Written(last))
             }
@@ -93,24 +70,12 @@ fn run(mut store: impl RecordStore, queue: &Receiver<Job>, mut done: impl FnMut(
     }
 }
 
-/// Takes the batches that wait already; gives back the first job that is none.
-fn gather(queue: &Receiver<Job>, batches: &mut Vec<Batch>) -> Option<Job> {
-    while batches.len() < GROUP {
-        match queue.try_recv() {
-            Ok(Job::Write(batch)) => batches.push(batch),
-            Ok(other) => return Some(other),
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::sync::{Arc, Mutex};
-    use sync_core::records::Records;
+    use sync_core::records::{Batch, Load, Records};
 
     /// Counts transactions; its first write waits until it is let go; fails at a chosen one.
     struct Slow {

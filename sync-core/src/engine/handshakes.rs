@@ -452,6 +452,12 @@ impl Engine {
         let space = self.core_space(id)?;
         let epoch = space.row.epoch;
         let Some(core) = &mut space.core else { return Ok(()) };
+        if core.state.joining.is_some() && core.state.lineage.is_some() {
+            // Who could write here is known once a line leads past it.
+            core.note_wish(arrived);
+            self.save_state(id);
+            return Ok(());
+        }
         let Some(author) = core.writer_at(&arrived.writer.device, arrived.index) else {
             return Ok(());
         };

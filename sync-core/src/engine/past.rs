@@ -5,19 +5,21 @@
 //! handshakes on that line say of members is what counts; keys come out of verified device logs, and
 //! nobody's word is taken for who wrote what.
 
-use sync_protocol::codec;
-use sync_protocol::envelope::CommitHeader;
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::envelope::{CommitHeader, Envelope, Intent};
 use sync_protocol::roster::RosterChange;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
 
 use crate::engine::deliveries::Arrived;
-use crate::engine::rows::{EpochRow, WriterRow};
+use crate::engine::rows::{EpochRow, WishRow, WriterRow};
 use crate::engine::space::Core;
 use crate::engine::{Engine, Step};
 use crate::records::key;
-use crate::trust::{Ancestor, Heads, Invalid};
+use crate::trust::{Ancestor, Heads, Invalid, Lineage};
 
+/// Intents that wait at most: more than a group has accounts.
+const WISHES: usize = 1_024;
 /// How long a space that was not what it was said to be is left alone.
 const DISOWNED_MS: u64 = 60_000;
 
@@ -69,7 +71,9 @@ impl Engine {
                 |change| matches!(change, RosterChange::Remove { account: of } if of == account),
             )
         };
-        if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
+        let core = self.spaces.get_mut(id).and_then(|space| space.core.as_mut());
+        // Where the log is read from its start, the line says who was let go.
+        if let Some(core) = core.filter(|core| core.state.lineage.is_none()) {
             core.state.leavers.retain(|(account, _)| !gone(account));
             self.save_state(id);
         }
@@ -169,11 +173,15 @@ impl Engine {
     /// against.
     fn apply_line(&mut self, id: &SpaceId, line: &[Ancestor]) {
         let people = &self.people;
+        let own = self.me.as_ref().map(|me| me.row.account);
         let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else {
             return;
         };
         let mut heads = Heads::of(&core.state.heads);
+        let mut epoch = core.state.lineage.as_ref().map_or(EpochId::NONE, Lineage::good);
         for step in line {
+            core.take_wishes(id, &epoch, step.index, own);
+            epoch = step.child;
             step.logs.iter().for_each(|head| heads.advance(head));
             for change in &step.roster {
                 match change {
@@ -189,6 +197,8 @@ impl Engine {
                     }
                     RosterChange::Remove { account } => {
                         core.end_writers(step.index, |row| row.account == *account);
+                        // Who asked to leave and was let go asks no more.
+                        core.state.leavers.retain(|(leaver, _)| leaver != account);
                     }
                     RosterChange::RemoveDevices { account, devices } => {
                         let goes = |row: &WriterRow| {
@@ -231,6 +241,7 @@ impl Engine {
         let Some(core) = &mut space.core else { return };
         core.state.joining = None;
         core.state.lineage = None;
+        core.state.wishes = Vec::new();
         core.state.write_at = None;
         core.state.ahead = false;
         // Known only now; whoever is let in from here with all history needs it.
@@ -277,12 +288,47 @@ impl Engine {
             if let Some(core) = &mut space.core {
                 core.state.joining = None;
                 core.state.lineage = None;
+                core.state.wishes = Vec::new();
                 core.state.write_at = None;
             }
         }
         self.left(id);
         self.save_state(id);
         self.return_by_ticket(id, self.now + DISOWNED_MS);
+    }
+}
+
+impl Core {
+    /// Keeps an intent of the past until it is known who could write there.
+    pub(super) fn note_wish(&mut self, arrived: &Arrived) {
+        let wishes = &mut self.state.wishes;
+        if wishes.len() >= WISHES {
+            wishes.remove(0);
+        }
+        let (index, writer) = (arrived.index, arrived.writer);
+        let envelope = Blob(arrived.envelope.to_bytes());
+        wishes.push(WishRow { index, writer, envelope });
+    }
+
+    /// Judges the intents before an index as whoever was in this epoch judged them: it is known now who
+    /// could write there.
+    fn take_wishes(&mut self, id: &SpaceId, epoch: &EpochId, until: u64, own: Option<AccountId>) {
+        let wishes = std::mem::take(&mut self.state.wishes);
+        let (past, later) = wishes.into_iter().partition::<Vec<_>, _>(|wish| wish.index < until);
+        self.state.wishes = later;
+        for WishRow { index, writer, envelope } in past {
+            let Ok(envelope) = Envelope::parse(envelope.as_slice()) else { continue };
+            let Some(author) = self.writer_at(&writer.device, index) else { continue };
+            let (account, key) = (author.account, author.key);
+            let stands = envelope.header.epoch == *epoch
+                && envelope.header.intent == Some(Intent::Leave)
+                && envelope.verify(id, &writer, &key).is_ok();
+            let is_known = self.state.leavers.iter().any(|(known, _)| *known == account);
+            if stands && !is_known && Some(account) != own {
+                let hash = envelope.intent_hash(id, &writer);
+                self.state.leavers.push((account, Blob(hash.to_vec())));
+            }
+        }
     }
 }
 
@@ -308,3 +354,6 @@ fn has_exactly(core: &Core, group: &crate::group::Group) -> bool {
         group.leaves().iter().map(|leaf| (leaf.account, leaf.device)).collect();
     open == leaves
 }
+
+#[cfg(test)]
+mod tests;

@@ -525,6 +525,21 @@ pub(super) struct StateRow {
     /// The last commit that was good to everybody and did not open here.
     #[n(9)]
     pub(super) closed: Option<EpochId>,
+    /// While the log is read from its start: intents in it of which it is not known yet who could
+    /// write there, by their place.
+    #[cbor(n(10), default)]
+    pub(super) wishes: Vec<WishRow>,
+}
+
+/// An intent in the log.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct WishRow {
+    #[n(0)]
+    pub(super) index: u64,
+    #[n(1)]
+    pub(super) writer: WriterId,
+    #[n(2)]
+    pub(super) envelope: Blob,
 }
 
 /// An item of the inbox that waits.
