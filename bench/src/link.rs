@@ -142,7 +142,8 @@ impl Link for Seat {
             // As a socket does: the hub does not do it again.
             frame.verify(speaker);
         }
-        let sent = self.hub.frame(self.place.session, Box::new(frame), bytes).await;
+        let place = (self.place.session, &*self.place.shared);
+        let sent = self.hub.frame(place, Box::new(frame), bytes).await;
         sent.map_err(|_| failed("the hub is gone"))
     }
 

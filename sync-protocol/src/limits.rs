@@ -68,7 +68,13 @@ pub const KEY_PACKAGES_PUT: usize = 50;
 pub const INBOX_ITEM: usize = 512 * 1024;
 /// Items waiting in a device's inbox.
 pub const INBOX_ITEMS: usize = 4096;
-/// Of them, from one account.
+/// Of them, kept for ways in: from accounts of which no more than [`INBOX_WELCOMES_OF_ONE`] items wait.
+pub const INBOX_RESERVE: usize = 1024;
+/// What one account may have there, the newest included.
+pub const INBOX_WELCOMES_OF_ONE: usize = 4;
+/// Beyond all these: ways in from accounts of which nothing waits.
+pub const INBOX_LAST: usize = 4096;
+/// Items waiting in a device's inbox from one account.
 pub const INBOX_ITEMS_OF_ONE: usize = 256;
 /// Their bytes, with what they have in common with others.
 pub const INBOX_BYTES_OF_ONE: usize = 8 * 1024 * 1024;
@@ -92,6 +98,8 @@ pub const TAKES_OF_ONE_PER_HOUR: u64 = 1024;
 pub const PACKAGES_PER_HOUR: u64 = 60;
 /// Spaces that one account put another into which it has not written in.
 pub const UNANSWERED: u64 = 1024;
+/// The same of all who put it there; beyond that each may put it into one.
+pub const UNANSWERED_OF_ALL: u64 = 4096;
 
 /// How long a rendezvous stays open, in ms.
 pub const RENDEZVOUS_MS: u64 = 120_000;

@@ -8,6 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::peers::{Network, Proxy};
 use crate::relay::Settings;
 use crate::telemetry::LogFormat;
 
@@ -91,6 +92,13 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Sockets open at once.
     pub max_connections: usize,
+    /// Proxies that are believed when they say for whom they speak.
+    pub proxies: Vec<Proxy>,
+    /// Networks that no limit of a client address holds for: this machine, by default.
+    pub unlimited: Vec<Network>,
+    /// Origins of web pages (`https://app.example`) that may open sockets, beside those of this
+    /// relay's own host; `*` for any.
+    pub origins: Vec<String>,
     /// Quotas and rates.
     pub limits: Settings,
 }
@@ -105,6 +113,9 @@ impl Default for Config {
             web: None,
             log_format: LogFormat::Text,
             max_connections: 20_000,
+            proxies: Vec::new(),
+            unlimited: Network::loopback().to_vec(),
+            origins: Vec::new(),
             limits: Settings::default(),
         }
     }

@@ -1,32 +1,47 @@
 //! The hub: one thread owns the relay and its store.
 //!
-//! It takes all input that waits, applies it, commits once, and hands out what follows: many
-//! appends, one fsync. Its input queue is bounded in messages and bytes, so busy senders wait at
-//! their sockets. It never waits for a socket: a session whose queue is full is ended.
+//! It takes input that waits, by turns, applies it, commits once, and hands out what follows: many
+//! appends, one fsync. A batch ends by its number, its time or the memory of what it leads to, whichever
+//! comes first. Input that waits is bounded in messages and bytes, over all and for each session, so busy
+//! senders wait at their sockets. It never waits for a socket: a session whose queue is full is ended.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock, Wall};
+use crate::deadlines::GOODBYE;
+use crate::peers::Peer;
+use crate::refusals::{RefusalLog, Refused, SharedRefusals};
 use crate::relay::{Frame, Incoming, Output, Relay, SessionId, Speaker, TICK_MS};
 use crate::store::{RedbStore, StoreError};
 use crate::telemetry;
+use crate::turns::{Turns, Who};
+use crate::waiting::{All, Waiting};
 
-/// Inputs that may wait.
+pub use crate::clock::wall_ms as now_ms;
+
+/// Inputs on their way to the hub.
 const QUEUE: usize = 4_096;
+/// Inputs that may wait for their turn there.
+const TURNS: usize = 32_768;
 /// Inputs applied in one transaction.
 const BATCH: usize = 1_024;
+/// How long inputs are applied for in one transaction.
+const BATCH_TIME: Duration = Duration::from_millis(20);
+/// Bytes of memory that what follows from them may take, but for the last one's.
+const BATCH_OUTPUT: usize = 8 * 1024 * 1024;
 /// KiB of frames that may wait or be under way.
-const QUEUE_KIB: usize = 64 * 1024;
-/// Bytes that may wait for one socket: a window of deliveries, and answers.
-const SESSION_QUEUE: usize = 2 * limits::WINDOW + limits::MESSAGE;
+const QUEUE_KIB: usize = 128 * 1024;
+/// The same of one session: one message of the largest size, with room for others behind small ones.
+const SESSION_KIB: usize = limits::MESSAGE / 1024 + 64;
 /// What devices are told to wait when the relay drains, in ms.
 const DRAIN_RETRY_MS: u64 = 1_000;
 
@@ -40,13 +55,39 @@ pub enum Outgoing {
 }
 
 /// What hub and socket share of a session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
-    queued: AtomicUsize,
+    pub(crate) waiting: Waiting,
     speaker: OnceLock<Speaker>,
+    /// Room for what it sends, in KiB.
+    room: Arc<Semaphore>,
+    over: CancellationToken,
+    grace: OnceLock<Duration>,
 }
 
 impl Shared {
+    fn new(all: All) -> Self {
+        Self {
+            waiting: Waiting::new(all),
+            speaker: OnceLock::new(),
+            room: Arc::new(Semaphore::new(SESSION_KIB)),
+            over: CancellationToken::new(),
+            grace: OnceLock::new(),
+        }
+    }
+
+    /// The session is over: its socket has so long for what waits.
+    fn end(&self, grace: Duration) {
+        let _ = self.grace.set(grace);
+        self.over.cancel();
+    }
+
+    /// Waits until the session is over and its socket has had its time.
+    pub(crate) async fn ended(&self) {
+        self.over.cancelled().await;
+        tokio::time::sleep(self.grace.get().copied().unwrap_or_default()).await;
+    }
+
     /// How large a message may be now.
     #[must_use]
     pub fn message_limit(&self) -> usize {
@@ -64,7 +105,7 @@ impl Shared {
 
     /// Notes that a message of this size left the queue.
     pub fn sent(&self, bytes: usize) {
-        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        self.waiting.sent(1, bytes);
     }
 }
 
@@ -72,6 +113,7 @@ impl Shared {
 enum Input {
     Connect {
         session: SessionId,
+        peer: Option<Peer>,
         nonce: [u8; 32],
         out: mpsc::UnboundedSender<Outgoing>,
         shared: Arc<Shared>,
@@ -80,6 +122,7 @@ enum Input {
         session: SessionId,
         frame: Box<Incoming>,
         room: OwnedSemaphorePermit,
+        own_room: OwnedSemaphorePermit,
     },
     Malformed {
         session: SessionId,
@@ -97,6 +140,8 @@ pub struct Hub {
     input: mpsc::Sender<Input>,
     room: Arc<Semaphore>,
     state: watch::Receiver<Health>,
+    all: All,
+    refusals: Arc<SharedRefusals>,
 }
 
 /// Whether the hub serves.
@@ -135,11 +180,24 @@ impl Hub {
     ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
         let (input, queue) = mpsc::channel(QUEUE);
         let (health, state) = watch::channel(Health::Serving);
-        let core = Core { relay, sockets: BTreeMap::new(), health, ticked_ms: 0 };
+        let (all, refusals) = (All::default(), Arc::new(SharedRefusals::default()));
+        let most = relay.settings().queued_mib.saturating_mul(1024 * 1024);
+        let core = Core {
+            relay,
+            sockets: BTreeMap::new(),
+            turns: Turns::default(),
+            health,
+            clock: Clock::start(),
+            ticked_ms: 0,
+            all: all.clone(),
+            most: usize::try_from(most).unwrap_or(usize::MAX),
+            refusals: Arc::clone(&refusals),
+            log: RefusalLog::default(),
+        };
         let thread = std::thread::Builder::new().name("hub".to_owned());
         let thread = thread.spawn(move || core.run(queue))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB));
-        Ok((Self { input, room, state }, thread))
+        Ok((Self { input, room, state, all, refusals }, thread))
     }
 
     /// Whether the hub serves, as it changes.
@@ -148,31 +206,53 @@ impl Hub {
         self.state.clone()
     }
 
-    /// Registers a socket.
+    /// What is refused before it comes to the hub is counted here.
+    pub(crate) fn refusals(&self) -> Arc<SharedRefusals> {
+        Arc::clone(&self.refusals)
+    }
+
+    /// Registers a socket of somebody who is not limited by address.
     ///
     /// # Errors
     /// `Gone`.
     pub async fn connect(&self, session: SessionId, nonce: [u8; 32]) -> Result<Place, Gone> {
+        self.connect_from(session, None, nonce).await
+    }
+
+    /// Registers a socket of a client address.
+    ///
+    /// # Errors
+    /// `Gone`.
+    pub async fn connect_from(
+        &self,
+        session: SessionId,
+        peer: Option<Peer>,
+        nonce: [u8; 32],
+    ) -> Result<Place, Gone> {
         let (sender, out) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(self.all.clone()));
         let at_hub = Arc::clone(&shared);
-        self.put(Input::Connect { session, nonce, out: sender, shared: at_hub }).await?;
+        self.put(Input::Connect { session, peer, nonce, out: sender, shared: at_hub }).await?;
         Ok(Place { session, out, shared })
     }
 
-    /// Hands a frame on; waits while the hub is busy. `bytes` is its size on the wire.
+    /// Hands a frame on; waits while the hub is busy, or enough of this session waits there. `bytes` is
+    /// its size on the wire.
     ///
     /// # Errors
     /// `Gone`.
     pub async fn frame(
         &self,
-        session: SessionId,
+        place: (SessionId, &Shared),
         frame: Box<Incoming>,
         bytes: usize,
     ) -> Result<(), Gone> {
-        let kib = u32::try_from(bytes.div_ceil(1024).max(1)).map_err(|_| Gone)?;
+        let (session, shared) = place;
+        let kib = bytes.div_ceil(1024).clamp(1, SESSION_KIB);
+        let kib = u32::try_from(kib).map_err(|_| Gone)?;
+        let own_room = Arc::clone(&shared.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
-        self.put(Input::Frame { session, frame, room }).await
+        self.put(Input::Frame { session, frame, room, own_room }).await
     }
 
     /// Ends a session that sent something that is not a frame.
@@ -201,28 +281,47 @@ impl Hub {
 struct Socket {
     out: mpsc::UnboundedSender<Outgoing>,
     shared: Arc<Shared>,
+    peer: Option<Peer>,
 }
 
 struct Core {
     relay: Relay<RedbStore>,
     sockets: BTreeMap<SessionId, Socket>,
+    turns: Turns<Input>,
     health: watch::Sender<Health>,
+    clock: Clock,
     ticked_ms: u64,
+    all: All,
+    /// Bytes of memory that may wait for all sockets; 0: no limit.
+    most: usize,
+    refusals: Arc<SharedRefusals>,
+    log: RefusalLog,
 }
 
 impl Core {
     fn run(mut self, mut queue: mpsc::Receiver<Input>) -> Result<(), StoreError> {
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let clock = clock.map_err(|error| StoreError::Io(error.to_string()))?;
-        let tick = Duration::from_millis(TICK_MS);
+        self.relay.stamp_ahead(self.clock.stamps.ahead_ms());
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let wait = if self.relay.is_busy() { Duration::ZERO } else { tick };
-            let received = clock.block_on(async {
-                tokio::time::timeout(wait, queue.recv_many(&mut batch, BATCH)).await
-            });
-            let drains = received == Ok(0) || batch.iter().any(|i| matches!(i, Input::Drain));
-            let room = self.take_in(&mut batch, drains);
+            let mut drains = false;
+            if self.turns.len() < TURNS {
+                let is_idle = self.turns.len() == 0 && !self.relay.is_busy();
+                let wait = if is_idle { Duration::from_millis(TICK_MS) } else { Duration::ZERO };
+                let received = clock.block_on(async {
+                    tokio::time::timeout(wait, queue.recv_many(&mut batch, BATCH)).await
+                });
+                drains = received == Ok(0);
+            }
+            for input in batch.drain(..) {
+                drains |= self.line_up(input);
+            }
+            let room = self.take_in();
+            if drains {
+                self.relay.drain(DRAIN_RETRY_MS, self.clock.steady_ms());
+            }
+            self.tick();
             self.commit();
             drop(room);
             if let Some(error) = self.relay.failure() {
@@ -236,53 +335,113 @@ impl Core {
         }
     }
 
+    /// Lets an input wait for its turn. Whether the relay is to drain.
+    fn line_up(&mut self, input: Input) -> bool {
+        let session = match &input {
+            Input::Connect { session, out, shared, peer, .. } => {
+                let (out, shared, peer) = (out.clone(), Arc::clone(shared), *peer);
+                self.sockets.insert(*session, Socket { out, shared, peer });
+                *session
+            }
+            Input::Frame { session, .. }
+            | Input::Malformed { session, .. }
+            | Input::Disconnect { session } => *session,
+            Input::Drain => return true,
+        };
+        let socket = self.sockets.get(&session);
+        let account = socket.and_then(|socket| socket.shared.speaker()).map(|one| one.account);
+        let peer = socket.and_then(|socket| socket.peer);
+        let who = match (account, peer) {
+            (Some(account), _) => Who::Account(account),
+            (None, Some(peer)) => Who::Peer(peer),
+            (None, None) => Who::Session(session),
+        };
+        self.turns.add(session, who, input);
+        false
+    }
+
     /// Applies a batch. Returns the room that it takes in the queue, to be freed after the commit.
-    fn take_in(&mut self, batch: &mut Vec<Input>, drains: bool) -> Option<OwnedSemaphorePermit> {
-        let now_ms = now_ms();
-        telemetry::batch(batch.len());
+    fn take_in(&mut self) -> Option<OwnedSemaphorePermit> {
+        let (started, now_ms) = (Instant::now(), self.clock.steady_ms());
         let mut taken: Option<OwnedSemaphorePermit> = None;
-        for input in batch.drain(..) {
+        let mut count = 0;
+        while count < BATCH && self.relay.held_bytes() < BATCH_OUTPUT {
+            let Some((session, input)) = self.turns.next() else { break };
+            count += 1;
             match input {
-                Input::Connect { session, nonce, out, shared } => {
-                    self.sockets.insert(session, Socket { out, shared });
-                    self.relay.connect(session, nonce, now_ms);
+                Input::Connect { nonce, peer, .. } => {
+                    self.relay.connect_from(session, peer, nonce, now_ms);
                 }
-                Input::Frame { session, frame, room } => {
-                    let opens = matches!(*frame, Incoming::Frame(ClientFrame::Hello(_)));
-                    self.relay.receive(session, *frame, now_ms);
+                Input::Frame { frame, room, own_room, .. } => {
+                    self.frame(session, *frame, now_ms);
+                    drop(own_room);
                     match &mut taken {
                         Some(taken) => taken.merge(room),
                         None => taken = Some(room),
                     }
-                    if opens && let Some(socket) = self.sockets.get(&session) {
-                        let speaker = self.relay.speaker(session);
-                        // A session is opened once.
-                        speaker.map(|speaker| socket.shared.speaker.set(speaker));
-                    }
                 }
-                Input::Malformed { session, reason } => self.relay.malformed(session, reason),
-                Input::Disconnect { session } => {
+                Input::Malformed { reason, .. } => self.relay.malformed(session, reason),
+                Input::Disconnect { .. } => {
                     self.sockets.remove(&session);
                     self.relay.disconnect(session, now_ms);
                 }
                 Input::Drain => {}
             }
+            if started.elapsed() >= BATCH_TIME {
+                break;
+            }
         }
-        if drains {
-            self.relay.drain(DRAIN_RETRY_MS, now_ms);
-        }
-        if now_ms.saturating_sub(self.ticked_ms) >= TICK_MS {
-            self.ticked_ms = now_ms;
-            self.relay.tick(now_ms);
-            telemetry::counts(&self.relay.counts(), self.relay.store().file_bytes());
-        }
+        telemetry::batch(count);
         taken
+    }
+
+    fn frame(&mut self, session: SessionId, frame: Incoming, now_ms: u64) {
+        let opens = matches!(frame, Incoming::Frame(ClientFrame::Hello(_)));
+        self.relay.receive(session, frame, now_ms);
+        if opens && let Some(socket) = self.sockets.get(&session) {
+            let speaker = self.relay.speaker(session);
+            // A session is opened once.
+            speaker.map(|speaker| socket.shared.speaker.set(speaker));
+        }
+    }
+
+    fn tick(&mut self) {
+        let now_ms = self.clock.steady_ms();
+        if now_ms.saturating_sub(self.ticked_ms) < TICK_MS {
+            return;
+        }
+        self.ticked_ms = now_ms;
+        self.look_at_the_wall();
+        self.relay.tick(now_ms);
+        telemetry::counts(&self.relay.counts(), self.relay.store().file_bytes());
+        let refusals = self.relay.refusals().and(&self.refusals.so_far());
+        telemetry::refusals(&refusals);
+        telemetry::waiting(self.all.bytes(), self.turns.len());
+        if let Some(line) = self.log.line(refusals, now_ms) {
+            tracing::warn!("refused since the last such line: {line}");
+        }
+    }
+
+    /// Whether the machine's clock still goes with the stamps.
+    fn look_at_the_wall(&mut self) {
+        match self.clock.look() {
+            Wall::GoesOn => {}
+            Wall::Jumped(by_ms) => {
+                telemetry::clock_jumped();
+                tracing::warn!(by_ms, "the clock jumped; stamps do not follow it");
+            }
+            Wall::Settled(by_ms) => {
+                tracing::warn!(by_ms, "the clock has stayed where it jumped to; stamps follow it");
+                self.relay.stamp_ahead(self.clock.stamps.ahead_ms());
+            }
+        }
+        telemetry::clock_off(self.clock.stamps.off_ms());
     }
 
     fn commit(&mut self) {
         let commits = self.relay.counts().commits;
         let started = Instant::now();
-        let outputs = self.relay.commit(now_ms());
+        let outputs = self.relay.commit(self.clock.steady_ms());
         if self.relay.counts().commits > commits {
             telemetry::committed(started.elapsed());
         }
@@ -293,30 +452,52 @@ impl Core {
                     telemetry::closed(reason.kind());
                     if let Some(socket) = self.sockets.remove(&session) {
                         let _ = socket.out.send(Outgoing::Close);
+                        socket.shared.end(GOODBYE);
                     }
                 }
             }
         }
+        self.relieve();
     }
 
     /// Queues a message for a socket; a socket that lets too much wait is given up.
     fn send(&mut self, session: SessionId, frame: Frame) {
         let Some(socket) = self.sockets.get(&session) else { return };
-        let size = frame.len();
-        let waiting = socket.shared.queued.fetch_add(size, Ordering::Relaxed) + size;
-        if waiting <= SESSION_QUEUE {
+        if socket.shared.waiting.add(frame.len()) {
             let _ = socket.out.send(Outgoing::Frame(frame));
+        } else {
+            self.give_up(session, Refused::Slow);
+        }
+    }
+
+    /// Ends the sessions that take the most memory, where all together take too much.
+    fn relieve(&mut self) {
+        if self.most == 0 || self.all.bytes() <= self.most {
             return;
         }
-        telemetry::closed("slow");
-        self.sockets.remove(&session);
-        self.relay.disconnect(session, now_ms());
+        let cost = |(id, socket): (&SessionId, &Socket)| (socket.shared.waiting.bytes(), *id);
+        let mut costs: Vec<_> = self.sockets.iter().map(cost).collect();
+        costs.sort_unstable_by_key(|(bytes, session)| (std::cmp::Reverse(*bytes), *session));
+        let mut left: usize = costs.iter().map(|(bytes, _)| bytes).sum();
+        if left <= self.most {
+            return;
+        }
+        for (bytes, session) in costs {
+            if left <= self.most - self.most / 8 {
+                return;
+            }
+            left = left.saturating_sub(bytes);
+            self.give_up(session, Refused::Memory);
+        }
     }
-}
 
-/// The system's clock, Unix milliseconds.
-#[must_use]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    /// Ends a session that reads too little to be told why.
+    fn give_up(&mut self, session: SessionId, refused: Refused) {
+        self.refusals.note(refused);
+        telemetry::closed(refused.name());
+        if let Some(socket) = self.sockets.remove(&session) {
+            socket.shared.end(Duration::ZERO);
+        }
+        self.relay.disconnect(session, self.clock.steady_ms());
+    }
 }

@@ -11,10 +11,16 @@
 //!
 //! `docs/protocol.md` is the authority on what travels.
 
+mod accept;
+mod clock;
 pub mod config;
+mod deadlines;
 mod gather;
 pub mod hub;
 mod inflow;
+mod origins;
+pub mod peers;
+pub mod refusals;
 pub mod relay;
 pub mod rules;
 pub mod server;
@@ -22,4 +28,6 @@ mod socket;
 pub mod store;
 pub mod telemetry;
 mod tls;
+mod turns;
+mod waiting;
 mod web;

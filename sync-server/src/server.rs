@@ -8,47 +8,32 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Extension, State, WebSocketUpgrade};
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures_util::StreamExt as _;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use sync_protocol::ids::RelayId;
 use sync_protocol::limits;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
+use crate::accept::{Acceptor, Caller, Door};
 use crate::config::Config;
-use crate::gather::Gather;
 use crate::hub::{Health, Hub};
 use crate::relay::{Identity, Relay, SessionId};
 use crate::store::{FILE, RedbStore, StoreError};
 use crate::{socket, telemetry, tls, web};
 
-/// A socket has to shake hands within this time.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Goodbyes have to be out within this time.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Read buffer of a WebSocket: parts are small.
 const READ_BUFFER: usize = 1024;
 /// What a WebSocket may buffer for writing: a few parts.
 const WRITE_BUFFER: usize = 4 * limits::PART;
-/// The least that hyper accepts; given back once the socket is a WebSocket.
-const HEAD_BUFFER: usize = 8 * 1024;
-/// Pause after the system refused a new socket.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a relay does not start, or ended.
 #[derive(Debug, Error)]
@@ -142,20 +127,19 @@ impl Server {
             Hub::start(relay).map_err(|error| ServerError::System(error.to_string()))?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(config.max_connections));
+        let door = Door::new(config, hub.refusals());
         let app = App {
             hub: hub.clone(),
             metrics,
             tasks: tasks.clone(),
             next: Arc::new(AtomicU64::new(1)),
-            most: config.max_connections,
-            places: Arc::clone(&places),
+            door: door.clone(),
         };
         let mut router = router(app);
         if let Some(web) = web {
             router = router.fallback_service(web);
         }
-        let acceptor = Acceptor { listener, tls, router, places, tasks: tasks.clone() };
+        let acceptor = Acceptor { listener, tls, router, door, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");
         Ok(Self { address, hub, thread, stop, tasks })
@@ -198,8 +182,7 @@ struct App {
     metrics: PrometheusHandle,
     tasks: TaskTracker,
     next: Arc<AtomicU64>,
-    most: usize,
-    places: Arc<Semaphore>,
+    door: Door,
 }
 
 fn router(app: App) -> Router {
@@ -221,16 +204,21 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn render(State(app): State<App>) -> String {
-    telemetry::connections(app.most.saturating_sub(app.places.available_permits()));
+    telemetry::connections(app.door.taken());
     app.metrics.run_upkeep();
     app.metrics.render()
 }
 
 async fn open_socket(
     State(app): State<App>,
-    Extension(place): Extension<Arc<OwnedSemaphorePermit>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    let peer = match app.door.admit(&caller, &headers) {
+        Ok(peer) => peer,
+        Err(refused) => return refused.into_response(),
+    };
     let mut nonce = [0; 32];
     if getrandom::fill(&mut nonce).is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -247,80 +235,11 @@ async fn open_socket(
             // A task of its own: the one that shook hands is several times its size.
             let (sink, stream) = socket.split();
             tokio::spawn(async move {
-                socket::serve(sink, stream, app.hub, session, nonce).await;
-                drop((token, place));
+                socket::serve(sink, stream, app.hub, (session, peer), nonce).await;
+                drop((token, caller));
             });
             std::future::ready(())
         })
-}
-
-struct Acceptor {
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    router: Router,
-    places: Arc<Semaphore>,
-    tasks: TaskTracker,
-}
-
-impl Acceptor {
-    async fn run(self, stop: CancellationToken) {
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            let Ok((stream, _)) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { continue };
-            let _ = stream.set_nodelay(true);
-            let (tls, router) = (self.tls.clone(), self.router.clone());
-            self.tasks.spawn(connection(stream, place, tls, router, stop.clone()));
-        }
-    }
-}
-
-/// Serves HTTP on a connection. Where it becomes a WebSocket, the place goes on with that.
-async fn connection(
-    stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    tls: Option<TlsAcceptor>,
-    router: Router,
-    stop: CancellationToken,
-) {
-    let place = Arc::new(place);
-    let served = async {
-        match tls {
-            None => serve_http(stream, place, router).await,
-            Some(tls) => {
-                let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
-                if let Ok(Ok(stream)) = shaken {
-                    serve_http(stream, place, router).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = served => {}
-        () = stop.cancelled() => {}
-    }
-}
-
-async fn serve_http<T>(stream: T, place: Arc<OwnedSemaphorePermit>, router: Router)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Arc::clone(&place));
-        router.clone().oneshot(request)
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD_BUFFER);
-    let io = TokioIo::new(Gather::new(stream));
-    // A peer that breaks off concerns nobody else.
-    let _ = http.serve_connection(io, service).with_upgrades().await;
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -1,8 +1,6 @@
 //! One socket: messages in parts on one side, the hub on the other. Reading and writing go on side
 //! by side in one task; neither holds more than a few KiB while the socket is idle.
 
-use std::time::Duration;
-
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -13,46 +11,49 @@ use sync_protocol::limits;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::deadlines::{Controls, GOODBYE, PING, SILENCE, WRITE};
 use crate::hub::{Hub, Outgoing, Place, Shared};
 use crate::inflow::{Arrived, Inflow};
+use crate::peers::Peer;
 use crate::relay::{Frame, Incoming, SessionId};
 use crate::telemetry;
 
-/// A silent socket is asked whether it is still there.
-const PING: Duration = Duration::from_secs(30);
-/// A socket from which nothing came for so long is gone.
-const SILENCE: Duration = Duration::from_secs(75);
-/// A message that can't be written for so long has no reader.
-const WRITE: Duration = Duration::from_secs(30);
 /// Bytes of messages after which a flush is due.
 const TOGETHER: usize = limits::CHUNK;
-/// How long the peer may take to close.
-const CLOSE: Duration = Duration::from_secs(2);
 
 /// Serves a socket until either side ends it.
 pub(crate) async fn serve(
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
     hub: Hub,
-    session: SessionId,
+    (session, peer): (SessionId, Option<Peer>),
     nonce: [u8; 32],
 ) {
-    let Ok(place) = hub.connect(session, nonce).await else { return };
+    let Ok(place) = hub.connect_from(session, peer, nonce).await else { return };
     let Place { session, out, shared } = place;
     tokio::select! {
         () = read(stream, &hub, session, &shared) => {}
         () = write(sink, out, &shared) => {}
+        () = shared.ended() => {}
     }
     hub.disconnect(session).await;
 }
 
 async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId, shared: &Shared) {
-    let mut inflow = Inflow::default();
+    let (mut inflow, mut controls) = (Inflow::default(), Controls::new(Instant::now()));
     loop {
+        // Who does not take what it asked for can't ask for more.
+        shared.waiting.little().await;
         let Ok(Some(Ok(message))) = timeout(SILENCE, stream.next()).await else { return };
         let part = match message {
             Message::Binary(part) => part,
-            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Ping(said) | Message::Pong(said) => {
+                telemetry::received(said.len());
+                if controls.take(Instant::now()) {
+                    continue;
+                }
+                return end(hub, session, Rejection::Rate { retry_ms: 0 }).await;
+            }
             Message::Text(_) => return end(hub, session, Rejection::Invalid).await,
             Message::Close(_) => return,
         };
@@ -67,7 +68,7 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
         };
         drop(part);
         let handed = match taken {
-            Ok((frame, size)) => hub.frame(session, frame, size).await,
+            Ok((frame, size)) => hub.frame((session, shared), frame, size).await,
             Err(ProtocolError::TooLarge { limit, .. }) => {
                 return end(hub, session, Rejection::TooLarge { limit: limit as u64 }).await;
             }
@@ -91,7 +92,7 @@ fn verified(mut frame: Incoming, shared: &Shared) -> Box<Incoming> {
 /// Tells the hub, and leaves the socket to the writer: it sends the goodbye and closes.
 async fn end(hub: &Hub, session: SessionId, reason: Rejection) {
     if hub.malformed(session, reason).await.is_ok() {
-        tokio::time::sleep(WRITE).await;
+        tokio::time::sleep(GOODBYE).await;
     }
 }
 
@@ -116,7 +117,7 @@ async fn write(
         match next {
             Ok(Ok(After::GoOn)) => {}
             Ok(Ok(After::Close)) => {
-                let _ = timeout(CLOSE, sink.close()).await;
+                let _ = timeout(GOODBYE, sink.close()).await;
                 return;
             }
             Ok(Err(_)) | Err(_) => return,
@@ -136,13 +137,14 @@ async fn send(
     out: &mut UnboundedReceiver<Outgoing>,
     shared: &Shared,
 ) -> Result<After, axum::Error> {
-    let (mut frame, mut fed, mut after) = (first, 0, After::GoOn);
+    let (mut frame, mut fed, mut frames, mut after) = (first, 0, 0, After::GoOn);
     loop {
         telemetry::sent(frame.len());
         for part in frame.parts() {
             sink.feed(Message::Binary(part)).await?;
         }
         fed += frame.len();
+        frames += 1;
         if fed >= TOGETHER {
             break;
         }
@@ -156,6 +158,6 @@ async fn send(
         }
     }
     sink.flush().await?;
-    shared.sent(fed);
+    shared.waiting.sent(frames, fed);
     Ok(after)
 }

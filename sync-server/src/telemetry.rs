@@ -8,6 +8,7 @@ use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
 
+use crate::refusals::{Refusals, Refused};
 use crate::relay::Counts;
 
 /// How logs are written.
@@ -92,4 +93,24 @@ pub(crate) fn counts(counts: &Counts, store_bytes: u64) {
     counter!("relay_refused_total").absolute(counts.refused);
     counter!("relay_signals_total").absolute(counts.signals);
     gauge!("relay_store_mebibytes").set(number(store_bytes >> 20));
+}
+
+pub(crate) fn refusals(refusals: &Refusals) {
+    for reason in Refused::ALL {
+        counter!("relay_refusals_total", "reason" => reason.name()).absolute(refusals.of(reason));
+    }
+}
+
+/// Bytes of memory that wait for sockets, and inputs that wait for their turn.
+pub(crate) fn waiting(bytes: usize, inputs: usize) {
+    gauge!("relay_queued_bytes").set(bytes as f64);
+    gauge!("relay_waiting_inputs").set(inputs as f64);
+}
+
+pub(crate) fn clock_jumped() {
+    counter!("relay_clock_jumps_total").increment(1);
+}
+
+pub(crate) fn clock_off(ms: i64) {
+    gauge!("relay_clock_off_seconds").set(ms as f64 / 1_000.0);
 }

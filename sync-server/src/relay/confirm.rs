@@ -3,7 +3,7 @@
 
 use sync_protocol::frames::{RelayFrame, Stored};
 
-use crate::relay::{Frame, Output, Relay, SessionId};
+use crate::relay::{Frame, Relay, SessionId};
 use crate::rules::add_run;
 use crate::store::Store;
 
@@ -42,6 +42,6 @@ impl<S: Store> Relay<S> {
 
     fn hold(&mut self, session: SessionId, stored: Stored) {
         let frame = Frame::of(&RelayFrame::Stored(stored));
-        self.held.push(Output::Send { session, frame });
+        self.held.send(session, frame);
     }
 }

@@ -6,14 +6,18 @@ use sync_protocol::frames::{Answer, Delivery, Entries, Entry, Notice, RelayFrame
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 
+use crate::relay::rate::Limited;
 use crate::relay::session::{Fetch, Lag, cursor};
-use crate::relay::{Frame, Piece, Relay, SessionId};
+use crate::relay::{Frame, Piece, Relay, SessionId, work};
 use crate::rules::Logged;
 use crate::store::{Store, StoreError};
 
 /// Bytes read from the store for catch-ups in one commit, over all sessions; the next commit goes
 /// on, so that pushes never wait long.
 const CATCH_UP: u64 = 4 * 1024 * 1024;
+
+/// Of them, for one session.
+const SHARE: u64 = 256 * 1024;
 
 /// Entries encoded once, for all who receive them.
 #[derive(Clone, Debug)]
@@ -206,13 +210,18 @@ impl<S: Store> Relay<S> {
 
     fn serve_ready(&mut self, now_ms: u64) -> Result<(), StoreError> {
         let mut left = CATCH_UP;
-        let waiting: Vec<_> = self.ready.iter().copied().collect();
+        // Each in turn, and each a little: who was not served now is the first the next time.
+        let later = self.ready.split_off(&self.next_served);
+        let earlier = std::mem::replace(&mut self.ready, later);
+        let waiting: Vec<_> = self.ready.iter().chain(&earlier).copied().collect();
+        self.ready.extend(earlier);
         for session in waiting {
             if left == 0 {
+                self.next_served = session;
                 break;
             }
             self.ready.remove(&session);
-            left = left.saturating_sub(self.serve(session, left, now_ms)?);
+            left = left.saturating_sub(self.serve(session, left.min(SHARE), now_ms)?);
         }
         Ok(())
     }
@@ -220,6 +229,25 @@ impl<S: Store> Relay<S> {
     /// Serves one session: its inbox, what it asked for, what it missed, then the word that it is
     /// up to date. Returns the bytes sent.
     fn serve(&mut self, session: SessionId, most: u64, now_ms: u64) -> Result<u64, StoreError> {
+        let Some(account) = self.open_session(session).map(|open| open.account) else {
+            return Ok(0);
+        };
+        if !self.bounds.may_deliver(account, now_ms) {
+            self.resting.insert(session);
+            return Ok(0);
+        }
+        let sent = self.serve_some(session, most, now_ms)?;
+        self.bounds.spend(account, (Limited::Egress, sent), now_ms);
+        self.bounds.spend(account, (Limited::Work, work::bytes(sent)), now_ms);
+        Ok(sent)
+    }
+
+    fn serve_some(
+        &mut self,
+        session: SessionId,
+        most: u64,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
         let mut sent = 0;
         while sent < most {
             let Some(open) = self.open_session(session) else { return Ok(sent) };
@@ -342,6 +370,7 @@ impl<S: Store> Relay<S> {
 
     fn tell_up_to_date(&mut self, session: SessionId, now_ms: u64) {
         let newest = self.state.newest_position();
+        let time_ms = self.stamp(now_ms);
         let is_owed = self.owed.contains(&session);
         let Some(open) = self.open_session_mut(session) else { return };
         if open.is_told && (!is_owed || open.cursor == newest) {
@@ -351,7 +380,7 @@ impl<S: Store> Relay<S> {
         open.cursor = newest;
         self.owed.remove(&session);
         let cursor = self.cursor_now();
-        let delivery = Delivery::UpToDate { cursor, time_ms: now_ms };
+        let delivery = Delivery::UpToDate { cursor, time_ms };
         self.send(session, &RelayFrame::Delivery(delivery));
     }
 }

@@ -39,7 +39,8 @@ impl<S: Store> Relay<S> {
         let Some(open) = self.open_session(session) else { return };
         let position = if open.acked > 0 { open.acked } else { open.acked_before };
         let device = open.device();
-        self.state.put_frontier(&device, position, self.now_ms);
+        let seen_ms = self.stamp(self.now_ms);
+        self.state.put_frontier(&device, position, seen_ms);
     }
 
     /// Answers when each of an account's devices was here last.
@@ -58,7 +59,8 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<Option<Vec<(DeviceId, u64)>>, StoreError> {
         let mut away = self.seen(account, now_ms)?;
-        away.retain(|(device, at_ms)| device != own && Dormancy::of(*at_ms, now_ms).is_some());
+        let stamp = self.stamp(now_ms);
+        away.retain(|(device, at_ms)| device != own && Dormancy::of(*at_ms, stamp).is_some());
         Ok((!away.is_empty()).then_some(away))
     }
 
@@ -73,7 +75,7 @@ impl<S: Store> Relay<S> {
             let named = AccountDevice { account: *account, device };
             let is_here = self.devices.contains_key(&named);
             let at_ms = match is_here {
-                true => Some(now_ms),
+                true => Some(self.stamp(now_ms)),
                 false => self.state.last_seen(&named)?,
             };
             seen.extend(at_ms.map(|at_ms| (device, at_ms)));

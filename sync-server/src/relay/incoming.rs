@@ -1,12 +1,14 @@
 //! What a device sent, with all done to it that needs no state: sockets parse side by side, so that
 //! the one thread that applies need not.
 
+use std::collections::BTreeSet;
+
 use sync_protocol::ProtocolError;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::Kind;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{ClientFrame, Push, Welcomes};
-use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
 
@@ -91,6 +93,8 @@ impl From<Push> for Pushing {
 /// Who speaks in a session, and with which key it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speaker {
+    /// For whom.
+    pub account: AccountId,
     /// The writer.
     pub writer: WriterId,
     /// What its account's device log has as its device's signing key.
@@ -114,7 +118,7 @@ impl Pushing {
         if std::mem::replace(&mut self.is_verified, true) {
             return;
         }
-        let Speaker { writer, key } = speaker;
+        let Speaker { writer, key, .. } = speaker;
         let signed = |one: &Sealed| one.envelope().verify(&self.space, writer, key).is_ok();
         if let Some(bad) = self.envelopes.iter().position(|one| !signed(one)) {
             let seq = self.envelopes.get(bad).map_or(0, Sealed::seq);
@@ -140,6 +144,11 @@ impl Pushing {
             fits(Some(common), limits::WELCOME)?;
             for welcome in items {
                 fits(Some(&welcome.item), limits::WELCOME_ITEM)?;
+            }
+            // Each device is let in once: so there is room for all if there is for each.
+            let devices = items.iter().map(|welcome| (welcome.account, welcome.device));
+            if devices.collect::<BTreeSet<_>>().len() < items.len() {
+                return Err(Rejection::Invalid);
             }
         }
         let kinds = self.envelopes.iter().map(|sealed| sealed.envelope().header.kind);

@@ -9,10 +9,14 @@
 //! live, they are handed on as they commit, encoded once for all receivers. A session that runs out
 //! of credit is catching up again, so nothing ever waits in memory for a slow reader.
 
+mod bounds;
 mod confirm;
 mod delivery;
+mod doorway;
 mod frontier;
+mod held;
 mod incoming;
+mod ledger;
 mod opening;
 mod output;
 mod push;
@@ -21,6 +25,7 @@ mod rendezvous;
 mod requests;
 mod session;
 mod settings;
+mod work;
 
 pub use incoming::{Incoming, Pushing, Speaker};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
@@ -32,9 +37,14 @@ use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame, Stored};
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
-use crate::relay::rate::{AccountRates, Bucket};
+use crate::peers::Peer;
+use crate::refusals::Refusals;
+use crate::relay::bounds::Bounds;
+use crate::relay::doorway::Entry;
+use crate::relay::held::Held;
+use crate::relay::rate::Limited;
 use crate::relay::rendezvous::Meetings;
-use crate::relay::session::{Early, Open, Session};
+use crate::relay::session::{EarlySteps, Open, Session};
 use crate::rules::{self, AccountDevice, Action, Command, Effect, Fault, State};
 use crate::store::{Store, StoreError};
 
@@ -53,14 +63,13 @@ const KEY_PACKAGES_LOW: u64 = 10;
 #[derive(Debug)]
 pub struct Relay<S> {
     state: State<S>,
-    settings: Settings,
+    bounds: Bounds,
     sessions: BTreeMap<SessionId, Session>,
     accounts: BTreeMap<AccountId, BTreeSet<SessionId>>,
     devices: BTreeMap<AccountDevice, BTreeSet<SessionId>>,
-    unauthenticated: u64,
     meetings: Meetings,
     /// What may be sent once the batch is durable.
-    held: Vec<Output>,
+    held: Held,
     /// What each session hears of its pushes, before anything that is held from here on.
     unsaid: BTreeMap<SessionId, Stored>,
     appended: BTreeMap<SpaceId, Vec<Piece>>,
@@ -72,10 +81,13 @@ pub struct Relay<S> {
     acked: BTreeSet<SessionId>,
     /// The time that the host passed in last.
     now_ms: u64,
+    /// What a stamp is ahead of that time.
+    ahead_ms: u64,
     flushed_ms: u64,
-    rates: AccountRates,
-    sign_ups: Bucket,
-    early_requests: Bucket,
+    /// Sessions of accounts that were delivered as much as they may be for now.
+    resting: BTreeSet<SessionId>,
+    /// Whose turn it is among those that are ready.
+    next_served: SessionId,
     failure: Option<StoreError>,
     draining: Option<u64>,
     counts: Counts,
@@ -97,23 +109,22 @@ impl<S: Store> Relay<S> {
     pub fn open(store: S, identity: Identity, settings: Settings) -> Result<Self, StoreError> {
         let mut relay = Self {
             state: State::open(store, identity)?,
-            settings,
+            bounds: Bounds::new(settings),
             sessions: BTreeMap::new(),
             accounts: BTreeMap::new(),
             devices: BTreeMap::new(),
-            unauthenticated: 0,
             meetings: Meetings::default(),
-            held: Vec::new(),
+            held: Held::default(),
             unsaid: BTreeMap::new(),
             appended: BTreeMap::new(),
             ready: BTreeSet::new(),
             owed: BTreeSet::new(),
             acked: BTreeSet::new(),
             now_ms: 0,
+            ahead_ms: 0,
             flushed_ms: 0,
-            rates: AccountRates::default(),
-            sign_ups: Bucket::default(),
-            early_requests: Bucket::default(),
+            resting: BTreeSet::new(),
+            next_served: SessionId(0),
             failure: None,
             draining: None,
             counts: Counts::default(),
@@ -123,33 +134,50 @@ impl<S: Store> Relay<S> {
         Ok(relay)
     }
 
-    /// A socket opened. `nonce` must be fresh and random; the challenge goes out at the next
-    /// commit. Session ids are the host's and are never used again.
+    /// A socket opened of somebody who is not limited by address. `nonce` must be fresh and random;
+    /// the challenge goes out at the next commit. Session ids are the host's and are never used again.
     pub fn connect(&mut self, session: SessionId, nonce: [u8; 32], now_ms: u64) {
+        self.connect_from(session, None, nonce, now_ms);
+    }
+
+    /// The same of a client address.
+    pub fn connect_from(
+        &mut self,
+        session: SessionId,
+        peer: Option<Peer>,
+        nonce: [u8; 32],
+        now_ms: u64,
+    ) {
         self.now_ms = now_ms;
         let challenge = Challenge {
             nonce,
             relay: self.state.identity().relay,
-            time_ms: now_ms,
+            time_ms: self.stamp(now_ms),
             min_version: limits::MIN_VERSION,
             max_version: limits::VERSION,
         };
-        let full = self.unauthenticated >= self.settings.unauthenticated_sessions;
-        self.unauthenticated += 1;
+        let entry = self.bounds.enter(session, peer);
         let known = Session {
             challenge: challenge.clone(),
             silent_from_ms: now_ms,
-            early: Early::default(),
+            early: EarlySteps::default(),
+            peer,
             open: None,
         };
         self.sessions.insert(session, known);
         if let Some(retry_ms) = self.unavailable() {
-            self.close(session, Rejection::Unavailable { retry_ms });
-        } else if full {
-            self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
-        } else {
-            self.send(session, &RelayFrame::Challenge(challenge));
+            return self.close(session, Rejection::Unavailable { retry_ms });
         }
+        match entry {
+            Entry::In => {}
+            Entry::Instead(other, _) => {
+                self.close(other, Rejection::Unavailable { retry_ms: BUSY_MS });
+            }
+            Entry::Full => {
+                return self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
+            }
+        }
+        self.send(session, &RelayFrame::Challenge(challenge));
     }
 
     /// A frame arrived. What it changes becomes durable, and what it causes is sent, at the next
@@ -166,6 +194,10 @@ impl<S: Store> Relay<S> {
         }
         let is_open = known.open.is_some();
         known.early.frames += u32::from(!is_open);
+        if let Some(account) = known.open.as_ref().map(|open| open.account) {
+            self.bounds.spend(account, (Limited::Work, work::FRAME), now_ms);
+        }
+        let Some(known) = self.sessions.get(&session) else { return };
         let done = match frame {
             _ if !is_open && known.early.frames > EARLY_FRAMES => Err(Rejection::Quota.into()),
             Incoming::Push(push) if is_open => self.push(session, push, now_ms),
@@ -230,16 +262,18 @@ impl<S: Store> Relay<S> {
         self.end_late_meetings(now_ms);
         self.close_silent(now_ms);
         self.ready.extend(&self.owed);
+        self.ready.append(&mut self.resting);
         if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
             self.flushed_ms = now_ms;
             self.flush();
-            self.rates.sweep(&self.settings, now_ms);
+            self.bounds.sweep(now_ms);
+            self.write_sums();
         }
     }
 
     /// Closes sessions that neither said hello in time nor are at a rendezvous.
     fn close_silent(&mut self, now_ms: u64) {
-        let timeout_ms = self.settings.hello_timeout_ms;
+        let timeout_ms = self.bounds.settings().hello_timeout_ms;
         let late = self.sessions.iter().filter(|(id, session)| {
             let silent_ms = now_ms.saturating_sub(session.silent_from_ms);
             session.open.is_none() && silent_ms >= timeout_ms && !self.meetings.has(**id)
@@ -268,7 +302,13 @@ impl<S: Store> Relay<S> {
             self.fail_after_commit(error);
         }
         self.state.end_batch();
-        std::mem::take(&mut self.held)
+        self.held.take()
+    }
+
+    /// Bytes of memory of what the next commit gives: a host commits before they are too many.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     /// Whether there is more to send than one commit gives: commit again before waiting.
@@ -283,6 +323,20 @@ impl<S: Store> Relay<S> {
         self.now_ms = now_ms;
         self.draining = Some(retry_ms);
         self.close_all(&Rejection::Unavailable { retry_ms });
+        self.write_sums();
+    }
+
+    /// Writes down what accounts had stored since the last time.
+    fn write_sums(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        for (account, bytes) in self.bounds.take_sums() {
+            let counted = self.run(Action::CountStored { account, bytes }, self.now_ms);
+            if let Err(Fault::Store(error)) = counted {
+                return self.fail(error);
+            }
+        }
     }
 
     /// Why the relay stopped serving, if it did. It never recovers: open a new one on the store.
@@ -303,11 +357,35 @@ impl<S: Store> Relay<S> {
         self.open_session(session).map(Open::speaker)
     }
 
+    /// What the relay is bounded by.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        self.bounds.settings()
+    }
+
+    /// How far stamps are ahead of the times that the host passes in, from now on. Those are of a
+    /// clock that never goes back, and limits and deadlines go by it; stamps are Unix milliseconds.
+    pub fn stamp_ahead(&mut self, ahead_ms: u64) {
+        self.ahead_ms = ahead_ms;
+    }
+
+    fn stamp(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add(self.ahead_ms)
+    }
+
     /// What happened so far, in numbers.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let sessions = self.sessions.len() as u64 - self.unauthenticated;
-        Counts { sessions, unauthenticated: self.unauthenticated, ..self.counts }
+        let all = self.sessions.len() as u64;
+        let unauthenticated = self.bounds.waiting();
+        let sessions = all.saturating_sub(unauthenticated);
+        Counts { sessions, unauthenticated, ..self.counts }
+    }
+
+    /// What was refused so far, by reason.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.bounds.refusals()
     }
 
     /// The store below.
@@ -327,18 +405,23 @@ impl<S: Store> Relay<S> {
         self.state.into_store()
     }
 
+    /// Where a session comes from, if that is counted.
+    fn peer(&self, session: SessionId) -> Option<Peer> {
+        self.sessions.get(&session).and_then(|known| known.peer)
+    }
+
     fn unavailable(&self) -> Option<u64> {
         self.draining.or_else(|| self.failure.as_ref().map(|_| BUSY_MS))
     }
 
     fn send(&mut self, session: SessionId, frame: &RelayFrame) {
         self.say_stored(session);
-        self.held.push(Output::Send { session, frame: Frame::of(frame) });
+        self.held.send(session, Frame::of(frame));
     }
 
     fn send_shared(&mut self, session: SessionId, frame: &Frame) {
         self.say_stored(session);
-        self.held.push(Output::Send { session, frame: frame.clone() });
+        self.held.share(session, frame.clone());
     }
 
     fn open_session(&self, session: SessionId) -> Option<&Open> {
@@ -361,7 +444,7 @@ impl<S: Store> Relay<S> {
     fn close(&mut self, session: SessionId, reason: Rejection) {
         if self.sessions.contains_key(&session) {
             self.send(session, &RelayFrame::Goodbye { reason: reason.clone() });
-            self.held.push(Output::Close { session, reason });
+            self.held.close(session, reason);
             self.forget(session);
         }
     }
@@ -379,12 +462,11 @@ impl<S: Store> Relay<S> {
         self.acked.remove(&session);
         self.owed.remove(&session);
         self.ready.remove(&session);
+        self.resting.remove(&session);
         self.unsaid.remove(&session);
         let Some(known) = self.sessions.remove(&session) else { return };
-        let Some(open) = known.open else {
-            self.unauthenticated -= 1;
-            return;
-        };
+        self.bounds.leave(session);
+        let Some(open) = known.open else { return };
         remove_from(&mut self.accounts, &open.account, session);
         remove_from(&mut self.devices, &open.device(), session);
     }
@@ -410,7 +492,8 @@ impl<S: Store> Relay<S> {
             _ => None,
         };
         self.counts.commands += 1;
-        let effect = rules::apply(&mut self.state, Command::new(now_ms, action))?;
+        let command = Command::new(self.stamp(now_ms), action);
+        let effect = rules::apply(&mut self.state, command)?;
         if let (Some(account), Effect::LogGrew { len, ended }) = (account, &effect)
             && *len > before
         {
@@ -470,7 +553,10 @@ impl<S: Store> Relay<S> {
             return Ok(());
         }
         let mut concerned = BTreeSet::from([*account]);
-        for (space, membership) in self.state.memberships(account)? {
+        let memberships = self.state.memberships(account)?;
+        let cost = memberships.len() as u64 * work::NOTICE_SPACE;
+        self.bounds.spend(*account, (Limited::Work, cost), self.now_ms);
+        for (space, membership) in memberships {
             if membership.until.is_none()
                 && let Some(space) = self.state.space(&space)?
             {

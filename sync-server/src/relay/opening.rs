@@ -12,11 +12,12 @@ use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
 
+use crate::relay::doorway::Early;
 use crate::relay::incoming::Speaker;
-use crate::relay::rate::{Limited, Rate};
+use crate::relay::rate::Limited;
 use crate::relay::session::{Open, position_in};
-use crate::relay::{Relay, SessionId};
-use crate::rules::{self, AccountDevice, Action, Fault};
+use crate::relay::{Relay, SessionId, work};
+use crate::rules::{self, AccountDevice, Action, Fault, Membership};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
@@ -28,21 +29,28 @@ impl<S: Store> Relay<S> {
     ) -> Result<(), Fault> {
         check_shape(hello)?;
         // Nothing is written for somebody who did not prove who they are.
-        let (log, follows) = self.proposed_log(hello, now_ms)?;
+        let (log, follows) = self.proposed_log(session, hello)?;
         let key = self.authenticate(session, hello, (&log, follows))?;
         let device = AccountDevice { account: hello.account, device: hello.device };
         let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
+        self.bounds.has(hello.account, (Limited::Work, 1), now_ms)?;
         self.must_be_newest(session, device, writer)?;
+        self.may_open_one_more(device, writer)?;
         self.may_begin(device, hello.incarnation, now_ms)?;
         if follows && !hello.log.is_empty() {
             let (account, entries) = (hello.account, hello.log.clone());
+            let known = self.state.log(&account)?.map_or(0, |log| log.entries().len());
+            let bytes: usize = entries.iter().skip(known).map(|entry| entry.0.len()).sum();
             self.run(Action::AppendLog { account, index: 0, entries }, now_ms)?;
+            let state = &self.state;
+            self.bounds.stored((account, bytes as u64), |account| state.stored(account))?;
         }
         let incarnation = hello.incarnation;
         let (fence, next_fence) = (hello.fence, hello.next_fence);
         self.run(Action::Fence { device, incarnation, fence, next_fence }, now_ms)?;
         self.end_older(device, writer);
-        self.welcome(session, hello, Speaker { writer, key }, now_ms)?;
+        let speaker = Speaker { account: hello.account, writer, key };
+        self.welcome(session, hello, speaker, now_ms)?;
         Ok(())
     }
 
@@ -57,24 +65,27 @@ impl<S: Store> Relay<S> {
             return Ok(());
         }
         let limited = Limited::Incarnation(device.device);
-        Ok(self.limit(device.account, limited, now_ms)?)
+        Ok(self.bounds.limit(device.account, limited, now_ms)?)
     }
 
     /// The account's log with what a hello carries: that founds the account, or extends what is
     /// known. And whether it is part of it: what does not follow changes nothing.
     fn proposed_log(
         &mut self,
+        session: SessionId,
         hello: &Hello,
-        now_ms: u64,
     ) -> Result<(Arc<DeviceLog>, bool), Fault> {
         let known = self.state.log(&hello.account)?;
+        // Each new entry has signatures to be verified.
+        let new =
+            (hello.log.len() as u64).saturating_sub(known.as_ref().map_or(0, |log| log.len()));
+        let (peer, now_ms) = (self.peer(session), self.now_ms);
+        self.bounds.may_early(peer, (Early::Hello, 1 + new), now_ms)?;
         if hello.log.is_empty() {
             return Ok((known.ok_or(Rejection::NotFound)?, true));
         }
         if known.is_none() {
-            let rate = Rate::per_s(self.settings.sign_ups_per_s);
-            let taken = self.sign_ups.take(rate, 1, now_ms);
-            taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
+            self.bounds.may_early(peer, (Early::SignUp, 1), now_ms)?;
         }
         match (rules::proposed(known.as_deref(), &hello.account, &hello.log), known) {
             (Ok(log), _) => Ok((Arc::new(log), true)),
@@ -114,6 +125,20 @@ impl<S: Store> Relay<S> {
         if newer { Err(Rejection::Unavailable { retry_ms: 0 }) } else { Ok(()) }
     }
 
+    /// Whether a device, and its account, may have a session beside those of other stores.
+    fn may_open_one_more(
+        &mut self,
+        device: AccountDevice,
+        writer: WriterId,
+    ) -> Result<(), Rejection> {
+        let stays = |session: &SessionId| {
+            self.open_session(*session).is_some_and(|open| open.writer != writer)
+        };
+        let of_device = self.sessions_of_device(&device).into_iter().filter(stays).count();
+        let of_account = self.sessions_of(&device.account).into_iter().filter(stays).count();
+        self.bounds.may_open(of_device, of_account)
+    }
+
     /// One live session for each store of a device.
     fn end_older(&mut self, device: AccountDevice, writer: WriterId) {
         for older in self.sessions_of_device(&device) {
@@ -131,16 +156,20 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let (position, from_start) = self.starting_point(hello);
-        let mut open = Box::new(Open::new(hello.account, speaker, hello.foreground));
+        let mut open = Box::new(Open::new(speaker, hello.foreground));
         open.cursor = position;
         open.acked_before = self.state.frontier(&open.device())?;
+        let memberships = self.state.memberships(&hello.account)?;
+        let count = memberships.len() as u64;
         if !hello.fresh {
-            self.plan(&mut open, hello, position, from_start)?;
+            self.plan(&mut open, (hello, &memberships), position, from_start)?;
         }
-        let spaces = self.present_spaces(&hello.account)?;
+        let cost = work::HELLO + count * work::HELLO_SPACE;
+        self.bounds.spend(hello.account, (Limited::Work, cost), now_ms);
+        let spaces = present(memberships);
         let device = open.device();
         let welcome = Welcome {
-            time_ms: now_ms,
+            time_ms: self.stamp(now_ms),
             changed: open.behind.len() as u64,
             from_start,
             log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
@@ -152,7 +181,7 @@ impl<S: Store> Relay<S> {
         self.devices.entry(device).or_default().insert(session);
         if let Some(known) = self.sessions.get_mut(&session) {
             known.open = Some(open);
-            self.unauthenticated -= 1;
+            self.bounds.leave(session);
         }
         self.send(session, &RelayFrame::Welcome(welcome));
         self.ready.insert(session);
@@ -173,9 +202,7 @@ impl<S: Store> Relay<S> {
 
     /// The spaces that an account is in, sorted by id.
     pub(super) fn present_spaces(&self, account: &AccountId) -> Result<Vec<SpaceId>, StoreError> {
-        let all = self.state.memberships(account)?;
-        let present = all.into_iter().filter(|(_, membership)| membership.until.is_none());
-        Ok(present.map(|(space, _)| space).collect())
+        Ok(present(self.state.memberships(account)?))
     }
 
     /// Finds what the device has not seen: in each of its spaces the entries after its cursor, or
@@ -183,7 +210,7 @@ impl<S: Store> Relay<S> {
     fn plan(
         &mut self,
         open: &mut Open,
-        hello: &Hello,
+        (hello, memberships): (&Hello, &[(SpaceId, Membership)]),
         position: u64,
         from_start: bool,
     ) -> Result<(), StoreError> {
@@ -191,22 +218,28 @@ impl<S: Store> Relay<S> {
             true => BTreeMap::new(),
             false => hello.lagging.iter().copied().collect(),
         };
-        for (id, membership) in self.state.memberships(&open.account)? {
-            let Some(space) = self.state.space(&id)? else { continue };
+        for (id, membership) in memberships {
+            let Some(space) = self.state.space(id)? else { continue };
             let activity = space.position();
             let (_, head) = space.bounds();
-            let lags = lagging.get(&id).copied();
+            let lags = lagging.get(id).copied();
             if lags.is_none() && activity <= position {
                 continue;
             }
-            let unseen = self.state.first_after(&id, position)?;
+            let unseen = self.state.first_after(id, position)?;
             let next = lags.map_or(unseen, |index| index.min(unseen)).max(membership.from);
             if next < membership.until.unwrap_or(head) {
-                open.behind.note(id, next, membership.until, activity);
+                open.behind.note(*id, next, membership.until, activity);
             }
         }
         Ok(())
     }
+}
+
+/// The spaces that an account is in now, of all that it is or was in.
+fn present(memberships: Vec<(SpaceId, Membership)>) -> Vec<SpaceId> {
+    let present = memberships.into_iter().filter(|(_, membership)| membership.until.is_none());
+    present.map(|(space, _)| space).collect()
 }
 
 fn check_shape(hello: &Hello) -> Result<(), Rejection> {

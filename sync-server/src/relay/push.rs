@@ -7,9 +7,10 @@ use sync_protocol::frames::{RelayFrame, Stored, Welcomes};
 use sync_protocol::ids::{AccountId, EpochId, SpaceId};
 use sync_protocol::roster::RosterChange;
 
+use crate::refusals::Refused;
 use crate::relay::incoming::Pushing;
-use crate::relay::rate::{Limited, Rate};
-use crate::relay::{Frame, Piece, Relay, SessionId};
+use crate::relay::rate::Limited;
+use crate::relay::{Frame, Piece, Relay, SessionId, work};
 use crate::rules::{AccountDevice, Action, Effect, Fault, Pushed, Sealed};
 use crate::store::{Store, StoreError};
 
@@ -22,9 +23,13 @@ impl<S: Store> Relay<S> {
     ) -> Result<(), Fault> {
         let Some(open) = self.open_session(session) else { return Ok(()) };
         let (account, writer, speaker) = (open.account, open.writer, open.speaker());
-        if let Err(reason) = self.admit(session, &push, now_ms) {
-            self.refuse(session, push.space, push.first_seq(), reason);
-            return Ok(());
+        match self.admit(session, &push, now_ms) {
+            Ok(()) => {}
+            Err(Fault::Rejected(reason)) => {
+                self.refuse(session, push.space, push.first_seq(), reason);
+                return Ok(());
+            }
+            Err(Fault::Store(error)) => return Err(error.into()),
         }
         push.verify(&speaker);
         let Pushing { space, envelopes, malformed, bytes, welcomes, ticket, .. } = push;
@@ -36,7 +41,7 @@ impl<S: Store> Relay<S> {
             let is_handshake = |one: &Sealed| one.envelope().header.kind == Kind::Handshake;
             if let Some(place) = envelopes.iter().position(is_handshake) {
                 envelopes.truncate(place);
-                refused = Some((0, Rejection::Quota));
+                refused = Some((0, self.bounds.refused(Refused::Quotas, Rejection::Quota)));
             }
         }
         if !envelopes.is_empty() {
@@ -45,6 +50,8 @@ impl<S: Store> Relay<S> {
                 refused = pushed.refused.take().or(refused);
                 self.counts.appended += pushed.end - pushed.first;
                 self.counts.appended_bytes += bytes as u64;
+                let state = &self.state;
+                self.bounds.stored((account, pushed.bytes), |account| state.stored(account))?;
                 self.count_invitations(account, pushed.added.len(), now_ms);
                 self.count_handshakes((account, space), pushed.handshakes, now_ms);
                 self.pushed(session, space, pushed)?;
@@ -64,18 +71,38 @@ impl<S: Store> Relay<S> {
         reason: Rejection,
     ) {
         self.counts.refused += 1;
+        let waits = matches!(reason, Rejection::Rate { .. });
         self.send(session, &RelayFrame::Refused { space, seq, reason });
+        if waits {
+            self.told_to_wait(session);
+        }
     }
 
-    /// Counts and rates.
-    fn admit(&mut self, session: SessionId, push: &Pushing, now_ms: u64) -> Result<(), Rejection> {
+    /// A session was told to wait. One that goes on and on all the same is ended.
+    pub(super) fn told_to_wait(&mut self, session: SessionId) {
+        let now_ms = self.now_ms;
+        let known = self.sessions.get_mut(&session).and_then(|known| known.open.as_mut());
+        let Some(open) = known else { return };
+        if let Err(reason) = self.bounds.heeds(&mut open.rates.told_to_wait, now_ms) {
+            self.close(session, reason);
+        }
+    }
+
+    /// Counts, rates and quotas.
+    fn admit(&mut self, session: SessionId, push: &Pushing, now_ms: u64) -> Result<(), Fault> {
         push.check()?;
-        let count = Rate::per_s(self.settings.push_envelopes_per_s);
-        let size = Rate::per_s(self.settings.push_bytes_per_s);
-        let Some(open) = self.open_session_mut(session) else { return Err(Rejection::Invalid) };
-        let taken = open.rates.envelopes.take(count, push.count as u64, now_ms);
-        let taken = taken.and_then(|()| open.rates.bytes.take(size, push.bytes as u64, now_ms));
-        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })
+        let peer = self.peer(session);
+        let Some(open) = self.open_session(session) else { return Err(Rejection::Invalid.into()) };
+        let (account, device) = (open.account, open.writer.device);
+        let (count, bytes) = (push.count as u64, push.bytes as u64);
+        self.bounds.has(account, (Limited::Work, 1), now_ms)?;
+        self.bounds.take(account, (Limited::Envelopes(device), count), now_ms)?;
+        self.bounds.take(account, (Limited::PushBytes(device), bytes), now_ms)?;
+        let cost = work::PUSH + count * work::ENVELOPE + work::bytes(bytes);
+        self.bounds.spend(account, (Limited::Work, cost), now_ms);
+        let (state, stamp_ms) = (&self.state, self.stamp(now_ms));
+        let stored = |account: &AccountId| state.stored(account);
+        self.bounds.may_store((account, peer, bytes), stored, (stamp_ms, now_ms))
     }
 
     /// Envelopes up to the first that can't be taken in, and why that one can't.
@@ -93,12 +120,11 @@ impl<S: Store> Relay<S> {
                 Kind::Handshake => {
                     decided += 1;
                     let limited = Limited::Handshake(space);
-                    let has = self.rates.has(&self.settings, account, limited, decided, now_ms);
-                    match has {
+                    match self.bounds.has(account, (limited, decided), now_ms) {
                         Ok(()) => {
                             self.over_quota(account, sealed.envelope(), &mut invited, now_ms)?
                         }
-                        Err(retry_ms) => Some(Rejection::Rate { retry_ms }),
+                        Err(reason) => Some(reason),
                     }
                 }
                 Kind::Content | Kind::Intent | Kind::Register => None,
@@ -123,10 +149,9 @@ impl<S: Store> Relay<S> {
     ) -> Result<Option<Rejection>, StoreError> {
         let Ok(commit) = envelope.commit() else { return Ok(Some(Rejection::Invalid)) };
         if commit.parent == EpochId::NONE {
-            let limited = Limited::Founding;
-            let taken = self.rates.take(&self.settings, account, limited, 1, now_ms);
-            if let Err(retry_ms) = taken {
-                return Ok(Some(Rejection::Rate { retry_ms }));
+            self.bounds.spend(account, (Limited::Work, work::CHANGE), now_ms);
+            if let Err(reason) = self.bounds.limit(account, Limited::Founding, now_ms) {
+                return Ok(Some(reason));
             }
         }
         for change in &commit.roster {
@@ -134,25 +159,41 @@ impl<S: Store> Relay<S> {
             if self.state.log(added)?.is_none() {
                 return Ok(Some(Rejection::NotFound));
             }
-            if self.state.holdings(added)?.0 >= self.settings.spaces_per_account {
-                return Ok(Some(Rejection::Quota));
-            }
-            let most = self.settings.unanswered_of_one;
-            if most > 0 && self.state.unanswered(added, &account)? >= most {
-                return Ok(Some(Rejection::Quota));
+            if !self.may_be_in_one_more(added, &account)? {
+                return Ok(Some(self.bounds.refused(Refused::Quotas, Rejection::Quota)));
             }
             *invited += u64::from(*added != account);
         }
-        let limited = Limited::Invitation;
-        let has = self.rates.has(&self.settings, account, limited, *invited, now_ms);
-        Ok(has.err().map(|retry_ms| Rejection::Rate { retry_ms }))
+        self.bounds.spend(account, (Limited::Work, *invited * work::CHANGE), now_ms);
+        Ok(self.bounds.has(account, (Limited::Invitation, *invited), now_ms).err())
+    }
+
+    /// Whether an account may be put into one more space by another, or found one itself. What strangers
+    /// put it into, and it never answered, takes no room from its own spaces.
+    pub(super) fn may_be_in_one_more(
+        &self,
+        added: &AccountId,
+        by: &AccountId,
+    ) -> Result<bool, StoreError> {
+        let settings = self.bounds.settings();
+        let (answered, unanswered) = self.state.spaces_of(added)?;
+        if answered >= settings.spaces_per_account {
+            return Ok(false);
+        }
+        if added == by {
+            return Ok(true);
+        }
+        let of_one = self.state.unanswered(added, by)?;
+        let over = |count, most| most > 0 && count >= most;
+        let crowded = over(unanswered, settings.unanswered_of_all) && of_one > 0;
+        Ok(!crowded && !over(of_one, settings.unanswered_of_one))
     }
 
     /// Counts who was added, once that is certain: what is refused costs nothing.
     fn count_invitations(&mut self, account: AccountId, added: usize, now_ms: u64) {
         let (limited, added) = (Limited::Invitation, added as u64);
         if added > 0 {
-            let taken = self.rates.take(&self.settings, account, limited, added, now_ms);
+            let taken = self.bounds.take(account, (limited, added), now_ms);
             debug_assert!(taken.is_ok(), "the whole push was found to fit");
         }
     }
@@ -161,7 +202,7 @@ impl<S: Store> Relay<S> {
     fn count_handshakes(&mut self, by: (AccountId, SpaceId), decided: u64, now_ms: u64) {
         let (account, limited) = (by.0, Limited::Handshake(by.1));
         if decided > 0 {
-            let taken = self.rates.take(&self.settings, account, limited, decided, now_ms);
+            let taken = self.bounds.take(account, (limited, decided), now_ms);
             debug_assert!(taken.is_ok(), "the whole push was found to fit");
         }
     }
@@ -189,7 +230,7 @@ impl<S: Store> Relay<S> {
         for welcome in items {
             let bytes = (common.0.len() + welcome.item.0.len()) as u64;
             let device = AccountDevice { account: welcome.account, device: welcome.device };
-            if !self.state.has_inbox_room(&device, author, bytes)? {
+            if !self.state.has_room_for_welcome(&device, author, bytes)? {
                 return Ok(false);
             }
         }
@@ -252,12 +293,16 @@ impl<S: Store> Relay<S> {
         envelope: Blob,
         now_ms: u64,
     ) -> Result<(), Fault> {
-        let rate = Rate::per_s(self.settings.signals_per_s);
-        let Some(open) = self.open_session_mut(session) else { return Ok(()) };
+        let Some(open) = self.open_session(session) else { return Ok(()) };
         let (account, writer) = (open.account, open.writer);
+        if self.bounds.limit(account, Limited::Signals(writer.device), now_ms).is_err() {
+            // Nobody waits for an answer to one; but who sends too many for long is ended.
+            self.told_to_wait(session);
+            return Ok(());
+        }
         let is_signal = Envelope::parse(envelope.as_slice())
             .is_ok_and(|envelope| envelope.header.kind == Kind::Signal);
-        if !is_signal || open.rates.signals_sent.take(rate, 1, now_ms).is_err() {
+        if !is_signal || self.bounds.has(account, (Limited::Work, 1), now_ms).is_err() {
             return Ok(());
         }
         let members: Vec<_> = match self.state.space(&space)? {
@@ -267,6 +312,8 @@ impl<S: Store> Relay<S> {
         let frame = Frame::of(&RelayFrame::Signal { space, writer, envelope });
         let receivers: Vec<_> =
             members.iter().flat_map(|account| self.sessions_of(account)).collect();
+        let cost = receivers.len() as u64 * work::SIGNAL;
+        self.bounds.spend(account, (Limited::Work, cost), now_ms);
         for receiver in receivers {
             if receiver != session && self.has_room_for_signal(receiver, now_ms) {
                 self.counts.signals += 1;
@@ -277,9 +324,10 @@ impl<S: Store> Relay<S> {
     }
 
     fn has_room_for_signal(&mut self, session: SessionId, now_ms: u64) -> bool {
-        let rate = Rate::per_s(self.settings.signals_per_s);
-        self.open_session_mut(session).is_some_and(|open| {
-            open.credit > 0 && open.rates.signals_received.take(rate, 1, now_ms).is_ok()
+        let known = self.sessions.get_mut(&session).and_then(|known| known.open.as_mut());
+        known.is_some_and(|open| {
+            let received = &mut open.rates.signals_received;
+            open.credit > 0 && self.bounds.takes_signal(received, now_ms)
         })
     }
 }

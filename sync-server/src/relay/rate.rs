@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
+use crate::refusals::Refused;
 use crate::relay::settings::Settings;
 
 /// How fast a bucket fills, and how much it holds.
@@ -25,8 +26,18 @@ impl Rate {
         Self { tokens, period_ms: 3_600_000, burst: tokens }
     }
 
-    fn with_burst(self, burst: u64) -> Self {
+    pub(super) fn per_day(tokens: u64) -> Self {
+        Self { tokens, period_ms: 86_400_000, burst: tokens }
+    }
+
+    pub(super) fn with_burst(self, burst: u64) -> Self {
         Self { burst, ..self }
+    }
+
+    /// So many times as much.
+    pub(super) fn times(self, times: u64) -> Self {
+        let (tokens, burst) = (self.tokens.saturating_mul(times), self.burst.saturating_mul(times));
+        Self { tokens, burst, ..self }
     }
 }
 
@@ -52,6 +63,16 @@ impl Bucket {
     /// Whether `count` tokens could be taken, or in how many ms.
     pub(super) fn has(&self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
         if rate.tokens == 0 { Ok(()) } else { self.after(rate, count, now_ms).map(drop) }
+    }
+
+    /// Takes what was spent already, and may owe it.
+    pub(super) fn spend(&mut self, rate: Rate, count: u64, now_ms: u64) {
+        if rate.tokens > 0 {
+            let back = now_ms.saturating_sub(self.at_ms).saturating_mul(rate.tokens);
+            let spent = count.saturating_mul(rate.period_ms);
+            self.spent = self.spent.saturating_sub(back).saturating_add(spent);
+            self.at_ms = self.at_ms.max(now_ms);
+        }
     }
 
     /// What is spent once `count` tokens are taken.
@@ -86,9 +107,42 @@ pub(super) enum Limited {
     Handshake(SpaceId),
     /// New stores of one device.
     Incarnation(DeviceId),
+    /// The relay's time, in the units of [`work`](super::work).
+    Work,
+    /// Bytes that are delivered.
+    Egress,
+    /// Envelopes of one device.
+    Envelopes(DeviceId),
+    /// Bytes of them.
+    PushBytes(DeviceId),
+    /// Requests of one device.
+    Requests(DeviceId),
+    /// Signals of one device.
+    Signals(DeviceId),
 }
 
 impl Limited {
+    /// As which a refusal is counted.
+    pub(super) fn reason(self) -> Refused {
+        match self {
+            Self::Work => Refused::Work,
+            Self::Envelopes(_) | Self::PushBytes(_) => Refused::Pushes,
+            Self::Lookup
+            | Self::Take
+            | Self::TakeOf(_)
+            | Self::Package(_)
+            | Self::InboxPut
+            | Self::Founding
+            | Self::Rendezvous
+            | Self::Invitation
+            | Self::Handshake(_)
+            | Self::Incarnation(_)
+            | Self::Egress
+            | Self::Requests(_)
+            | Self::Signals(_) => Refused::Rates,
+        }
+    }
+
     fn rate(self, settings: &Settings) -> Rate {
         match self {
             Self::Lookup => Rate::per_s(settings.lookups_per_s),
@@ -97,6 +151,12 @@ impl Limited {
             Self::Founding => Rate::per_s(settings.foundings_per_s),
             Self::Rendezvous => Rate::per_s(settings.rendezvous_per_s),
             Self::Invitation => Rate::per_hour(settings.invitations_per_hour),
+            Self::Work => Rate::per_s(settings.work_us_per_s),
+            Self::Egress => Rate::per_s(settings.delivered_bytes_per_s),
+            Self::Envelopes(_) => Rate::per_s(settings.push_envelopes_per_s),
+            Self::PushBytes(_) => Rate::per_s(settings.push_bytes_per_s),
+            Self::Requests(_) => Rate::per_s(settings.requests_per_s),
+            Self::Signals(_) => Rate::per_s(settings.signals_per_s),
             Self::TakeOf(_) => Rate::per_hour(settings.takes_of_one_per_hour),
             Self::Package(_) => Rate::per_hour(settings.packages_per_hour),
             Self::Handshake(_) => {
@@ -142,6 +202,18 @@ impl AccountRates {
         bucket.has(limited.rate(settings), count, now_ms)
     }
 
+    /// Takes what was spent already, and may owe it.
+    pub(super) fn spend(
+        &mut self,
+        settings: &Settings,
+        account: AccountId,
+        (limited, count): (Limited, u64),
+        now_ms: u64,
+    ) {
+        let bucket = self.buckets.entry((account, limited)).or_default();
+        bucket.spend(limited.rate(settings), count, now_ms);
+    }
+
     /// Forgets buckets that are full again.
     pub(super) fn sweep(&mut self, settings: &Settings, now_ms: u64) {
         self.buckets.retain(|(_, limited), bucket| !bucket.is_full(limited.rate(settings), now_ms));
@@ -174,6 +246,17 @@ mod tests {
         assert_eq!(bucket.take(rate, 1, 18_007), Ok(()));
         assert_eq!(bucket.take(rate, 1, 18_007), Err(18_000));
         assert!(!bucket.is_full(rate, 3_600_000) && bucket.is_full(rate, 3_618_007));
+    }
+
+    #[test]
+    fn what_was_spent_already_is_owed() {
+        let rate = Rate::per_s(5);
+        let mut bucket = Bucket::default();
+        bucket.spend(rate, 5 * Settings::BURST_S + 10, 1_000);
+        assert_eq!(bucket.has(rate, 1, 1_000), Err(2_200));
+        assert_eq!(bucket.has(rate, 1, 3_200), Ok(()));
+        bucket.spend(Rate::per_s(0), u64::MAX, 3_200);
+        assert_eq!(bucket.has(rate, 1, 3_200), Ok(()));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use sync_protocol::frames::{MeetEvent, MeetStep, RelayFrame};
 use sync_protocol::ids::RendezvousId;
 use sync_protocol::limits;
 
+use crate::refusals::Refused;
+use crate::relay::doorway::Early;
 use crate::relay::rate::Limited;
 use crate::relay::{BUSY_MS, Relay, SessionId};
 use crate::store::Store;
@@ -151,8 +153,12 @@ impl<S: Store> Relay<S> {
         if self.meetings.meetings.contains_key(&id) {
             return Err(Rejection::Taken);
         }
-        let is_full = self.meetings.meetings.len() as u64 >= self.settings.rendezvous;
-        if is_full || self.meetings.has(session) {
+        let is_full = self.meetings.meetings.len() as u64 >= self.bounds.settings().rendezvous;
+        if is_full {
+            let full = Rejection::Unavailable { retry_ms: BUSY_MS };
+            return Err(self.bounds.refused(Refused::Rendezvous, full));
+        }
+        if self.meetings.has(session) {
             return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
         }
         self.meetings.open(session, id, now_ms.saturating_add(limits::RENDEZVOUS_MS));
@@ -163,11 +169,15 @@ impl<S: Store> Relay<S> {
     /// Before authentication a few times; then as the account's rate allows.
     fn may_open(&mut self, session: SessionId, now_ms: u64) -> Result<(), Rejection> {
         if let Some(account) = self.open_session(session).map(|open| open.account) {
-            return self.limit(account, Limited::Rendezvous, now_ms);
+            return self.bounds.limit(account, Limited::Rendezvous, now_ms);
         }
         let known = self.sessions.get_mut(&session).ok_or(Rejection::Invalid)?;
         known.early.openings += 1;
-        if known.early.openings <= EARLY_OPENINGS { Ok(()) } else { Err(Rejection::Quota) }
+        if known.early.openings > EARLY_OPENINGS {
+            return Err(Rejection::Quota);
+        }
+        let peer = self.peer(session);
+        self.bounds.may_early(peer, (Early::Rendezvous, 1), now_ms)
     }
 
     fn join_rendezvous(
@@ -177,7 +187,7 @@ impl<S: Store> Relay<S> {
         now_ms: u64,
     ) -> Result<(), Rejection> {
         let account = self.open_session(session).map(|open| open.account);
-        self.limit(account.ok_or(Rejection::Denied)?, Limited::Rendezvous, now_ms)?;
+        self.bounds.limit(account.ok_or(Rejection::Denied)?, Limited::Rendezvous, now_ms)?;
         if self.meetings.has(session) {
             return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
         }

@@ -10,9 +10,11 @@ use sync_protocol::frames::{
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
-use crate::relay::rate::{Limited, Rate};
+use crate::peers::Peer;
+use crate::relay::doorway::Early;
+use crate::relay::rate::Limited;
 use crate::relay::session::Fetch;
-use crate::relay::{Frame, KEY_PACKAGES_LOW, Relay, SessionId};
+use crate::relay::{Frame, KEY_PACKAGES_LOW, Relay, SessionId, work};
 use crate::rules::{AccountDevice, Action, Effect, Fault, InboxFrom};
 use crate::store::Store;
 
@@ -36,13 +38,19 @@ impl<S: Store> Relay<S> {
         let Request { id, op } = request;
         let answer = match self.open_session(session).is_some() {
             true => self.answer(session, id, op, now_ms),
-            false => self.early_answer(session, op, now_ms),
+            false => self.early_answer(session, op),
         };
         let answer = match answer {
             Ok(answer) => answer,
             Err(Fault::Rejected(reason)) => {
                 self.counts.refused += 1;
-                Some(Answer::Refused(reason))
+                let waits = matches!(reason, Rejection::Rate { .. });
+                let refused = RelayFrame::Reply(Reply { id, answer: Answer::Refused(reason) });
+                self.send(session, &refused);
+                if waits {
+                    self.told_to_wait(session);
+                }
+                None
             }
             Err(Fault::Store(error)) => return Err(error.into()),
         };
@@ -53,20 +61,14 @@ impl<S: Store> Relay<S> {
     }
 
     /// What somebody may ask who has no device yet: how to recover an account.
-    fn early_answer(
-        &mut self,
-        session: SessionId,
-        op: Op,
-        now_ms: u64,
-    ) -> Result<Option<Answer>, Fault> {
+    fn early_answer(&mut self, session: SessionId, op: Op) -> Result<Option<Answer>, Fault> {
         let known = self.sessions.get_mut(&session).ok_or(Rejection::Denied)?;
         known.early.requests += 1;
         if known.early.requests > EARLY_REQUESTS {
             return Err(Rejection::Quota.into());
         }
-        let rate = Rate::per_s(self.settings.early_requests_per_s);
-        let taken = self.early_requests.take(rate, 1, now_ms);
-        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
+        let (peer, now_ms) = (self.peer(session), self.now_ms);
+        self.bounds.may_early(peer, (Early::Request, 1), now_ms)?;
         match op {
             Op::Lookup { address } => self.look_up(&address),
             Op::ReadLog { account, from } => self.read_log(&account, from),
@@ -82,11 +84,10 @@ impl<S: Store> Relay<S> {
         op: Op,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
-        let rate = Rate::per_s(self.settings.requests_per_s);
-        let Some(open) = self.open_session_mut(session) else { return Ok(None) };
-        let taken = open.rates.requests.take(rate, 1, now_ms);
-        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })?;
+        let Some(open) = self.open_session(session) else { return Ok(None) };
         let (account, device, own) = (open.account, open.writer.device, open.device());
+        self.bounds.limit(account, Limited::Requests(device), now_ms)?;
+        self.bounds.has(account, (Limited::Work, 1), now_ms)?;
         match op {
             Op::AppendLog { index, entry, rendezvous } => {
                 // A new device that has left looks into the log once, and believes what it finds.
@@ -99,23 +100,31 @@ impl<S: Store> Relay<S> {
             Op::ReadLog { account, from } => self.read_log(&account, from),
             Op::ClaimAddress { address } => self.claim(account, address, now_ms),
             Op::Lookup { address } => {
-                self.limit(account, Limited::Lookup, now_ms)?;
+                self.bounds.limit(account, Limited::Lookup, now_ms)?;
                 self.look_up(&address)
             }
             Op::PutKeyPackages(packages) => self.put_key_packages(own, packages, now_ms),
             Op::TakeKeyPackages { account: of } => {
-                self.limit(account, Limited::Take, now_ms)?;
+                self.bounds.limit(account, Limited::Take, now_ms)?;
                 if of != account {
-                    self.limit(account, Limited::TakeOf(of), now_ms)?;
+                    self.bounds.limit(account, Limited::TakeOf(of), now_ms)?;
                 }
                 self.take_packages((account, device), &of, now_ms)
             }
             Op::Fetch { space, from, to } => self.fetch(session, id, space, from, to),
             Op::AckInbox { number } => self.done(Action::AckInbox { device: own, number }, now_ms),
-            Op::PutInbox(put) => self.put_inbox(account, device, put, now_ms),
+            Op::PutInbox(put) => {
+                let peer = self.peer(session);
+                self.put_inbox((account, device, peer), put, now_ms)
+            }
             Op::ReadTicket { space } => self.read_ticket(&account, &space),
             Op::CountKeyPackages => Ok(Some(Answer::Count(self.state.package_count(&own)?))),
-            Op::Spaces => Ok(Some(Answer::Spaces(self.present_spaces(&account)?))),
+            Op::Spaces => {
+                let spaces = self.present_spaces(&account)?;
+                let cost = work::rows(spaces.len() as u64);
+                self.bounds.spend(account, (Limited::Work, cost), now_ms);
+                Ok(Some(Answer::Spaces(spaces)))
+            }
             Op::LastSeen => self.last_seen(&account, now_ms),
         }
     }
@@ -123,16 +132,6 @@ impl<S: Store> Relay<S> {
     fn done(&mut self, action: Action, now_ms: u64) -> Result<Option<Answer>, Fault> {
         self.run(action, now_ms)?;
         Ok(Some(Answer::Done))
-    }
-
-    pub(super) fn limit(
-        &mut self,
-        account: AccountId,
-        limited: Limited,
-        now_ms: u64,
-    ) -> Result<(), Rejection> {
-        let taken = self.rates.take(&self.settings, account, limited, 1, now_ms);
-        taken.map_err(|retry_ms| Rejection::Rate { retry_ms })
     }
 
     fn append_log(
@@ -146,7 +145,12 @@ impl<S: Store> Relay<S> {
         if index != len {
             return Err(Rejection::Taken.into());
         }
-        self.done(Action::AppendLog { account, index, entries: vec![entry] }, now_ms)
+        let bytes = entry.0.len() as u64;
+        let done = self.done(Action::AppendLog { account, index, entries: vec![entry] }, now_ms)?;
+        self.bounds.spend(account, (Limited::Work, 2 * work::SIGNATURE), now_ms);
+        let state = &self.state;
+        self.bounds.stored((account, bytes), |account| state.stored(account))?;
+        Ok(done)
     }
 
     fn claim(
@@ -155,10 +159,10 @@ impl<S: Store> Relay<S> {
         address: Address,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
-        self.limit(account, Limited::Lookup, now_ms)?;
-        let (_, addresses) = self.state.holdings(&account)?;
+        self.bounds.limit(account, Limited::Lookup, now_ms)?;
+        let addresses = self.state.addresses_of(&account)?;
         let is_own = self.state.address(&address)? == Some(account);
-        if !is_own && addresses >= self.settings.addresses_per_account {
+        if !is_own && addresses >= self.bounds.settings().addresses_per_account {
             return Err(Rejection::Quota.into());
         }
         self.done(Action::ClaimAddress { address, account }, now_ms)
@@ -201,13 +205,14 @@ impl<S: Store> Relay<S> {
     ) -> Result<Option<Answer>, Fault> {
         let log = self.state.log(account)?.ok_or(Rejection::NotFound)?;
         let is_own = asker == *account;
-        if !is_own && self.state.holdings(account)?.0 >= self.settings.spaces_per_account {
+        if !is_own && !self.may_be_in_one_more(account, &asker)? {
             // Nobody can be added who is in no more spaces: better told here than with a commit.
             return Err(Rejection::Quota.into());
         }
         let mut taken = Vec::new();
         for device in log.devices().map(|(id, _)| *id).filter(|device| *device != asking) {
-            let once = is_own || self.limit(*account, Limited::Package(device), now_ms).is_ok();
+            let once =
+                is_own || self.bounds.limit(*account, Limited::Package(device), now_ms).is_ok();
             let named = AccountDevice { account: *account, device };
             let effect = self.run(Action::TakeKeyPackage { device: named, once }, now_ms)?;
             let Effect::Package { package, left, spent } = effect else { continue };
@@ -228,20 +233,25 @@ impl<S: Store> Relay<S> {
 
     fn put_inbox(
         &mut self,
-        account: AccountId,
-        device: DeviceId,
+        (account, device, peer): (AccountId, DeviceId, Option<Peer>),
         put: InboxPut,
         now_ms: u64,
     ) -> Result<Option<Answer>, Fault> {
-        self.limit(account, Limited::InboxPut, now_ms)?;
+        self.bounds.limit(account, Limited::InboxPut, now_ms)?;
         if put.item.0.len() > limits::INBOX_ITEM {
             return Err(Rejection::TooLarge { limit: limits::INBOX_ITEM as u64 }.into());
         }
         let log = self.state.log(&put.account)?.ok_or(Rejection::NotFound)?;
         log.active(&put.device).ok_or(Rejection::NotFound)?;
+        let bytes = put.item.0.len() as u64;
+        let (state, stamp_ms) = (&self.state, self.stamp(now_ms));
+        let stored = |account: &AccountId| state.stored(account);
+        self.bounds.may_store((account, peer, bytes), stored, (stamp_ms, now_ms))?;
         let from = InboxFrom { account, device, handshake: None, common: 0 };
         let device = AccountDevice { account: put.account, device: put.device };
         self.run(Action::PutInbox { device, from, item: put.item }, now_ms)?;
+        let state = &self.state;
+        self.bounds.stored((account, bytes), |account| state.stored(account))?;
         self.wake_inbox(&device);
         Ok(Some(Answer::Done))
     }

@@ -10,6 +10,7 @@ use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
 
+use crate::peers::Peer;
 use crate::relay::incoming::Speaker;
 use crate::relay::rate::Bucket;
 use crate::rules::AccountDevice;
@@ -20,13 +21,15 @@ pub(super) struct Session {
     pub(super) challenge: Challenge,
     /// Since when the relay waits for its hello: since it connected, or left a rendezvous.
     pub(super) silent_from_ms: u64,
-    pub(super) early: Early,
+    pub(super) early: EarlySteps,
+    /// Where it comes from, if that is counted.
+    pub(super) peer: Option<Peer>,
     pub(super) open: Option<Box<Open>>,
 }
 
 /// What a session did before it was authenticated: bounded, as nobody answers for it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Early {
+pub(super) struct EarlySteps {
     pub(super) frames: u32,
     pub(super) requests: u32,
     pub(super) openings: u32,
@@ -60,11 +63,9 @@ pub(super) struct Open {
 
 #[derive(Debug, Default)]
 pub(super) struct SessionRates {
-    pub(super) envelopes: Bucket,
-    pub(super) bytes: Bucket,
-    pub(super) requests: Bucket,
-    pub(super) signals_sent: Bucket,
     pub(super) signals_received: Bucket,
+    /// Refusals that told it to wait.
+    pub(super) told_to_wait: Bucket,
 }
 
 /// A request for entries, answered as credit allows.
@@ -82,11 +83,8 @@ impl Open {
         AccountDevice { account: self.account, device: self.writer.device }
     }
 
-    pub(super) fn new(
-        account: AccountId,
-        Speaker { writer, key }: Speaker,
-        foreground: Option<SpaceId>,
-    ) -> Self {
+    pub(super) fn new(speaker: Speaker, foreground: Option<SpaceId>) -> Self {
+        let Speaker { account, writer, key } = speaker;
         Self {
             account,
             writer,
@@ -105,7 +103,7 @@ impl Open {
     }
 
     pub(super) fn speaker(&self) -> Speaker {
-        Speaker { writer: self.writer, key: self.key }
+        Speaker { account: self.account, writer: self.writer, key: self.key }
     }
 
     /// Whether everything up to now was sent.

@@ -33,7 +33,7 @@ pub struct Settings {
     pub signals_per_s: u64,
     /// New accounts the relay takes in.
     pub sign_ups_per_s: u64,
-    /// Spaces an account may be in.
+    /// Spaces an account may be in, those not counted that others put it into and it never wrote in.
     pub spaces_per_account: u64,
     /// Spaces an account may found in one second.
     pub foundings_per_s: u64,
@@ -44,6 +44,8 @@ pub struct Settings {
     pub invitations_per_hour: u64,
     /// Spaces that an account may have put another into which that has not written in.
     pub unanswered_of_one: u64,
+    /// The same of all who put it there; beyond that each may have put it into one.
+    pub unanswered_of_all: u64,
     /// Rendezvous open at once, over all; ids used in the last two minutes count.
     pub rendezvous: u64,
     /// Rendezvous that an account may come to.
@@ -52,8 +54,51 @@ pub struct Settings {
     pub early_requests_per_s: u64,
     /// Sessions that are not authenticated yet.
     pub unauthenticated_sessions: u64,
-    /// Milliseconds until such a session is closed.
+    /// The same of one client address (an IPv4 address, an IPv6 network of 64 bits; a site of 48 bits
+    /// may have four times as much of each limit of an address): beyond that the oldest of them goes.
+    pub unauthenticated_per_address: u64,
+    /// Connections of one client address.
+    pub connections_per_address: u64,
+    /// Hellos of one client address, each counted with the device log entries that are new in it.
+    pub hellos_per_address_per_s: u64,
+    /// And at once: after a restart, all who share an address come back together.
+    pub hellos_per_address_at_once: u64,
+    /// New accounts from one client address in an hour, and at once.
+    pub sign_ups_per_address_per_hour: u64,
+    /// Requests before a hello from one client address.
+    pub early_requests_per_address_per_s: u64,
+    /// Rendezvous that are opened before a hello from one client address in an hour, and at once.
+    pub rendezvous_per_address_per_hour: u64,
+    /// MiB that an account may have stored, in its own spaces and others'.
+    pub stored_mib_per_account: u64,
+    /// The same in one day.
+    pub stored_mib_per_day: u64,
+    /// The same from one client address: accounts are free.
+    pub stored_mib_per_address_per_day: u64,
+    /// Microseconds of the relay's time that an account may take in a second: one second is all there
+    /// is.
+    pub work_us_per_s: u64,
+    /// Bytes that are delivered to an account in a second.
+    pub delivered_bytes_per_s: u64,
+    /// Sessions of one device.
+    pub sessions_per_device: u64,
+    /// Sessions of one account.
+    pub sessions_per_account: u64,
+    /// Times in a second that a session may be told to wait: one that goes on all the same is ended.
+    pub waits_per_s: u64,
+    /// MiB of memory that messages on their way to devices may take; above it the sessions that take
+    /// the most of it end. 0: no limit.
+    pub queued_mib: u64,
+    /// Milliseconds until a session that is not authenticated is closed.
     pub hello_timeout_ms: u64,
+    /// Milliseconds that a connection may take for what a proxy says first, for TLS, and for the head
+    /// of each request, and that it may be idle between them.
+    pub handshake_timeout_ms: u64,
+    /// Milliseconds in which something has to be taken of what is written to a connection.
+    pub write_timeout_ms: u64,
+    /// Milliseconds after which a connection ends that has not become a socket, whatever goes on in it:
+    /// long enough for a web app over the slowest link.
+    pub http_timeout_ms: u64,
 }
 
 impl Settings {
@@ -75,17 +120,37 @@ impl Default for Settings {
             incarnations_per_hour: limits::INCARNATIONS_PER_HOUR,
             inbox_puts_per_s: 200,
             signals_per_s: 100,
-            sign_ups_per_s: 1_000,
+            sign_ups_per_s: 100,
             spaces_per_account: 20_000,
-            foundings_per_s: 1_000,
+            foundings_per_s: 50,
             addresses_per_account: 8,
             invitations_per_hour: 512,
             unanswered_of_one: limits::UNANSWERED,
-            rendezvous: 1_024,
+            unanswered_of_all: limits::UNANSWERED_OF_ALL,
+            rendezvous: 4_096,
             rendezvous_per_s: 1,
-            early_requests_per_s: 100,
+            early_requests_per_s: 200,
             unauthenticated_sessions: 4_096,
+            unauthenticated_per_address: 256,
+            connections_per_address: 1_024,
+            hellos_per_address_per_s: 100,
+            hellos_per_address_at_once: 2_048,
+            sign_ups_per_address_per_hour: 200,
+            early_requests_per_address_per_s: 10,
+            rendezvous_per_address_per_hour: 120,
+            stored_mib_per_account: 16 * 1024,
+            stored_mib_per_day: 512,
+            stored_mib_per_address_per_day: 4 * 1024,
+            work_us_per_s: 50_000,
+            delivered_bytes_per_s: 32 * 1024 * 1024,
+            sessions_per_device: 4,
+            sessions_per_account: 20,
+            waits_per_s: 100,
+            queued_mib: 512,
             hello_timeout_ms: 10_000,
+            handshake_timeout_ms: 10_000,
+            write_timeout_ms: 30_000,
+            http_timeout_ms: 600_000,
         }
     }
 }

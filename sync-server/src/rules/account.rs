@@ -9,10 +9,12 @@ use sync_protocol::error::Rejection;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
 use crate::rules::command::{AccountDevice, Action, Command};
-use crate::rules::rows::{self, AccountRow, Membership, key2};
+use crate::rules::rows::{self, AccountRow, Membership, StoredBytes, key2};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Applies a command of an account or an address.
 ///
@@ -45,6 +47,12 @@ pub(super) fn apply_account<S: Store>(
         Action::CountAddress { account } => {
             let row = state.account(&account)?;
             put_account(state, &account, AccountRow { addresses: row.addresses + 1, ..row });
+            Ok(Effect::Done)
+        }
+        Action::CountStored { account, bytes } => {
+            let mut row = state.account(&account)?;
+            row.stored.add(time_ms / DAY_MS, bytes);
+            put_account(state, &account, row);
             Ok(Effect::Done)
         }
         _ => Err(Rejection::Invalid.into()),
@@ -172,7 +180,11 @@ fn count_unanswered<S: Store>(
     by: &AccountId,
     change: impl FnOnce(u64) -> u64,
 ) -> Result<(), StoreError> {
-    let count = change(state.unanswered(account, by)?);
+    let before = state.unanswered(account, by)?;
+    let count = change(before);
+    let row = state.account(account)?;
+    let unanswered = (row.unanswered + count).saturating_sub(before);
+    put_account(state, account, AccountRow { unanswered, ..row });
     let key = key2(account.as_bytes(), by.as_bytes());
     match count {
         0 => state.store_mut().delete(Table::Unanswered, &key),
@@ -203,6 +215,14 @@ fn claim<S: Store>(
 }
 
 impl<S: Store> State<S> {
+    /// What an account had stored.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn stored(&self, account: &AccountId) -> Result<StoredBytes, StoreError> {
+        self.account(account).map(|row| row.stored)
+    }
+
     /// Spaces that an account was put into by another and has not written in.
     ///
     /// # Errors

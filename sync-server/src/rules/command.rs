@@ -241,6 +241,16 @@ pub enum Action {
         #[n(1)]
         space: SpaceId,
     },
+    /// An account had so many bytes stored.
+    #[n(14)]
+    CountStored {
+        /// Whose.
+        #[n(0)]
+        account: AccountId,
+        /// How many more.
+        #[n(1)]
+        bytes: u64,
+    },
 }
 
 /// Where an inbox item comes from.
@@ -336,7 +346,8 @@ impl Command {
             Action::AppendLog { account, .. }
             | Action::SetMembership { account, .. }
             | Action::Answer { account, .. }
-            | Action::CountAddress { account } => Partition::Account(*account),
+            | Action::CountAddress { account }
+            | Action::CountStored { account, .. } => Partition::Account(*account),
             Action::ClaimAddress { address, .. } => Partition::Address(address.clone()),
             Action::Fence { device, .. }
             | Action::PutKeyPackages { device, .. }

@@ -163,13 +163,16 @@ fn put_inbox<S: Store>(
     time_ms: u64,
 ) -> Result<Effect, Fault> {
     let bytes = bytes_of(&from, &item);
-    let (mut row, sender) = match (with_room(state, device, &from.account, bytes), from.handshake) {
+    let (mut row, sender) = match (present(state, device), from.handshake) {
         // Nobody waits for an answer to a way in: what it leaves behind goes.
         (Err(Fault::Rejected(_)), Some(handshake)) => {
             welcomes::taken(state, Some(handshake), time_ms);
             return Ok(Effect::Done);
         }
-        (rows, _) => rows?,
+        // A way in is acknowledged by now, together with its handshake: there was room then.
+        (Ok(row), Some(_)) => (row, one_more(state.sender(device, &from.account)?, bytes)),
+        (Err(fault), _) => return Err(fault),
+        (Ok(_), None) => with_room(state, device, &from.account, bytes, false)?,
     };
     row.inbox_last += 1;
     let number = row.inbox_last;
@@ -186,19 +189,30 @@ fn bytes_of(from: &InboxFrom, item: &Blob) -> u64 {
     from.common.saturating_add(item.0.len() as u64)
 }
 
+/// What waits from an account, with one more item.
+fn one_more(waits: SenderRow, bytes: u64) -> SenderRow {
+    SenderRow { items: waits.items + 1, bytes: waits.bytes.saturating_add(bytes) }
+}
+
 /// The rows of a device whose inbox takes one more from an account, and of what waits there from it
-/// by then.
+/// by then. Where strangers filled it, there is room left for ways in, the more the fewer wait from
+/// who sends one: whom nobody could let in any more, anybody could keep to themselves.
 fn with_room<S: Store>(
     state: &State<S>,
     device: &AccountDevice,
     account: &AccountId,
     bytes: u64,
+    is_welcome: bool,
 ) -> Result<(DeviceRow, SenderRow), Fault> {
     let row = present(state, device)?;
-    let waits = state.sender(device, account)?;
-    let sender = SenderRow { items: waits.items + 1, bytes: waits.bytes.saturating_add(bytes) };
-    let is_full = row.inbox_last - row.inbox_acked >= limits::INBOX_ITEMS as u64;
-    if is_full
+    let sender = one_more(state.sender(device, account)?, bytes);
+    let all = (row.inbox_last - row.inbox_acked) as usize;
+    let most = match (is_welcome, sender.items as usize) {
+        (true, 1) => limits::INBOX_ITEMS + limits::INBOX_LAST,
+        (true, ..=limits::INBOX_WELCOMES_OF_ONE) => limits::INBOX_ITEMS,
+        _ => limits::INBOX_ITEMS - limits::INBOX_RESERVE,
+    };
+    if all >= most
         || sender.items > limits::INBOX_ITEMS_OF_ONE as u64
         || sender.bytes > limits::INBOX_BYTES_OF_ONE as u64
     {
@@ -284,17 +298,17 @@ impl<S: Store> State<S> {
         row.map_or(Ok(SenderRow::default()), |row| rows::decode("inbox sender", &row))
     }
 
-    /// Whether a device's inbox would take an item of so many bytes from an account.
+    /// Whether a device's inbox would take a way in of so many bytes from an account.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn has_inbox_room(
+    pub fn has_room_for_welcome(
         &self,
         device: &AccountDevice,
         account: &AccountId,
         bytes: u64,
     ) -> Result<bool, StoreError> {
-        match with_room(self, device, account, bytes) {
+        match with_room(self, device, account, bytes, true) {
             Ok(_) => Ok(true),
             Err(Fault::Rejected(_)) => Ok(false),
             Err(Fault::Store(error)) => Err(error),

@@ -23,7 +23,7 @@ mod welcomes;
 pub(crate) use account::proposed;
 pub use command::{AccountDevice, Action, Command, InboxFrom, Partition, RULES, Sealed};
 pub use log::Logged;
-pub use rows::Membership;
+pub use rows::{Membership, StoredBytes};
 pub(crate) use space::add_run;
 pub use space::{Pushed, Space};
 pub use state::State;

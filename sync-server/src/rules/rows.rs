@@ -101,6 +101,44 @@ pub(crate) struct AccountRow {
     /// Addresses it claimed.
     #[n(2)]
     pub(crate) addresses: u64,
+    /// What it had stored, in its own spaces and others'.
+    #[n(3)]
+    pub(crate) stored: StoredBytes,
+    /// Spaces that others put it into and that it has not written in.
+    #[n(4)]
+    pub(crate) unanswered: u64,
+}
+
+/// Bytes that an account had stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct StoredBytes {
+    /// Ever.
+    #[n(0)]
+    pub all: u64,
+    /// The day of the newest, since 1970.
+    #[n(1)]
+    day: u64,
+    /// On that day.
+    #[n(2)]
+    today: u64,
+}
+
+impl StoredBytes {
+    /// So many more on a day.
+    pub(crate) fn add(&mut self, day: u64, bytes: u64) {
+        // A day that is over does not come back.
+        if day > self.day {
+            (self.day, self.today) = (day, 0);
+        }
+        self.all = self.all.saturating_add(bytes);
+        self.today = self.today.saturating_add(bytes);
+    }
+
+    /// How many on a day; for an earlier one, what the newest has.
+    #[must_use]
+    pub fn on(&self, day: u64) -> u64 {
+        if day > self.day { 0 } else { self.today }
+    }
 }
 
 /// What the relay counts of a device.

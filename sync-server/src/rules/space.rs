@@ -22,6 +22,10 @@ use crate::rules::welcomes;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
 
+/// What an entry takes in the store beside its envelope: its key, its place in the index, its share
+/// of pages.
+const ENTRY: u64 = 128;
+
 /// A space as the rules see it.
 #[derive(Clone, Debug)]
 pub struct Space {
@@ -85,6 +89,8 @@ pub struct Pushed {
     pub added: Vec<(AccountId, u64)>,
     /// Accounts that can read up to an index, no further.
     pub removed: Vec<(AccountId, u64)>,
+    /// Bytes that the store keeps of what was appended now, with what came along.
+    pub bytes: u64,
     /// Handshakes among what was appended now.
     pub handshakes: u64,
     /// The refused envelope's number and why.
@@ -97,7 +103,7 @@ struct Pusher<'a, S> {
     id: SpaceId,
     account: AccountId,
     writer: WriterId,
-    number: u32,
+    number: Option<u32>,
     time_ms: u64,
     done: Pushed,
     /// What the push's handshake leaves behind beside its entry.
@@ -111,7 +117,8 @@ pub(super) fn apply_space<S: Store>(
     let time_ms = command.time_ms;
     match command.action {
         Action::Push { space, account, writer, envelopes, welcomes, ticket } => {
-            let number = state.number(&writer)?;
+            // Who is refused leaves nothing behind: a number is given with the first entry.
+            let number = state.known_number(&writer)?;
             let done = Pushed::default();
             let extras = Some((welcomes, ticket));
             let mut push =
@@ -272,7 +279,7 @@ impl<S: Store> Pusher<'_, S> {
         };
         self.put_roster(&founded);
         self.set_membership(self.account, 0, None);
-        self.decide(&mut founded, sealed);
+        self.decide(&mut founded, sealed)?;
         *space = Some(founded);
         Ok(())
     }
@@ -320,24 +327,27 @@ impl<S: Store> Pusher<'_, S> {
             space.members = Arc::new(RosterRow { roster, leavers, unanswered });
             self.put_roster(space);
         }
-        self.decide(space, sealed);
-        Ok(())
+        Ok(self.decide(space, sealed)?)
     }
 
     /// Appends a handshake, and leaves the ways in and the ticket that came with it.
-    fn decide(&mut self, space: &mut Space, sealed: Sealed) {
+    fn decide(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), StoreError> {
         let index = space.row.head;
-        self.append(space, sealed, 0);
+        self.append(space, sealed, 0)?;
         self.done.handshakes += 1;
         space.row.handshakes = space.row.head;
         if let Some((welcomes, ticket)) = self.extras.take() {
             self.leave(index, welcomes, ticket);
         }
+        Ok(())
     }
 
     fn content(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
         let chain = sealed.envelope().header.chain.ok_or(Rejection::Invalid)?;
-        let known = self.state.tip(space.row.number, self.number)?;
+        let known = match self.number {
+            Some(number) => self.state.tip(space.row.number, number)?,
+            None => None,
+        };
         let tip = known.map_or(Tip::START, |row| row.tip);
         match tip.judge(&self.writer, chain.seq, &chain.commitment, &chain.link) {
             Step::Next => {}
@@ -360,10 +370,10 @@ impl<S: Store> Pusher<'_, S> {
         }
         self.answers(space);
         let index = space.row.head;
-        self.append(space, sealed, chain.seq);
+        let number = self.append(space, sealed, chain.seq)?;
         let tip = Tip { seq: chain.seq, link: chain.link };
         let row = TipRow { tip, index, time_ms: space.row.time_ms };
-        self.state.put_tip(space.row.number, self.number, row);
+        self.state.put_tip(space.row.number, number, row);
         Ok(())
     }
 
@@ -392,7 +402,7 @@ impl<S: Store> Pusher<'_, S> {
         }
         space.members = Arc::new(members);
         self.put_roster(space);
-        self.append(space, sealed, 0);
+        self.append(space, sealed, 0)?;
         Ok(())
     }
 
@@ -409,18 +419,26 @@ impl<S: Store> Pusher<'_, S> {
     fn register(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
         let key = sealed.envelope().header.register.ok_or(Rejection::Invalid)?;
         Self::seen_all_handshakes(space, &sealed)?;
-        let at = key2(&numbered(space.row.number, self.number), &key.to_be_bytes());
         let index = rows::encode(&space.row.head);
+        let number = self.append(space, sealed, 0)?;
+        let at = key2(&numbered(space.row.number, number), &key.to_be_bytes());
         self.state.store_mut().put(Table::Registers, &at, index);
-        self.append(space, sealed, 0);
         Ok(())
     }
 
-    fn append(&mut self, space: &mut Space, sealed: Sealed, seq: u64) {
+    /// Appends an entry. Gives its writer's number, which the first one is given.
+    fn append(&mut self, space: &mut Space, sealed: Sealed, seq: u64) -> Result<u32, StoreError> {
+        let number = match self.number {
+            Some(number) => number,
+            None => self.state.number(&self.writer)?,
+        };
+        self.number = Some(number);
         space.row.time_ms = space.row.time_ms.max(self.time_ms);
         let (index, time_ms) = (space.row.head, space.row.time_ms);
-        self.state.append(space, self.number, sealed.into_bytes());
+        self.done.bytes += sealed.bytes().len() as u64 + ENTRY;
+        self.state.append(space, number, sealed.into_bytes());
         add_run(&mut self.done.runs, Run { seq, index, count: 1, time_ms });
+        Ok(number)
     }
 
     fn put_roster(&mut self, space: &Space) {
@@ -436,6 +454,9 @@ impl<S: Store> Pusher<'_, S> {
 
     fn leave(&mut self, index: u64, welcomes: Option<Welcomes>, ticket: Option<Blob>) {
         let Welcomes { common, items } = welcomes.unwrap_or_default();
+        let items_bytes: usize = items.iter().map(|one| one.item.0.len()).sum();
+        let ticket_bytes = ticket.as_ref().map_or(0, |ticket| ticket.0.len());
+        self.done.bytes += (common.0.len() + items_bytes + ticket_bytes) as u64;
         let handshake = Some((self.id, index));
         let (account, device) = (self.account, self.writer.device);
         let from = InboxFrom { account, device, handshake, common: common.0.len() as u64 };

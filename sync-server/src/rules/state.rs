@@ -329,12 +329,22 @@ impl<S: Store> State<S> {
         row.map_or(Ok(AccountRow::default()), |row| rows::decode("account", &row))
     }
 
-    /// Number of spaces an account is or was in, and of addresses it claimed.
+    /// Number of spaces that an account is in: those that it wrote in or came into by itself, and those
+    /// that others put it into and it never wrote in.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn holdings(&self, account: &AccountId) -> Result<(u64, u64), StoreError> {
-        self.account(account).map(|row| (row.spaces, row.addresses))
+    pub fn spaces_of(&self, account: &AccountId) -> Result<(u64, u64), StoreError> {
+        let row = self.account(account)?;
+        Ok((row.spaces.saturating_sub(row.unanswered), row.unanswered))
+    }
+
+    /// Number of addresses that an account claimed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn addresses_of(&self, account: &AccountId) -> Result<u64, StoreError> {
+        self.account(account).map(|row| row.addresses)
     }
 
     /// How an account is in a space.

@@ -7,9 +7,10 @@ use sync_protocol::frames::{
     Answer, ClientFrame, InboxPut, KeyPackages, Notice, Op, Push, RelayFrame, WelcomeFor, Welcomes,
 };
 use sync_protocol::limits;
+use sync_server::refusals::Refused;
 use sync_server::relay::{SessionId, Settings};
-use sync_server::rules::{AccountDevice, Action, Command, Fault, State, apply};
-use sync_server::store::MemoryStore;
+use sync_server::rules::{AccountDevice, Action, Command, Effect, Fault, InboxFrom, State, apply};
+use sync_server::store::{MemoryStore, Table};
 
 use crate::support::{Device, add, push, remove, space};
 use crate::world::{IDENTITY, World, delivered, refusals, stored};
@@ -26,7 +27,16 @@ struct Cast {
 }
 
 fn cast() -> Cast {
-    let mut world = World::new();
+    cast_under(Settings::default())
+}
+
+/// However many sessions of a device are open.
+fn any_sessions() -> Settings {
+    Settings { sessions_per_device: 0, sessions_per_account: 0, ..Settings::default() }
+}
+
+fn cast_under(settings: Settings) -> Cast {
+    let mut world = World::over(MemoryStore::new(), settings);
     let (mut ada, mut bob, mut mallory) = (Device::new(1), Device::new(2), Device::new(3));
     let (at_ada, at_bob) = (world.connect(&mut ada), world.connect(&mut bob));
     let at_mallory = world.connect(&mut mallory);
@@ -137,7 +147,7 @@ fn handshakes_are_counted_by_space_and_only_if_they_are_taken() {
 
 #[test]
 fn a_device_opens_new_stores_at_a_rate() {
-    let mut world = World::new();
+    let mut world = World::over(MemoryStore::new(), any_sessions());
     let mut ada = Device::new(1);
     world.connect(&mut ada);
     let mut opened = 1;
@@ -180,7 +190,7 @@ fn a_device_opens_so_many_stores_and_no_more() {
 
 #[test]
 fn a_device_has_so_many_writers_in_a_space() {
-    let mut cast = cast();
+    let mut cast = cast_under(any_sessions());
     let mut last = cast.at_mallory;
     for n in 0..limits::WRITERS {
         if n > 0 {
@@ -381,4 +391,111 @@ fn who_never_answers_is_put_into_so_many_spaces_by_one_account() {
     assert_eq!(refused(&mut world, m, invites(&mut mallory, &bob, most + 2)), []);
     let last = invites(&mut mallory, &bob, most + 3);
     assert_eq!(refused(&mut world, m, last), [Rejection::Quota]);
+}
+
+/// Sends what an account says, and gives what was refused of it.
+fn says(world: &mut World, at: SessionId, frames: Vec<ClientFrame>) -> Vec<Rejection> {
+    world.take(at);
+    frames.into_iter().for_each(|frame| world.send(at, frame));
+    world.commit();
+    refusals(&world.take(at))
+}
+
+/// A way in of its own for one device, into a space that there is already.
+fn lets_in(by: &mut Device, whom: &Device, n: u8, items: usize) -> ClientFrame {
+    let envelopes = vec![by.handshake(space(n), 1, vec![add(whom)])];
+    let item = WelcomeFor { account: whom.account, device: whom.id, item: Blob(vec![7]) };
+    let welcomes = Some(Welcomes { common: Blob(vec![8; 100]), items: vec![item; items] });
+    ClientFrame::Push(Push { space: space(n), envelopes, welcomes, ticket: None })
+}
+
+#[test]
+fn strangers_fill_an_inbox_and_a_friends_way_in_still_comes() {
+    let settings = Settings { inbox_puts_per_s: 0, requests_per_s: 0, ..Settings::default() };
+    let mut world = World::over(MemoryStore::new(), settings);
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
+    let strangers = limits::INBOX_ITEMS / limits::INBOX_ITEMS_OF_ONE;
+    let mut taken = 0;
+    for seed in 0..strangers as u64 {
+        let mut stranger = Device::new(100 + seed);
+        let at = world.connect(&mut stranger);
+        for _ in 0..limits::INBOX_ITEMS_OF_ONE {
+            let put = InboxPut { account: bob.account, device: bob.id, item: Blob(vec![1]) };
+            taken += usize::from(world.ask(at, Op::PutInbox(put)) == Answer::Done);
+        }
+    }
+    assert_eq!(taken, limits::INBOX_ITEMS - limits::INBOX_RESERVE);
+    assert_eq!(says(&mut world, a, invites(&mut ada, &bob, 50)), []);
+    world.take(b);
+    world.ask(b, Op::AckInbox { number: taken as u64 });
+    let left = world.relay.store().rows().filter(|(table, ..)| *table == Table::Inboxes).count();
+    assert_eq!(left, 1, "the way in waits behind all that");
+}
+
+#[test]
+fn a_handshake_lets_each_device_in_once() {
+    let mut world = World::new();
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let a = world.connect(&mut ada);
+    world.connect(&mut bob);
+    let founding = ada.found(space(1));
+    assert_eq!(says(&mut world, a, vec![push(space(1), vec![founding])]), []);
+    let twice = lets_in(&mut ada, &bob, 1, 2);
+    assert_eq!(says(&mut world, a, vec![twice]), [Rejection::Invalid]);
+    let once = lets_in(&mut ada, &bob, 1, 1);
+    assert_eq!(says(&mut world, a, vec![once]), []);
+}
+
+#[test]
+fn a_way_in_that_is_acknowledged_finds_room_whatever_came_between() {
+    let mut state = State::open(MemoryStore::new(), IDENTITY).unwrap();
+    let (ada, bob) = (Device::new(1), Device::new(2));
+    let device = AccountDevice { account: bob.account, device: bob.id };
+    let put = |handshake| Action::PutInbox {
+        device,
+        from: InboxFrom { account: ada.account, device: ada.id, handshake, common: 0 },
+        item: Blob(vec![1]),
+    };
+    for _ in 0..limits::INBOX_ITEMS_OF_ONE {
+        apply(&mut state, Command::new(1, put(None))).unwrap();
+    }
+    let more = apply(&mut state, Command::new(1, put(None)));
+    assert!(matches!(more, Err(Fault::Rejected(Rejection::Quota))), "{more:?}");
+    let number = limits::INBOX_ITEMS_OF_ONE as u64 + 1;
+    let way_in = apply(&mut state, Command::new(1, put(Some((space(1), 3))))).unwrap();
+    assert_eq!(way_in, Effect::InboxGrew { number });
+}
+
+#[test]
+fn strangers_spaces_take_no_room_from_an_accounts_own() {
+    let settings = Settings {
+        spaces_per_account: 5,
+        unanswered_of_one: 4,
+        unanswered_of_all: 8,
+        ..Settings::default()
+    };
+    let mut world = World::over(MemoryStore::new(), settings);
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
+    for n in 0..3u8 {
+        let mut stranger = Device::new(u64::from(n) + 10);
+        let at = world.connect(&mut stranger);
+        for k in 0..4 {
+            let refused = says(&mut world, at, invites(&mut stranger, &bob, 10 * (n + 1) + k));
+            // The third finds that there are eight already: one more from each, and no more.
+            let expected = if n < 2 || k == 0 { vec![] } else { vec![Rejection::Quota] };
+            assert_eq!(refused, expected, "{n} {k}");
+        }
+    }
+    let own = |bob: &mut Device, n| vec![push(space(n), vec![bob.found(space(n))])];
+    for n in 0..4 {
+        assert_eq!(says(&mut world, b, own(&mut bob, 100 + n)), []);
+    }
+    assert_eq!(says(&mut world, a, invites(&mut ada, &bob, 200)), []);
+    let word = bob.content(space(200), 2);
+    assert_eq!(says(&mut world, b, vec![push(space(200), vec![word])]), []);
+    // Five of its own by now.
+    assert_eq!(says(&mut world, b, own(&mut bob, 110)), [Rejection::Quota]);
+    assert!(world.relay.refusals().of(Refused::Quotas) >= 4);
 }

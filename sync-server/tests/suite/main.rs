@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod attacks;
 mod bounds;
 mod conformance;
 mod cuts;
@@ -13,6 +14,7 @@ mod pushes;
 mod rendezvous;
 mod requests;
 mod sessions;
+mod shares;
 mod sockets;
 #[cfg(unix)]
 mod starting;

@@ -29,8 +29,13 @@ impl World {
 
     /// The relay's process dies now and another one starts on what is durable.
     pub fn crash(self) -> Self {
+        self.crash_under(Settings::default())
+    }
+
+    /// The same, with these settings.
+    pub fn crash_under(self, settings: Settings) -> Self {
         let store = self.relay.store().durable();
-        let fresh = Self::over(store, Settings::default());
+        let fresh = Self::over(store, settings);
         Self { now: self.now, next: self.next, ..fresh }
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use sync_protocol::codec::{Assembler, parts};
+use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Challenge, ClientFrame, RelayFrame};
 use sync_protocol::limits;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -20,7 +21,15 @@ pub struct Socket {
 
 impl Socket {
     pub async fn dial(address: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect(address).await.ok()?;
+        Self::over(TcpStream::connect(address).await.ok()?, address).await
+    }
+
+    /// The same from one of this machine's own addresses.
+    pub async fn dial_from(from: [u8; 4], address: SocketAddr) -> Option<Self> {
+        Self::over(connect_from(from, address).await?, address).await
+    }
+
+    async fn over(stream: TcpStream, address: SocketAddr) -> Option<Self> {
         let url = format!("ws://{address}/v1/socket");
         let (ws, _) = tokio_tungstenite::client_async(url, stream).await.ok()?;
         Some(Self { ws, assembler: Assembler::default() })
@@ -29,16 +38,40 @@ impl Socket {
     /// An open session, past its welcome.
     pub async fn open(address: SocketAddr, device: &mut Device) -> Option<Self> {
         let mut socket = Self::dial(address).await?;
-        let challenge = socket.challenge().await?;
+        socket.greet(device).await.unwrap().then_some(socket)
+    }
+
+    /// The same from one of this machine's own addresses; or why not.
+    pub async fn open_from(
+        from: [u8; 4],
+        address: SocketAddr,
+        device: &mut Device,
+    ) -> Result<Self, Option<Rejection>> {
+        let mut socket = Self::dial_from(from, address).await.ok_or(None)?;
+        if socket.greet(device).await.map_err(Some)? { Ok(socket) } else { Err(None) }
+    }
+
+    /// Says hello. Whether it was let in, or the connection broke.
+    pub async fn greet(&mut self, device: &mut Device) -> Result<bool, Rejection> {
+        let challenge = match self.next().await {
+            Some(RelayFrame::Challenge(challenge)) => challenge,
+            Some(RelayFrame::Goodbye { reason }) => return Err(reason),
+            Some(other) => panic!("{other:?}"),
+            None => return Ok(false),
+        };
         let hello = device.hello(&challenge);
-        socket.send(&ClientFrame::Hello(hello)).await?;
-        match socket.next().await? {
-            RelayFrame::Welcome(_) => {
+        if self.send(&ClientFrame::Hello(hello)).await.is_none() {
+            return Ok(false);
+        }
+        match self.next().await {
+            Some(RelayFrame::Welcome(_)) => {
                 device.fence = device.next_fence;
                 device.next_fence += 1;
-                Some(socket)
+                Ok(true)
             }
-            other => panic!("{other:?}"),
+            Some(RelayFrame::Goodbye { reason }) => Err(reason),
+            Some(other) => panic!("{other:?}"),
+            None => Ok(false),
         }
     }
 
@@ -68,4 +101,11 @@ impl Socket {
             }
         }
     }
+}
+
+/// A connection from one of this machine's own addresses: 127.0.0.0/8 are all its own.
+pub async fn connect_from(from: [u8; 4], address: SocketAddr) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().ok()?;
+    socket.bind((from, 0).into()).ok()?;
+    socket.connect(address).await.ok()
 }

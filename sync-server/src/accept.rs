@@ -1,0 +1,298 @@
+//! The way in: from a connection to a request, with every phase of it bounded in time, and every
+//! connection counted for who is at its other end.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::config::Config;
+use crate::deadlines::{Deadlines, TURNED_AWAY, Timed};
+use crate::gather::Gather;
+use crate::origins::Origins;
+use crate::peers::{Network, Peer, Place, Places, Proxies, Says, Turned, read_preface};
+use crate::refusals::{Refused, SharedRefusals};
+
+/// The least that hyper accepts; given back once the socket is a WebSocket.
+const HEAD_BUFFER: usize = 8 * 1024;
+/// Pause after the system refused a new socket.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are told at once that there is no place for them: more are closed untold.
+const TOLD: usize = 256;
+
+/// Who is let in. Clones are cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    places: Places,
+    proxies: Arc<Proxies>,
+    unlimited: Arc<[Network]>,
+    origins: Arc<Origins>,
+    deadlines: Deadlines,
+    refusals: Arc<SharedRefusals>,
+    told: Arc<Semaphore>,
+    /// Whether the log was told of a proxy that the configuration doesn't know.
+    wondered: Arc<AtomicBool>,
+}
+
+/// A connection, as its requests see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Where it comes from, as far as it could be told before its first request.
+    address: IpAddr,
+    place: Arc<Mutex<Place>>,
+}
+
+impl Door {
+    pub(crate) fn new(config: &Config, refusals: Arc<SharedRefusals>) -> Self {
+        Self {
+            places: Places::new(config.max_connections, config.limits.connections_per_address),
+            proxies: Arc::new(Proxies::new(config.proxies.clone())),
+            unlimited: config.unlimited.clone().into(),
+            origins: Arc::new(Origins::new(&config.origins)),
+            deadlines: Deadlines::of(&config.limits),
+            refusals,
+            told: Arc::new(Semaphore::new(TOLD)),
+            wondered: Arc::default(),
+        }
+    }
+
+    /// Connections that are open.
+    pub(crate) fn taken(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Who has an address; `None` for who is not counted.
+    fn peer(&self, address: IpAddr) -> Option<Peer> {
+        let is_free = self.unlimited.iter().any(|network| network.has(address));
+        (!is_free).then(|| Peer::of(address))
+    }
+
+    /// Whether a request may open a socket, and for whom.
+    ///
+    /// # Errors
+    /// What it is answered.
+    pub(crate) fn admit(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<Option<Peer>, (StatusCode, &'static str)> {
+        let address = self.proxies.asks(caller.address, headers);
+        if !self.origins.admit(headers, address) {
+            self.refusals.note(Refused::Origin);
+            return Err((
+                StatusCode::FORBIDDEN,
+                "this relay does not serve pages of that origin\n",
+            ));
+        }
+        if address == caller.address {
+            self.wonder(address, headers);
+        }
+        let peer = self.peer(address);
+        match peer {
+            Some(peer) => {
+                caller.belong(peer).map(|()| Some(peer)).map_err(|turned| self.turn(turned))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Says once that somebody who is not believed speaks for others: all of them count as one.
+    fn wonder(&self, address: IpAddr, headers: &HeaderMap) {
+        let speaks =
+            headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
+        let is_near = address.to_canonical().is_loopback() && self.proxies.says(address).is_none();
+        if speaks && is_near && !self.wondered.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a proxy on this machine forwards for others and is not named in [[proxies]]: \
+                 whoever comes through it is not limited by address"
+            );
+        }
+    }
+
+    fn turn(&self, turned: Turned) -> (StatusCode, &'static str) {
+        match turned {
+            Turned::Full => {
+                self.refusals.note(Refused::Connections);
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "this relay has no place for one more connection\n",
+                )
+            }
+            Turned::PeerFull => {
+                self.refusals.note(Refused::ConnectionsOfPeer);
+                (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address\n")
+            }
+        }
+    }
+}
+
+impl Caller {
+    fn belong(&self, peer: Peer) -> Result<(), Turned> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).belong(peer)
+    }
+}
+
+/// Takes connections.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) router: Router,
+    pub(crate) door: Door,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Acceptor {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let Ok((stream, from)) = accepted else {
+                self.door.refusals.note(Refused::System);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true);
+            let (door, tls, router) = (self.door.clone(), self.tls.clone(), self.router.clone());
+            let connection = Connection { door, tls, from };
+            match self.door.places.take() {
+                Ok(place) => {
+                    let served = connection.serve(stream, place, router);
+                    self.tasks.spawn(until(stop.clone(), served));
+                }
+                Err(turned) => {
+                    let answer = self.door.turn(turned);
+                    let told = connection.turn_away(stream, answer);
+                    self.tasks.spawn(until(stop.clone(), told));
+                }
+            }
+        }
+    }
+}
+
+async fn until(stop: CancellationToken, served: impl Future<Output = ()>) {
+    tokio::select! {
+        () = served => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// One connection before it is a socket.
+struct Connection {
+    door: Door,
+    tls: Option<TlsAcceptor>,
+    from: SocketAddr,
+}
+
+impl Connection {
+    async fn serve(self, mut stream: TcpStream, mut place: Place, router: Router) {
+        let mut address = self.from.ip();
+        let says = self.door.proxies.says(address);
+        if says == Some(Says::ProxyProtocol) {
+            match timeout(self.door.deadlines.handshake, read_preface(&mut stream)).await {
+                Ok(Ok(source)) => address = source.unwrap_or(address),
+                Ok(Err(_)) => return self.door.refusals.note(Refused::ProxyHeader),
+                Err(_) => return self.door.refusals.note(Refused::Deadline),
+            }
+        }
+        // Whom a proxy that says so in each request speaks for is not known yet.
+        let is_known = matches!(says, None | Some(Says::ProxyProtocol));
+        if is_known
+            && let Some(peer) = self.door.peer(address)
+            && let Err(turned) = place.belong(peer)
+        {
+            drop(place);
+            let answer = self.door.turn(turned);
+            return self.turn_away(stream, answer).await;
+        }
+        let caller = Caller { address, place: Arc::new(Mutex::new(place)) };
+        let (refusals, whole) = (Arc::clone(&self.door.refusals), self.door.deadlines.whole);
+        let served = self.over(stream, |request| answer(request, &caller, &router));
+        if timeout(whole, served).await.is_err() {
+            refusals.note(Refused::Deadline);
+        }
+    }
+
+    /// Tells somebody why there is no place, if they listen.
+    async fn turn_away(self, stream: TcpStream, (status, why): (StatusCode, &'static str)) {
+        let told = Arc::clone(&self.door.told);
+        let Ok(_told) = told.try_acquire_owned() else { return };
+        let served = self.over(stream, |_| async move { Ok(refusal(status, why)) });
+        let _ = timeout(TURNED_AWAY, served).await;
+    }
+
+    /// Serves HTTP, through TLS where that is on.
+    async fn over<F, A>(self, stream: TcpStream, answer: F)
+    where
+        F: Fn(Request<Incoming>) -> A,
+        A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+    {
+        let deadlines = self.door.deadlines;
+        match self.tls {
+            None => serve_http(stream, deadlines, answer).await,
+            Some(tls) => match timeout(deadlines.handshake, tls.accept(stream)).await {
+                Ok(Ok(stream)) => serve_http(stream, deadlines, answer).await,
+                Ok(Err(_)) => {}
+                Err(_) => self.door.refusals.note(Refused::Deadline),
+            },
+        }
+    }
+}
+
+/// Answers a request. Nothing here takes a body, so none is waited for.
+fn answer(
+    request: Request<Incoming>,
+    caller: &Caller,
+    router: &Router,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
+    let has_body = !request.body().is_end_stream();
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(caller.clone());
+    let router = router.clone();
+    async move {
+        if has_body {
+            return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here\n"));
+        }
+        router.oneshot(request).await
+    }
+}
+
+/// An answer after which the connection ends.
+fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(why));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(Request<Incoming>) -> A,
+    A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new());
+    http.header_read_timeout(deadlines.handshake).max_buf_size(HEAD_BUFFER);
+    let io = TokioIo::new(Gather::new(Timed::new(stream, deadlines.write)));
+    // A peer that breaks off concerns nobody else.
+    let _ = http.serve_connection(io, service_fn(answer)).with_upgrades().await;
+}

@@ -1,0 +1,134 @@
+//! What waits to be sent, in the bytes of memory that it takes: for each socket, and over all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sync_protocol::limits;
+use tokio::sync::Notify;
+
+/// Memory that a message takes beside its bytes: its place in the queue, its buffer's bookkeeping, and
+/// what the allocator rounds up.
+pub(crate) const FRAME: usize = 192;
+/// Memory that may wait for one socket: a window of deliveries, and answers.
+const MOST: usize = 2 * limits::WINDOW + limits::MESSAGE;
+/// Messages that may wait for one socket.
+const FRAMES: usize = 8_192;
+/// From here on nothing more is read from a socket: who does not take answers can't ask for more.
+const UNREAD: usize = limits::WINDOW;
+const UNREAD_FRAMES: usize = 1_024;
+
+/// What waits for all sockets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct All {
+    bytes: Arc<AtomicUsize>,
+}
+
+impl All {
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What waits for one socket.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    bytes: AtomicUsize,
+    frames: AtomicUsize,
+    all: All,
+    fewer: Notify,
+}
+
+impl Waiting {
+    pub(crate) fn new(all: All) -> Self {
+        let (bytes, frames) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { bytes, frames, all, fewer: Notify::new() }
+    }
+
+    /// A message of so many bytes is to wait. Whether it may: if not, its socket has no reader.
+    pub(crate) fn add(&self, len: usize) -> bool {
+        let cost = len + FRAME;
+        let bytes = self.bytes.fetch_add(cost, Ordering::Relaxed) + cost;
+        let frames = self.frames.fetch_add(1, Ordering::Relaxed) + 1;
+        self.all.bytes.fetch_add(cost, Ordering::Relaxed);
+        bytes <= MOST && frames <= FRAMES
+    }
+
+    /// So many messages left, of so many bytes in all.
+    pub(crate) fn sent(&self, frames: usize, len: usize) {
+        let cost = len + frames * FRAME;
+        self.all.bytes.fetch_sub(cost, Ordering::Relaxed);
+        self.bytes.fetch_sub(cost, Ordering::Relaxed);
+        self.frames.fetch_sub(frames, Ordering::Relaxed);
+        self.fewer.notify_one();
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so little is unread that more may be asked for.
+    pub(crate) async fn little(&self) {
+        loop {
+            let fewer = self.fewer.notified();
+            let frames = self.frames.load(Ordering::Relaxed);
+            if self.bytes() < UNREAD && frames < UNREAD_FRAMES {
+                return;
+            }
+            fewer.await;
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn small_messages_cost_what_they_take_in_memory() {
+        let waiting = Waiting::new(All::default());
+        let taken = (0..1_000_000).take_while(|_| waiting.add(11)).count();
+        assert!(taken <= FRAMES);
+        assert!(waiting.bytes() >= taken * 150);
+        let large = Waiting::new(All::default());
+        let taken = (0..1_000).take_while(|_| large.add(limits::CHUNK)).count();
+        assert!(taken * limits::CHUNK <= MOST && taken * limits::CHUNK > MOST / 2);
+    }
+
+    #[test]
+    fn all_is_the_sum_and_who_goes_takes_theirs_along() {
+        let all = All::default();
+        let (one, other) = (Waiting::new(all.clone()), Waiting::new(all.clone()));
+        for _ in 0..10 {
+            one.add(100);
+            other.add(1_000);
+        }
+        assert_eq!(all.bytes(), one.bytes() + other.bytes());
+        one.sent(10, 1_000);
+        assert_eq!((one.bytes(), all.bytes()), (0, other.bytes()));
+        drop(other);
+        assert_eq!(all.bytes(), 0);
+    }
+
+    #[test]
+    fn more_is_asked_for_once_enough_is_read() {
+        let waiting = Waiting::new(All::default());
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..UNREAD_FRAMES {
+            waiting.add(1);
+        }
+        let mut little = pin!(waiting.little());
+        assert_eq!(little.as_mut().poll(&mut context), Poll::Pending);
+        waiting.sent(1, 1);
+        assert_eq!(little.as_mut().poll(&mut context), Poll::Ready(()));
+    }
+}
