@@ -19,17 +19,11 @@ export type AccountId = string;
 export type DeviceId = string;
 /** Names a conversation. */
 export type ConversationId = string;
-/** Names a message in its conversation. Message ids sort, as strings, in display order. */
+/** Names a message in its conversation. It says nothing of its place: {@link Message.rank} does. */
 export type MessageId = string;
 
 /** A JSON value. */
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [key: string]: Json };
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Keys and indexes that lead into a document. */
 export type Path = readonly (string | number)[];
@@ -366,10 +360,7 @@ export interface Conversations {
   /** Newest activity first; undefined until loaded. */
   readonly list: Live<readonly ConversationInfo[] | undefined>;
   /** Founds a conversation, and adds those who are at these addresses as soon as they are found. */
-  create(options: {
-    readonly title?: string;
-    readonly members?: readonly string[];
-  }): Promise<Conversation>;
+  create(options: { readonly title?: string; readonly members?: readonly string[] }): Promise<Conversation>;
   /** What the user looks at, if anything: it is delivered first after a pause. */
   foreground(conversation: ConversationId | null): Promise<void>;
 }
@@ -547,6 +538,11 @@ export interface Message {
   /** Its text, edits folded in; empty when deleted. */
   readonly text: string;
   readonly atMs: number;
+  /**
+   * Where it stands among the others, the same on every device: ranks sort, as strings, in display
+   * order. A message by a clock that runs ahead changes its rank when it reaches the relay.
+   */
+  readonly rank: string;
   readonly replyTo: MessageId | null;
   readonly edited: boolean;
   readonly deleted: boolean;
