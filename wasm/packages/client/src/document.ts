@@ -22,7 +22,8 @@ export class DocumentHandle implements SharedDocument {
     this.#value = new Query<Json>(connection, {
       load: () => this.get(),
       concerns: ({ method, params }) => {
-        const isChange = method === "document" || (method === "edited" && text(params["method"]).startsWith("document."));
+        const isChange =
+          method === "document" || (method === "edited" && text(params["method"]).startsWith("document."));
         return isChange && isNamed(text(params["name"]), name) && this.#isHere(text(params["space"]));
       },
       merge: (old, now) => (old !== undefined && same(old, now) ? old : now),

@@ -293,8 +293,7 @@ class OpenRejoinder implements RejoinderShape {
         await connection.call("account.set_name", { name });
         await this.#askStatus();
       },
-      newRecoveryCode: async () =>
-        text(fields(await connection.call("account.new_recovery_code"))["recovery_code"]),
+      newRecoveryCode: async () => text(fields(await connection.call("account.new_recovery_code"))["recovery_code"]),
     };
   }
 
