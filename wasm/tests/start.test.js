@@ -24,9 +24,13 @@ async function project(t) {
   const modules = join(directory, "node_modules");
   await mkdir(join(modules, "@rejoinder"), { recursive: true });
   for (const name of ["client", "react"]) {
-    const packed = await promisify(execFile)("npm", ["pack", "--json", "--pack-destination", directory], {
-      cwd: join(PACKAGES, name),
-    });
+    const packed = await promisify(execFile)(
+      "npm",
+      ["pack", "--json", "--ignore-scripts", "--pack-destination", directory],
+      {
+        cwd: join(PACKAGES, name),
+      },
+    );
     const [{ filename }] = JSON.parse(packed.stdout);
     await promisify(execFile)("tar", ["-xzf", join(directory, filename), "-C", directory]);
     await cp(join(directory, "package"), join(modules, "@rejoinder", name), { recursive: true });
