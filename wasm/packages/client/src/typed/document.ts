@@ -84,10 +84,25 @@ export function typed<T>(
   return new Typed<T>(document, isSchema ? first : undefined, (options?.initial ?? {}) as DocumentValue);
 }
 
+/** A change that was made by a document's handle. */
+export interface OwnChange {
+  readonly before: DocumentValue;
+  readonly after: DocumentValue;
+  /** Rejects if it could not be made. */
+  readonly made: Promise<void>;
+}
+
+/** Who hears of changes that are made by a document's handle. */
+export function ownChanges<T>(document: TypedDocument<T>): Set<(change: OwnChange) => void> {
+  return (document as Typed<T>).own;
+}
+
 class Typed<T> implements TypedDocument<T> {
   readonly document: SharedDocument;
   readonly value: Mapped<DocumentValue | undefined, T | undefined>;
   readonly issues: Live<readonly Issue[]>;
+  /** Who hears of what is changed here. */
+  readonly own = new Set<(change: OwnChange) => void>();
   readonly #schema: StandardSchema<unknown, T> | undefined;
   readonly #initial: DocumentValue;
   readonly #source: Cell<DocumentValue | undefined>;
@@ -118,10 +133,13 @@ class Typed<T> implements TypedDocument<T> {
     const { whole } = this.#look(before);
     const ops = record<T>(whole, edit);
     if (ops.length === 0) return;
-    this.#check(before, ops.reduce(apply, whole));
-    await this.document.change((edits) => {
+    const after = ops.reduce(apply, whole);
+    this.#check(before, after);
+    const made = this.document.change((edits) => {
       for (const op of [...missing(before, this.#initial, []), ...ops]) replay(edits, op);
     });
+    for (const listener of this.own) listener({ before: whole, after, made });
+    await made;
   }
 
   /** With what it begins with, and as the schema has it. */
@@ -167,7 +185,8 @@ function missing(value: DocumentValue | undefined, initial: DocumentValue, path:
   });
 }
 
-function replay(edits: DocumentEdit, op: Op): void {
+/** Gathers an operation. */
+export function replay(edits: DocumentEdit, op: Op): void {
   switch (op.op) {
     case "put":
     case "insert":

@@ -4,6 +4,8 @@
  */
 export { SchemaError, typed } from "./document.js";
 export type { TypedDocument, TypedOptions } from "./document.js";
-export { difference } from "./record.js";
+export { difference } from "../document/difference.js";
 export type { Draft } from "./record.js";
 export type { Issue, Output, StandardSchema } from "./schema.js";
+export { undoHistory } from "./undo.js";
+export type { UndoHistory } from "./undo.js";

@@ -5,6 +5,7 @@
  * else; the operations say the same to the engine. Places move with what is in them: an element that was
  * taken out of a list before is written to where it stands now.
  */
+import { difference } from "../document/difference.js";
 import { EditError } from "../document/error.js";
 import { SharedCounter, SharedText, define, encode } from "../document/kinds.js";
 import { apply, at, isList, isMap, type Op } from "../document/tree.js";
@@ -153,26 +154,6 @@ class Recorder {
     for (const [key, item] of Object.entries(value)) define(plain, key, this.#plain(item));
     return plain;
   }
-}
-
-/** What changed from one text to another: one stretch, which splits no character. */
-export function difference(old: string, now: string): { index: number; deleted: number; inserted: string } {
-  const least = Math.min(old.length, now.length);
-  let index = 0;
-  while (index < least && old[index] === now[index]) index += 1;
-  if (isHigh(old, index - 1)) index -= 1;
-  let end = 0;
-  while (end < least - index && old[old.length - 1 - end] === now[now.length - 1 - end]) end += 1;
-  if (end > 0 && isLow(old, old.length - end)) end -= 1;
-  return { index, deleted: old.length - index - end, inserted: now.slice(index, now.length - end) };
-}
-
-function isHigh(text: string, index: number): boolean {
-  return /[\uD800-\uDBFF]/.test(text[index] ?? "");
-}
-
-function isLow(text: string, index: number): boolean {
-  return /[\uDC00-\uDFFF]/.test(text[index] ?? "");
 }
 
 /** Where a draft lies; moves when elements before it come or go. */
