@@ -154,8 +154,8 @@ test("documents and settings are the same in all tabs", async (t) => {
   }, conversation);
   const whole = { title: "Plan", items: ["bread", "milk"], body: "hello", count: 3 };
   await until("document", async () => JSON.stringify(await two.evaluate(() => followed.current?.title)) === '"Plan"');
-  await until("text", async () => (await two.evaluate(() => followed.current?.body)) === "hello");
-  assert.deepEqual(await two.evaluate(() => followed.current), whole);
+  await until("text", async () => (await two.evaluate(() => String(followed.current?.body))) === "hello");
+  assert.deepEqual(JSON.parse(await two.evaluate(() => JSON.stringify(followed.current))), whole);
   await until("own document", async () => (await two.evaluate(() => own.current?.n)) === 1);
   await until("setting", async () => (await two.evaluate(() => client.settings.all.current?.theme)) === "dark");
   const copy = await two.evaluate((id) => client.conversation(id).document("copy").get(["items", 1]), conversation);

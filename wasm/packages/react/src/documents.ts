@@ -1,6 +1,13 @@
 /** Hooks that follow documents, and change them. */
 import type { ConversationId, DocumentValue, Live, Path, SharedDocument } from "@rejoinder/client";
-import { typed, type Draft, type Output, type StandardSchema, type TypedDocument } from "@rejoinder/client/typed";
+import {
+  typed,
+  undoHistory,
+  type Draft,
+  type Output,
+  type StandardSchema,
+  type TypedDocument,
+} from "@rejoinder/client/typed";
 import { useCallback, useMemo } from "react";
 import { useLive } from "./live.js";
 import { useRejoinder } from "./provider.js";
@@ -48,18 +55,44 @@ export function useDocument<T>(
   const client = useRejoinder();
   const document: SharedDocument =
     space === "account" ? client.document(name) : client.conversation(space).document(name);
-  // An object written where the hook is called is another one each time, and means the same.
-  // oxlint-disable-next-line react-hooks/exhaustive-deps
-  const whole = useMemo(() => asTyped<T>(document, options), [document, options.schema]);
+  const whole = asTyped<T>(document, options);
   const value = useLive(whole.value);
   const change = useCallback((edit: (draft: Draft<T>) => void) => whole.change(edit), [whole]);
   return [value, change, whole];
 }
 
+const TYPED = new WeakMap<object, Map<unknown, Map<string, unknown>>>();
+
+/** One handle for all components that use a document in one way: they share what is read, and one undo. */
 function asTyped<T>(document: SharedDocument, { schema, initial }: DocumentOptions<T>): TypedDocument<T> {
+  const bySchema = TYPED.get(document) ?? new Map<unknown, Map<string, unknown>>();
+  TYPED.set(document, bySchema);
+  const byInitial = bySchema.get(schema) ?? new Map<string, unknown>();
+  bySchema.set(schema, byInitial);
+  // An object written where the hook is called is another one each time, and means the same.
+  const key = JSON.stringify(initial ?? null);
+  const known = byInitial.get(key) as TypedDocument<T> | undefined;
+  if (known !== undefined) return known;
   const options = initial === undefined ? undefined : { initial };
-  if (schema === undefined) return typed<T>(document, options);
-  return typed(document, schema, options as never) as TypedDocument<T>;
+  const made = schema === undefined ? typed<T>(document, options) : typed(document, schema, options as never);
+  byInitial.set(key, made);
+  return made as TypedDocument<T>;
+}
+
+/** Undo and redo of what is changed by a document of {@link useDocument}; see {@link undoHistory}. */
+export function useUndo<T>(document: TypedDocument<T>): {
+  readonly canUndo: boolean;
+  readonly canRedo: boolean;
+  readonly undo: () => Promise<boolean>;
+  readonly redo: () => Promise<boolean>;
+} {
+  const history = undoHistory(document);
+  const canUndo = useLive(history.canUndo);
+  const canRedo = useLive(history.canRedo);
+  return useMemo(
+    () => ({ canUndo, canRedo, undo: () => history.undo(), redo: () => history.redo() }),
+    [history, canUndo, canRedo],
+  );
 }
 
 /**

@@ -8,7 +8,7 @@ import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { FakeEngine } from "../../client/tests/engine.js";
 import { DocumentHandle } from "../../client/src/document/handle.js";
-import { RejoinderProvider, useDocument, useDocumentAt, useLoaded } from "../src/index.js";
+import { RejoinderProvider, useDocument, useDocumentAt, useLoaded, useUndo } from "../src/index.js";
 
 interface Item {
   readonly text: string;
@@ -159,4 +159,32 @@ test("a page is rendered on a server, where nothing is loaded", async (t) => {
     "loading",
   );
   handle.close();
+});
+
+test("an own change is taken back and made again, by any component", async (t) => {
+  function Count(): ReactNode {
+    const [doc, change] = useDocument<{ n: number }>("account", "plan", { initial: { n: 0 } });
+    return <button onClick={() => void change((draft) => void (draft.n += 1))}>{doc?.n}</button>;
+  }
+  function Undo(): ReactNode {
+    const [, , document] = useDocument<{ n: number }>("account", "plan", { initial: { n: 0 } });
+    const { canUndo, canRedo, undo, redo } = useUndo(document);
+    return [
+      <button key="u" disabled={!canUndo} onClick={() => void undo()} />,
+      <button key="r" disabled={!canRedo} onClick={() => void redo()} />,
+    ];
+  }
+  const { text, click, quiet } = await mounted(t, {}, [<Count key="c" />, <Undo key="u" />]);
+  click(0);
+  click(0);
+  assert.equal(text(), "2");
+  click(1);
+  assert.equal(text(), "1");
+  click(2);
+  assert.equal(text(), "2");
+  click(1);
+  click(1);
+  assert.equal(text(), "0");
+  await quiet();
+  assert.equal(text(), "0");
 });
