@@ -140,6 +140,17 @@ test("another tab shows what this one changes, and what the engine refuses shows
   await until("the title as it was", async () => (await content(ada)).title === "Plan");
 });
 
+test("what a tab changed in its last moment is shown by the tab that goes on", async (t) => {
+  const { a, ada, id } = await two(t);
+  const other = await a.tab();
+  await meet(other, id);
+  await until("both tabs", async () => (await content(ada)) && (await content(other)));
+  // Nothing is awaited: the tab is closed while its change is on its way.
+  await other.evaluate(() => void plan.change((edit) => edit.put(["last"], "words")));
+  await other.close();
+  await until("its change", async () => (await content(ada)).last === "words");
+});
+
 test("a list of 5,000 rows shows an own change at once, and another's by reading what it touched", async (t) => {
   const { ada, bob } = await two(t);
   await ada.evaluate(async () => {

@@ -1,8 +1,9 @@
 // Makes of a package's sources what is shipped: one small script for each entry, and one for what they
 // share, with maps that lead to the sources. The declarations and the WebAssembly stay as they were built.
-import { readFileSync, readdirSync, rmSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { rolldown } from "rolldown";
+import { minifySync } from "vite";
 
 const [folder] = process.argv.slice(2);
 const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -24,3 +25,9 @@ for (const name of readdirSync(dist, { recursive: true })) {
 const { output } = await bundle.write(options);
 await bundle.close();
 for (const file of output) console.log(file.fileName);
+
+// The script that wasm-bindgen made has its own place, beside the module.
+const glue = join(dist, "wasm", "rejoinder.js");
+const { code, errors } = minifySync(glue, readFileSync(glue, "utf8"), { module: true });
+if (errors.length > 0) throw new Error(`${glue}: ${errors[0].message}`);
+writeFileSync(glue, code);

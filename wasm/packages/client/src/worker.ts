@@ -142,7 +142,9 @@ class Host {
 function edited(call: Extract<ToOwner, { kind: "call" }>): Fields {
   const { conversation, space, name, key, ops } = call.params as Fields;
   const paths = Array.isArray(ops) ? ops.map(touched) : null;
-  return { method: call.method, tab: call.tab, conversation, space, name, key, paths };
+  // What the owner makes for a tab that is gone has a number below zero, and is no tab's own.
+  const tab = call.id < 0 ? undefined : call.tab;
+  return { method: call.method, tab, conversation, space, name, key, paths };
 }
 
 /** Where an operation on a document changes something: a list as a whole, where elements come, go or move. */

@@ -140,8 +140,13 @@ async function read(
   if (path.length === 0) return {};
   if (then !== undefined) return undefined;
   // Null stands there, or nothing does.
-  const found = fields(await engine.call("document.conflicts", { ...where, path }));
-  return list(found["values"]).length > 0 ? null : undefined;
+  try {
+    const found = fields(await engine.call("document.conflicts", { ...where, path }));
+    return list(found["values"]).length > 0 ? null : undefined;
+  } catch (error) {
+    if (error instanceof RejoinderError && (error.kind === "invalid" || error.kind === "not_found")) return undefined;
+    throw error;
+  }
 }
 
 /** The engine's refusal, in the words of the operation that was asked for. */
