@@ -68,8 +68,7 @@ export default defineConfig({
     rolldownOptions: {
       input: { index: "index.html", "service-worker": "src/service-worker.ts" },
       output: {
-        entryFileNames: ({ name }) =>
-          name === "service-worker" ? SERVICE_WORKER : "assets/[name]-[hash].js",
+        entryFileNames: ({ name }) => (name === "service-worker" ? SERVICE_WORKER : "assets/[name]-[hash].js"),
       },
     },
   },

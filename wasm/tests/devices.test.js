@@ -78,9 +78,24 @@ test("a wrong code ends the link, and an offer can be taken back", async (t) => 
   await page.evaluate(async (qr) => void (globalThis.request = await client.devices.accept(qr)), qr);
   const code = await guest.evaluate(() => offer.code);
   const wrong = code.replace(/\d/, (digit) => String((Number(digit) + 1) % 10));
-  const kind = await page.evaluate((code) => request.confirm(code).then(() => "linked", ({ kind }) => kind), wrong);
+  const kind = await page.evaluate(
+    (code) =>
+      request.confirm(code).then(
+        () => "linked",
+        ({ kind }) => kind,
+      ),
+    wrong,
+  );
   assert.equal(kind, "denied");
-  assert.equal(await guest.evaluate(() => offer.done.then(() => "linked", () => "failed")), "failed");
+  assert.equal(
+    await guest.evaluate(() =>
+      offer.done.then(
+        () => "linked",
+        () => "failed",
+      ),
+    ),
+    "failed",
+  );
   const taken = await guest.evaluate(async () => {
     const offer = await client.devices.offer();
     await offer.cancel();

@@ -8,7 +8,8 @@ const PAGE = `<!doctype html>
   <body>
     <script type="module">
       import * as client from "/client/index.js";
-      Object.assign(globalThis, client, { isLoaded: true });
+      import * as typed from "/client/typed/index.js";
+      Object.assign(globalThis, client, typed, { isLoaded: true });
     </script>
   </body>
 </html>`;

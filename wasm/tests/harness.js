@@ -69,11 +69,9 @@ export async function startRelay(t, { data, port = 0, args = [] } = {}) {
 /** Runs a terminal client in its machine mode. */
 export async function startChat(t, relay, data) {
   const directory = data ?? (await scratch(t));
-  const child = spawn(
-    binary("chat", "CHAT_BIN"),
-    ["--data", directory, "--relay", relay, "rpc"],
-    { stdio: ["pipe", "pipe", "ignore"] },
-  );
+  const child = spawn(binary("chat", "CHAT_BIN"), ["--data", directory, "--relay", relay, "rpc"], {
+    stdio: ["pipe", "pipe", "ignore"],
+  });
   t.after(() => stopped(child));
   const waiting = new Map();
   const notices = [];

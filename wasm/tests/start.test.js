@@ -24,9 +24,13 @@ async function project(t) {
   const modules = join(directory, "node_modules");
   await mkdir(join(modules, "@rejoinder"), { recursive: true });
   for (const name of ["client", "react"]) {
-    const packed = await promisify(execFile)("npm", ["pack", "--json", "--pack-destination", directory], {
-      cwd: join(PACKAGES, name),
-    });
+    const packed = await promisify(execFile)(
+      "npm",
+      ["pack", "--json", "--ignore-scripts", "--pack-destination", directory],
+      {
+        cwd: join(PACKAGES, name),
+      },
+    );
     const [{ filename }] = JSON.parse(packed.stdout);
     await promisify(execFile)("tar", ["-xzf", join(directory, filename), "-C", directory]);
     await cp(join(directory, "package"), join(modules, "@rejoinder", name), { recursive: true });
@@ -70,7 +74,10 @@ test("the client's start is ten lines, and runs in a plain page", async (t) => {
   });
   const { said } = await visit(browser, `${origin}/`);
   await until("message", () => said.includes("hello"));
-  assert.ok(said.some((text) => text.startsWith("write this down: ")), said.join("\n"));
+  assert.ok(
+    said.some((text) => text.startsWith("write this down: ")),
+    said.join("\n"),
+  );
 });
 
 test("both starts run as Vite builds them", async (t) => {
@@ -78,7 +85,8 @@ test("both starts run as Vite builds them", async (t) => {
   await writeFile(join(directory, "client.js"), await start("client", "js", relay));
   // Both call themselves ada: each on a relay of its own.
   await writeFile(join(directory, "react.jsx"), await start("react", "jsx", await startRelay(t)));
-  const page = (script) => `<!doctype html><title>x</title><div id="app"></div><script type="module" src="./${script}"></script>`;
+  const page = (script) =>
+    `<!doctype html><title>x</title><div id="app"></div><script type="module" src="./${script}"></script>`;
   await writeFile(join(directory, "client.html"), page("client.js"));
   await writeFile(join(directory, "react.html"), page("react.jsx"));
   await build({

@@ -133,7 +133,11 @@ test("a reload in the middle of sending loses and doubles nothing", async (t) =>
   for (let round = 0; round < 5; round++) {
     await page.evaluate(
       ([id, round]) => {
-        for (let n = 0; n < 20; n++) client.conversation(id).send(`${round} ${n}`).catch(() => undefined);
+        for (let n = 0; n < 20; n++)
+          client
+            .conversation(id)
+            .send(`${round} ${n}`)
+            .catch(() => undefined);
       },
       [conversation, round],
     );
@@ -233,5 +237,7 @@ test(`the owning tab is killed ${KILLS} times while two tabs write`, async (t) =
     return there.length === Math.min(texts.length, 1000);
   });
   pauses.sort((a, b) => a - b);
-  t.diagnostic(`${texts.length} messages; hand-over in ms: median ${pauses[pauses.length >> 1]}, worst ${pauses.at(-1)}`);
+  t.diagnostic(
+    `${texts.length} messages; hand-over in ms: median ${pauses[pauses.length >> 1]}, worst ${pauses.at(-1)}`,
+  );
 });

@@ -15,6 +15,7 @@ mod rpc;
 mod soak;
 mod test;
 mod tools;
+mod typescript;
 mod wasm;
 mod web;
 
@@ -44,6 +45,8 @@ enum Task {
     Web(web::Options),
     /// Runs the tests that need a browser, which are part of `test`.
     Browser,
+    /// Checks the TypeScript: format, lints, types, unit tests. Part of `test`.
+    Typescript,
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
     /// Throws made-up input at everything that reads what others wrote.
@@ -73,6 +76,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Demo(options) => demo::run(&options),
         Task::Web(options) => web::run(&options),
         Task::Browser => browser::run(),
+        Task::Typescript => typescript::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Soak(options) => soak::run(&options),

@@ -6,6 +6,7 @@ use crate::browser;
 use crate::command;
 use crate::failure::Failure;
 use crate::tools;
+use crate::typescript;
 
 /// What to test.
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_browser: bool,
     /// Passed on to nextest: filters, `-p PACKAGE`, `--no-capture`. With any of these the
-    /// documentation's examples and the browser's tests are left out.
+    /// documentation's examples, the TypeScript's and the browser's tests are left out.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     nextest: Vec<String>,
 }
@@ -33,6 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.nextest.is_empty() {
         command::run(nextest.arg("--workspace"))?;
         command::run(command::cargo().args(["test", "--doc", "--workspace"]))?;
+        typescript::run()?;
         return if options.no_browser { Ok(()) } else { browser::tests() };
     }
     if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {

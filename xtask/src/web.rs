@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     install()?;
     compile()?;
     if build == Build::Release {
-        minify()?;
+        ship()?;
         wasm::check_size()?;
     }
     eprintln!("\nServe it: sync-server --web {}", app().display());
@@ -64,11 +64,18 @@ fn compile() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the client's scripts small, as they are shipped. The app's are small by its own build.
-fn minify() -> Result<(), Failure> {
-    let mut minify = Command::new("node");
-    minify.current_dir(command::root());
-    command::run(minify.args(["xtask/src/minify.mjs", "wasm/packages/client/dist"]))
+/// Makes of the client's scripts what is shipped, and notes what the packages then hold: nothing else
+/// lets itself be packed. The app's are small by its own build.
+fn ship() -> Result<(), Failure> {
+    let mut scripts = Command::new("node");
+    scripts.current_dir(command::root());
+    command::run(scripts.args(["xtask/src/ship.mjs", "wasm/packages/client"]))?;
+    for package in ["client", "react"] {
+        let mut stamp = Command::new("node");
+        stamp.current_dir(command::root().join("wasm").join("packages").join(package));
+        command::run(stamp.args(["../prepack.mjs", "--stamp"]))?;
+    }
+    Ok(())
 }
 
 /// npm in the workspace's root, by the name under which this system starts it.

@@ -28,13 +28,8 @@ export function Ended({ end }: { readonly end: End }) {
     <main className="alone">
       <Logo />
       <h1>This device was removed</h1>
-      <p>
-        Another device of the account took it out. Nothing new arrives here, and nothing written here
-        is sent.
-      </p>
-      {end.unsent > 0 && (
-        <p className="problem">{count(end.unsent, "change")} made here reached nobody.</p>
-      )}
+      <p>Another device of the account took it out. Nothing new arrives here, and nothing written here is sent.</p>
+      {end.unsent > 0 && <p className="problem">{count(end.unsent, "change")} made here reached nobody.</p>}
       <div className="stack">
         <button type="button" className="primary" onClick={() => void forget()}>
           Erase and begin anew

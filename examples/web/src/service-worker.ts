@@ -6,7 +6,6 @@
  * A new build is a new list of files, hence a new cache. It takes over when the page says so, or when
  * the last tab of the old one is closed: a page never runs with files of two builds.
  */
-export type {};
 declare const self: ServiceWorkerGlobalScope;
 
 /** Put in by the build. */
@@ -24,8 +23,7 @@ async function cacheName(): Promise<string> {
 async function install(): Promise<void> {
   const cache = await caches.open(await cacheName());
   // Hashed names never change their content; all others are asked for anew.
-  const request = (file: string) =>
-    new Request(file, { cache: file.startsWith("/assets/") ? "default" : "no-cache" });
+  const request = (file: string) => new Request(file, { cache: file.startsWith("/assets/") ? "default" : "no-cache" });
   await cache.addAll(FILES.map(request));
 }
 

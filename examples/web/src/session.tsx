@@ -1,14 +1,5 @@
 /** What every screen needs: who one is, a place for short messages, and questions. */
-import {
-  createContext,
-  useCallback,
-  useContext,
-  useEffect,
-  useMemo,
-  useRef,
-  useState,
-  type ReactNode,
-} from "react";
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import type { AccountId } from "@rejoinder/client";
 import { useStatus } from "@rejoinder/react";
 
@@ -128,11 +119,7 @@ function Asking({ question, answer }: Asked) {
         <button type="button" className="quiet" onClick={() => answer(false)}>
           Cancel
         </button>
-        <button
-          type="button"
-          className={question.isDangerous ? "danger" : "primary"}
-          onClick={() => answer(true)}
-        >
+        <button type="button" className={question.isDangerous ? "danger" : "primary"} onClick={() => answer(true)}>
           {question.yes}
         </button>
       </div>

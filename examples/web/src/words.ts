@@ -1,5 +1,13 @@
 /** What the app says: names, times, and failures in words for people. */
-import type { ConversationInfo, AccountId, Device, Member, Problem, RejoinderError, Unreadable } from "@rejoinder/client";
+import type {
+  ConversationInfo,
+  AccountId,
+  Device,
+  Member,
+  Problem,
+  RejoinderError,
+  Unreadable,
+} from "@rejoinder/client";
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "short" });

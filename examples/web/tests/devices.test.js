@@ -4,8 +4,28 @@ import { join } from "node:path";
 import test from "node:test";
 import { create } from "qrcode";
 import {
-  PHONE, acceptByText, agree, begin, confirm, conversationOf, digits, newDevice, offer, openConversation, openLinking,
-  picture, saw, say, scratch, shows, signUp, start, startChat, texts, until, wordsOf,
+  PHONE,
+  acceptByText,
+  agree,
+  begin,
+  confirm,
+  conversationOf,
+  digits,
+  newDevice,
+  offer,
+  openConversation,
+  openLinking,
+  picture,
+  saw,
+  say,
+  scratch,
+  shows,
+  signUp,
+  start,
+  startChat,
+  texts,
+  until,
+  wordsOf,
 } from "./support.js";
 
 const FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];

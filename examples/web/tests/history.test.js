@@ -1,8 +1,20 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  acceptByText, begin, confirm, conversationOf, digits, newDevice, offer, openConversation, saw, say, signUp, start,
-  startChat, until,
+  acceptByText,
+  begin,
+  confirm,
+  conversationOf,
+  digits,
+  newDevice,
+  offer,
+  openConversation,
+  saw,
+  say,
+  signUp,
+  start,
+  startChat,
+  until,
 } from "./support.js";
 
 const MANY = 10_000;
@@ -57,10 +69,14 @@ test("10,000 messages: the last page is there first, and all can be scrolled to"
   await page.getByRole("navigation").getByRole("link", { name: /Long/ }).waitFor();
   await page.getByRole("link", { name: /Line 9999/ }).waitFor();
   report(t, "newest of the history is here", performance.now() - began);
-  await until("all of the history", async () => {
-    await page.getByTestId("sync").getByText("Up to date").waitFor();
-    return (await page.getByText("Earlier messages are arriving").count()) === 0;
-  }, 120_000);
+  await until(
+    "all of the history",
+    async () => {
+      await page.getByTestId("sync").getByText("Up to date").waitFor();
+      return (await page.getByText("Earlier messages are arriving").count()) === 0;
+    },
+    120_000,
+  );
   report(t, "all of the history is here", performance.now() - began);
 
   // What is open for the first time on this page is loaded from the store, as after a start.
@@ -126,7 +142,11 @@ test("200 conversations: usable after a cold and a warm start, and what is sent 
   await begin(page, [], "Last");
   const link = `${world.origin}/#/c/${encodeURIComponent(conversationOf(page))}`;
   await say(page, "here");
-  await until("all conversations", async () => (await page.getByRole("navigation").locator("a.row").count()) === CONVERSATIONS, 120_000);
+  await until(
+    "all conversations",
+    async () => (await page.getByRole("navigation").locator("a.row").count()) === CONVERSATIONS,
+    120_000,
+  );
   await page.getByTestId("sync").getByText("Up to date").waitFor();
   await page.evaluate(() => navigator.serviceWorker.ready);
 

@@ -9,7 +9,13 @@ async function tabTo(page, name) {
       const element = document.activeElement;
       if (element === document.body) return "";
       const label = element?.id && document.querySelector(`label[for="${CSS.escape(element.id)}"]`)?.textContent;
-      return element?.getAttribute("aria-label") || label || element?.closest("label")?.textContent || element?.textContent || "";
+      return (
+        element?.getAttribute("aria-label") ||
+        label ||
+        element?.closest("label")?.textContent ||
+        element?.textContent ||
+        ""
+      );
     });
     if (name.test(at.trim())) return;
     await page.keyboard.press("Tab");

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  begin, bubble, conversationOf, newDevice, openConversation, saw, say, shows, signUp, start, startChat, texts, until,
+  begin,
+  bubble,
+  conversationOf,
+  newDevice,
+  openConversation,
+  saw,
+  say,
+  shows,
+  signUp,
+  start,
+  startChat,
+  texts,
+  until,
 } from "./support.js";
 
 test("without the relay one writes on, is told what waits, and it arrives in order", async (t) => {
@@ -26,9 +38,14 @@ test("without the relay one writes on, is told what waits, and it arrives in ord
   await bubble(ada, "third").getByRole("img", { name: "Only on this device" }).waitFor();
 
   await world.relayReturns();
-  await bubble(ada, "third").getByRole("img", { name: /Sent|Delivered|Read/ }).waitFor();
+  await bubble(ada, "third")
+    .getByRole("img", { name: /Sent|Delivered|Read/ })
+    .waitFor();
   await shows(bob, conversation, ["first", "second", "third"]);
-  await ada.getByTestId("sync").getByText(/Up to date · last confirmed/).waitFor();
+  await ada
+    .getByTestId("sync")
+    .getByText(/Up to date · last confirmed/)
+    .waitFor();
 });
 
 test("the app opens without any server, and what was written there is sent later", async (t) => {

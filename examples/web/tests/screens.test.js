@@ -2,8 +2,22 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import test from "node:test";
 import {
-  DESKTOP, PHONE, act, bubble, conversationOf, newDevice, offer, openConversation, picture, saw,
-  say, shows, signUp, start, startChat, wordsOf,
+  DESKTOP,
+  PHONE,
+  act,
+  bubble,
+  conversationOf,
+  newDevice,
+  offer,
+  openConversation,
+  picture,
+  saw,
+  say,
+  shows,
+  signUp,
+  start,
+  startChat,
+  wordsOf,
 } from "./support.js";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
@@ -15,7 +29,10 @@ async function isClean(page, name) {
   if (!known) await page.addScriptTag({ path: AXE });
   const violations = await page.evaluate(async () => {
     const { violations } = await globalThis.axe.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" | ")}`);
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" | ")}`,
+    );
   });
   assert.deepEqual(violations, [], name);
 }
@@ -140,14 +157,20 @@ async function talk({ page, bob, cleo, conversation }) {
   await send(cleo, "👍");
   await cleo.call("message.react", { conversation, message, emoji: "❤️" });
   await saw(page, "👍");
-  await say(page, "Then it is settled: we meet at nine in front of the station, with bicycles, and whoever oversleeps takes the next train and walks.");
+  await say(
+    page,
+    "Then it is settled: we meet at nine in front of the station, with bicycles, and whoever oversleeps takes the next train and walks.",
+  );
   await say(page, "Wrong group, sorry");
   await act(page, "Wrong group, sorry", "Delete for everyone");
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await saw(page, "This message was deleted");
 }
 
-for (const [width, options] of [["desktop", DESKTOP], ["phone", PHONE]]) {
+for (const [width, options] of [
+  ["desktop", DESKTOP],
+  ["phone", PHONE],
+]) {
   for (const colorScheme of ["light", "dark"]) {
     const look = `${width}-${colorScheme}`;
     test(`axe finds nothing on any screen: ${look}`, (t) => everyScreen(t, look, { ...options, colorScheme }));
@@ -164,5 +187,8 @@ test("it can be installed", async (t) => {
   assert.equal(JSON.parse(manifest.data).display, "standalone");
   const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
   // Windows of a test are like private ones, in which nothing can be installed.
-  assert.deepEqual(installabilityErrors.filter(({ errorId }) => errorId !== "in-incognito"), []);
+  assert.deepEqual(
+    installabilityErrors.filter(({ errorId }) => errorId !== "in-incognito"),
+    [],
+  );
 });

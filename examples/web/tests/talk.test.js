@@ -1,8 +1,22 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  PHONE, act, agree, begin, bubble, conversationOf, newDevice, openConversation, saw, say, shows, signUp, start,
-  startChat, texts, until,
+  PHONE,
+  act,
+  agree,
+  begin,
+  bubble,
+  conversationOf,
+  newDevice,
+  openConversation,
+  saw,
+  say,
+  shows,
+  signUp,
+  start,
+  startChat,
+  texts,
+  until,
 } from "./support.js";
 
 test("two browsers and a terminal talk: ticks, edits, deletions, reactions, replies", async (t) => {
@@ -35,7 +49,9 @@ test("two browsers and a terminal talk: ticks, edits, deletions, reactions, repl
 
   await act(ada, "I do", "Reply");
   await say(ada, "And the stove?");
-  await bubble(bob, "And the stove?").getByRole("button", { name: /Bob|You/ }).waitFor();
+  await bubble(bob, "And the stove?")
+    .getByRole("button", { name: /Bob|You/ })
+    .waitFor();
   await act(ada, "And the stove?", "Edit");
   await ada.getByLabel("Write a message").fill("And the stove, too?");
   await ada.getByRole("button", { name: "Save" }).click();
@@ -45,7 +61,9 @@ test("two browsers and a terminal talk: ticks, edits, deletions, reactions, repl
   const sent = await cleo.call("message.send", { conversation, text: "I have one" });
   await saw(ada, "I have one");
   await act(ada, "I have one", "React with ❤️");
-  await bubble(bob, "I have one").getByRole("button", { name: /❤️ from Ada/ }).waitFor();
+  await bubble(bob, "I have one")
+    .getByRole("button", { name: /❤️ from Ada/ })
+    .waitFor();
   await until("the reaction in the terminal", async () => {
     const messages = await cleo.call("message.list", { conversation });
     const own = messages.find((message) => message.message === sent.message);
@@ -87,7 +105,10 @@ test("what is unread is marked, counted, and read once it was seen", async (t) =
     return messages.filter((message) => message.status === "read").length === 3;
   });
   await bob.call("conversation.typing", { conversation });
-  await ada.getByText(/bob is typing…/i).first().waitFor();
+  await ada
+    .getByText(/bob is typing…/i)
+    .first()
+    .waitFor();
 });
 
 test("a search finds, marks and walks through what is loaded", async (t) => {

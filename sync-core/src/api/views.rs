@@ -6,7 +6,7 @@ use sync_protocol::roster::Role;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
 
-use crate::document::OrderKey;
+use crate::document::{OrderKey, Rank};
 
 /// A device of the own account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,6 +262,8 @@ pub struct MessageView {
     pub text: String,
     /// When, Unix milliseconds: the author's claim, held to the relay's time.
     pub at_ms: u64,
+    /// Where it stands among the others: messages are shown by it.
+    pub rank: Rank,
     /// The message it answers.
     pub reply_to: Option<OrderKey>,
     /// Whether it was edited.

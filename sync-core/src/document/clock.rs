@@ -108,6 +108,41 @@ impl OrderKey {
     }
 }
 
+/// Where a message stands in the view: by effective stamp, and by key within one. Of messages that
+/// claim a time beyond the relay's, many may end up on one stamp: the log's order tells them apart,
+/// so that what was written in another's knowledge follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// The claimed stamp, or the relay's limit.
+    pub effective: Stamp,
+    /// The place in the log (entry and ordinal) of a message whose claim is beyond the limit.
+    pub capped: Option<(u64, u32)>,
+    /// The message.
+    pub key: OrderKey,
+}
+
+impl Rank {
+    /// Where the message of this key and place stands.
+    #[must_use]
+    pub fn of(key: OrderKey, placement: Option<&Placement>) -> Self {
+        let effective = key.effective(placement);
+        let capped = placement.filter(|_| effective != key.stamp);
+        Self { effective, capped: capped.map(|place| (place.index, place.ordinal)), key }
+    }
+}
+
+/// Sorts as the rank does. For a message whose claim is within the limit, it is the id.
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((index, ordinal)) = self.capped else { return self.key.fmt(f) };
+        let mut bytes = OrderKey { stamp: self.effective, tag: [0xff; 6] }.to_bytes().to_vec();
+        bytes.extend(index.to_be_bytes());
+        bytes.extend(ordinal.to_be_bytes());
+        bytes.extend(self.key.to_bytes());
+        f.write_str(&SORTABLE.encode(bytes))
+    }
+}
+
 impl fmt::Display for OrderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&SORTABLE.encode(self.to_bytes()))
@@ -160,12 +195,36 @@ mod tests {
             .prop_map(|(ms, counter, tag)| OrderKey { stamp: Stamp { ms, counter }, tag })
     }
 
+    fn place() -> impl Strategy<Value = Option<Placement>> {
+        let place = (0..3_u64, 0..4_u64, 0..3_u32);
+        prop::option::of(place.prop_map(|(index, time_ms, ordinal)| Placement {
+            index,
+            time_ms,
+            ordinal,
+        }))
+    }
+
     proptest! {
         #[test]
         fn text_sorts_as_keys_do(a in keys(), b in keys()) {
             prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
             prop_assert_eq!(a.to_string().len(), OrderKey::TEXT_LEN);
             prop_assert_eq!(a.to_string().parse::<OrderKey>().unwrap(), a);
+        }
+
+        #[test]
+        fn a_ranks_text_sorts_as_it_does(
+            near in 0..4_u64, counters in any::<[bool; 2]>(), keys in [keys(), keys()],
+            places in [place(), place()],
+        ) {
+            let [a, b] = [0, 1].map(|n| {
+                let mut key = keys[n];
+                // Near the limit, where the two kinds of rank meet.
+                key.stamp.ms = limits::CLOCK_AHEAD_MS + near * n as u64;
+                key.stamp.counter = if counters[n] { u16::MAX } else { key.stamp.counter };
+                Rank::of(key, places[n].as_ref())
+            });
+            prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b), "{:?} {:?}", a, b);
         }
 
         #[test]

@@ -12,7 +12,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::ids::WriterId;
 use sync_protocol::sorted::SortedMap;
 
-use super::clock::{OrderKey, Stamp};
+use super::clock::{OrderKey, Rank, Stamp};
 use super::entries::Entry;
 use super::grammar::EntryKey;
 use super::local::lenient;
@@ -165,11 +165,6 @@ impl Parts {
     }
 }
 
-/// Where a message stands in the view: by effective stamp, and by key within one. Of messages that
-/// claim a time beyond the relay's, many may end up on one stamp: the log's order tells them apart,
-/// so that what was written in another's knowledge follows it.
-type Rank = (Stamp, (u64, u32), OrderKey);
-
 /// Says whether two writers are the same person.
 pub type SameAccount<'a> = &'a dyn Fn(&WriterId, &WriterId) -> bool;
 
@@ -282,7 +277,7 @@ impl MessageView {
     pub fn last_of(&self, segment: u32) -> Option<Stamp> {
         let holds =
             |key| self.parts.get(key).is_some_and(|parts| parts.posted.contains_key(&segment));
-        self.order.iter().rev().find(|(_, key)| holds(*key)).map(|(rank, _)| rank.0)
+        self.order.iter().rev().find(|(_, key)| holds(*key)).map(|(rank, _)| rank.effective)
     }
 
     /// The segment that holds a message.
@@ -326,10 +321,8 @@ impl MessageView {
     }
 
     fn rank(&self, key: &OrderKey) -> Option<Rank> {
-        let (_, effective, placement) = self.posted(key)?;
-        let capped = placement.filter(|_| effective != key.stamp);
-        let entry = capped.map_or((0, 0), |place| (place.index, place.ordinal));
-        Some((effective, entry, *key))
+        let (_, _, placement) = self.posted(key)?;
+        Some(Rank::of(*key, placement.as_ref()))
     }
 
     fn reorder(&mut self, key: &OrderKey, before: Option<Rank>) {

@@ -42,7 +42,7 @@ mod convergence_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use clock::{Clock, MAX_MS, OrderKey, Stamp};
+pub use clock::{Clock, MAX_MS, OrderKey, Rank, Stamp};
 pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
 pub use ended::Ended;
 pub(crate) use grammar::vault_key;

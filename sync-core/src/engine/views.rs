@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::document::messages::Message;
 use crate::document::receipts::Mark;
-use crate::document::{Name, OrderKey, Placement, contacts, settings};
+use crate::document::{Name, OrderKey, Placement, Rank, contacts, settings};
 use crate::engine::commands::accepted_key;
 use crate::engine::rows::{Intention, LastRow, LostRow, Reach, VouchedRow};
 use crate::engine::space::{Core, SpaceState};
@@ -476,6 +476,7 @@ fn message_view(message: Message, core: &Core, marks: &Marks, me: &AccountId) ->
         device: message.writer.device,
         text: message.text,
         at_ms: message.effective.ms,
+        rank: Rank::of(message.key, message.placement.as_ref()),
         reply_to: message.reply_to,
         edited: message.edited,
         deleted: message.deleted,

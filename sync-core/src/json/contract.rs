@@ -66,6 +66,12 @@ const OPS: [(&str, &[&str]); 5] = [
     ("splice_text", &["path", "index", "delete", "insert", "value"]),
 ];
 
+/// Every method with its parameters.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    METHODS.into_iter()
+}
+
 /// Every method's name.
 #[cfg(test)]
 pub(super) fn methods() -> impl Iterator<Item = &'static str> {

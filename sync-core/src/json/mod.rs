@@ -7,6 +7,8 @@ mod methods;
 mod notices;
 mod params;
 mod people;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod shape_tests;
 mod shapes;
 
 pub use error::{CallError, Fault};

@@ -195,6 +195,7 @@ pub fn message(view: &MessageView, known: &Known) -> Value {
         "device": view.device.to_string(),
         "text": view.text,
         "at_ms": view.at_ms,
+        "rank": view.rank.to_string(),
         "reply_to": view.reply_to.map(|key| key.to_string()),
         "edited": view.edited,
         "deleted": view.deleted,
@@ -258,7 +259,7 @@ pub(crate) fn change(change: &ConversationChange) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{OrderKey, Stamp};
+    use crate::document::{OrderKey, Rank, Stamp};
     use sync_protocol::DeviceId;
     use sync_protocol::sorted::{SortedMap, SortedSet};
 
@@ -267,12 +268,14 @@ mod tests {
     }
 
     fn view() -> MessageView {
+        let key = OrderKey { stamp: Stamp { ms: 1, counter: 0 }, tag: [1; 6] };
         MessageView {
-            message: OrderKey { stamp: Stamp { ms: 1, counter: 0 }, tag: [1; 6] },
+            message: key,
             author: account(1),
             device: DeviceId::of_signing_key(&[1; 32]),
             text: "hi".into(),
             at_ms: 1,
+            rank: Rank::of(key, None),
             reply_to: None,
             edited: false,
             deleted: false,

@@ -14,7 +14,7 @@ use sync_client::Notice;
 use sync_core::api::{
     ConversationView, LastMessage, MemberView, MessageView, NewAccount, Progress, Status,
 };
-use sync_core::document::{OrderKey, Stamp};
+use sync_core::document::{OrderKey, Rank, Stamp};
 use sync_core::{Command, Event, Failure, Response};
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::{SortedMap, SortedSet};
@@ -44,6 +44,7 @@ fn message(n: u64, author: u8, text: &str) -> MessageView {
         device: DeviceId::of_signing_key(&[author; 32]),
         text: text.to_owned(),
         at_ms: NOW_MS + n,
+        rank: Rank::of(key(n), None),
         reply_to: None,
         edited: false,
         deleted: false,

@@ -34,12 +34,14 @@ export function Chat({ id }: { readonly id: ConversationId }) {
   return (
     <main className="page chat">
       <Header info={info} isSearching={search.isOpen} onSearch={search.toggle} />
-      {search.isOpen && (
-        <SearchBar search={search} window={window} onShow={(key) => list.current?.show(key)} />
-      )}
+      {search.isOpen && <SearchBar search={search} window={window} onShow={(key) => list.current?.show(key)} />}
       <History id={id} />
       <DevicesChanged info={info} />
-      {info.withheld && <p className="history" role="alert">The relay keeps something back: others have read more of this conversation.</p>}
+      {info.withheld && (
+        <p className="history" role="alert">
+          The relay keeps something back: others have read more of this conversation.
+        </p>
+      )}
       {info.unreadable && <p className="history">{unreadableLine(info.unreadable)}</p>}
       <MessageList
         ref={list}
@@ -124,10 +126,7 @@ function Header({ info, isSearching, onSearch }: HeaderProps) {
 function Subtitle({ info }: { readonly info: ConversationInfo }) {
   const me = useMe();
   const typing = useTyping(info.id);
-  const members = useMemo(
-    () => info.members.filter((member) => member.account !== me).map(nameOf),
-    [info.members, me],
-  );
+  const members = useMemo(() => info.members.filter((member) => member.account !== me).map(nameOf), [info.members, me]);
   const typists = info.members.filter((member) => typing.includes(member.account)).map(nameOf);
   if (typists.length > 0) {
     return <p className="typing">{`${listed(typists)} ${typists.length > 1 ? "are" : "is"} typing…`}</p>;

@@ -80,7 +80,12 @@ export function Composer({ conversation, composing, onDone, onUp }: Props) {
         }}
         onKeyDown={onKeyDown}
       />
-      <button type="submit" className="icon send" aria-label={composing.kind === "edit" ? "Save" : "Send"} disabled={!text.trim()}>
+      <button
+        type="submit"
+        className="icon send"
+        aria-label={composing.kind === "edit" ? "Save" : "Send"}
+        disabled={!text.trim()}
+      >
         <SendHorizontal aria-hidden />
       </button>
     </form>
@@ -102,7 +107,12 @@ function About({ composing, onCancel }: AboutProps) {
         <strong>{isEdit ? "Edit your message" : `Answer to ${author}`}</strong>
         <span>{about.text}</span>
       </p>
-      <button type="button" className="icon" aria-label={isEdit ? "Give up the edit" : "Give up the answer"} onClick={onCancel}>
+      <button
+        type="button"
+        className="icon"
+        aria-label={isEdit ? "Give up the edit" : "Give up the answer"}
+        onClick={onCancel}
+      >
         <X aria-hidden />
       </button>
     </div>

@@ -18,7 +18,13 @@ import { SafetyNumber } from "./SafetyNumber.tsx";
 export function Info({ id }: { readonly id: ConversationId }) {
   const { conversation, info } = useConversation(id);
   const back = { page: "chat", conversation: id } as const;
-  if (!info) return <Page title="About this conversation" back={back}>{info === null && <p>It is not on this device.</p>}</Page>;
+  if (!info) {
+    return (
+      <Page title="About this conversation" back={back}>
+        {info === null && <p>It is not on this device.</p>}
+      </Page>
+    );
+  }
   return (
     <Page title="About this conversation" back={back}>
       <Title info={info} conversation={conversation} />
@@ -78,7 +84,9 @@ function Currency({ info }: { readonly info: ConversationInfo }) {
   const now = useNow();
   const { vouched, withheld } = info;
   const isOwn = vouched?.account === account;
-  const who = isOwn ? "another device of yours" : quoted(nameOf(info.members.find((member) => member.account === vouched?.account)));
+  const who = isOwn
+    ? "another device of yours"
+    : quoted(nameOf(info.members.find((member) => member.account === vouched?.account)));
   return (
     <section className="card" aria-label="How current this is">
       <p>

@@ -24,8 +24,8 @@ export function Invitation({ info, conversation }: Props) {
     <section className="invitation" aria-label="Invitation">
       <p>
         <strong>{quoted(nameOf(inviter))}</strong> wants to talk with you
-        {inviter?.address && inviter.name ? `, and is at the address ${inviter.address}` : ""}. Until you
-        accept, they do not learn that you read it.
+        {inviter?.address && inviter.name ? `, and is at the address ${inviter.address}` : ""}. Until you accept, they
+        do not learn that you read it.
       </p>
       <div className="actions">
         <button type="button" className="danger quiet" onClick={() => void decline(true)}>

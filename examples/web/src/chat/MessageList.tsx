@@ -116,14 +116,17 @@ export function MessageList({ ref, conversation, info, window, search, onAct, on
     },
     [places, virtualizer],
   );
-  useImperativeHandle(
-    ref,
-    () => ({ show, focusLast: () => focusOn(lastKey), focusAgain: () => focusOn(activeKey) }),
-    [show, focusOn, lastKey, activeKey],
-  );
+  useImperativeHandle(ref, () => ({ show, focusLast: () => focusOn(lastKey), focusAgain: () => focusOn(activeKey) }), [
+    show,
+    focusOn,
+    lastKey,
+    activeKey,
+  ]);
 
   const move = (event: KeyboardEvent) => {
-    const step = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -messages.length, End: messages.length }[event.key];
+    const step = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -messages.length, End: messages.length }[
+      event.key
+    ];
     if (step === undefined || !(event.target as HTMLElement).matches(".messages, .message")) return;
     event.preventDefault();
     const next = Math.min(Math.max(activeIndex + step, 0), messages.length - 1);

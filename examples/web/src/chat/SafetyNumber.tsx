@@ -60,8 +60,8 @@ export function SafetyNumber({ member, onClose }: Props) {
       {contact && !isScanning && (
         <>
           <p>
-            Compare it with what {name} sees, side by side or in a call. If it is the same, only the two of
-            you can read what you write.
+            Compare it with what {name} sees, side by side or in a call. If it is the same, only the two of you can read
+            what you write.
           </p>
           <p className="safety" data-testid="safety-number">
             {inGroups(contact.safetyNumber).map((group, index) => (

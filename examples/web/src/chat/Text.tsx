@@ -3,7 +3,8 @@ import { Fragment, type ReactNode } from "react";
 /** An address of the web: until white space, without the sentence's own end. */
 const LINK = /\bhttps?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]}']/gu;
 /** A few emoji alone are shown large. */
-const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\uFE0F|\u200D\p{Extended_Pictographic})*\s*){1,4}$/u;
+const ONLY_EMOJI =
+  /^(?:\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\uFE0F|\u200D\p{Extended_Pictographic})*\s*){1,4}$/u;
 
 interface Props {
   readonly text: string;

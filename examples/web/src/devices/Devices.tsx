@@ -24,7 +24,9 @@ export function Devices() {
     <Page title="Devices" back={{ page: "list" }}>
       <p>
         All of them show the same, and each writes on its own.{" "}
-        {isPrimary ? "This is the first device: it links and removes the others." : "Your first device links and removes the others."}
+        {isPrimary
+          ? "This is the first device: it links and removes the others."
+          : "Your first device links and removes the others."}
       </p>
       {isPrimary && (
         <button type="button" className="primary wide" onClick={() => setLinking(true)}>
@@ -33,15 +35,17 @@ export function Devices() {
       )}
       <section className="card" aria-label="Devices of your account" aria-busy={devices === undefined}>
         <ul className="devices">
-          {here?.map((device) => <Row key={device.id} device={device} isPrimary={isPrimary} />)}
+          {here?.map((device) => (
+            <Row key={device.id} device={device} isPrimary={isPrimary} />
+          ))}
         </ul>
       </section>
       {isPrimary && (
         <section className="card">
           <h2>Recovery code</h2>
           <p>
-            Brings your account back if you lose all devices. If you lost it, or somebody saw it, draw a
-            new one: the one before counts no more.
+            Brings your account back if you lose all devices. If you lost it, or somebody saw it, draw a new one: the
+            one before counts no more.
           </p>
           <button type="button" className="quiet" onClick={() => setNewCode(true)}>
             New recovery code

@@ -58,8 +58,8 @@ function Show({ onRead }: { readonly onRead: (qr: string) => void }) {
   return (
     <div className="stack">
       <p>
-        On the new device, open Rejoinder and choose <strong>Link this device</strong>. It shows a code, as a
-        picture and as text.
+        On the new device, open Rejoinder and choose <strong>Link this device</strong>. It shows a code, as a picture
+        and as text.
       </p>
       {isScanning ? (
         <Scanner onRead={onRead} />

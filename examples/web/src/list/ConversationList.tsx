@@ -31,7 +31,12 @@ export function ConversationList({ route }: { readonly route: Route }) {
           <a className="icon" href={href({ page: "settings" })} aria-label="Settings" title={`Settings of ${name}`}>
             <Gear aria-hidden />
           </a>
-          <a className="icon strong" href={href({ page: "new" })} aria-label="New conversation" title="New conversation">
+          <a
+            className="icon strong"
+            href={href({ page: "new" })}
+            aria-label="New conversation"
+            title="New conversation"
+          >
             <Plus aria-hidden />
           </a>
         </header>

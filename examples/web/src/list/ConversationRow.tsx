@@ -30,7 +30,9 @@ export const ConversationRow = memo(function ConversationRow({ info, isChosen }:
         <span className="text">
           <span className="first">
             <strong>{title}</strong>
-            {info.last && <time dateTime={new Date(info.last.atMs).toISOString()}>{shortTime(info.last.atMs, now)}</time>}
+            {info.last && (
+              <time dateTime={new Date(info.last.atMs).toISOString()}>{shortTime(info.last.atMs, now)}</time>
+            )}
           </span>
           <span className="second">
             <span className="preview">

@@ -11,10 +11,7 @@ const COLOURS = 8;
 /** A coloured disc with initials. The name stands beside it, so it is not read aloud. */
 export function Avatar({ name, seed, isLarge }: Props) {
   return (
-    <span
-      className={`avatar hue-${colourOf(seed)}${isLarge ? " large" : ""}`}
-      aria-hidden
-    >
+    <span className={`avatar hue-${colourOf(seed)}${isLarge ? " large" : ""}`} aria-hidden>
       {initials(name)}
     </span>
   );
@@ -22,7 +19,7 @@ export function Avatar({ name, seed, isLarge }: Props) {
 
 function initials(name: string): string {
   const words = name.trim().split(/\s+/u).filter(Boolean);
-  const first = words.map((word) => [...word].find((letter) => /[\p{L}\p{N}]/u.test(letter)) ?? "");
+  const first = words.map((word) => Array.from(word).find((letter) => /[\p{L}\p{N}]/u.test(letter)) ?? "");
   const letters = first.filter(Boolean);
   return (letters.length > 1 ? `${letters[0]}${letters[1]}` : (letters[0] ?? "·")).toUpperCase();
 }

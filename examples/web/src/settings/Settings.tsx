@@ -116,7 +116,11 @@ function Notices() {
       <h2 id="notices">Notifications</h2>
       <Toggle
         label="Announce new messages on this device"
-        hint={canNotify() ? "While Rejoinder is open in the background. Muted conversations stay silent." : "This browser has none."}
+        hint={
+          canNotify()
+            ? "While Rejoinder is open in the background. Muted conversations stay silent."
+            : "This browser has none."
+        }
         isOn={isOn}
         isDisabled={!canNotify()}
         onChange={change}

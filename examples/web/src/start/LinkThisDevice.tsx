@@ -29,8 +29,14 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
   useEffect(() => {
     if (!offer) return;
     let isCurrent = true;
-    offer.whose.then((shown) => isCurrent && setWhose(shown), () => undefined);
-    offer.code.then((digits) => isCurrent && setCode(digits), () => undefined);
+    offer.whose.then(
+      (shown) => isCurrent && setWhose(shown),
+      () => undefined,
+    );
+    offer.code.then(
+      (digits) => isCurrent && setCode(digits),
+      () => undefined,
+    );
     offer.done.then(
       () => {
         if (!isCurrent) return;
@@ -93,7 +99,11 @@ export function LinkThisDevice({ onBack, onDone }: Props) {
       {offer && whose && !isMine && (
         <Confirm whose={whose} isBusy={isBusy} error={error} onYes={() => void join(whose.account)} onNo={back} />
       )}
-      {offer && whose && isMine && code === null && <p className="waiting" role="status">One moment…</p>}
+      {offer && whose && isMine && code === null && (
+        <p className="waiting" role="status">
+          One moment…
+        </p>
+      )}
       {offer && whose && code !== null && <Digits code={code} whose={whose} />}
     </Step>
   );
@@ -103,16 +113,22 @@ function Offered({ qr }: { readonly qr: string }) {
   return (
     <div className="stack" data-testid="offer">
       <ol className="steps">
-        <li>On your first device, open <strong>Devices</strong> and choose <strong>Link a device</strong>.</li>
+        <li>
+          On your first device, open <strong>Devices</strong> and choose <strong>Link a device</strong>.
+        </li>
         <li>Scan this code there, or copy it over as text. It is good for two minutes.</li>
       </ol>
       <Qr text={qr} label="Code to be scanned by your other device" />
       <details>
         <summary>As text</summary>
-        <p className="offer-text" data-testid="offer-text">{qr}</p>
+        <p className="offer-text" data-testid="offer-text">
+          {qr}
+        </p>
         <Copy text={qr} label="Copy the text" />
       </details>
-      <p className="waiting" role="status">Waiting for your other device…</p>
+      <p className="waiting" role="status">
+        Waiting for your other device…
+      </p>
     </div>
   );
 }
@@ -134,9 +150,7 @@ function Confirm({ whose, isBusy, error, onYes, onNo }: ConfirmProps) {
         <strong>{whose.address ?? "an account without an address"}</strong> ({quoted(whose.name)})
       </p>
       <p className="hint offer-text">{whose.account}</p>
-      <p>
-        Is it yours? If not, somebody else saw your screen, and would read what you write on this device.
-      </p>
+      <p>Is it yours? If not, somebody else saw your screen, and would read what you write on this device.</p>
       <Problem text={error} />
       <div className="actions">
         <button type="button" className="quiet" onClick={onNo}>
@@ -154,7 +168,7 @@ function Digits({ code, whose }: { readonly code: string; readonly whose: Whose 
   return (
     <div className="stack" role="status">
       <p>Type these digits on your other device, to join the account of {whose.address ?? quoted(whose.name)}:</p>
-      <p className="digits" data-testid="digits" aria-label={[...code].join(" ")}>
+      <p className="digits" data-testid="digits" aria-label={Array.from(code).join(" ")}>
         {code.slice(0, 3)} {code.slice(3)}
       </p>
       <p className="hint">They prove that nobody stands between the two. Type them only on a device of your own.</p>

@@ -42,8 +42,8 @@ export function RecoverAccount({ onBack, onCode }: Props) {
         }}
       >
         <p>
-          Your conversations come back to this device. <strong>All earlier devices are removed</strong>,
-          and people you talk with are told.
+          Your conversations come back to this device. <strong>All earlier devices are removed</strong>, and people you
+          talk with are told.
         </p>
         <Field
           label="Your address"

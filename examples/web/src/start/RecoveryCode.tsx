@@ -17,14 +17,14 @@ export function RecoveryCode({ words, isReplaced, onDone }: Props) {
       <h1>{isReplaced ? "Your new recovery code" : "Your recovery code"}</h1>
       <p>
         {isReplaced && "The code you just used counts no more. "}
-        These words bring your account back if you lose all your devices. They are shown{" "}
-        <strong>only now</strong>; nobody else has them, and nobody can send them to you.
+        These words bring your account back if you lose all your devices. They are shown <strong>only now</strong>;
+        nobody else has them, and nobody can send them to you.
       </p>
       <Words words={words} />
       <Copy text={words} label="Copy the words" />
       <label className="check">
-        <input type="checkbox" checked={isNoted} onChange={(event) => setNoted(event.target.checked)} />
-        I wrote them down and keep them in a safe place
+        <input type="checkbox" checked={isNoted} onChange={(event) => setNoted(event.target.checked)} />I wrote them
+        down and keep them in a safe place
       </label>
       <button type="button" className="primary" disabled={!isNoted} onClick={onDone}>
         Continue

@@ -33,8 +33,8 @@ function Choose({ onChoose }: { readonly onChoose: (step: Step) => void }) {
       <Logo />
       <h1>Rejoinder</h1>
       <p className="lead">
-        Conversations that are the same on all of your devices, written even without a connection, and
-        read by nobody in between.
+        Conversations that are the same on all of your devices, written even without a connection, and read by nobody in
+        between.
       </p>
       <div className="choices">
         <Choice

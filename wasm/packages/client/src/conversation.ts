@@ -1,5 +1,5 @@
 /** One conversation. */
-import { DocumentHandle } from "./document.js";
+import { DocumentFamily } from "./document/family.js";
 import { Cell, Mapped } from "./live.js";
 import { MessageWindow } from "./messages.js";
 import { fields, number, text } from "./shapes.js";
@@ -8,12 +8,15 @@ import type {
   AccountId,
   Conversation,
   ConversationInfo,
+  DocumentList,
+  DocumentValue,
   HistoryProgress,
   Live,
   MemberRole,
   MessageId,
   MessageList,
   Person,
+  SharedDocument,
 } from "./types.js";
 import { who, type Method, type Notice, type Params } from "./wire.js";
 
@@ -43,7 +46,7 @@ export class ConversationHandle implements Conversation {
   readonly #typing = new Cell<readonly AccountId[]>([]);
   readonly #typists = new Map<AccountId, ReturnType<typeof setTimeout>>();
   readonly #history = new Cell<HistoryProgress | null>(null);
-  readonly #documents = new Map<string, DocumentHandle>();
+  readonly #documents: DocumentFamily;
   readonly #windows = new Set<MessageWindow>();
   readonly #outgoing = new Map<string, Outgoing>();
   readonly #info: Mapped<readonly ConversationInfo[] | undefined, ConversationInfo | null | undefined>;
@@ -53,6 +56,7 @@ export class ConversationHandle implements Conversation {
   constructor(store: Store, id: string) {
     this.#store = store;
     this.id = id;
+    this.#documents = new DocumentFamily(store.connection, id);
     this.#info = new Mapped(store.conversations, (list) =>
       list === undefined ? undefined : (list.find((info) => info.id === id) ?? null),
     );
@@ -165,12 +169,12 @@ export class ConversationHandle implements Conversation {
     return this.#mark("pinned", pinned);
   }
 
-  document(name: string): DocumentHandle {
-    const known = this.#documents.get(name);
-    if (known !== undefined) return known;
-    const document = new DocumentHandle(this.#store.connection, this.id, name);
-    this.#documents.set(name, document);
-    return document;
+  get documents(): Live<DocumentList | undefined> {
+    return this.#documents.list;
+  }
+
+  document<T = DocumentValue>(name: string): SharedDocument<T> {
+    return this.#documents.named(name);
   }
 
   /** What happened here. */
@@ -194,7 +198,7 @@ export class ConversationHandle implements Conversation {
   close(): void {
     for (const timer of this.#typists.values()) clearTimeout(timer);
     for (const window of [...this.#windows]) window.close();
-    for (const document of this.#documents.values()) document.close();
+    this.#documents.close();
     this.#info.close();
     this.#typing.close();
     this.#history.close();

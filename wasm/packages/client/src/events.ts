@@ -1,10 +1,11 @@
 /** From what the host says happened to what an app hears. */
-import { list, message, number, text, texts } from "./shapes.js";
-import type { AccountId, Events } from "./types.js";
+import { list, message, number, optionalText, text, texts } from "./shapes.js";
+import type { AccountId, Events, Path } from "./types.js";
 import type { Fields, Notice } from "./wire.js";
 
 type Heard = { readonly [K in keyof Events]: readonly [K, Events[K]] }[keyof Events];
 
+const AUTHORS = ["own", "sibling", "other"] as const;
 const CHANGES = ["founded", "joined", "changed", "left"] as const;
 
 /** The event that a notice is, if it is one. */
@@ -43,9 +44,18 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
     case "recovery_code":
       return ["recoveryCode", { recoveryCode: text(params["recovery_code"]) }];
     case "document":
-      return ["document", { space: text(params["space"]), name: text(params["name"]).replace(/^app\//, "") }];
+      return [
+        "document",
+        {
+          space: text(params["space"]),
+          name: text(params["name"]).replace(/^app\//, ""),
+          paths: Array.isArray(params["paths"]) ? (params["paths"] as readonly Path[]) : null,
+          by: AUTHORS.find((known) => known === params["by"]) ?? null,
+          account: optionalText(params["account"]),
+        },
+      ];
     case "edited":
-      return ofEdit(text(params["method"]), params);
+      return ofEdit(params);
     case "settings":
       return ["settings", { keys: texts(params["keys"]) }];
     case "typing":
@@ -65,10 +75,7 @@ export function toEvent({ method, params }: Notice, me: AccountId | null): Heard
   }
 }
 
-/** What a tab of this device changed itself, where the engine announces only what others change. */
-function ofEdit(method: string, params: Fields): Heard | undefined {
-  if (method === "document.change" || method === "document.import") {
-    return ["document", { space: text(params["space"]), name: text(params["name"]) }];
-  }
-  return method === "settings.set" ? ["settings", { keys: [text(params["key"])] }] : undefined;
+/** What a tab of this device set itself: the engine announces only what others set. */
+function ofEdit(params: Fields): Heard | undefined {
+  return params["method"] === "settings.set" ? ["settings", { keys: [text(params["key"])] }] : undefined;
 }

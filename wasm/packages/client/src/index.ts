@@ -5,7 +5,9 @@
  */
 export { Rejoinder } from "./rejoinder.js";
 export { RejoinderError } from "./error.js";
-export { values } from "./document.js";
+export { EditError } from "./document/error.js";
+export { values } from "./document/edit.js";
+export { SharedCounter, SharedText } from "./document/kinds.js";
 export type {
   Account,
   AccountId,
@@ -20,7 +22,10 @@ export type {
   DeviceId,
   DeviceRole,
   Devices,
+  DocumentChange,
+  DocumentConflict,
   DocumentEdit,
+  DocumentList,
   DocumentValue,
   ErrorKind,
   Events,

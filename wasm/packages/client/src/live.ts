@@ -63,7 +63,7 @@ export class Cell<T> implements Live<T> {
     });
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Exclude<T, undefined>, void, undefined> {
     let wake: () => void = () => undefined;
     let isNew = this.#value !== undefined;
     const stop = this.subscribe(() => {
@@ -76,7 +76,7 @@ export class Cell<T> implements Live<T> {
       while (!this.#isClosed) {
         if (isNew) {
           isNew = false;
-          yield this.#value;
+          if (this.#value !== undefined) yield this.#value as Exclude<T, undefined>;
         } else {
           await new Promise<void>((resolve) => {
             wake = resolve;
@@ -99,6 +99,12 @@ export class Cell<T> implements Live<T> {
       this.#listeners.clear();
       this.unfollowed();
     }
+  }
+
+  /** Calls `closer` when it closes. Returns what takes that back. */
+  onClose(closer: () => void): () => void {
+    this.#closers.add(closer);
+    return () => this.#closers.delete(closer);
   }
 
   /** Somebody began to follow. */
@@ -124,12 +130,12 @@ export function closed(): RejoinderError {
 
 /** A value that is computed from another one. */
 export class Mapped<S, T> extends Cell<T> {
-  readonly #source: Live<S>;
+  readonly #source: Cell<S>;
   readonly #of: (value: S) => T;
   #stop: (() => void) | undefined;
 
   /** `of` must give the same reference for what did not change. */
-  constructor(source: Live<S>, of: (value: S) => T) {
+  constructor(source: Cell<S>, of: (value: S) => T) {
     super(of(source.current));
     this.#source = source;
     this.#of = of;
@@ -140,8 +146,21 @@ export class Mapped<S, T> extends Cell<T> {
     return super.current;
   }
 
+  override ready(): Promise<Exclude<T, undefined>> {
+    return new Promise((resolve, reject) => {
+      super.ready().then(resolve, reject);
+      // What fails to load there is not there either.
+      this.#source.ready().catch(reject);
+    });
+  }
+
   protected override followed(): void {
-    this.#stop = this.#source.subscribe((value) => this.set(this.#of(value)));
+    const stop = this.#source.subscribe((value) => this.set(this.#of(value)));
+    const forget = this.#source.onClose(() => this.close());
+    this.#stop = () => {
+      stop();
+      forget();
+    };
     this.set(this.#of(this.#source.current));
   }
 

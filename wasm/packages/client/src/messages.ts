@@ -14,6 +14,8 @@ type Stored = Message & { readonly id: MessageId };
 const MARKS_PACE_MS = 80;
 /** Messages that are looked at again at a time. */
 const AGAIN = 50;
+/** Sorts behind every rank. */
+const NEWEST = "~";
 /** At most so many are asked for at a time. */
 const MOST = 500;
 /** An own message may be dated so much earlier than its sending by this page's clock. */
@@ -138,9 +140,8 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
   /** Everything may look different. */
   renew(): void {
     if (!this.#isStarted) return;
-    const oldest = this.#stored[0]?.id;
-    if (!this.#isLoaded || oldest === undefined) this.#loadFirst();
-    else this.#inOrder(() => this.#loadRange(oldest, undefined)).catch((error: unknown) => this.#failed(error));
+    if (!this.#isLoaded || this.#stored.length === 0) this.#loadFirst();
+    else this.#inOrder(() => this.#reload(() => false)).catch((error: unknown) => this.#failed(error));
   }
 
   protected override followed(): void {
@@ -187,52 +188,45 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
   }
 
   /**
-   * Which ids belong into the window. Older ones than all that it has are loaded when they are asked
-   * for, unless it has less than a page.
+   * What belongs into the window. What stands before all that it has is loaded when it is asked for,
+   * unless the window has less than a page.
    */
-  #within(ids: readonly MessageId[]): readonly MessageId[] {
-    const first = this.#stored[0]?.id;
-    if (first === undefined || (!this.#hasOlder && this.#stored.length < this.#page)) return ids;
-    const within = ids.filter((id) => id >= first);
-    this.#hasOlder ||= within.length < ids.length;
+  #within(items: readonly Stored[]): readonly Stored[] {
+    const first = this.#stored[0];
+    if (first === undefined || (!this.#hasOlder && this.#stored.length < this.#page)) return items;
+    const within = items.filter((item) => item.rank >= first.rank);
+    this.#hasOlder ||= within.length < items.length;
     return within;
   }
 
-  /** Some messages appeared or look different, and were not told whole. */
+  /** Some messages appeared or look different, and were not told whole: nobody knows where they stand. */
   #refresh(ids: readonly MessageId[]): void {
     this.#inOrder(async () => {
       // Less than a page was all there was.
       if (this.#stored.length < this.#page) return this.#first();
-      const shown = [...this.#within(ids)].sort();
-      this.#show();
-      const [from, to] = [shown[0], shown.at(-1)];
-      if (from === undefined || to === undefined) return;
-      await this.#loadRange(from, this.#after(to));
+      const missing = new Set(ids);
+      await this.#reload((items) => {
+        for (const item of items) missing.delete(item.id);
+        return missing.size === 0;
+      });
     }).catch((error: unknown) => this.#failed(error));
   }
 
-  /** The id of the message that follows one. */
-  #after(id: MessageId): MessageId | undefined {
-    return this.#stored.find((item) => item.id > id)?.id;
-  }
-
-  /** Asks anew for what lies from `from` up to before `to`. */
-  async #loadRange(from: MessageId, to: MessageId | undefined): Promise<void> {
+  /** Asks anew for the window, from the newest back until `isEnough`, and no further than it reaches. */
+  async #reload(isEnough: (items: readonly Stored[]) => boolean): Promise<void> {
+    const first = this.#stored[0]?.rank ?? "";
     const fresh: Stored[] = [];
-    let before = to;
-    for (;;) {
-      const span = this.#stored.filter((item) => item.id >= from && (before === undefined || item.id < before));
-      const limit = Math.min(Math.max(span.length + 1, AGAIN), MOST);
-      const { messages, hasOlder } = await this.#ask(before, limit);
+    for (let limit = AGAIN; ; limit = Math.min(2 * limit, MOST)) {
+      const { messages, hasOlder } = await this.#ask(fresh[0]?.id, limit);
       fresh.unshift(...messages);
-      const oldest = messages[0]?.id;
-      if (oldest === undefined || oldest <= from || !hasOlder) break;
-      before = oldest;
+      const oldest = messages[0]?.rank;
+      if (oldest === undefined || oldest <= first || !hasOlder || isEnough(messages)) break;
     }
-    const kept = this.#stored.filter((item) => item.id < from || (to !== undefined && item.id >= to));
+    const from = fresh[0]?.rank ?? "";
+    const known = new Set(fresh.map((item) => item.id));
     this.#put(
-      kept,
-      fresh.filter((item) => item.id >= from),
+      this.#stored.filter((item) => item.rank < from && !known.has(item.id)),
+      fresh.filter((item) => item.rank >= first),
     );
   }
 
@@ -243,12 +237,12 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
       const from = Math.max(0, end - AGAIN);
       const before = this.#stored[end]?.id;
       const span = this.#stored.slice(from, end);
-      const first = span[0]?.id;
+      const first = span[0]?.rank;
       if (first === undefined) return;
       const { messages } = await this.#ask(before, span.length);
       const fresh = new Map(messages.map((item) => [item.id, item]));
       const hasMoved = span.some((item) => !same(item, this.#keyed(fresh.get(item.id) ?? item)));
-      if (hasMoved) this.#take(messages.filter((item) => item.id >= first));
+      if (hasMoved) this.#take(messages.filter((item) => item.rank >= first));
       if (!hasMoved && end < this.#stored.length) return;
       end = from;
     }
@@ -272,20 +266,19 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
     return key === item.key ? item : { ...item, key };
   }
 
-  /** Takes in messages that appeared or look different. */
+  /** Takes in messages that appeared or look different; the relay may have moved them. */
   #take(items: readonly Stored[]): void {
-    const ids = new Set(this.#within(items.map((item) => item.id)));
-    const shown = items.filter((item) => ids.has(item.id));
+    const ids = new Set(items.map((item) => item.id));
     this.#put(
       this.#stored.filter((item) => !ids.has(item.id)),
-      shown,
+      this.#within(items),
     );
   }
 
   #put(kept: readonly Stored[], fresh: readonly Stored[]): void {
     const all = [...kept, ...this.#renewed(fresh)];
-    const newest = kept.at(-1)?.id ?? "";
-    if (fresh.some((item) => item.id < newest)) all.sort((a, b) => (a.id < b.id ? -1 : 1));
+    const newest = kept.at(-1)?.rank ?? "";
+    if (fresh.some((item) => item.rank < newest)) all.sort((a, b) => (a.rank < b.rank ? -1 : 1));
     const isSame = all.length === this.#stored.length && all.every((item, n) => item === this.#stored[n]);
     if (!isSame) this.#stored = all;
     this.#show();
@@ -293,8 +286,6 @@ export class MessageWindow extends Cell<MessagePage | undefined> implements Mess
 
   /** The known objects for those that are the same in content. */
   #renewed(messages: readonly Stored[]): readonly Stored[] {
-    const [first, newest] = [this.#stored[0], messages.at(-1)];
-    if (first === undefined || newest === undefined || newest.id < first.id) return messages;
     const known = new Map(this.#stored.map((item) => [item.id, item]));
     return messages.map((item) => {
       const keyed = this.#keyed(item);
@@ -383,6 +374,7 @@ function asMessage(sent: Outgoing, store: Store): Message {
     device: store.device,
     text: sent.text,
     atMs: sent.atMs,
+    rank: NEWEST,
     replyTo: sent.replyTo,
     edited: false,
     deleted: false,

@@ -1,8 +1,7 @@
 /** Values that are asked of the engine, and asked anew when something says that they changed. */
 import { RejoinderError } from "./error.js";
 import { Cell, closed } from "./live.js";
-import type { Connection } from "./tabs/connection.js";
-import type { Notice } from "./wire.js";
+import type { Engine, Notice } from "./wire.js";
 
 /** Notices come in bursts: a value is asked for at most once in this time. */
 const PACE_MS = 60;
@@ -24,7 +23,7 @@ export interface Question<T> {
 
 /** A value that is followed while somebody does; undefined until loaded. */
 export class Query<T> extends Cell<T | undefined> {
-  readonly #connection: Connection;
+  readonly #engine: Engine;
   readonly #question: Question<T>;
   #stops: (() => void)[] = [];
   #isStarted = false;
@@ -38,9 +37,9 @@ export class Query<T> extends Cell<T | undefined> {
   #isEnded = false;
 
   /** Asks nothing before somebody follows. */
-  constructor(connection: Connection, question: Question<T>) {
+  constructor(engine: Engine, question: Question<T>) {
     super(undefined);
-    this.#connection = connection;
+    this.#engine = engine;
     this.#question = question;
   }
 
@@ -84,8 +83,8 @@ export class Query<T> extends Cell<T | undefined> {
     this.#isStarted = true;
     this.#isStale = true;
     this.#stops = [
-      this.#connection.onNotice((notice) => this.#notice(notice)),
-      this.#connection.onOpening(() => this.invalidate()),
+      this.#engine.onNotice((notice) => this.#notice(notice)),
+      this.#engine.onOpening(() => this.invalidate()),
     ];
     this.#ask();
   }
@@ -122,7 +121,7 @@ export class Query<T> extends Cell<T | undefined> {
       }, wait);
       return;
     }
-    this.#load().catch(reportError);
+    this.#load().catch((error: unknown) => reportError(error));
   }
 
   async #load(): Promise<void> {

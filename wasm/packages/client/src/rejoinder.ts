@@ -1,7 +1,8 @@
 /** One device, open in this tab. */
 import { ConversationHandle } from "./conversation.js";
 import { DeviceFamily } from "./devices.js";
-import { ACCOUNT, DocumentHandle } from "./document.js";
+import { DocumentFamily } from "./document/family.js";
+import { ACCOUNT } from "./document/handle.js";
 import { RejoinderError } from "./error.js";
 import { toEvent } from "./events.js";
 import { Cell, tell } from "./live.js";
@@ -17,6 +18,8 @@ import type {
   Conversation,
   ConversationId,
   Conversations,
+  DocumentList,
+  DocumentValue,
   Events,
   Json,
   Live,
@@ -61,6 +64,9 @@ async function open(options: OpenOptions = {}): Promise<RejoinderShape> {
 }
 
 function refuseWithoutNeeds(): void {
+  if (typeof document === "undefined") {
+    throw new RejoinderError("unsupported", "this is no page: the client runs in browsers, and in a tab");
+  }
   const isSecure = globalThis.isSecureContext;
   const lacks = (what: string): RejoinderError => new RejoinderError("unsupported", `this browser lacks ${what}`);
   if (!isSecure) throw lacks("a secure context: the page must come over https, or from localhost");
@@ -88,7 +94,7 @@ class OpenRejoinder implements RejoinderShape {
   readonly #devices: DeviceFamily;
   readonly #settings: SettingsFamily;
   readonly #handles = new Map<ConversationId, ConversationHandle>();
-  readonly #documents = new Map<string, DocumentHandle>();
+  readonly #documents: DocumentFamily;
   readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
   readonly #ends = new Set<() => void>();
   #storage: StorageStatus = { kind: "memory", persisted: false, failed: false };
@@ -105,6 +111,7 @@ class OpenRejoinder implements RejoinderShape {
     this.#status = new Cell(status({}, this.#storage));
     this.#devices = new DeviceFamily(this.#store);
     this.#settings = new SettingsFamily(connection);
+    this.#documents = new DocumentFamily(connection, ACCOUNT);
     this.account = this.#accountFamily();
     this.contacts = this.#contactFamily();
     this.conversations = this.#conversationFamily();
@@ -145,12 +152,12 @@ class OpenRejoinder implements RejoinderShape {
     return handle;
   }
 
-  document(name: string): SharedDocument {
-    const known = this.#documents.get(name);
-    if (known !== undefined) return known;
-    const document = new DocumentHandle(this.#connection, ACCOUNT, name);
-    this.#documents.set(name, document);
-    return document;
+  get documents(): Live<DocumentList | undefined> {
+    return this.#documents.list;
+  }
+
+  document<T = DocumentValue>(name: string): SharedDocument<T> {
+    return this.#documents.named(name);
   }
 
   on<K extends keyof Events>(kind: K, listener: (event: Events[K]) => void): () => void {
@@ -216,7 +223,7 @@ class OpenRejoinder implements RejoinderShape {
   async close(): Promise<void> {
     await this.#connection.close();
     for (const handle of this.#handles.values()) handle.close();
-    for (const document of this.#documents.values()) document.close();
+    this.#documents.close();
     this.#store.conversations.close();
     this.#devices.close();
     this.#settings.close();
@@ -293,8 +300,7 @@ class OpenRejoinder implements RejoinderShape {
         await connection.call("account.set_name", { name });
         await this.#askStatus();
       },
-      newRecoveryCode: async () =>
-        text(fields(await connection.call("account.new_recovery_code"))["recovery_code"]),
+      newRecoveryCode: async () => text(fields(await connection.call("account.new_recovery_code"))["recovery_code"]),
     };
   }
 
@@ -305,7 +311,8 @@ class OpenRejoinder implements RejoinderShape {
       this.#store.conversations.invalidate();
     };
     return {
-      lookup: async (address): Promise<Contact> => contact(await connection.call("contact.lookup", { address })),
+      lookup: async (address): Promise<Contact> =>
+        contact(await found([address], connection.call("contact.lookup", { address }))),
       show: async (person): Promise<Contact> => contact(await connection.call("contact.show", { ...who(person) })),
       compare: async (account, qr): Promise<Comparison> =>
         comparison(await connection.call("contact.compare", { account, qr })),
@@ -325,7 +332,8 @@ class OpenRejoinder implements RejoinderShape {
     return {
       list: store.conversations,
       create: async ({ title = "", members = [] }): Promise<Conversation> => {
-        const answer = fields(await store.connection.call("conversation.create", { title, members }));
+        const created = store.connection.call("conversation.create", { title, members });
+        const answer = fields(await found(members, created));
         store.conversations.invalidate();
         return this.conversation(text(answer["conversation"]));
       },
@@ -374,5 +382,16 @@ async function isPersisted(): Promise<boolean> {
     return (await navigator.storage?.persisted?.()) ?? false;
   } catch {
     return false;
+  }
+}
+
+/** An address that leads to nobody is told by its name. */
+async function found(addresses: readonly string[], answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof RejoinderError) || error.kind !== "not_found") throw error;
+    const which = addresses.map((address) => JSON.stringify(address)).join(" or ");
+    throw new RejoinderError("not_found", `the relay knows nobody at ${which}`, { cause: error });
   }
 }

@@ -20,9 +20,7 @@ import type { Fields } from "./wire.js";
 
 /** An object, or an empty one for what is none. */
 export function fields(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Fields)
-    : {};
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }
 
 /** A list's elements; none for what is no list. */
@@ -215,6 +213,7 @@ export function message(value: unknown, me: string | null): Message & { readonly
     device: optionalText(from["device"]),
     text: text(from["text"]),
     atMs: number(from["at_ms"]),
+    rank: text(from["rank"]),
     replyTo: optionalText(from["reply_to"]),
     edited: from["edited"] === true,
     deleted: from["deleted"] === true,
@@ -240,7 +239,6 @@ export function same(a: unknown, b: unknown): boolean {
   const [left, right] = [a as Fields, b as Fields];
   return keys.every((key) => Object.hasOwn(right, key) && same(left[key], right[key]));
 }
-
 
 /**
  * The new list, with the old elements where they are the same in content, and the old list itself

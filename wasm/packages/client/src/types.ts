@@ -12,6 +12,7 @@
  *
  * Ids are opaque strings. Times are Unix milliseconds and end in `Ms`.
  */
+import type { DocumentValue } from "./document/kinds.js";
 
 /** Names an account: a person. Equal on every device, for ever. */
 export type AccountId = string;
@@ -19,17 +20,14 @@ export type AccountId = string;
 export type DeviceId = string;
 /** Names a conversation. */
 export type ConversationId = string;
-/** Names a message in its conversation. Message ids sort, as strings, in display order. */
+/** Names a message in its conversation. It says nothing of its place: {@link Message.rank} does. */
 export type MessageId = string;
 
 /** A JSON value. */
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [key: string]: Json };
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+export type { DocumentValue, SharedCounter, SharedText } from "./document/kinds.js";
+export type { EditError } from "./document/error.js";
 
 /** Keys and indexes that lead into a document. */
 export type Path = readonly (string | number)[];
@@ -46,7 +44,7 @@ export type Path = readonly (string | number)[];
  * for await (const status of client.status) console.log(status.connected);
  * ```
  */
-export interface Live<T> extends AsyncIterable<T> {
+export interface Live<T> extends AsyncIterable<Exclude<T, undefined>> {
   /** The newest value that is known. */
   readonly current: T;
   /**
@@ -76,8 +74,9 @@ export interface OpenOptions {
   /** Where to keep the store; by default the best that this browser has. */
   readonly storage?: StorageKind;
   /**
-   * Where `rejoinder.worker.js` is served from. Needed only where a bundler or a CDN separates it
-   * from the package; it must be of the page's own origin.
+   * Where the package's `worker.js` is served from. Needed only where a bundler separates it from the
+   * package, as esbuild does: serve the whole of `dist` beside it, from the page's own origin, since the
+   * worker loads the rest by its own address.
    */
   readonly worker?: string | URL;
 }
@@ -88,7 +87,8 @@ export interface RejoinderOpener {
    * Opens this browser's device. Tabs that open the same name work on one store together.
    *
    * @throws {RejoinderError} `unsupported` where the browser lacks what is needed (a secure
-   * context, workers, locks), `store` if the store can't be opened.
+   * context, workers, locks) and outside of browsers, `relay_url` if the relay's address is none, `outdated`
+   * if another tab has another version of the page, `store` if the store can't be opened.
    */
   open(options?: OpenOptions): Promise<Rejoinder>;
 }
@@ -109,13 +109,21 @@ export interface Rejoinder {
   readonly settings: Settings;
   /** One conversation; the same object for the same id. It need not exist yet. */
   conversation(id: ConversationId): Conversation;
-  /** A document of the account's own, shared by its devices only. */
-  document(name: string): SharedDocument;
+  /** The documents of the account's own. */
+  readonly documents: Live<DocumentList | undefined>;
+  /**
+   * A document of the account's own, shared by its devices only. The type is what the app knows of it;
+   * `@rejoinder/client/typed` holds it to a schema.
+   */
+  document<T = DocumentValue>(name: string): SharedDocument<T>;
   /** Calls `listener` at each event of a kind. Returns what ends the subscription. */
   on<K extends keyof Events>(kind: K, listener: (event: Events[K]) => void): () => void;
   /** Events of a kind, one after the other, from now on. */
   events<K extends keyof Events>(kind: K): AsyncIterable<Events[K]>;
-  /** Closes the connection and stays away, on behalf of all tabs, until `goOnline`. */
+  /**
+   * Closes the connection and stays away, on behalf of all tabs, until `goOnline`, or until the store is
+   * opened anew: by a reload, or by another tab when the one that keeps it goes.
+   */
   goOffline(): Promise<void>;
   /** Connects again. */
   goOnline(): Promise<void>;
@@ -365,11 +373,14 @@ export type Comparison = "same" | "behind" | "differs";
 export interface Conversations {
   /** Newest activity first; undefined until loaded. */
   readonly list: Live<readonly ConversationInfo[] | undefined>;
-  /** Founds a conversation, and adds those who are at these addresses as soon as they are found. */
-  create(options: {
-    readonly title?: string;
-    readonly members?: readonly string[];
-  }): Promise<Conversation>;
+  /**
+   * Founds a conversation, and adds those who are at these addresses. Connected, it is founded only if there
+   * is somebody at each; offline it is founded at once, they are added when there is a connection, and the
+   * event `notAdded` tells of those who are not found.
+   *
+   * @throws {RejoinderError} `not_found`, with the addresses in its text, if the relay knows nobody there.
+   */
+  create(options: { readonly title?: string; readonly members?: readonly string[] }): Promise<Conversation>;
   /** What the user looks at, if anything: it is delivered first after a pause. */
   foreground(conversation: ConversationId | null): Promise<void>;
 }
@@ -498,8 +509,10 @@ export interface Conversation {
   setArchived(archived: boolean): Promise<void>;
   /** Keeps it on top, or lets it go. */
   setPinned(pinned: boolean): Promise<void>;
-  /** A document that the members share. */
-  document(name: string): SharedDocument;
+  /** The documents that the members share. */
+  readonly documents: Live<DocumentList | undefined>;
+  /** A document that the members share; the same object for the same name. */
+  document<T = DocumentValue>(name: string): SharedDocument<T>;
 }
 
 /** How much of the past has arrived on a linked device. */
@@ -547,6 +560,11 @@ export interface Message {
   /** Its text, edits folded in; empty when deleted. */
   readonly text: string;
   readonly atMs: number;
+  /**
+   * Where it stands among the others, the same on every device: ranks sort, as strings, in display
+   * order. A message by a clock that runs ahead changes its rank when it reaches the relay.
+   */
+  readonly rank: string;
   readonly replyTo: MessageId | null;
   readonly edited: boolean;
   readonly deleted: boolean;
@@ -578,28 +596,102 @@ export interface Settings {
   set(key: string, value: Json): Promise<void>;
 }
 
-/** A document: JSON that several devices change at once, and that is the same on all of them. */
-export interface SharedDocument {
+/**
+ * A document: maps, lists, texts, counters that several devices change at once, and that come out the same
+ * on all of them.
+ */
+export interface SharedDocument<T = DocumentValue> {
   readonly name: string;
-  /** The whole of it; undefined until loaded, an empty map where nothing was written yet. */
-  readonly value: Live<Json | undefined>;
-  /** The JSON at a path; null if nothing is there. */
-  get(path?: Path): Promise<Json>;
   /**
-   * Makes some changes, all or none.
+   * The whole of it; undefined until loaded, an empty map where nothing was written yet. It is also
+   * undefined while nobody has handed it over yet to a device or a member who came later: see the error
+   * kind `waiting`.
+   *
+   * Own changes show in it within the call that makes them. What did not change keeps its reference.
+   */
+  readonly value: Live<T | undefined>;
+  /** What lies at a path, followed by itself: tells only when it changes. Undefined if nothing is there. */
+  at<V = DocumentValue>(path: Path): Live<V | undefined>;
+  /** What lies at a path, as this device has it in its store; undefined if nothing is there. */
+  get<V = DocumentValue>(
+    path?: Path,
+    options?: {
+      /** As it was then: the id of a {@link DocumentChange}, or those of several at once. */
+      readonly at?: string | readonly string[];
+    },
+  ): Promise<V | undefined>;
+  /**
+   * Makes some changes, all or none. They show in {@link SharedDocument.value} at once; the promise resolves
+   * when they are durable here. If they can't be made, they show no longer, and it rejects.
    *
    * ```ts
    * await notes.change((edit) => edit.put(["title"], "Plan").insert(["items", 0], "milk"));
    * ```
+   *
+   * @throws {EditError} which says which operation can't be made, where and why.
    */
   change(edits: (edit: DocumentEdit) => void): Promise<void>;
   /** As bytes that any Automerge build opens. */
   export(): Promise<Uint8Array>;
-  /** Makes it what such bytes say. */
+  /**
+   * Takes in what such bytes say: those of a fork of this document are merged; into a document in which
+   * nothing was written yet anything goes.
+   *
+   * @throws {RejoinderError} `invalid` for an empty file, one of another kind, or one without a common past.
+   */
   import(bytes: Uint8Array): Promise<void>;
+  /** Who changed it and when, newest first. */
+  history(options?: {
+    /** How many (50). */
+    readonly limit?: number;
+    /** Those before this one. */
+    readonly before?: string;
+  }): Promise<readonly DocumentChange[]>;
+  /**
+   * What was put at a place at once, by whom, the one that counts first: more than one is a conflict. Empty
+   * if nothing is there.
+   */
+  conflicts(path: Path): Promise<readonly DocumentConflict[]>;
+  /** Puts it away, or back, for all who share it: {@link DocumentList} says so, and nothing else follows. */
+  archive(archived?: boolean): Promise<void>;
+  /**
+   * Deletes it for all who share it: what it held is gone. Who writes under its name again begins a new one.
+   */
+  delete(): Promise<void>;
 }
 
-/** Gathers changes to a document. Each call gives the same object back. */
+/** The documents of a space. */
+export interface DocumentList {
+  /** By name; without those that were deleted or never written. */
+  readonly documents: readonly { readonly name: string; readonly archived: boolean }[];
+  /** Some may be yet to be handed over to this device. */
+  readonly isWaiting: boolean;
+}
+
+/** One change of a document. */
+export interface DocumentChange {
+  /** Names it, for {@link SharedDocument.get}. */
+  readonly id: string;
+  /** Who made it; null for a beginning that all have in common. */
+  readonly account: AccountId | null;
+  readonly device: DeviceId | null;
+  /** When the relay got it; null if it has not yet. */
+  readonly atMs: number | null;
+  /** Whether it is durable at the relay. */
+  readonly stored: boolean;
+}
+
+/** A value of several that were put at one place at once. */
+export interface DocumentConflict {
+  readonly value: DocumentValue;
+  readonly account: AccountId | null;
+  readonly device: DeviceId | null;
+}
+
+/**
+ * Gathers changes to a document. Each call gives the same object back, and takes effect after those before
+ * it: indexes are those that they left.
+ */
 export interface DocumentEdit {
   /** Sets a key of a map or an element of a list. */
   put(path: Path, value: DocumentValue): DocumentEdit;
@@ -607,17 +699,21 @@ export interface DocumentEdit {
   insert(path: Path, value: DocumentValue): DocumentEdit;
   /** Takes away a key or an element. */
   delete(path: Path): DocumentEdit;
+  /**
+   * Puts a value where there is none, with the maps that lead to it. Two who ensure the same at once make
+   * one and the same: begin lists, texts and counters so. Keys only.
+   */
+  ensure(path: Path, value: DocumentValue): DocumentEdit;
+  /** Moves an element of a list to another index, counted without it. Two who move it at once move one. */
+  move(path: Path, to: number): DocumentEdit;
   /** Adds to a counter; by 1 unless told otherwise. */
   increment(path: Path, by?: number): DocumentEdit;
-  /** In a text: at `index`, deletes so many characters and inserts others. */
+  /**
+   * In a {@link SharedText}: at `index`, deletes so many units and inserts others. Positions are in UTF-16
+   * units, as in strings, in `selectionStart` and in every editor.
+   */
   spliceText(path: Path, index: number, deleted: number, inserted?: string): DocumentEdit;
 }
-
-/**
- * JSON, and what it has no word for: a text that several people edit, a counter that several count,
- * bytes in base64, a time. Maps and lists may contain them.
- */
-export type DocumentValue = Json;
 
 /** What happens, as it happens, by kind. A {@link Live} is often the easier way to follow. */
 export interface Events {
@@ -655,8 +751,19 @@ export interface Events {
   recoveryCode: { readonly recoveryCode: string };
   /** This device was ended by its account; so many changes made here were taken in by nobody. */
   ended: { readonly unsent: number };
-  /** A document changed. */
-  document: { readonly space: string; readonly name: string };
+  /**
+   * A document changed: by whomever, on whichever device, whether somebody follows it or not. The name is
+   * empty when all documents of a space have come to a device or a member who waited for them.
+   */
+  document: {
+    readonly space: string;
+    readonly name: string;
+    /** The places that were written, as they are now; null if any may have been. */
+    readonly paths: readonly Path[] | null;
+    /** By this device, by another one of the account, or by somebody else; null if by none in particular. */
+    readonly by: "own" | "sibling" | "other" | null;
+    readonly account: AccountId | null;
+  };
   /** Settings changed; any may have, if there are no keys. */
   settings: { readonly keys: readonly string[] };
   /** Somebody is typing. */
@@ -696,6 +803,9 @@ export type ErrorKind =
   | "not_a_relay"
   | "unsupported"
   | "unavailable"
+  /** Documents are yet to be handed over to a device or a member who came later; it goes on by itself. */
+  | "waiting"
+  | "relay_url"
   | "store"
   | "interrupted"
   | "outdated"
@@ -709,4 +819,6 @@ export interface RejoinderError extends Error {
   readonly kind: ErrorKind;
   /** Whether the client tries again by itself: there is nothing to do but to wait. */
   readonly retry: boolean;
+  /** What else the engine says of it, by name. */
+  readonly details: { readonly [key: string]: unknown };
 }

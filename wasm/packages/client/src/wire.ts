@@ -62,7 +62,12 @@ export const METHODS = {
   "settings.get": "read",
   "settings.set": "journal",
   "settings.all": "read",
+  "document.list": "read",
   "document.get": "read",
+  "document.history": "read",
+  "document.conflicts": "read",
+  "document.archive": "journal",
+  "document.delete": "journal",
   "document.change": "journal",
   "document.export": "read",
   "document.import": "journal",
@@ -75,6 +80,18 @@ export const METHODS = {
 
 /** A method's name. */
 export type Method = keyof typeof METHODS;
+
+/** Which way there is to the engine. */
+export interface Engine {
+  /** Names this tab in what the worker tells of edits. */
+  readonly tab: string;
+  /** Asks for something, and waits for what comes of it. Calls take effect in their order. */
+  call(method: Method, params?: Params): Promise<unknown>;
+  /** Calls `listener` at each notice. Notices and answers come in the order in which they were given. */
+  onNotice(listener: (notice: Notice) => void): () => void;
+  /** Calls `listener` whenever the store was opened anew: notices may have been missed. */
+  onOpening(listener: () => void): () => void;
+}
 
 /** Something that happened. */
 export interface Notice {

@@ -140,8 +140,20 @@ class Host {
  * was called, and on what.
  */
 function edited(call: Extract<ToOwner, { kind: "call" }>): Fields {
-  const { conversation, space, name, key } = call.params as Fields;
-  return { method: call.method, conversation, space, name, key };
+  const { conversation, space, name, key, ops } = call.params as Fields;
+  const paths = Array.isArray(ops) ? ops.map(touched) : null;
+  // What the owner makes for a tab that is gone has a number below zero, and is no tab's own.
+  const tab = call.id < 0 ? undefined : call.tab;
+  return { method: call.method, tab, conversation, space, name, key, paths };
+}
+
+/** Where an operation on a document changes something: a list as a whole, where elements come, go or move. */
+function touched(op: unknown): unknown {
+  const { op: kind, path } = op as Fields;
+  if (!Array.isArray(path)) return [];
+  const isOfList = kind === "insert" || kind === "move" || (kind === "delete" && typeof path.at(-1) === "number");
+  // What leads to it may be made, too.
+  return kind === "ensure" ? path.slice(0, 1) : isOfList ? path.slice(0, -1) : path;
 }
 
 /** Tries again while another worker lets go of the store. */

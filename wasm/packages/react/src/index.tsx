@@ -1,3 +1,4 @@
+"use client";
 /**
  * React hooks for `@rejoinder/client`, all of which are used below a {@link RejoinderProvider}.
  *
@@ -11,12 +12,14 @@ export {
   useConversation,
   useConversations,
   useDevices,
-  useDocument,
   useHistory,
   useLive,
+  useLoaded,
   useSetting,
   useStatus,
   useTyping,
 } from "./live.js";
+export { useDocument, useDocumentAt, useUndo } from "./documents.js";
+export type { DocumentOptions, UsedDocument } from "./documents.js";
 export { useMessages } from "./messages.js";
 export type { Messages } from "./messages.js";

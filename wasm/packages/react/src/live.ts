@@ -8,7 +8,6 @@ import type {
   HistoryProgress,
   Json,
   Live,
-  SharedDocument,
   Status,
 } from "@rejoinder/client";
 import { useCallback, useSyncExternalStore } from "react";
@@ -19,6 +18,25 @@ export function useLive<T>(live: Live<T>): T {
   const subscribe = useCallback((changed: () => void) => live.subscribe(changed), [live]);
   const current = useCallback(() => live.current, [live]);
   return useSyncExternalStore(subscribe, current, current);
+}
+
+const LOADING = new WeakMap<object, Promise<unknown>>();
+
+/**
+ * A live value that is loaded: below a `<Suspense>`, which shows something else until it is. What fails to
+ * load goes to the error boundary.
+ */
+export function useLoaded<T>(live: Live<T>): Exclude<T, undefined> {
+  const value = useLive(live);
+  if (value !== undefined) return value as Exclude<T, undefined>;
+  const known = LOADING.get(live);
+  // Throwing a promise is how one asks React to wait.
+  // oxlint-disable-next-line typescript/only-throw-error
+  if (known !== undefined) throw known;
+  const loading = live.ready().finally(() => LOADING.delete(live));
+  LOADING.set(live, loading);
+  // oxlint-disable-next-line typescript/only-throw-error
+  throw loading;
 }
 
 /** How things stand. */
@@ -65,18 +83,4 @@ export function useSetting<T extends Json = Json>(
   const set = useCallback((value: T | null) => settings.set(key, value), [settings, key]);
   const value = all === undefined ? undefined : ((all[key] ?? null) as T | null);
   return [value, set];
-}
-
-/**
- * A document of a conversation, or of the account's own (`"account"`), and its value: undefined
- * until loaded, an empty map where nothing was written yet.
- */
-export function useDocument(
-  space: ConversationId | "account",
-  name: string,
-): { readonly document: SharedDocument; readonly value: Json | undefined } {
-  const client = useRejoinder();
-  const document = space === "account" ? client.document(name) : client.conversation(space).document(name);
-  const value = useLive(document.value);
-  return { document, value };
 }

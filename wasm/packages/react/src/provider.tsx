@@ -5,10 +5,7 @@ import { createContext, useContext, type ReactElement, type ReactNode } from "re
 const Context = createContext<Rejoinder | undefined>(undefined);
 
 /** Gives a client to the hooks of all components below. Who opened the client closes it. */
-export function RejoinderProvider(props: {
-  readonly client: Rejoinder;
-  readonly children?: ReactNode;
-}): ReactElement {
+export function RejoinderProvider(props: { readonly client: Rejoinder; readonly children?: ReactNode }): ReactElement {
   return <Context.Provider value={props.client}>{props.children}</Context.Provider>;
 }
 

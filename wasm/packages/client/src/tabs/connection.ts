@@ -7,7 +7,7 @@
 import { RejoinderError, fromFault } from "../error.js";
 import { closed, tell } from "../live.js";
 import type { StorageKind } from "../types.js";
-import { METHODS, type Method, type Notice, type Params } from "../wire.js";
+import { METHODS, type Engine, type Method, type Notice, type Params } from "../wire.js";
 import { Journal } from "./journal.js";
 import { Owner } from "./owner.js";
 import { VERSION, names, randomId } from "./protocol.js";
@@ -40,9 +40,9 @@ interface Pending {
 }
 
 /** A tab's calls and what it hears. */
-export class Connection {
+export class Connection implements Engine {
   readonly #prefix: string;
-  readonly #tab = randomId();
+  readonly tab = randomId();
   readonly #journal: Journal;
   readonly #inbox: BroadcastChannel;
   readonly #hall: BroadcastChannel;
@@ -62,8 +62,8 @@ export class Connection {
   /** Joins the tabs that have this store open. */
   constructor(options: ConnectionOptions) {
     this.#prefix = names.prefix(options.name);
-    this.#journal = new Journal(this.#prefix, this.#tab);
-    this.#inbox = new BroadcastChannel(names.tab(this.#prefix, this.#tab));
+    this.#journal = new Journal(this.#prefix, this.tab);
+    this.#inbox = new BroadcastChannel(names.tab(this.#prefix, this.tab));
     this.#inbox.onmessage = ({ data }: MessageEvent<ToTab>) => this.#hear(data);
     this.#hall = new BroadcastChannel(names.hall(this.#prefix));
     this.#hall.onmessage = ({ data }: MessageEvent<ToOwner | ToAll>) => {
@@ -114,7 +114,7 @@ export class Connection {
         ? this.#journal.add({ edit, method, params, atMs: Date.now() })
         : undefined;
     const id = ++this.#lastCall;
-    const message = { kind: "call", tab: this.#tab, id, method, params, edit } as const;
+    const message = { kind: "call", tab: this.tab, id, method, params, edit } as const;
     let [resolve, reject]: [Pending["resolve"], Pending["reject"]] = [() => undefined, () => undefined];
     const answer = new Promise<unknown>((yes, no) => {
       [resolve, reject] = [yes, no];
@@ -176,11 +176,11 @@ export class Connection {
       this.#leave = resolve;
     });
     navigator.locks
-      .request(names.tabLock(this.#prefix, this.#tab), () => {
+      .request(names.tabLock(this.#prefix, this.tab), () => {
         if (this.#isClosed) return undefined;
         this.#part = new Owner({
           prefix: this.#prefix,
-          tab: this.#tab,
+          tab: this.tab,
           journal: this.#journal,
           open: { name: options.name, relay: options.relay, storage: options.storage },
           worker: options.worker,
@@ -197,7 +197,7 @@ export class Connection {
   }
 
   #hello(): void {
-    this.#hall.postMessage({ kind: "hello", tab: this.#tab, version: VERSION } satisfies ToOwner);
+    this.#hall.postMessage({ kind: "hello", tab: this.tab, version: VERSION } satisfies ToOwner);
   }
 
   #send(message: ToOwner): void {

@@ -128,7 +128,7 @@ export class Owner {
     };
     worker.onerror = (event) => {
       if (this.#worker !== worker || this.#isReady) return;
-      const message = event.message ?? "the worker's script can't be loaded";
+      const message = event.message ?? "the worker's script can't be loaded, or what has to lie beside it";
       this.#hear({ kind: "failed", owner: this.#id, fault: { kind: "unsupported", message, retry: true } });
     };
     this.#tell({ kind: "open", prefix, owner: this.#id, tab, options: open });

@@ -12,7 +12,7 @@ import type { Fields } from "../wire.js";
  * The version of all this. A page may still be open while a newer one of the same origin is loaded:
  * they share the locks, and tell one another apart by this.
  */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Why this tab speaks. */
 export type ToOwner =

@@ -1,0 +1,56 @@
+/** The documents of one space. */
+import { Query } from "../query.js";
+import { fields, list, same, text } from "../shapes.js";
+import type { DocumentList, Live, SharedDocument } from "../types.js";
+import type { Engine } from "../wire.js";
+import { ACCOUNT, DocumentHandle } from "./handle.js";
+
+/** One handle for each name, and the list of what there is. */
+export class DocumentFamily {
+  readonly #engine: Engine;
+  readonly #space: string;
+  readonly #list: Query<DocumentList>;
+  readonly #handles = new Map<string, DocumentHandle>();
+
+  /** Nothing is asked yet. */
+  constructor(engine: Engine, space: string) {
+    this.#engine = engine;
+    this.#space = space;
+    this.#list = new Query<DocumentList>(engine, {
+      load: async () => toList(await engine.call("document.list", { space })),
+      concerns: ({ method, params }) => {
+        const isChange =
+          method === "document" || (method === "edited" && text(params["method"]).startsWith("document."));
+        return isChange && (space === ACCOUNT || params["space"] === space);
+      },
+      merge: (old, now) => (old !== undefined && same(old, now) ? old : now),
+    });
+  }
+
+  get list(): Live<DocumentList | undefined> {
+    return this.#list;
+  }
+
+  /** A document; the same object for the same name. */
+  named<T>(name: string): SharedDocument<T> {
+    const handle = this.#handles.get(name) ?? new DocumentHandle(this.#engine, this.#space, name);
+    this.#handles.set(name, handle);
+    // Nobody checks what lies in it: the type is what its caller knows of it.
+    return handle as SharedDocument as SharedDocument<T>;
+  }
+
+  /** Ends what follows them. */
+  close(): void {
+    for (const handle of this.#handles.values()) handle.close();
+    this.#list.close();
+  }
+}
+
+function toList(value: unknown): DocumentList {
+  const from = fields(value);
+  const documents = list(from["documents"]).map((item) => {
+    const { name, archived } = fields(item);
+    return { name: text(name), archived: archived === true };
+  });
+  return { documents, isWaiting: from["waiting"] === true };
+}

@@ -1,0 +1,355 @@
+/** A document of a space, as a tab follows and changes it. */
+import { RejoinderError } from "../error.js";
+import { Cell, Mapped, closed } from "../live.js";
+import { fields, list, optionalText, text } from "../shapes.js";
+import type { DocumentChange, DocumentConflict, DocumentEdit, Json, Live, Path, SharedDocument } from "../types.js";
+import type { Engine, Notice } from "../wire.js";
+import { gather } from "./edit.js";
+import { EditError } from "./error.js";
+import { decode, fromBase64, toBase64, type DocumentValue } from "./kinds.js";
+import { Replica, type Reading } from "./replica.js";
+import { at, encodeOp, isWithin, type Op } from "./tree.js";
+
+/** The account's own space, as methods name it. */
+export const ACCOUNT = "account";
+
+/** How long a document is followed after the last listener left; a component may come back at once. */
+const LINGER_MS = 5_000;
+/** After a reading there is a pause, this much of the time that it took, and no longer than that. */
+const REST = 2;
+const REST_MOST_MS = 250;
+/** What was read is shown only if nothing was told meanwhile, but for so many rounds at most. */
+const ROUNDS = 3;
+/** Paths that are read by themselves; of more the whole is read. */
+const FEW = 8;
+
+/** A document of a space. */
+export class DocumentHandle implements SharedDocument {
+  readonly name: string;
+  readonly #space: string;
+  readonly #engine: Engine;
+  readonly #value: Followed;
+
+  /** Nothing is asked yet. */
+  constructor(engine: Engine, space: string, name: string) {
+    this.#engine = engine;
+    this.#space = space;
+    this.name = name;
+    this.#value = new Followed(engine, space, name);
+  }
+
+  get value(): Live<DocumentValue | undefined> {
+    return this.#value;
+  }
+
+  at<V = DocumentValue>(path: Path): Live<V | undefined> {
+    return new Mapped<DocumentValue | undefined, V | undefined>(
+      this.#value,
+      (value) => at(value, path) as V | undefined,
+    );
+  }
+
+  async get<V = DocumentValue>(
+    path: Path = [],
+    { at: then }: { readonly at?: string | readonly string[] } = {},
+  ): Promise<V | undefined> {
+    const heads = typeof then === "string" ? [then] : then;
+    return (await read(this.#engine, this.#where(), path, heads)) as V | undefined;
+  }
+
+  async change(edits: (edit: DocumentEdit) => void): Promise<void> {
+    await this.apply(gather(edits));
+  }
+
+  /** Makes operations, all or none. */
+  async apply(ops: readonly Op[]): Promise<void> {
+    if (ops.length === 0) return;
+    const encoded = ops.map(encodeOp);
+    const end = this.#value.begin(ops);
+    try {
+      await this.#engine.call("document.change", { ...this.#where(), ops: encoded });
+    } catch (error) {
+      end(false);
+      throw inWords(error, ops);
+    }
+    end(true);
+  }
+
+  async export(): Promise<Uint8Array> {
+    const answer = await this.#engine.call("document.export", this.#where());
+    return fromBase64(text(typeof answer === "string" ? answer : fields(answer)["bytes"]));
+  }
+
+  async import(bytes: Uint8Array): Promise<void> {
+    await this.#engine.call("document.import", { ...this.#where(), bytes: toBase64(bytes) });
+    this.#value.touch(undefined);
+  }
+
+  async history(options: { limit?: number; before?: string } = {}): Promise<readonly DocumentChange[]> {
+    const { changes } = fields(await this.#engine.call("document.history", { ...this.#where(), ...options }));
+    return list(changes).map((item): DocumentChange => {
+      const { change, account, device, at_ms, stored } = fields(item);
+      const atMs = typeof at_ms === "number" ? at_ms : null;
+      return {
+        id: text(change),
+        account: optionalText(account),
+        device: optionalText(device),
+        atMs,
+        stored: stored === true,
+      };
+    });
+  }
+
+  async conflicts(path: Path): Promise<readonly DocumentConflict[]> {
+    const found = fields(await this.#engine.call("document.conflicts", { ...this.#where(), path }));
+    return list(found["values"]).map((item): DocumentConflict => {
+      const { value, account, device } = fields(item);
+      return { value: decode(value as Json), account: optionalText(account), device: optionalText(device) };
+    });
+  }
+
+  async archive(archived = true): Promise<void> {
+    await this.#engine.call("document.archive", { ...this.#where(), archived });
+  }
+
+  async delete(): Promise<void> {
+    await this.#engine.call("document.delete", this.#where());
+    this.#value.touch(undefined);
+  }
+
+  /** Ends what follows it. */
+  close(): void {
+    this.#value.close();
+  }
+
+  #where(): Where {
+    return { space: this.#space, name: this.name };
+  }
+}
+
+type Where = { readonly space: string; readonly name: string };
+
+async function read(
+  engine: Engine,
+  where: Where,
+  path: Path,
+  then?: readonly string[],
+): Promise<DocumentValue | undefined> {
+  const value = (await engine.call("document.get", { ...where, path, form: "typed", at: then })) as Json;
+  if (value !== null) return decode(value);
+  if (path.length === 0) return {};
+  if (then !== undefined) return undefined;
+  // Null stands there, or nothing does.
+  try {
+    const found = fields(await engine.call("document.conflicts", { ...where, path }));
+    return list(found["values"]).length > 0 ? null : undefined;
+  } catch (error) {
+    if (error instanceof RejoinderError && (error.kind === "invalid" || error.kind === "not_found")) return undefined;
+    throw error;
+  }
+}
+
+/** The engine's refusal, in the words of the operation that was asked for. */
+function inWords(error: unknown, ops: readonly Op[]): unknown {
+  if (!(error instanceof RejoinderError)) return error;
+  const { op: index, reason } = error.details;
+  const op = typeof index === "number" ? ops[index] : undefined;
+  if (op === undefined || typeof reason !== "string") return error;
+  return new EditError(op.op, op.path, REASONS[reason] ?? reason, error.kind);
+}
+
+const REASONS: { readonly [reason: string]: string } = {
+  no_such_place: "there is no such place",
+  not_a_list: "it is no list",
+  not_a_map: "it is no map",
+  not_a_text: "it is no shared text",
+  not_a_counter: "it is no counter",
+  past_the_end: "it lies past the end",
+  inside_a_character: "the index lies inside of a character",
+  bad_value: "a document can't hold the value",
+  bad_key: "a key has 1 to 256 bytes",
+  too_large: "it is too large",
+  empty_path: "the path is empty: name a key of the document",
+};
+
+/** The whole of a document, read while somebody follows it. */
+class Followed extends Cell<DocumentValue | undefined> {
+  readonly #engine: Engine;
+  readonly #where: Where;
+  readonly #replica = new Replica();
+  readonly #waiting = new Set<(error: RejoinderError | undefined) => void>();
+  /** What has to be read; all of it, if undefined is among it. */
+  #dirty: readonly (Path | undefined)[] = [];
+  #stops: (() => void)[] = [];
+  #isStarted = false;
+  #isReading = false;
+  /** The last reading failed. */
+  #isStuck = false;
+  #isEnded = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #linger: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(engine: Engine, space: string, name: string) {
+    super(undefined);
+    this.#engine = engine;
+    this.#where = { space, name };
+  }
+
+  override ready(): Promise<Exclude<DocumentValue | undefined, undefined>> {
+    type Value = Exclude<DocumentValue | undefined, undefined>;
+    if (this.#isEnded) return Promise.reject(closed());
+    if (this.current !== undefined && this.#isStarted && this.#dirty.length === 0 && !this.#isReading) {
+      return Promise.resolve(this.current);
+    }
+    return new Promise<Value>((resolve, reject) => {
+      const stop = this.subscribe(() => undefined);
+      const end = (error: RejoinderError | undefined): void => {
+        this.#waiting.delete(end);
+        stop();
+        if (error === undefined) resolve(this.current as Value);
+        else reject(error);
+      };
+      this.#waiting.add(end);
+    });
+  }
+
+  /**
+   * An own edit begins, and shows at once. The answer is called with what came of it.
+   *
+   * @throws {EditError} if it can't be made of what is shown.
+   */
+  begin(ops: readonly Op[]): (isMade: boolean) => void {
+    const isKnown = this.#isStarted && this.#replica.shown !== undefined;
+    const pending = this.#replica.begin(isKnown ? ops : []);
+    if (isKnown) this.set(this.#replica.shown);
+    return (isMade) => {
+      if (isMade) this.#replica.made(pending);
+      else this.#replica.failed(pending);
+      if (isMade && isKnown) return;
+      // What was read meanwhile may have been taken to contain it.
+      if (isKnown) this.set(this.#replica.shown);
+      this.touch(undefined);
+    };
+  }
+
+  /** Something may have changed at a path; undefined: anywhere. */
+  touch(path: Path | undefined): void {
+    this.#dirty = withPath(this.#dirty, path);
+    this.#read();
+  }
+
+  override close(): void {
+    this.#isEnded = true;
+    for (const end of [...this.#waiting]) end(closed());
+    super.close();
+    clearTimeout(this.#linger);
+    this.#stop();
+  }
+
+  protected override followed(): void {
+    clearTimeout(this.#linger);
+    if (this.#isStarted || this.#isEnded) return;
+    this.#isStarted = true;
+    this.#stops = [
+      this.#engine.onNotice((notice) => this.#hear(notice)),
+      this.#engine.onOpening(() => this.touch(undefined)),
+    ];
+    this.touch(undefined);
+  }
+
+  protected override unfollowed(): void {
+    clearTimeout(this.#linger);
+    this.#linger = setTimeout(() => {
+      if (!this.isFollowed) this.#stop();
+    }, LINGER_MS);
+  }
+
+  #stop(): void {
+    for (const stop of this.#stops) stop();
+    this.#stops = [];
+    this.#isStarted = false;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #hear({ method, params }: Notice): void {
+    if (method === "lagged" || (this.#isStuck && method === "status")) return this.touch(undefined);
+    const isEdit = method === "edited" && text(params["method"]).startsWith("document.");
+    if (!isEdit && method !== "document") return;
+    if (!this.#isHere(text(params["space"])) || !isNamed(text(params["name"]), this.#where.name)) return;
+    // What this tab changed shows already, and what another one did is told by the worker.
+    if (isEdit ? params["tab"] === this.#engine.tab : params["by"] === "own") return;
+    const paths = params["paths"];
+    if (!Array.isArray(paths)) return this.touch(undefined);
+    for (const path of paths as readonly Path[]) this.touch(path);
+  }
+
+  /** The account's own space has an id, too, which only notices tell. */
+  #isHere(space: string): boolean {
+    return this.#where.space === ACCOUNT || space === this.#where.space;
+  }
+
+  #read(): void {
+    if (!this.#isStarted || this.#isReading || this.#dirty.length === 0 || this.#timer !== undefined) return;
+    this.#isReading = true;
+    this.#rounds().catch((error: unknown) => reportError(error));
+  }
+
+  async #rounds(): Promise<void> {
+    const beganMs = performance.now();
+    let failure: RejoinderError | undefined;
+    try {
+      await this.#round();
+    } catch (error) {
+      this.#replica.unread();
+      failure =
+        error instanceof RejoinderError ? error : new RejoinderError("internal", String(error), { cause: error });
+    }
+    this.#isReading = false;
+    const tookMs = performance.now() - beganMs;
+    this.#isStuck = failure !== undefined;
+    if (failure === undefined) this.#rest(Math.min(REST * tookMs, REST_MOST_MS));
+    // Whoever has to hand it over will, and that is told.
+    if (failure?.kind === "waiting" || (failure === undefined && this.current === undefined)) return;
+    for (const end of [...this.#waiting]) end(failure);
+  }
+
+  /** Reads what is dirty, until nothing is told meanwhile, and shows it. */
+  async #round(): Promise<void> {
+    let asked = this.#dirty;
+    for (let round = 1; ; round++) {
+      this.#dirty = [];
+      this.#replica.ask();
+      const paths = asked.length > FEW || asked.includes(undefined) ? [[]] : (asked as readonly Path[]);
+      const readings = await Promise.all(
+        paths.map(async (path): Promise<Reading> => ({ path, value: await read(this.#engine, this.#where, path) })),
+      );
+      if (this.#dirty.length === 0 || round === ROUNDS) {
+        if (!this.#replica.read(readings)) this.#dirty = withPath(this.#dirty, undefined);
+        else if (this.#isStarted) this.set(this.#replica.shown);
+        return;
+      }
+      asked = this.#dirty.reduce(withPath, asked);
+    }
+  }
+
+  #rest(ms: number): void {
+    if (!this.#isStarted) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#read();
+    }, ms);
+  }
+}
+
+/** Paths with one more; those that lie within another are left out. */
+function withPath(paths: readonly (Path | undefined)[], more: Path | undefined): readonly (Path | undefined)[] {
+  if (more === undefined || more.length === 0) return [undefined];
+  if (paths.some((path) => path === undefined || isWithin(more, path))) return paths;
+  return [...paths.filter((path) => path !== undefined && !isWithin(path, more)), more];
+}
+
+/** A bare word is an app's own document, which notices name in full; no name at all means every one. */
+function isNamed(full: string, name: string): boolean {
+  return full === "" || full.replace(/^app\//, "") === name.replace(/^app\//, "");
+}

@@ -1,0 +1,128 @@
+/** An engine of documents alone, whose answers and notices wait until a test lets them go, in their order. */
+import { RejoinderError } from "../src/error.js";
+import { decode, encode, type DocumentValue } from "../src/document/kinds.js";
+import { apply, at, type Op } from "../src/document/tree.js";
+import type { Json, Path } from "../src/types.js";
+import type { Engine, Fields, Method, Notice, Params } from "../src/wire.js";
+
+export class FakeEngine implements Engine {
+  readonly tab = "this tab";
+  /** What was asked, in its order. */
+  readonly asked: { readonly method: string; readonly params: Params }[] = [];
+  /** The document, whatever its name. */
+  content: DocumentValue = {};
+  /** The next call of a method fails so. */
+  readonly refusals = new Map<string, RejoinderError>();
+  readonly #listeners = new Set<(notice: Notice) => void>();
+  readonly #queue: (() => void)[] = [];
+
+  call(method: Method, params: Params = {}): Promise<unknown> {
+    this.asked.push({ method, params });
+    return new Promise((resolve, reject) => {
+      try {
+        const refusal = this.refusals.get(method);
+        this.refusals.delete(method);
+        if (refusal !== undefined) throw refusal;
+        const answer = this.#answer(method, params);
+        this.#queue.push(() => resolve(answer));
+      } catch (error) {
+        // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+        this.#queue.push(() => reject(error));
+      }
+    });
+  }
+
+  onNotice(listener: (notice: Notice) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onOpening(): () => void {
+    return () => undefined;
+  }
+
+  /** Somebody else changes the document. */
+  remote(paths: readonly Path[] | null, ...ops: readonly Op[]): void {
+    this.content = ops.reduce(apply, this.content);
+    this.tell("document", { space: "s", name: "app/plan", paths, by: "other", account: "a" });
+  }
+
+  /** Another tab of this browser changes it. */
+  otherTab(paths: readonly Path[], ...ops: readonly Op[]): void {
+    this.content = ops.reduce(apply, this.content);
+    this.tell("edited", { method: "document.change", tab: "another", space: "s", name: "plan", paths });
+  }
+
+  /** Something is told, after what is on its way. */
+  tell(method: string, params: Fields): void {
+    this.#queue.push(() => {
+      for (const listener of [...this.#listeners]) listener({ method, params });
+    });
+  }
+
+  /** Lets go of what waits, and of what follows from it, until nothing does. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3;) {
+      quiet = this.step() ? 0 : quiet + 1;
+      await new Promise((resolve) => setTimeout(resolve, quiet === 0 ? 0 : 5));
+    }
+  }
+
+  /** Resolves when nothing is on its way, and a document has nothing left to read. */
+  async quiet(document: { readonly value: { ready(): Promise<unknown> } }): Promise<void> {
+    const state = { isQuiet: false };
+    while (!state.isQuiet) {
+      await this.settle();
+      document.value.ready().then(
+        () => (state.isQuiet = true),
+        () => undefined,
+      );
+      await Promise.resolve();
+      await Promise.resolve();
+    }
+  }
+
+  /** Lets go of one answer or notice; false if there is none. */
+  step(): boolean {
+    const next = this.#queue.shift();
+    next?.();
+    return next !== undefined;
+  }
+
+  #answer(method: string, params: Params): unknown {
+    const path = (params["path"] ?? []) as Path;
+    switch (method) {
+      case "document.get": {
+        const value = at(this.content, path);
+        return value === undefined ? null : encode(value, "get", path);
+      }
+      case "document.conflicts":
+        return { values: at(this.content, path) === undefined ? [] : [{ value: null }] };
+      case "document.change":
+        this.content = (params["ops"] as readonly Json[]).map(toOp).reduce(apply, this.content);
+        return { heads: [] };
+      default:
+        throw new RejoinderError("unsupported", method);
+    }
+  }
+}
+
+interface Sent {
+  readonly op: string;
+  readonly path: Path;
+  readonly value: Json;
+  readonly by: number;
+  readonly to: number;
+  readonly index: number;
+  readonly delete: number;
+  readonly insert: string;
+}
+
+function toOp(sent: Json): Op {
+  const { op, path, value, by, to, index, delete: deleted, insert: inserted } = sent as unknown as Sent;
+  if (op === "splice_text") return { op: "spliceText", path, index, deleted, inserted };
+  if (op === "increment") return { op, path, by };
+  if (op === "move") return { op, path, to };
+  if (op === "delete") return { op, path };
+  return { op: op as "put", path, value: decode(value) };
+}

@@ -1,0 +1,193 @@
+/** Undo takes back what one did, and nothing that others did. */
+import "./browser.js";
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { DocumentHandle } from "../src/document/handle.js";
+import { apply, type Op } from "../src/document/tree.js";
+import { RejoinderError, SharedCounter, SharedText, type DocumentValue } from "../src/index.js";
+import { typed, undoHistory } from "../src/typed/index.js";
+import { record } from "../src/typed/record.js";
+import { revert } from "../src/typed/revert.js";
+import { FakeEngine } from "./engine.js";
+
+interface Doc {
+  title: string;
+  items: { text: string; done: boolean }[];
+  body: SharedText;
+  count: SharedCounter;
+}
+
+const DOC = {
+  title: "Plan",
+  items: [
+    { text: "milk", done: false },
+    { text: "bread", done: false },
+    { text: "tea", done: false },
+  ],
+  body: new SharedText("hello world"),
+  count: new SharedCounter(5),
+};
+
+/** The document after an own edit, others' edits, and the undo of the own one. */
+function undone(own: (doc: Doc) => void, theirs: (doc: Doc) => void): Doc {
+  const after = record<Doc>(DOC, own as never).reduce(apply, DOC as DocumentValue);
+  const now = record<Doc>(after, theirs as never).reduce(apply, after);
+  return revert(DOC, after, now).reduce(apply, now) as unknown as Doc;
+}
+
+/** The document after others' edits alone. */
+function only(theirs: (doc: Doc) => void): Doc {
+  return record<Doc>(DOC, theirs as never).reduce(apply, DOC as DocumentValue) as unknown as Doc;
+}
+
+const EDITS: readonly ((doc: Doc) => void)[] = [
+  (doc) => (doc.title = "Mine"),
+  (doc) => (doc.items as unknown[]).splice(1, 1),
+  (doc) => (doc.items as unknown[]).splice(1, 0, { text: "mine", done: false }, { text: "mine too", done: true }),
+  (doc) => ((doc.items[1] as { done: boolean }).done = true),
+  (doc) => doc.body.splice(6, 5, "there"),
+  (doc) => doc.body.splice(5, 0, ", 😀"),
+  (doc) => doc.count.increment(3),
+  (doc) => delete (doc as Partial<Doc>).title,
+  (doc) => Object.assign(doc, { more: { a: [1] } }),
+];
+
+const OTHERS: readonly ((doc: Doc) => void)[] = [
+  () => undefined,
+  (doc) => doc.items.unshift({ text: "theirs", done: false }),
+  (doc) => doc.items.push({ text: "theirs", done: false }),
+  (doc) => ((doc.items[0] as { text: string }).text = "oat milk"),
+  (doc) => doc.body.splice(0, 0, "oh, "),
+  (doc) => doc.body.splice(doc.body.length, 0, "!"),
+  (doc) => doc.count.increment(100),
+  (doc) => Object.assign(doc, { note: "theirs" }),
+];
+
+test("whatever others do elsewhere, undo leaves what they did, and nothing else", () => {
+  for (const [mine, own] of EDITS.entries()) {
+    for (const [others, theirs] of OTHERS.entries()) {
+      assert.deepEqual(undone(own, theirs), only(theirs), `${mine} ${others}`);
+    }
+  }
+});
+
+test("what others changed in what one changed oneself stays theirs", () => {
+  const title = undone(
+    (doc) => (doc.title = "Mine"),
+    (doc) => (doc.title = "Theirs"),
+  );
+  assert.equal(title.title, "Theirs");
+  const edited = undone(
+    (doc) => doc.items.push({ text: "mine", done: false }),
+    (doc) => ((doc.items[3] as { text: string }).text = "theirs now"),
+  );
+  assert.equal(edited.items[3]?.text, "theirs now", "what was put in is not taken out with their edit");
+  const both = undone(
+    (doc) => ((doc.items[1] as { done: boolean }).done = true),
+    (doc) => ((doc.items[1] as { text: string }).text = "rolls"),
+  );
+  assert.deepEqual(both.items[1], { text: "rolls", done: false });
+  const within = undone(
+    (doc) => doc.body.splice(5, 0, "12345"),
+    (doc) => doc.body.splice(8, 0, "THEIRS"),
+  );
+  assert.equal(String(within.body), "helloTHEIRS world");
+  const gone = undone(
+    (doc) => ((doc.items[1] as { done: boolean }).done = true),
+    (doc) => (doc.items as unknown[]).splice(1, 1),
+  );
+  assert.equal(gone.items.length, 2);
+});
+
+async function open(t: TestContext) {
+  const engine = new FakeEngine();
+  engine.content = DOC;
+  const handle = new DocumentHandle(engine, "s", "plan");
+  t.after(() => handle.close());
+  const plan = typed<Doc>(handle);
+  plan.value.subscribe(() => undefined);
+  await engine.quiet(handle);
+  return { engine, handle, plan, history: undoHistory(plan), now: (): Doc => plan.value.current as Doc };
+}
+
+test("own changes are taken back and made again, one by one, at once", async (t) => {
+  const { engine, handle, plan, history, now } = await open(t);
+  assert.deepEqual([history.canUndo.current, history.canRedo.current], [false, false]);
+  const all = [plan.change((doc) => void (doc.title = "One")), plan.change((doc) => void doc.items.pop())];
+  engine.remote([["body"]], { op: "spliceText", path: ["body"], index: 0, deleted: 0, inserted: "theirs: " });
+  await engine.quiet(handle);
+  await Promise.all(all);
+  const first = history.undo();
+  assert.equal(now().items.length, 3, "at once");
+  assert.equal(now().title, "One");
+  const second = history.undo();
+  assert.equal(now().title, "Plan");
+  assert.deepEqual([history.canUndo.current, history.canRedo.current], [false, true]);
+  await engine.quiet(handle);
+  assert.deepEqual(await Promise.all([first, second, history.undo()]), [true, true, false]);
+  const again = history.redo();
+  assert.equal(now().title, "One");
+  await engine.quiet(handle);
+  assert.equal(await again, true);
+  assert.equal(String(now().body), "theirs: hello world");
+  const more = plan.change((doc) => doc.count.increment());
+  await engine.quiet(handle);
+  await more;
+  assert.equal(history.canRedo.current, false, "what is new ends what could be made again");
+  assert.deepEqual(now(), engine.content);
+});
+
+test("a change that could not be made is not there to be taken back", async (t) => {
+  const { engine, handle, plan, history } = await open(t);
+  engine.refusals.set("document.change", new RejoinderError("store", "full"));
+  const failed = plan.change((doc) => void (doc.title = "x"));
+  failed.catch(() => undefined);
+  assert.equal(history.canUndo.current, true);
+  await engine.quiet(handle);
+  await assert.rejects(failed);
+  assert.equal(history.canUndo.current, false);
+});
+
+test("undoing all that one did, in any order of others' edits, leaves what they did alone", async (t) => {
+  let state = 3;
+  const below = (most: number): number => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * most);
+  };
+  for (let world = 0; world < 60; world++) {
+    const { engine, handle, plan, history, now } = await open(t);
+    // Theirs, made of a document in which nobody else ever did anything.
+    let alone: DocumentValue = { theirs: [], body: new SharedText("") };
+    engine.content = { ...(engine.content as object), theirs: [] } as DocumentValue;
+    engine.tell("lagged", {});
+    await engine.quiet(handle);
+    const own: Promise<unknown>[] = [];
+    for (let turn = 0; turn < 12; turn++) {
+      const doing = below(3);
+      if (doing === 0) {
+        const op: Op = { op: "insert", path: ["theirs", 0], value: { turn } };
+        alone = apply(alone, op);
+        engine.remote([["theirs"]], op);
+      } else if (doing === 1) {
+        own.push(
+          plan.change(
+            (doc) => void doc.items.splice(below(doc.items.length + 1), 0, { text: `own ${turn}`, done: false }),
+          ),
+        );
+      } else {
+        own.push(plan.change((doc) => doc.body.splice(below(doc.body.length + 1), 0, "x")));
+      }
+      if (below(2) === 0) await engine.quiet(handle);
+    }
+    await engine.quiet(handle);
+    await Promise.all(own);
+    while (history.canUndo.current) {
+      const step = history.undo();
+      await engine.quiet(handle);
+      await step;
+    }
+    assert.deepEqual(now(), { ...DOC, theirs: (alone as { theirs: unknown }).theirs }, `world ${world}`);
+    assert.deepEqual(engine.content, now());
+    handle.close();
+  }
+});
