@@ -122,6 +122,10 @@ pub struct Company {
     pub shared_by: BTreeMap<AccountId, BTreeSet<usize>>,
     /// How many messages were acknowledged in this world when each was let in last.
     pub joined: BTreeMap<AccountId, u64>,
+    /// Members that had no device in it for a while: the last one that was in ended before another of
+    /// theirs had come in. Nobody gives them the keys of that time, or of what the last one had not
+    /// read.
+    pub deserted: BTreeSet<AccountId>,
 }
 
 impl Company {

@@ -20,6 +20,7 @@ pub mod kind;
 pub mod monitor;
 pub mod network;
 pub mod plan;
+pub mod presence;
 pub mod registry;
 pub mod relay_host;
 pub mod relay_store;

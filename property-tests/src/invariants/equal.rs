@@ -8,7 +8,7 @@ use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
-use super::{conversations, members, places, reads_all};
+use super::{conversations, lacks_times, members, places, reads_all};
 use crate::book::Book;
 use crate::violation::{Invariant, Violation};
 use crate::world::Seen;
@@ -148,14 +148,15 @@ fn same_in_common(
 
 /// The number of the first message of which a device has heard every change since.
 ///
-/// An account that was brought back lacks the keys of the time between the last change of members
-/// that a lost device read and the entry of the new one: nobody gave them to it, and nobody can. What
+/// An account that was brought back, or whose last device there ended before another had come in,
+/// lacks the keys of the time between the last change of members that a lost device read and the entry
+/// of the new one: nobody gave them to it, and nobody can. What
 /// was said then it never shows, and what was changed, deleted or answered then of older messages it
 /// never learns. So it is held to what was said when everybody was at rest, which no gap precedes.
 /// A device that was linked without history has no such gap: it reads all from some time on, and
 /// of what it shows it knows every change.
 fn informed_from(book: &Book, one: &Seen, space: SpaceId) -> u64 {
-    if book.bereaved.contains(&one.account) {
+    if lacks_times(book, &one.account, space) {
         return book.rested_from.unwrap_or(u64::MAX);
     }
     book.companies.get(&space).map_or(0, |company| company.informed_from(&one.account))

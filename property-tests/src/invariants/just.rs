@@ -10,6 +10,7 @@ use sync_core::api::MessageView;
 use sync_core::document::OrderKey;
 use sync_protocol::{AccountId, SpaceId};
 
+use super::lacks_times;
 use crate::book::Book;
 use crate::violation::{Invariant, Violation};
 use crate::world::Seen;
@@ -49,7 +50,7 @@ fn ticks(
 ) -> Result<(), Violation> {
     let company = book.companies.get(&space);
     let stayed = |account: &AccountId| {
-        !book.bereaved.contains(account)
+        !lacks_times(book, account, space)
             && !company.is_some_and(|company| company.removed.contains(account))
     };
     for account in view.delivered.iter().chain(&view.read).filter(|account| stayed(account)) {

@@ -7,7 +7,7 @@ use sync_core::api::MessageView;
 use sync_core::document::OrderKey;
 use sync_protocol::{AccountId, SpaceId};
 
-use super::{conversations, members, reads_all};
+use super::{conversations, lacks_times, members, reads_all};
 use crate::book::{Book, Written};
 use crate::violation::{Invariant, Violation};
 use crate::world::Seen;
@@ -57,7 +57,7 @@ fn message(
                 let open = left
                     || written.open
                     || book.is_open(&written.touched)
-                    || lacks_a_time(book, one, written);
+                    || lacks_a_time(book, one, space, written);
                 says(one, space, view, (written, open))?;
             }
             continue;
@@ -77,9 +77,9 @@ fn message(
 /// Whether somebody may have missed what was changed of a message: an account that was brought back
 /// lacks the keys of the time in which none of its devices was there, and shows what is older as it
 /// was before. [`equal`](super::equal) says more.
-fn lacks_a_time(book: &Book, one: &Seen, written: &Written) -> bool {
+fn lacks_a_time(book: &Book, one: &Seen, space: SpaceId, written: &Written) -> bool {
     let rested = book.rested_from.is_some_and(|from| written.number >= from);
-    book.bereaved.contains(&one.account) && !rested
+    lacks_times(book, &one.account, space) && !rested
 }
 
 /// Whether somebody hears of every change: who was removed keeps what it read before.
@@ -100,7 +100,7 @@ fn entitled(book: &Book, one: &Seen, space: SpaceId, written: &Written) -> bool 
         let rested = book.rested_from.is_some_and(|from| written.number >= from);
         return active && known && rested;
     }
-    if book.bereaved.contains(&one.account) {
+    if lacks_times(book, &one.account, space) {
         // What was said to be stored on a device that was lost is there again.
         let own = book.owners.get(&written.device) == Some(&one.account);
         let rested = book.rested_from.is_some_and(|from| written.number >= from);

@@ -93,7 +93,7 @@ fn has_all(
     let shared_by = company.shared_by.get(&account).into_iter().flatten();
     asked.insert(device)
         && !book.newcomers.contains_key(&device)
-        && !book.bereaved.contains(&account)
+        && !lacks_times(book, &account, space)
         && company.whole.contains(&account)
         && !company.partial.contains(&account)
         && !company.removed.contains(&account)
@@ -102,6 +102,14 @@ fn has_all(
             let owner = book.owners.get(by).copied();
             owner.is_some_and(|owner| has_all(book, (*by, owner), space, asked))
         })
+}
+
+/// Whether an account may lack the keys of a time in which none of its devices was in a conversation:
+/// it was brought back, or its last device there ended before another had come in.
+fn lacks_times(book: &Book, account: &AccountId, space: SpaceId) -> bool {
+    let company = book.companies.get(&space);
+    book.bereaved.contains(account)
+        || company.is_some_and(|company| company.deserted.contains(account))
 }
 
 /// Where each message stands on a screen.

@@ -9,6 +9,7 @@ use sync_protocol::{AccountId, DeviceId, SpaceId};
 use super::{Event, World};
 use crate::device::{Device, Origin};
 use crate::disk::Disk;
+use crate::presence::devices_in;
 use crate::violation::{Invariant, Violation};
 
 /// Devices that there ever are for each person of a world, beside those used at once.
@@ -398,9 +399,27 @@ impl World {
         for account in accounts {
             self.registry.read(&account, store, messages);
         }
+        let mut bereft = BTreeSet::new();
         for (device, slot) in self.devices.iter().enumerate() {
-            if slot.id.is_some_and(|id| self.registry.ended(&id).is_some()) {
-                self.book.gone.insert(device);
+            if slot.id.is_some_and(|id| self.registry.ended(&id).is_some())
+                && self.book.gone.insert(device)
+            {
+                bereft.extend(self.book.account_of(slot.person));
+            }
+        }
+        for account in bereft {
+            self.note_deserted(account);
+        }
+    }
+
+    /// A device of an account ended: where it was the last one in, nobody of the account is there.
+    fn note_deserted(&mut self, account: AccountId) {
+        let Some(store) = self.relay.store() else { return };
+        for (space, company) in &mut self.book.companies {
+            let present = devices_in(store, space);
+            let stays = |device: &DeviceId| self.registry.is_active(&account, device);
+            if present.get(&account).is_some_and(|devices| !devices.iter().any(stays)) {
+                company.deserted.insert(account);
             }
         }
     }
