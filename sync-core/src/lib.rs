@@ -18,6 +18,7 @@
 //! MLS.
 
 pub mod api;
+mod crypto;
 pub mod document;
 pub mod engine;
 pub mod group;

@@ -95,8 +95,8 @@ pub fn index_prefixes() -> [&'static [u8]; 4] {
 pub(crate) mod key {
     use super::{Name, SpaceId};
     use crate::api::EditId;
-    use sha2::{Digest as _, Sha256};
     use sync_protocol::codec;
+    use sync_protocol::hash::sha256;
     use sync_protocol::{AccountId, EpochId, WriterId};
 
     pub(crate) const META: &[u8] = b"i";
@@ -185,7 +185,7 @@ pub(crate) mod key {
         (index, ordinal): (u64, u32),
         change: &[u8],
     ) -> Vec<u8> {
-        let digest: [u8; 32] = Sha256::digest(change).into();
+        let digest: [u8; 32] = sha256(change);
         let mut key = document(space, name);
         key.push(b'r');
         key.extend_from_slice(&index.to_be_bytes());

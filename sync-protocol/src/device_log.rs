@@ -3,7 +3,6 @@
 //! Everybody verifies a log from its genesis; the relay's word counts for nothing. An entry names
 //! its index and the head before it, so a log can't be reordered, forked or shortened unseen.
 
-use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, Blob};
@@ -11,7 +10,7 @@ use crate::error::ProtocolError;
 use crate::hash;
 use crate::ids::{AccountId, DeviceId, Link, LogHead, WriterId};
 use crate::limits;
-use crate::signing::{PublicKey, SIGNATURE, Signed, sign, verify};
+use crate::signing::{PublicKey, SIGNATURE, Signed, SigningKey, sign, verify};
 use crate::sorted::SortedMap;
 
 /// A device's public keys.

@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
 use crate::codec::{self, Blob};
@@ -15,7 +14,7 @@ use crate::hash::{self, framed};
 use crate::ids::{AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId};
 use crate::limits;
 use crate::roster::RosterChange;
-use crate::signing::{self, PublicKey};
+use crate::signing::{self, PublicKey, SigningKey};
 
 /// The header version this build writes.
 pub const HEADER_VERSION: u8 = 1;

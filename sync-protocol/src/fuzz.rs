@@ -9,8 +9,6 @@
 #[path = "../../fuzz/kit.rs"]
 mod kit;
 
-use ed25519_dalek::SigningKey;
-
 use crate::codec::{self, Assembler, Blob};
 use crate::device_log::{
     Action, DeviceKeys, DeviceLog, Founding, LogEntry, RecoveryKeys, countersign, found, sign_entry,
@@ -19,6 +17,7 @@ use crate::envelope::Envelope;
 use crate::frames::{ClientFrame, RelayFrame};
 use crate::ids::LogHead;
 use crate::roster::Roster;
+use crate::signing::SigningKey;
 use crate::{AccountId, SpaceId, WriterId, limits};
 use kit::{Choices, Target};
 

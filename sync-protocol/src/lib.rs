@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod codec;
+pub mod crypto;
 pub mod device_log;
 pub mod dormancy;
 pub mod envelope;
@@ -18,13 +19,12 @@ pub mod frames;
 pub mod frontier;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod roster;
-pub mod signing;
 pub mod sorted;
 pub mod text;
 
+pub use crypto::{hash, signing};
 pub use error::{ProtocolError, Rejection};
 pub use ids::{AccountId, DeviceId, EpochId, Link, Position, SpaceId, WriterId};

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Change, ChangeHash as Hash, ExpandedChange, ObjType, ScalarValue};
-use sha2::{Digest, Sha256};
 use sync_protocol::codec::Blob;
+use sync_protocol::hash::sha256;
 use sync_protocol::limits;
 
 use super::messages::MessageView;
@@ -16,7 +16,7 @@ use super::{AppOp, Document, Edit, Name, Placement, Reason, Row, Step, Touched, 
 /// Gives an altered chunk its right checksum, so that what lies behind it is judged.
 pub(crate) fn mend(change: &mut [u8]) {
     if change.len() > 8 {
-        let digest = Sha256::digest(&change[8..]);
+        let digest = sha256(&change[8..]);
         change[4..8].copy_from_slice(&digest[..4]);
     }
 }

@@ -1,6 +1,6 @@
 //! A change chunk taken apart, before Automerge sees a byte of it.
 
-use sha2::{Digest, Sha256};
+use sync_protocol::hash::sha256;
 use sync_protocol::limits;
 
 use super::columns::{Booleans, Delta, Reader, Rle};
@@ -150,7 +150,7 @@ pub(crate) fn open_chunk(bytes: &[u8]) -> Result<(ChangeHash, &[u8])> {
     }
     let body = reader.prefixed()?;
     let framed = bytes.get(8..).unwrap_or_default();
-    let hash: ChangeHash = Sha256::digest(framed).into();
+    let hash: ChangeHash = sha256(framed);
     if !reader.is_empty() || !hash.starts_with(checksum) {
         return Err(Reason::Malformed("checksum"));
     }

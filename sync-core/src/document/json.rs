@@ -2,7 +2,7 @@
 
 use automerge::{AutoCommit, ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, Value};
 use serde_json::{Map, Value as Json, json};
-use sha2::{Digest, Sha256};
+use sync_protocol::hash::sha256;
 use sync_protocol::limits;
 
 use super::{Document, Step};
@@ -45,7 +45,7 @@ impl Document {
 /// As [`Document::content_hash`].
 pub(crate) fn content_hash(doc: &AutoCommit) -> [u8; 32] {
     let json = object(doc, &ROOT, ObjType::Map, Style::Tagged, 0);
-    Sha256::digest(json.to_string().as_bytes()).into()
+    sha256(json.to_string().as_bytes())
 }
 
 /// A step as Automerge takes it.

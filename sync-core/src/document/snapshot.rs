@@ -7,8 +7,8 @@
 
 use automerge::{AutoCommit, Change, LoadOptions, OnPartialLoad, TextEncoding};
 use minicbor::{Decode, Encode};
-use sha2::{Digest, Sha256};
 use sync_protocol::codec::{self, Blob};
+use sync_protocol::hash::sha256;
 use sync_protocol::ids::{SpaceId, WriterId};
 use sync_protocol::sorted::SortedSet;
 
@@ -86,7 +86,7 @@ impl Document {
             barred: self.blacklist.barred().map(|(writer, seq)| (*writer, *seq)).collect(),
         };
         let body = codec::encode(&record);
-        let mut out = Sha256::digest(&body).to_vec();
+        let mut out = sha256(&body).to_vec();
         out.extend_from_slice(&body);
         Ok(out)
     }
@@ -118,7 +118,7 @@ impl Document {
     fn of_snapshot(space: SpaceId, name: Name, bytes: &[u8]) -> Result<Self, DocumentError> {
         let (checksum, body) =
             bytes.split_at_checked(CHECKSUM).ok_or(DocumentError::Corrupt("truncated"))?;
-        if Sha256::digest(body).as_slice() != checksum {
+        if sha256(body) != checksum {
             return Err(DocumentError::Corrupt("checksum"));
         }
         let record: Record =

@@ -1,10 +1,10 @@
 //! This device's account: founding it, and who this device is.
 
-use ed25519_dalek::SigningKey;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::{self, DeviceKeys, DeviceLog, Founding, RecoveryKeys};
 use sync_protocol::hash::{self, Domain};
+use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, DeviceId, WriterId, codec};
 use zeroize::Zeroize;
 

@@ -1,8 +1,8 @@
 //! A space's fingerprint: what must be equal wherever the same entries are.
 
 use serde_json::{Map, json};
-use sha2::{Digest as _, Sha256};
 use sync_protocol::SpaceId;
+use sync_protocol::hash::Sha256;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
 
@@ -34,7 +34,7 @@ impl Engine {
         let Some(core) = &space.core else {
             return Err(crate::Failure::NotFound("conversation").into());
         };
-        let mut view = Sha256::new();
+        let mut view = Sha256::default();
         view.update(around(space).to_string().as_bytes());
         view.update(b"\n");
         for message in &page {
@@ -48,7 +48,7 @@ impl Engine {
         let tips = reached.iter().filter(|(_, tip)| tip.seq > 0);
         let frontier =
             tips.map(|(writer, tip)| (*writer, (tip.seq, *tip.link.as_bytes()))).collect();
-        Ok(Response::Digest(Digest { frontier, documents, view: view.finalize().into() }))
+        Ok(Response::Digest(Digest { frontier, documents, view: view.finish() }))
     }
 }
 

@@ -8,13 +8,13 @@
 //! whether it was linked: after any interruption the device looks there, and either belongs to the
 //! account or is as empty as before.
 
-use ed25519_dalek::SigningKey;
 use rand_core::Rng;
 use sync_protocol::address::Address;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{Action, DeviceKeys, DeviceLog, LogEntry, countersign, sign_entry};
 use sync_protocol::frames::{Answer, ClientFrame, MeetEvent, MeetStep, Op};
 use sync_protocol::ids::RendezvousId;
+use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, Rejection, limits};
 
 use crate::api::{CommandId, Event, Failure, Join, LinkEvent, NewAccount, Response, Whose};

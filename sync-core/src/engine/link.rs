@@ -8,18 +8,14 @@
 //! person compares it by typing it, and nobody in between could have chosen what gives that code:
 //! it is made of values, and a message that is not its value's one spelling is not heard.
 
-use hpke::aead::ChaCha20Poly1305 as HpkeAead;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, PskBundle, Serializable};
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceKeys;
 use sync_protocol::ids::{LogHead, RendezvousId};
 use sync_protocol::{AccountId, ProtocolError, text};
-use zeroize::Zeroizing;
 
+use crate::crypto::hpke::Shared;
 use crate::engine::seal::{self, DoesNotOpen, Secret};
 use crate::trust::code::Transcript;
 
@@ -137,8 +133,6 @@ pub(super) struct Channel {
     transcript: Transcript,
 }
 
-type LinkKem = X25519HkdfSha256;
-
 impl Channel {
     /// Opens the conversation from the primary's side: what to send, and the channel.
     pub(super) fn host(
@@ -146,21 +140,9 @@ impl Channel {
         invite: &Invite,
         rng: &mut impl CryptoRng,
     ) -> Result<(Vec<u8>, Self), DoesNotOpen> {
-        let public = <LinkKem as Kem>::PublicKey::from_bytes(&offer.hpke);
-        let psk = PskBundle::new(&offer.secret, PSK_ID).map_err(|_| DoesNotOpen)?;
-        let (encapped, mut context) = hpke::setup_sender_with_rng::<HpkeAead, HkdfSha256, LinkKem>(
-            &OpModeS::Psk(psk),
-            &public.map_err(|_| DoesNotOpen)?,
-            INFO,
-            rng,
-        )
-        .map_err(|_| DoesNotOpen)?;
-        let plaintext = codec::encode(invite);
-        let sealed = context.seal(&plaintext, b"").map_err(|_| DoesNotOpen)?;
-        let sending = exported(|info, out| context.export(info, out), TO_GUEST)?;
-        let receiving = exported(|info, out| context.export(info, out), TO_HOST)?;
+        let (message, [sending, receiving]) =
+            shared(offer).send(&offer.hpke, &codec::encode(invite), rng)?;
         let transcript = Transcript::begin(offer, invite);
-        let message = [encapped.to_bytes().as_slice(), &sealed].concat();
         Ok((message, Self { sending, receiving, transcript }))
     }
 
@@ -170,23 +152,9 @@ impl Channel {
         secret: &[u8; 32],
         message: &[u8],
     ) -> Result<(Invite, Self), DoesNotOpen> {
-        let (encapped, sealed) = message.split_first_chunk::<32>().ok_or(DoesNotOpen)?;
-        let secret = <LinkKem as Kem>::PrivateKey::from_bytes(secret).map_err(|_| DoesNotOpen)?;
-        let encapped =
-            <LinkKem as Kem>::EncappedKey::from_bytes(encapped).map_err(|_| DoesNotOpen)?;
-        let psk = PskBundle::new(&offer.secret, PSK_ID).map_err(|_| DoesNotOpen)?;
-        let mut context = hpke::setup_receiver::<HpkeAead, HkdfSha256, LinkKem>(
-            &OpModeR::Psk(psk),
-            &secret,
-            &encapped,
-            INFO,
-        )
-        .map_err(|_| DoesNotOpen)?;
-        let plaintext = context.open(sealed, b"").map_err(|_| DoesNotOpen)?;
+        let (plaintext, [receiving, sending]) = shared(offer).receive(secret, message)?;
         let invite: Invite =
             codec::decode_exact("link invite", &plaintext).map_err(|_| DoesNotOpen)?;
-        let sending = exported(|info, out| context.export(info, out), TO_HOST)?;
-        let receiving = exported(|info, out| context.export(info, out), TO_GUEST)?;
         let transcript = Transcript::begin(offer, &invite);
         Ok((invite, Self { sending, receiving, transcript }))
     }
@@ -214,13 +182,9 @@ impl Channel {
     }
 }
 
-fn exported(
-    export: impl FnOnce(&[u8], &mut [u8]) -> Result<(), hpke::HpkeError>,
-    info: &[u8],
-) -> Result<Secret, DoesNotOpen> {
-    let mut key = Zeroizing::new([0; 32]);
-    export(info, key.as_mut()).map_err(|_| DoesNotOpen)?;
-    Ok(key)
+/// What an offer lets both sides know before they speak.
+fn shared(offer: &Offer) -> Shared<'_> {
+    Shared { info: INFO, psk: &offer.secret, psk_id: PSK_ID, exports: [TO_GUEST, TO_HOST] }
 }
 
 #[cfg(test)]

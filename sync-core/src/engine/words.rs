@@ -3,7 +3,7 @@
 //! Each word is one of 2,048 and stands for eleven bits. The last four bits are the beginning of the
 //! bytes' SHA-256, so that a mistyped word is found out.
 
-use sha2::{Digest as _, Sha256};
+use sync_protocol::hash::sha256;
 use zeroize::Zeroizing;
 
 /// Bytes that a code stands for.
@@ -50,7 +50,7 @@ pub(super) fn read(code: &str) -> Option<Zeroizing<[u8; BYTES]>> {
 }
 
 fn checked(bytes: &[u8; BYTES]) -> Checked {
-    let [check, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
+    let [check, ..] = sha256(bytes);
     let mut code = Checked::default();
     for (to, from) in code.iter_mut().zip(bytes.iter().chain(&[check & CHECK])) {
         *to = *from;

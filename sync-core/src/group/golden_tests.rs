@@ -6,9 +6,9 @@
 #![allow(clippy::unwrap_used)]
 
 use data_encoding::HEXLOWER;
-use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use sync_protocol::roster::Roster;
+use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, SpaceId};
 
 use super::*;

@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use ed25519_dalek::SigningKey;
 use openmls::prelude::{
     BasicCredential, CredentialWithKey, Extension, Extensions, ExternalSender, KeyPackage,
     LeafNodeParameters, Lifetime, MlsMessageOut,
 };
 use openmls_traits::OpenMlsProvider as _;
 use sync_protocol::roster::Roster;
+use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, SpaceId};
 
-use super::crypto::SUITE;
 use super::identity::capabilities;
 use super::storage::Overlay;
 use super::*;
+use crate::crypto::mls::SUITE;
 
 const SPACE: SpaceId = SpaceId::from_bytes([3; 32]);
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
     BasicCredential, Capabilities, Credential, CredentialType, CredentialWithKey, ExtensionType,
     LeafNode, Lifetime, ProtocolVersion, tls_codec::Size as _,
@@ -10,12 +9,12 @@ use openmls::prelude::{
 use openmls::treesync::LeafNodeSource;
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
-use sync_protocol::signing::PublicKey;
+use sync_protocol::signing::{PublicKey, SigningKey, sign_plain};
 use sync_protocol::{AccountId, DeviceId, limits};
 
 use super::GroupError;
 use super::context::EXTENSION;
-use super::crypto::SUITE;
+use crate::crypto::mls::SUITE;
 
 /// Who signs: this device. Its account says so in the device log, not here.
 #[derive(Clone)]
@@ -58,7 +57,7 @@ impl fmt::Debug for Identity {
 
 impl Signer for Identity {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
-        Ok(self.signing.sign(payload).to_bytes().to_vec())
+        Ok(sign_plain(&self.signing, payload).to_vec())
     }
 
     fn signature_scheme(&self) -> SignatureScheme {

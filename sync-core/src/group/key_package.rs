@@ -11,11 +11,11 @@ use openmls::treesync::EncryptionKey;
 use openmls_traits::OpenMlsProvider as _;
 use sync_protocol::limits;
 
-use super::crypto::SUITE;
-use super::hpke_suite;
 use super::identity::{always, capabilities};
 use super::storage::Overlay;
 use super::{GroupError, Identity, Leaf, RecordDiff};
+use crate::crypto::hpke;
+use crate::crypto::mls::SUITE;
 
 /// A key package just made.
 #[derive(Clone)]
@@ -87,8 +87,8 @@ pub(super) fn check(key_package: &KeyPackage) -> Result<Leaf, GroupError> {
     if node.capabilities() != &capabilities() {
         return Err(GroupError::Invalid("a leaf of other capabilities"));
     }
-    let usable = public_bytes(node.encryption_key()).is_some_and(|key| hpke_suite::is_usable(&key))
-        && hpke_suite::is_usable(key_package.hpke_init_key().as_slice());
+    let usable = public_bytes(node.encryption_key()).is_some_and(|key| hpke::is_usable(&key))
+        && hpke::is_usable(key_package.hpke_init_key().as_slice());
     if !usable {
         return Err(GroupError::Invalid("a key package whose keys nobody can encrypt to"));
     }

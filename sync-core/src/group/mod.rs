@@ -32,10 +32,8 @@
 mod binding;
 mod codec;
 mod context;
-mod crypto;
 mod error;
 mod external;
-mod hpke_suite;
 mod identity;
 mod incoming;
 mod join;
@@ -56,8 +54,6 @@ pub use outgoing::{Change, Commit};
 pub use state::Group;
 pub use storage::{RecordDiff, Records};
 
-#[cfg(test)]
-mod crypto_tests;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]

@@ -10,10 +10,10 @@ use sync_protocol::sorted::SortedMap;
 use sync_protocol::{DeviceId, SpaceId};
 use zeroize::Zeroizing;
 
-use super::crypto::{Crypto, SUITE};
 use super::identity::{always, capabilities};
 use super::storage::{Overlay, Provider};
 use super::{Context, GroupError, Identity, Leaf, RecordDiff, Records};
+use crate::crypto::mls::{Crypto, SUITE};
 
 /// The MLS exporter's label of an epoch root; its context is the space's id.
 pub(super) const ROOT: &str = "rejoinder epoch root v1";

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use openmls_traits::OpenMlsProvider;
-use sha2::{Digest as _, Sha256};
+use sync_protocol::hash::sha256;
 use sync_protocol::sorted::SortedMap;
 
-use super::crypto::Crypto;
 use super::memory::Memory;
+use crate::crypto::mls::Crypto;
 
 /// The MLS records of one group, or a device's key-package records. They hold private keys.
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -122,7 +122,7 @@ impl Overlay {
 }
 
 fn digest(value: &[u8]) -> [u8; 32] {
-    Sha256::digest(value).into()
+    sha256(value)
 }
 
 /// Cryptography, randomness and records of one operation.

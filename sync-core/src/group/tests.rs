@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
-use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use sync_protocol::roster::{Role, Roster, RosterChange};
+use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::*;

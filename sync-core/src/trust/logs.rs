@@ -95,11 +95,11 @@ pub(crate) fn begin(hash: &[u8; 32]) -> [u8; 8] {
 pub(crate) mod testing {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use ed25519_dalek::SigningKey;
     use sync_protocol::DeviceId;
     use sync_protocol::device_log::{
         Action, DeviceKeys, Founding, LogEntry, RecoveryKeys, countersign, found, sign_entry,
     };
+    use sync_protocol::signing::SigningKey;
 
     fn key(n: u8) -> SigningKey {
         SigningKey::from_bytes(&[n; 32])

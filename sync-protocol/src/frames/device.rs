@@ -1,6 +1,5 @@
 //! What a device says.
 
-use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 
 use crate::address::Address;
@@ -9,7 +8,7 @@ use crate::error::ProtocolError;
 use crate::frames::relay::Challenge;
 use crate::hash;
 use crate::ids::{AccountId, DeviceId, RendezvousId, SpaceId};
-use crate::signing::{self, PublicKey};
+use crate::signing::{self, PublicKey, SigningKey};
 
 /// A frame from a device.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -1,6 +1,6 @@
 //! Changes to documents: well-formed as far as a hash goes, and of any content.
 
-use sha2::{Digest as _, Sha256};
+use sync_protocol::hash::sha256;
 use sync_protocol::ids::WriterId;
 use sync_protocol::{DeviceId, SpaceId};
 
@@ -38,7 +38,7 @@ pub(super) fn chunk(body: &[u8]) -> Vec<u8> {
     }
     framed.push(u8::try_from(len).unwrap_or_default());
     framed.extend_from_slice(body);
-    let hash = Sha256::digest(&framed);
+    let hash = sha256(&framed);
     [&[0x85, 0x6f, 0x4a, 0x83], &hash[..4], &framed].concat()
 }
 

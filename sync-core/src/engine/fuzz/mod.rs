@@ -10,12 +10,12 @@ mod linking;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod seeds;
 
-use ed25519_dalek::SigningKey;
 use rand_core::SeedableRng;
 use sync_protocol::codec;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::roster::Roster;
 use sync_protocol::signing::Signed;
+use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use crate::document::Name;

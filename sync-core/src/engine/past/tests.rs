@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ed25519_dalek::SigningKey;
 use sync_protocol::WriterId;
 use sync_protocol::envelope::{Header, Kind};
+use sync_protocol::signing::SigningKey;
 
 use super::*;
 

@@ -1,6 +1,6 @@
-use ed25519_dalek::SigningKey;
 use rand_core::SeedableRng as _;
 use sync_protocol::device_log::{DeviceKeys, Founding, RecoveryKeys, found};
+use sync_protocol::signing::SigningKey;
 
 use super::*;
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+pub use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use minicbor::{Decode, Encode};
 
 use crate::codec;
@@ -16,10 +17,25 @@ pub const SIGNATURE: usize = 64;
 /// A signing key's public half.
 pub type PublicKey = [u8; 32];
 
+/// Signs bytes as they are, without a domain: for formats that others defined.
+#[must_use]
+pub fn sign_plain(key: &SigningKey, message: &[u8]) -> [u8; SIGNATURE] {
+    key.sign(message).to_bytes()
+}
+
+/// Verifies what [`sign_plain`] made, as strictly as [`verify`]: `None` if the key or the signature is
+/// malformed, `Some(false)` if the signature does not hold.
+#[must_use]
+pub fn verify_plain(key: &PublicKey, message: &[u8], signature: &[u8]) -> Option<bool> {
+    let key = VerifyingKey::from_bytes(key).ok()?;
+    let signature = Signature::from_slice(signature).ok()?;
+    Some(key.verify_strict(message, &signature).is_ok())
+}
+
 /// Signs `parts` under a domain.
 #[must_use]
 pub fn sign(key: &SigningKey, domain: Domain, parts: &[&[u8]]) -> [u8; SIGNATURE] {
-    key.sign(&framed(domain, parts)).to_bytes()
+    sign_plain(key, &framed(domain, parts))
 }
 
 /// Verifies a signature made by [`sign`]. Strict: small-order keys and malleable encodings fail, so
@@ -34,11 +50,10 @@ pub fn verify(
     parts: &[&[u8]],
     signature: &[u8],
 ) -> Result<(), ProtocolError> {
-    let key = VerifyingKey::from_bytes(key).map_err(|_| ProtocolError::BadSignature(what))?;
-    let signature =
-        Signature::from_slice(signature).map_err(|_| ProtocolError::BadSignature(what))?;
-    key.verify_strict(&framed(domain, parts), &signature)
-        .map_err(|_| ProtocolError::BadSignature(what))
+    match verify_plain(key, &framed(domain, parts), signature) {
+        Some(true) => Ok(()),
+        Some(false) | None => Err(ProtocolError::BadSignature(what)),
+    }
 }
 
 /// A payload as received, with its signature. Its content is out of reach until

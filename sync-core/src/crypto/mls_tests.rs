@@ -10,7 +10,7 @@ use openmls_traits::types::{
     HpkeKemType, SignatureScheme,
 };
 
-use super::crypto::{Crypto, SUITE};
+use super::{Crypto, SUITE};
 
 fn hex(text: &str) -> Vec<u8> {
     HEXLOWER.decode(text.as_bytes()).unwrap()
@@ -115,7 +115,7 @@ fn a_key_that_nobody_can_use_does_not_stop_a_commit() {
             (sealed.kem_output.as_slice().len(), sealed.ciphertext.as_slice().len()),
             (32, 20)
         );
-        assert!(!super::hpke_suite::is_usable(key));
+        assert!(!crate::crypto::hpke::is_usable(key));
     }
 }
 

@@ -8,11 +8,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use chacha20poly1305::aead::{Aead as _, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _, Nonce};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use hkdf::Hkdf;
-use hmac::{Hmac, Mac as _};
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::random::OpenMlsRand;
 use openmls_traits::types::{
@@ -21,22 +16,23 @@ use openmls_traits::types::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
-use sha2::{Digest as _, Sha256};
-use sync_protocol::hash::{Domain, framed};
+use sync_protocol::hash::{Domain, framed, sha256};
+use sync_protocol::signing::{self, SigningKey};
 use tls_codec::SecretVLBytes;
 use zeroize::Zeroizing;
 
-use super::hpke_suite;
+use super::aead::Cipher;
+use super::{Secret, hpke, kdf};
 
 /// The only ciphersuite of a group: 128-bit security, X25519, ChaCha20-Poly1305, SHA-256, Ed25519.
-pub(super) const SUITE: Ciphersuite =
+pub(crate) const SUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
 
 const STREAM: Domain = Domain::new("rejoinder operation stream v1");
 const EPHEMERAL: Domain = Domain::new("rejoinder hpke ephemeral v1");
 
 /// The cryptography of one operation.
-pub(super) struct Crypto {
+pub(crate) struct Crypto {
     randomness: Option<Randomness>,
 }
 
@@ -48,18 +44,18 @@ struct Randomness {
 /// Randomness was asked for in an operation that must not need any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this operation has no randomness")]
-pub(super) struct NoRandomness;
+pub(crate) struct NoRandomness;
 
 impl Crypto {
     /// For an operation that draws randomness. Each seed must be used for one operation only.
-    pub(super) fn seeded(seed: &[u8; 32]) -> Self {
+    pub(crate) fn seeded(seed: &[u8; 32]) -> Self {
         let stream = ChaCha20Rng::from_seed(*derived(seed, &framed(STREAM, &[])));
         let randomness = Randomness { stream: Mutex::new(stream), seed: Zeroizing::new(*seed) };
         Self { randomness: Some(randomness) }
     }
 
     /// For an operation that reads, verifies and decrypts.
-    pub(super) const fn without_randomness() -> Self {
+    pub(crate) const fn without_randomness() -> Self {
         Self { randomness: None }
     }
 
@@ -77,10 +73,8 @@ impl Crypto {
     }
 }
 
-fn derived(seed: &[u8; 32], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(seed).expect("HMAC takes keys of any length");
-    mac.update(message);
-    Zeroizing::new(mac.finalize().into_bytes().into())
+fn derived(seed: &[u8; 32], message: &[u8]) -> Secret {
+    kdf::mac(seed, message)
 }
 
 fn sha256_only(hash: HashType) -> Result<(), CryptoError> {
@@ -108,17 +102,12 @@ fn our_hpke(config: &HpkeConfig) -> Result<(), CryptoError> {
     }
 }
 
-fn cipher(
-    alg: AeadType,
-    key: &[u8],
-    nonce: &[u8],
-) -> Result<(ChaCha20Poly1305, Nonce), CryptoError> {
+fn cipher(alg: AeadType, key: &[u8], nonce: &[u8]) -> Result<(Cipher, [u8; 12]), CryptoError> {
     if alg != AeadType::ChaCha20Poly1305 {
         return Err(CryptoError::UnsupportedAeadAlgorithm);
     }
-    let cipher = ChaCha20Poly1305::new_from_slice(key).map_err(|_| CryptoError::InvalidLength)?;
-    let nonce: [u8; 12] = nonce.try_into().map_err(|_| CryptoError::InvalidLength)?;
-    Ok((cipher, nonce.into()))
+    let cipher = Cipher::new(key).ok_or(CryptoError::InvalidLength)?;
+    Ok((cipher, nonce.try_into().map_err(|_| CryptoError::InvalidLength)?))
 }
 
 impl OpenMlsCrypto for Crypto {
@@ -137,8 +126,7 @@ impl OpenMlsCrypto for Crypto {
         ikm: &[u8],
     ) -> Result<SecretVLBytes, CryptoError> {
         sha256_only(hash_type)?;
-        let (prk, _) = Hkdf::<Sha256>::extract(Some(salt), ikm);
-        Ok(SecretVLBytes::from(prk.as_slice()))
+        Ok(SecretVLBytes::from(kdf::extract(salt, ikm).as_slice()))
     }
 
     fn hmac(
@@ -148,10 +136,7 @@ impl OpenMlsCrypto for Crypto {
         message: &[u8],
     ) -> Result<SecretVLBytes, CryptoError> {
         sha256_only(hash_type)?;
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(key).map_err(|_| CryptoError::InvalidLength)?;
-        mac.update(message);
-        Ok(SecretVLBytes::from(mac.finalize().into_bytes().as_slice()))
+        Ok(SecretVLBytes::from(kdf::mac(key, message).as_slice()))
     }
 
     fn hkdf_expand(
@@ -162,16 +147,13 @@ impl OpenMlsCrypto for Crypto {
         okm_len: usize,
     ) -> Result<SecretVLBytes, CryptoError> {
         sha256_only(hash_type)?;
-        let hkdf =
-            Hkdf::<Sha256>::from_prk(prk).map_err(|_| CryptoError::HkdfOutputLengthInvalid)?;
-        let mut okm = vec![0; okm_len];
-        hkdf.expand(info, &mut okm).map_err(|_| CryptoError::HkdfOutputLengthInvalid)?;
-        Ok(okm.into())
+        let okm = kdf::expand(prk, info, okm_len);
+        okm.map(Into::into).ok_or(CryptoError::HkdfOutputLengthInvalid)
     }
 
     fn hash(&self, hash_type: HashType, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
         sha256_only(hash_type)?;
-        Ok(Sha256::digest(data).to_vec())
+        Ok(sha256(data).to_vec())
     }
 
     fn aead_encrypt(
@@ -183,9 +165,7 @@ impl OpenMlsCrypto for Crypto {
         aad: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         let (cipher, nonce) = cipher(alg, key, nonce)?;
-        cipher
-            .encrypt(&nonce, Payload { msg: data, aad })
-            .map_err(|_| CryptoError::CryptoLibraryError)
+        cipher.seal(nonce, aad, data).ok_or(CryptoError::CryptoLibraryError)
     }
 
     fn aead_decrypt(
@@ -197,9 +177,7 @@ impl OpenMlsCrypto for Crypto {
         aad: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         let (cipher, nonce) = cipher(alg, key, nonce)?;
-        cipher
-            .decrypt(&nonce, Payload { msg: ct_tag, aad })
-            .map_err(|_| CryptoError::AeadDecryptionError)
+        cipher.open(nonce, aad, ct_tag).ok_or(CryptoError::AeadDecryptionError)
     }
 
     fn signature_key_gen(&self, alg: SignatureScheme) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
@@ -219,20 +197,18 @@ impl OpenMlsCrypto for Crypto {
         signature: &[u8],
     ) -> Result<(), CryptoError> {
         ed25519_only(alg)?;
-        let key = pk
-            .try_into()
-            .ok()
-            .and_then(|bytes| VerifyingKey::from_bytes(bytes).ok())
-            .ok_or(CryptoError::InvalidPublicKey)?;
-        let signature =
-            Signature::from_slice(signature).map_err(|_| CryptoError::SignatureDecodingError)?;
-        key.verify_strict(data, &signature).map_err(|_| CryptoError::InvalidSignature)
+        let key = pk.try_into().map_err(|_| CryptoError::InvalidPublicKey)?;
+        match signing::verify_plain(key, data, signature) {
+            Some(true) => Ok(()),
+            Some(false) => Err(CryptoError::InvalidSignature),
+            None => Err(CryptoError::SignatureDecodingError),
+        }
     }
 
     fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
         ed25519_only(alg)?;
         let key: &[u8; 32] = key.try_into().map_err(|_| CryptoError::InvalidLength)?;
-        Ok(SigningKey::from_bytes(key).sign(data).to_bytes().to_vec())
+        Ok(signing::sign_plain(&SigningKey::from_bytes(key), data).to_vec())
     }
 
     /// Sealing to a key that is no usable X25519 key gives a ciphertext that nobody opens, instead of
@@ -248,9 +224,9 @@ impl OpenMlsCrypto for Crypto {
     ) -> Result<HpkeCiphertext, CryptoError> {
         our_hpke(&config)?;
         let mut rng = self.ephemeral(&[pk_r, info, aad, ptxt])?;
-        let (kem_output, ciphertext) = match hpke_suite::seal(pk_r, info, aad, ptxt, &mut rng) {
+        let (kem_output, ciphertext) = match hpke::seal(pk_r, info, aad, ptxt, &mut rng) {
             Ok(sealed) => sealed,
-            Err(CryptoError::InvalidPublicKey) => hpke_suite::unopenable(ptxt.len(), &mut rng),
+            Err(CryptoError::InvalidPublicKey) => hpke::unopenable(ptxt.len(), &mut rng),
             Err(error) => return Err(error),
         };
         Ok(HpkeCiphertext { kem_output: kem_output.into(), ciphertext: ciphertext.into() })
@@ -265,7 +241,7 @@ impl OpenMlsCrypto for Crypto {
         aad: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         our_hpke(&config)?;
-        hpke_suite::open(input.kem_output.as_slice(), input.ciphertext.as_slice(), sk_r, info, aad)
+        hpke::open(input.kem_output.as_slice(), input.ciphertext.as_slice(), sk_r, info, aad)
     }
 
     fn hpke_setup_sender_and_export(
@@ -278,7 +254,7 @@ impl OpenMlsCrypto for Crypto {
     ) -> Result<(KemOutput, ExporterSecret), CryptoError> {
         our_hpke(&config)?;
         let mut rng = self.ephemeral(&[pk_r, info, exporter_context])?;
-        hpke_suite::send_export(pk_r, info, exporter_context, exporter_length, &mut rng)
+        hpke::send_export(pk_r, info, exporter_context, exporter_length, &mut rng)
     }
 
     fn hpke_setup_receiver_and_export(
@@ -291,7 +267,7 @@ impl OpenMlsCrypto for Crypto {
         exporter_length: usize,
     ) -> Result<ExporterSecret, CryptoError> {
         our_hpke(&config)?;
-        hpke_suite::receive_export(enc, sk_r, info, exporter_context, exporter_length)
+        hpke::receive_export(enc, sk_r, info, exporter_context, exporter_length)
     }
 
     fn derive_hpke_keypair(
@@ -300,7 +276,7 @@ impl OpenMlsCrypto for Crypto {
         ikm: &[u8],
     ) -> Result<HpkeKeyPair, CryptoError> {
         our_hpke(&config)?;
-        Ok(hpke_suite::derive_keypair(ikm))
+        Ok(hpke::derive_keypair(ikm))
     }
 }
 
@@ -319,3 +295,7 @@ impl OpenMlsRand for Crypto {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+#[path = "mls_tests.rs"]
+mod tests;

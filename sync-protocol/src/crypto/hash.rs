@@ -1,7 +1,7 @@
 //! Domain-separated SHA-256. Every hash and every signature in Rejoinder starts from one of the
 //! versioned domain strings below, so that bytes made for one purpose mean nothing for another.
 
-use sha2::{Digest, Sha256};
+use sha2::Digest as _;
 
 /// What a hash or signature is for. The string is part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +61,12 @@ pub const INTENT: Domain = Domain("rejoinder intent v1");
 /// SHA-256 over the domain and each part, all length-prefixed, so that no two part lists collide.
 #[must_use]
 pub fn hash(domain: Domain, parts: &[&[u8]]) -> [u8; 32] {
-    let mut state = Sha256::new();
+    let mut state = Sha256::default();
     absorb(&mut state, domain.0.as_bytes());
     for part in parts {
         absorb(&mut state, part);
     }
-    state.finalize().into()
+    state.finish()
 }
 
 /// The same framing as [`hash`], as bytes: what is signed, or authenticated beside a ciphertext.
@@ -82,13 +82,47 @@ pub fn framed(domain: Domain, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn absorb(state: &mut Sha256, part: &[u8]) {
-    state.update((part.len() as u64).to_be_bytes());
+    state.update(&(part.len() as u64).to_be_bytes());
     state.update(part);
+}
+
+/// SHA-256 without a domain, of bytes that come piece by piece: for formats that others defined.
+#[derive(Clone, Debug, Default)]
+pub struct Sha256(sha2::Sha256);
+
+impl Sha256 {
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all that was taken in.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// SHA-256 without a domain: for formats that others defined.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    sha2::Sha256::digest(bytes).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_the_standards_whether_it_comes_in_pieces_or_not() {
+        // FIPS 180-4, the example of one block.
+        let known = [0xba, 0x78, 0x16, 0xbf];
+        assert_eq!(sha256(b"abc")[..4], known);
+        let mut pieces = Sha256::default();
+        pieces.update(b"a");
+        pieces.update(b"bc");
+        assert_eq!(pieces.finish(), sha256(b"abc"));
+    }
 
     #[test]
     fn moving_a_byte_between_parts_changes_the_hash() {
