@@ -5,6 +5,7 @@
 use sync_protocol::envelope::Envelope;
 use sync_protocol::frames::Run;
 use sync_protocol::{DeviceId, EpochId, SpaceId, codec};
+use tracing::debug;
 
 use crate::engine::Engine;
 use crate::engine::rows::{CutRow, Intention};
@@ -71,6 +72,7 @@ impl Engine {
     /// for those who came in since. This device goes on as somebody new, with what was not
     /// confirmed yet, in documents that build on nothing that is lost.
     pub(super) fn give_up_confirmed(&mut self, id: &SpaceId) {
+        debug!(space = ?id, "what was confirmed is lost: this device goes on as somebody new");
         let Some(space) = self.spaces.get_mut(id) else { return };
         if let Some(core) = &mut space.core {
             let lost: Vec<u64> =

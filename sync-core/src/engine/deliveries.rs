@@ -10,6 +10,7 @@ use sync_protocol::hash::{self, Domain};
 use sync_protocol::signing::PublicKey;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{SpaceId, WriterId};
+use tracing::debug;
 
 use crate::api::Event;
 use crate::engine::handshakes::Follows;
@@ -176,6 +177,7 @@ impl Engine {
 
     /// Tells the app that something is not believed.
     pub(super) fn evidence(&mut self, id: &SpaceId, why: Invalid) {
+        debug!(space = ?id, code = why.code(), "not believed");
         self.notify(Event::Evidence { space: *id, why });
     }
 
@@ -220,6 +222,7 @@ impl Engine {
 
     /// Lets go of what was delivered: it can't be built upon. Asked for again later.
     pub(super) fn stall(&mut self, id: &SpaceId, index: u64, why: Invalid) {
+        debug!(space = ?id, index, code = why.code(), "a delivery can't be built upon");
         let now = self.now;
         if let Some(space) = self.spaces.get_mut(id) {
             space.deliveries.clear();
@@ -234,6 +237,7 @@ impl Engine {
     /// The relay's log began anew: read it from its start. What is known is passed over by its
     /// number, so nothing is doubled.
     fn on_new_generation(&mut self, id: &SpaceId) {
+        debug!(space = ?id, "the log began anew");
         if let Some(space) = self.spaces.get_mut(id) {
             let from_start = space.deliveries.front().is_some_and(|front| front.entries.first == 0);
             space.row.generation = space.deliveries.front().map(|front| front.entries.generation);

@@ -8,6 +8,7 @@
 //! is read again. So neither a relay nor a member can stop the others.
 
 use sync_protocol::{EpochId, SpaceId};
+use tracing::debug;
 
 use crate::engine::Engine;
 use crate::engine::deliveries::Arrived;
@@ -22,6 +23,7 @@ impl Engine {
         let Some(space) = self.spaces.get_mut(id) else { return };
         let copy = (arrived.index, arrived.envelope.to_bytes());
         let device = arrived.writer.device;
+        debug!(space = ?id, index = arrived.index, ?device, code = why.code(), "an entry makes no sense");
         let aside = space.aside.get(&device).copied();
         let vouches = aside == Some(false) && signed;
         if vouches || (aside.is_none() && space.doubt.as_ref() != Some(&copy)) {

@@ -6,6 +6,7 @@
 
 use sync_protocol::SpaceId;
 use sync_protocol::envelope::Envelope;
+use tracing::debug;
 
 use crate::api::{ConversationChange, Event};
 use crate::document::{Ended, Name, Touched};
@@ -36,6 +37,7 @@ impl Engine {
                 ended.push(end);
             }
         }
+        debug!(space = ?id, index, devices = ended.len(), "a commit ends devices");
         for why in evidence {
             self.evidence(id, why);
         }

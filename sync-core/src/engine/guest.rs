@@ -16,6 +16,7 @@ use sync_protocol::frames::{Answer, ClientFrame, MeetEvent, MeetStep, Op};
 use sync_protocol::ids::RendezvousId;
 use sync_protocol::signing::SigningKey;
 use sync_protocol::{AccountId, Rejection, limits};
+use tracing::debug;
 
 use crate::api::{CommandId, Event, Failure, Join, LinkEvent, NewAccount, Response, Whose};
 use crate::engine::account::{Me, RecoverySecrets};
@@ -407,6 +408,7 @@ impl Engine {
     }
 
     fn link_failed(&mut self, failure: Failure) {
+        debug!(why = %failure, "this device is not linked");
         self.forget_guest();
         self.notify(Event::Link(LinkEvent::Failed(failure)));
     }

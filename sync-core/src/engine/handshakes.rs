@@ -11,6 +11,7 @@ use sync_protocol::roster::RosterChange;
 use sync_protocol::signing::PublicKey;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, codec};
+use tracing::debug;
 
 use crate::api::{ConversationChange, Event};
 use crate::engine::deliveries::Arrived;
@@ -119,7 +120,11 @@ impl Engine {
 
     /// Takes in a commit that this device did not make, or does not know that it made.
     fn take_others_commit(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) -> Follows {
-        let (incoming, sealed) = match self.judge(id, arrived) {
+        let judged = self.judge(id, arrived);
+        if let Err(why) = &judged {
+            debug!(space = ?id, index = arrived.index, ?child, ?why, "a commit is not applied");
+        }
+        let (incoming, sealed) = match judged {
             Ok(valid) => valid,
             Err(Refusal::Void(_)) => return Follows::On,
             Err(Refusal::Own) => {
@@ -134,7 +139,7 @@ impl Engine {
             Err(Refusal::Unsigned) => return Follows::Doubtful,
         };
         let Some(applied) = self.advance_group(id, arrived, incoming) else {
-            // The group that it makes is not the one that its name commits to.
+            debug!(space = ?id, ?child, "a commit makes another group than it names");
             return Follows::On;
         };
         for (account, log) in sealed.logs {
@@ -301,6 +306,7 @@ impl Engine {
     /// The group goes on where this device can't follow. It reads and writes no further, and comes
     /// back in by the newest ticket.
     pub(super) fn lose_track(&mut self, id: &SpaceId, index: u64) {
+        debug!(space = ?id, index, "the group goes on where this device can't follow");
         let now = self.now;
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.deliveries.clear();
@@ -378,6 +384,7 @@ impl Engine {
         space.row.number = number;
         // Whatever was pushed and not confirmed is sealed again under the new epoch.
         space.pushed = space.row.stored;
+        debug!(space = ?id, index, epoch = ?child, number, "an epoch begins");
         let row = EpochRow { number, index, root, binding, era: space.row.context.era };
         space.row.commitment = Some(row.commitment());
         self.batch.put(key::epoch(id, &child), codec::encode(&row));
@@ -423,6 +430,7 @@ impl Engine {
 
     /// This account is no longer in the space. What it could read stays.
     pub(super) fn left(&mut self, id: &SpaceId) {
+        debug!(space = ?id, "this account is no longer in the space");
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.row.active = false;
         space.row.stale = true;

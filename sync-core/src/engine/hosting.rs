@@ -8,6 +8,7 @@ use sync_protocol::device_log::{Action, countersigned};
 use sync_protocol::frames::{Answer, MeetEvent, MeetStep, Op};
 use sync_protocol::ids::{LogHead, RendezvousId};
 use sync_protocol::{DeviceId, Rejection, limits};
+use tracing::debug;
 
 use crate::api::{CommandId, Event, Failure, LinkEvent, Response};
 use crate::engine::link::{Channel, Invite, Offer, Onward, Reply};
@@ -110,6 +111,7 @@ impl Engine {
     }
 
     fn hosting_failed(&mut self, failure: Failure) {
+        debug!(why = %failure, "a device is not linked");
         let Some(hosting) = self.hosting.take() else { return };
         self.meet(hosting.rendezvous(), MeetStep::Leave);
         if let Some(id) = hosting.waiting() {

@@ -7,6 +7,7 @@ use sync_protocol::frontier::Tip;
 use sync_protocol::hash;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
+use tracing::debug;
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::document::{Name, contacts};
@@ -102,7 +103,10 @@ impl Engine {
                     }
                     // Somebody's item that makes no sense is dropped: it is theirs to send a good
                     // one.
-                    Err(Stop::Fail(_)) | Ok(()) => {}
+                    Err(Stop::Fail(why)) => {
+                        debug!(from = ?item.account, number = item.number, %why, "an item is dropped");
+                    }
+                    Ok(()) => {}
                 }
                 self.session.row.inbox = item.number;
                 self.unsaved.session = true;

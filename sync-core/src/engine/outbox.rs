@@ -9,6 +9,7 @@ use sync_protocol::envelope::{Chain, Envelope, Header, Kind, aad};
 use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, Rejection, SpaceId, WriterId};
+use tracing::debug;
 
 use crate::api::{Failure, Problem};
 use crate::document::messages::MessageView;
@@ -302,6 +303,7 @@ impl Engine {
     }
 
     pub(super) fn on_refused(&mut self, id: &SpaceId, seq: u64, reason: Rejection) {
+        debug!(space = ?id, seq, %reason, "the relay refuses a push");
         let now = self.now;
         if seq == 0 && self.is_about_an_earlier(id, &reason) {
             return;

@@ -10,6 +10,7 @@ use sync_protocol::device_log::{Action, LogEntry, sign_entry};
 use sync_protocol::frames::{Answer, Op};
 use sync_protocol::signing::Signed;
 use sync_protocol::{DeviceId, Rejection};
+use tracing::debug;
 
 use crate::api::{CommandId, Event, Failure, Response};
 use crate::engine::rows::SignedRow;
@@ -140,6 +141,7 @@ impl Engine {
     }
 
     fn send_entry(&mut self, index: u64, entry: Blob, wish: Wish) {
+        debug!(index, "an entry of the own log is sent");
         let op = Op::AppendLog { index, entry: entry.clone(), rendezvous: None };
         self.ask(op, Asked::Append(entry, wish));
     }

@@ -10,6 +10,7 @@ use sync_protocol::envelope::{CommitHeader, Envelope, Intent};
 use sync_protocol::roster::RosterChange;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
+use tracing::debug;
 
 use crate::engine::deliveries::Arrived;
 use crate::engine::rows::{EpochRow, WishRow, WriterRow};
@@ -106,6 +107,7 @@ impl Engine {
     }
 
     fn forget_epoch(&mut self, id: &SpaceId, epoch: &EpochId) {
+        debug!(space = ?id, ?epoch, "an epoch that was known is not on the log's line");
         if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
             core.epochs.remove(epoch);
             self.batch.delete(key::epoch(id, epoch));
@@ -236,6 +238,7 @@ impl Engine {
 
     /// The handshake that let this device in: from here on it knows for itself who is in.
     fn is_let_in(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
+        debug!(space = ?id, index = arrived.index, epoch = ?child, "the log shows this device let in");
         self.end_devices(id, &arrived.envelope, arrived.index);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
@@ -282,6 +285,7 @@ impl Engine {
     /// A space is not what this device was led to believe: it leaves, and tells. It comes back in by
     /// a ticket that leads where the log goes.
     pub(super) fn disown(&mut self, id: &SpaceId, why: Invalid) {
+        debug!(space = ?id, code = why.code(), "a space is not what this device was led to believe");
         self.evidence(id, why);
         if let Some(space) = self.spaces.get_mut(id) {
             space.deliveries.clear();

@@ -12,6 +12,7 @@ use sync_protocol::frames::{
 use sync_protocol::ids::RelayId;
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, limits};
+use tracing::debug;
 
 use crate::api::{AwayView, CommandId, Failure, NewAccount, Output, Problem, Response};
 use crate::engine::own_log::Wish;
@@ -258,6 +259,7 @@ impl Engine {
         let jitter = self.rng.next_u64() % (ceiling / 2 + 1);
         let wait = (ceiling / 2 + jitter).max(at_least_ms);
         self.session.phase = Phase::Waiting(self.now + wait);
+        debug!(wait, attempts = self.session.attempts, "a connection is tried later");
     }
 
     pub(super) fn session_woken(&mut self) {
@@ -280,6 +282,7 @@ impl Engine {
 
     /// Gives up on this socket, and tells the app why.
     fn leave(&mut self, problem: Problem) {
+        debug!(?problem, "this connection is given up");
         let wait = match &problem {
             Problem::Session(
                 Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms },

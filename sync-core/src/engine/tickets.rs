@@ -14,6 +14,7 @@ use sync_protocol::roster::{Roster, RosterChange};
 use sync_protocol::signing::Signed;
 use sync_protocol::sorted::SortedSet;
 use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, limits};
+use tracing::debug;
 
 use crate::api::{ConversationChange, Event, Failure};
 use crate::engine::account::encoded;
@@ -341,13 +342,17 @@ impl Engine {
             return Ok(());
         }
         match self.try_enter(id, ticket, index) {
-            Ok(()) => self.give_up_on(id),
+            Ok(()) => {
+                debug!(space = ?id, index, "a ticket leads in");
+                self.give_up_on(id);
+            }
             Err(Stop::Need(need)) => return Err(Stop::Need(need)),
             Err(Stop::Fail(failure)) => {
                 let is_oldest = self.is_oldest();
                 let stray = self.strays.entry(*id).or_default();
                 stray.tries += 1;
                 let (often, tries) = (stray.tries >= TRIES, stray.tries);
+                debug!(space = ?id, tries, why = %failure, "a ticket leads nowhere");
                 let untold = failure == unknown_to_vault()
                     || failure == no_room()
                     || failure == Failure::Invalid(Invalid::EndedGuide.to_string())
@@ -691,6 +696,7 @@ impl Engine {
 
     /// The relay did not take our entrance: another commit came first, or the ticket is old.
     pub(super) fn entrance_refused(&mut self, id: &SpaceId) {
+        debug!(space = ?id, "the relay took no entrance: another commit came first");
         let (mut due, mut refusals) = (self.now, 0);
         if let Some(space) = self.spaces.get_mut(id) {
             space.turned_away = true;
