@@ -26,4 +26,5 @@ mod sequences;
 mod sequences_kept;
 mod stolen;
 mod support;
+mod unfollowed;
 mod vault;

@@ -261,7 +261,7 @@ fn what_a_relay_acknowledged_and_forgot_is_sent_again_at_the_next_exchange() {
 }
 
 /// The generation of a space's log, as a device knows it.
-fn generation(world: &World, space: SpaceId) -> u64 {
+pub(crate) fn generation(world: &World, space: SpaceId) -> u64 {
     #[derive(minicbor::Decode)]
     #[cbor(map)]
     struct Row {

@@ -57,8 +57,12 @@ impl Engine {
             return true;
         }
         let mut lost = core.kept.split_off(&have.saturating_add(1));
+        let abandoned = core.state.abandoned.clone();
         for (seq, cut) in lost.iter_mut() {
-            cut.confirmed = true;
+            // Under the keys of an epoch that nobody else is in, nobody has read it: it is sealed anew.
+            let is_unread = cut.is_sealed_under(&abandoned);
+            cut.confirmed = !is_unread;
+            cut.sent = cut.sent.take().filter(|_| !is_unread);
             self.batch.put(key::outbox(id, *seq), codec::encode(cut));
         }
         core.outbox.extend(lost);
@@ -87,6 +91,14 @@ impl Engine {
         }
         self.new_incarnation();
         self.reconnect();
+    }
+}
+
+impl CutRow {
+    /// Whether it was sent under the keys of one of these epochs.
+    fn is_sealed_under(&self, epochs: &[EpochId]) -> bool {
+        let sent = self.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
+        sent.is_some_and(|sent| epochs.contains(&sent.header.epoch))
     }
 }
 

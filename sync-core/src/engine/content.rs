@@ -75,6 +75,7 @@ impl Engine {
         };
         match verdict {
             Verdict::Open => {
+                self.note_where(id, arrived);
                 self.compare_seen_from(id, arrived);
                 if let Err(why) = self.open_and_apply(id, arrived) {
                     return Ok(Err(why));
@@ -83,7 +84,11 @@ impl Engine {
             Verdict::Counts(why) => {
                 self.compare_seen_from(id, arrived);
                 self.note_unreadable(id, arrived);
+                let elsewhere = matches!(why, Some(Invalid::Misplaced | Invalid::ForeignEpoch));
                 self.tell(id, why);
+                if elsewhere {
+                    self.goes_on_elsewhere(id, arrived);
+                }
             }
             Verdict::Passed(why) => {
                 if why.is_none() {
@@ -199,6 +204,14 @@ impl Engine {
         let plaintext = seal::open(&secret, &aad, arrived.envelope.payload()).ok()?;
         let (set, seen) = ChangeSet::from_plaintext(&plaintext).ok()?;
         (set.commitment() == header.chain?.commitment).then_some((set, seen))
+    }
+
+    /// Content of the present epoch says that its author is there as well.
+    fn note_where(&mut self, id: &SpaceId, arrived: &Arrived) {
+        let present = self.spaces.get(id).map(|space| space.row.epoch);
+        if present == Some(arrived.envelope.header.epoch) {
+            self.note_followed(id, &arrived.writer.device);
+        }
     }
 
     fn tell(&mut self, id: &SpaceId, why: Option<Invalid>) {

@@ -40,6 +40,9 @@ impl Engine {
         }
         if aside.is_none() {
             self.evidence(id, Invalid::NoGoodCopy);
+            if signed {
+                self.goes_on_elsewhere(id, arrived);
+            }
         }
         self.keep_doubted(id, arrived);
         self.entry_done(id, arrived.index, arrived.time_ms, item);

@@ -116,10 +116,19 @@ impl Engine {
     pub(super) fn known_epochs(&mut self, id: &SpaceId) -> Step<Known> {
         let mut known = Known::default();
         let own = self.me()?.account().space();
+        // What the log turned out not to have is no place to be at.
+        let given_up = match self.spaces.contains_key(id) {
+            true => self.core_space(id)?.core.as_ref().map(|core| core.state.abandoned.clone()),
+            false => None,
+        };
+        let given_up = given_up.unwrap_or_default();
         if *id != own && self.spaces.contains_key(&own) {
             for Noted { anchor: Anchor { epoch, number, commitment }, counts, .. } in
                 self.noted_in_vault(id)?
             {
+                if given_up.contains(&epoch) {
+                    continue;
+                }
                 known.add(epoch, number, commitment);
                 if counts {
                     known.count(epoch, number);

@@ -352,6 +352,7 @@ impl Engine {
             space.row.deciding = false;
             space.deciding_sent = false;
         }
+        self.note_followed(id, &arrived.writer.device);
         self.change_members(id, arrived.index, &added, &removed);
         let logs = arrived.envelope.commit().map(|commit| commit.logs).unwrap_or_default();
         self.advance_heads(id, &logs);

@@ -284,7 +284,8 @@ impl Engine {
         space.row.commitment = None;
         self.learn_epochs(&id, &mut core, (epoch, joined), &grant);
         let before = std::mem::take(&mut core.state.writers);
-        core.state = StateRow { ahead, ..arriving(&group, epoch, &grant, before) };
+        let abandoned = std::mem::take(&mut core.state.abandoned);
+        core.state = StateRow { ahead, abandoned, ..arriving(&group, epoch, &grant, before) };
         self.read_anew(&mut space, &mut core);
         for (writer, seq, link) in grant.frontier {
             core.tips.advance(writer, Tip { seq, link });

@@ -99,10 +99,13 @@ impl Engine {
                 // Whether it is of any use, the log decides; it is looked for once.
                 space.sought.insert(epoch);
             }
-            let StateRow { leavers, invited, .. } = std::mem::take(&mut core.state);
+            let before = std::mem::take(&mut core.state);
+            let StateRow { leavers, invited, unfollowed, abandoned, .. } = before;
             core.state = StateRow {
                 leavers,
                 invited,
+                unfollowed,
+                abandoned,
                 joining: Some(space.row.epoch),
                 write_at: Some((space.row.epoch, space.row.next)),
                 lineage: Some(Lineage::default()),

@@ -233,7 +233,7 @@ impl Engine {
         let logs = own.map(|commit| commit.logs).unwrap_or_default();
         let Some(space) = self.spaces.get_mut(id) else { return };
         let carried = (pending.carries as usize).min(space.row.intentions.len());
-        space.row.intentions.drain(..carried);
+        let wishes: Vec<Intention> = space.row.intentions.drain(..carried).collect();
         space.additions.on_decided(&pending);
         self.drop_renewed(id, &logs);
         let Some(space) = self.spaces.get_mut(id) else { return };
@@ -261,6 +261,9 @@ impl Engine {
                 self.change_members(id, index, &added, &removed);
                 self.advance_heads(id, &logs);
                 self.enter_epoch(id, child, index, (root, binding));
+                if after.len() > 1 {
+                    self.note_unfollowed(id, child, wishes);
+                }
             }
         }
         self.save_space(id);

@@ -61,6 +61,7 @@ mod space;
 mod status;
 mod strangers;
 mod tickets;
+mod unfollowed;
 mod vault;
 mod views;
 mod welcome;

@@ -529,6 +529,23 @@ pub(super) struct StateRow {
     /// write there, by their place.
     #[cbor(n(10), default)]
     pub(super) wishes: Vec<WishRow>,
+    /// Own commits up to the present epoch that nobody was seen to follow.
+    #[n(11)]
+    pub(super) unfollowed: Option<UnfollowedRow>,
+    /// Epochs that such commits made, and that were given up: the log does not have them.
+    #[cbor(n(12), default)]
+    pub(super) abandoned: Vec<EpochId>,
+}
+
+/// Own commits that the relay confirmed, in a row.
+#[derive(Clone, Default, Encode, Decode)]
+pub(super) struct UnfollowedRow {
+    /// The epochs that they made.
+    #[n(0)]
+    pub(super) epochs: Vec<EpochId>,
+    /// What they were to do.
+    #[n(1)]
+    pub(super) wishes: Vec<Intention>,
 }
 
 /// An intent in the log.
