@@ -14,6 +14,7 @@ use sync_protocol::{DeviceId, SpaceId};
 
 use ed25519_dalek::SigningKey;
 
+use crate::support::cheat::stand;
 use crate::support::{
     agree, conversation, entries_frame, evidence, honest_again, lie_to, nothing_is_missing, says,
     shared, shown,
@@ -294,4 +295,34 @@ fn a_device_log_with_an_entry_that_its_account_never_signed_leads_to_nobody() {
         world.pass(30_000).unwrap();
         assert_eq!(devices_of(&mut world, 0, space).len(), 1);
     }
+}
+
+#[test]
+fn what_a_relay_altered_before_a_change_of_members_is_read_once_it_is_honest() {
+    let (mut world, space) = conversation(21, 3);
+    let at = stand(&world, 0, space).next;
+    lie_to(&mut world, 0, space, move |mut entries| {
+        let place = at.checked_sub(entries.first).and_then(|place| usize::try_from(place).ok());
+        if let Some(entry) = place.and_then(|place| entries.entries.get_mut(place))
+            && let Some(byte) = entry.envelope.0.last_mut()
+        {
+            *byte ^= 1;
+        }
+        vec![entries]
+    });
+    world.say(1, space).unwrap();
+    world.pass(30_000).unwrap();
+    let told = evidence(&mut world, 0, space);
+    assert!(says(&told, "the relay has no good copy of it"), "{told:?}");
+    let title = "Another title".to_owned();
+    world.expect(0, Command::SetTitle { conversation: space, title }).unwrap();
+    world.pass(10_000).unwrap();
+    world.say(1, space).unwrap();
+    world.pass(30_000).unwrap();
+    honest_again(&mut world);
+    world.say(1, space).unwrap();
+    world.pass(30_000).unwrap();
+    world.settle().unwrap();
+    agree(&mut world, &[0, 1, 2], space);
+    nothing_is_missing(&mut world, 0, space);
 }

@@ -298,6 +298,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         loose: Vec::new(),
         ended: Vec::new(),
         vouched: None,
+        doubted: false,
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

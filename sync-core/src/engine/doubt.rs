@@ -58,6 +58,7 @@ impl Engine {
                 self.unsaved.spaces.insert(*id);
             }
         }
+        self.call_what_was_lost();
     }
 }
 
@@ -67,6 +68,7 @@ impl SpaceState {
         let row = &mut self.row;
         let known = row.begun.is_some_and(|begun| begun.epoch == row.epoch);
         if !known && row.epoch != EpochId::NONE {
+            row.doubted |= !row.own && row.begun.is_some_and(|begun| begun.doubtful);
             row.begun = Some(Begun {
                 epoch: row.epoch,
                 index: row.next,

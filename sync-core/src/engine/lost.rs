@@ -61,17 +61,18 @@ impl Engine {
 
     /// Looks whether what was passed over can be read by now.
     pub(super) fn call_what_was_lost(&mut self) {
-        if self.spaces.values().any(|space| space.row.lost.is_some()) {
+        if self.spaces.values().any(|space| space.row.lost.is_some() || space.row.doubted) {
             self.tasks.push_back(Task::ReadLost);
         }
     }
 
-    /// Reads the log from its start where another device has written down epochs that this one lacked.
+    /// Reads the log from its start where another device has written down epochs that this one lacked,
+    /// and where something was passed over that a relay may show by now.
     pub(super) fn read_what_was_lost(&mut self) -> Step<()> {
         let may_read = self.spaces.iter().filter(|(_, space)| {
             let row = &space.row;
             let settled = !row.lagging && !row.deciding && !space.lost && !space.turned_away;
-            row.lost.is_some() && row.whole_from == 0 && row.active && settled
+            (row.lost.is_some() || row.doubted) && row.whole_from == 0 && row.active && settled
         });
         for id in may_read.map(|(id, _)| *id).collect::<Vec<_>>() {
             let mut found = self.vaulted(&id)?;
@@ -82,7 +83,7 @@ impl Engine {
                 let is_news = !core.epochs.contains_key(epoch) && !sought.contains(epoch);
                 row.number < number && is_news
             });
-            if core.state.joining.is_none() && !found.is_empty() {
+            if core.state.joining.is_none() && (!found.is_empty() || space.row.doubted) {
                 self.read_from_start(&id, found);
             }
         }
@@ -117,7 +118,7 @@ impl Engine {
         space.row.next = 0;
         space.row.log_hash = [0; 32];
         space.row.epoch = EpochId::NONE;
-        space.row.begun = None;
+        (space.row.begun, space.row.doubted) = (None, false);
         space.row.stale = true;
         (space.row.lost, space.told_lost) = (None, 0);
         space.recent.clear();

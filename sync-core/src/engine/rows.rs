@@ -319,6 +319,9 @@ pub(super) struct SpaceRow {
     /// The newest word of another device on how far it had read this log.
     #[n(52)]
     pub(super) vouched: Option<VouchedRow>,
+    /// Something was passed over in an epoch that ended since: it may be there now.
+    #[cbor(n(53), default)]
+    pub(super) doubted: bool,
 }
 
 /// Another device had read no more of a space than this one has.
