@@ -263,6 +263,11 @@ impl<S: Store> Relay<S> {
         self.close_silent(now_ms);
         self.ready.extend(&self.owed);
         self.ready.append(&mut self.resting);
+        if self.failure.is_none()
+            && let Err(error) = self.state.write_activity()
+        {
+            self.fail(error);
+        }
         if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
             self.flushed_ms = now_ms;
             self.flush();

@@ -410,6 +410,9 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::WelcomesLeft => "welcomes left",
         Table::InboxSenders => "inbox senders",
         Table::Unanswered => "unanswered",
+        Table::Active => "active",
+        Table::ActiveAt => "active at",
+        Table::Noted => "noted",
     })
 }
 
