@@ -181,7 +181,7 @@ impl<S: Store> Relay<S> {
             known.open = Some(open);
             self.bounds.leave(session);
         }
-        self.send(session, &RelayFrame::Welcome(welcome));
+        self.held.send(session, &RelayFrame::Welcome(welcome));
         self.ready.insert(session);
         Ok(())
     }

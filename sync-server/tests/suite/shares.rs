@@ -92,6 +92,7 @@ fn a_hello_costs_what_changed_and_not_what_there_is() {
     for n in 0..2_000 {
         let start = vec![ada.found(numbered(n)), ada.handshake(numbered(n), 1, vec![add(&bob)])];
         assert_eq!(world.says(a, numbered(n), start), []);
+        world.send(b, ClientFrame::Credit { bytes: 10_000 });
         world.tick(world.now + 10);
     }
     (0..20).for_each(|_| world.tick(world.now + 1_000));
