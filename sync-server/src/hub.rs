@@ -35,7 +35,7 @@ const TURNS: usize = 32_768;
 /// Inputs applied in one transaction.
 const BATCH: usize = 1_024;
 /// How long inputs are applied for in one transaction.
-const BATCH_TIME: Duration = Duration::from_millis(20);
+const BATCH_TIME: Duration = Duration::from_millis(10);
 /// Bytes of memory that what follows from them may take, but for the last one's.
 const BATCH_OUTPUT: usize = 8 * 1024 * 1024;
 /// KiB of frames that may wait or be under way.

@@ -192,6 +192,9 @@ impl<S: Store> Relay<S> {
         known.early.frames += u32::from(!is_open);
         if let Some(account) = known.open.as_ref().map(|open| open.account) {
             self.bounds.spend(account, (Limited::Work, work::FRAME), now_ms);
+            if let Err(reason) = self.bounds.overspends(account, now_ms) {
+                return self.close(session, reason);
+            }
         }
         let Some(known) = self.sessions.get(&session) else { return };
         let done = match frame {

@@ -420,6 +420,29 @@ async fn sockets_that_do_not_read_take_little_memory_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn messages_that_never_end_count_as_memory_too() {
+    use futures_util::SinkExt as _;
+    use sync_protocol::limits;
+    use tokio_tungstenite::tungstenite::Message;
+    let running = start(|config| config.limits.queued_mib = 2).await;
+    let address = running.server.address();
+    let mut part = vec![0; limits::PART];
+    part[0] = 1;
+    let mut endless = Vec::new();
+    for seed in 0..8 {
+        let mut device = Device::new(100 + seed);
+        let mut socket = Socket::open_from(CROWD, address, &mut device).await.unwrap();
+        for _ in 0..100 {
+            let _ = socket.ws.send(Message::Binary(part.clone().into())).await;
+        }
+        endless.push(socket);
+    }
+    running.until_refused("memory", 1.0).await;
+    assert!(running.lets_in(OTHER, 1).await);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn above_the_ceiling_the_costliest_sessions_end_first() {
     let running = start(|config| {
         config.limits = Settings { queued_mib: 2, ..Settings::default() };

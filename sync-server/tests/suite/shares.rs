@@ -310,6 +310,26 @@ fn who_goes_on_although_told_to_wait_is_ended() {
 }
 
 #[test]
+fn who_floods_with_what_is_never_answered_is_ended() {
+    let settings = Settings { work_us_per_s: 1_000, ..Settings::default() };
+    let mut world = world(settings);
+    let (mut mallory, mut ada) = (Device::new(1), Device::new(2));
+    let (at, other) = (world.connect(&mut mallory), world.connect(&mut ada));
+    let mut sent = 0;
+    while world.relay.is_open(at) {
+        sent += 1;
+        world.send(at, ClientFrame::Credit { bytes: 1 });
+    }
+    world.commit();
+    assert!((1_000..20_000).contains(&sent), "{sent}");
+    assert!(matches!(world.closed[&at], Rejection::Rate { retry_ms } if retry_ms > 1_000));
+    assert!(world.relay.is_open(other));
+    // Its other sessions are no way around that.
+    let again = world.hello(&mallory);
+    assert!(matches!(world.closed[&again], Rejection::Rate { .. }));
+}
+
+#[test]
 fn who_reads_much_is_served_in_turn_with_who_reads_little() {
     let mut world = world(Settings::default());
     let mut ada = Device::new(1);
