@@ -28,6 +28,7 @@ mod work;
 
 pub use incoming::{Incoming, Pushing, Speaker};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
+pub(crate) use rate::{Bucket, Rate};
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};

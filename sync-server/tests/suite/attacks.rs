@@ -75,7 +75,8 @@ impl Running {
 /// What a connection is answered that asks for nothing but its place.
 async fn turned_away(running: &Running, from: [u8; 4]) -> String {
     let mut stream = connect_from(from, running.server.address()).await.unwrap();
-    let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n";
+    let _ = stream.write_all(ask).await;
     read_all(stream).await
 }
 
@@ -102,6 +103,41 @@ async fn one_address_takes_its_places_and_leaves_the_rest() {
     while !running.lets_in(CROWD, 50).await {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_address_comes_at_its_pace() {
+    let running = start(|config| {
+        config.limits.connects_per_address_per_s = 1;
+        config.limits.connects_per_address_at_once = 30;
+    })
+    .await;
+    let mut too_fast = 0;
+    while too_fast < 5 {
+        let answer = turned_away(&running, CROWD).await;
+        too_fast += u32::from(answer.starts_with("HTTP/1.1 429") && answer.contains("at once"));
+    }
+    assert!(running.lets_in(OTHER, 1).await);
+    running.until_refused("connects_of_address", 5.0).await;
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_asks_at_its_addresss_pace() {
+    let running = start(|config| {
+        config.limits.http_requests_per_address_per_s = 1;
+        config.limits.http_requests_per_address_at_once = 50;
+    })
+    .await;
+    let mut stream = connect_from(CROWD, running.server.address()).await.unwrap();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n";
+    let _ = stream.write_all(&ask.repeat(200)).await;
+    let answers = read_all(stream).await;
+    let answered = answers.matches("HTTP/1.1 200").count();
+    assert!((50..100).contains(&answered) && answers.contains("HTTP/1.1 429"), "{answered}");
+    assert!(running.lets_in(OTHER, 1).await);
+    running.until_refused("requests_of_address", 1.0).await;
     running.server.stop().await.unwrap();
 }
 
@@ -149,6 +185,7 @@ async fn sockets_that_say_nothing_keep_nobody_out_not_even_their_own_neighbours(
 #[tokio::test]
 async fn who_asks_and_does_not_read_is_gone_after_a_while_and_so_is_who_asks_for_ever() {
     let running = start(|config| {
+        config.limits.http_requests_per_address_per_s = 0;
         config.limits.write_timeout_ms = 300;
         config.limits.http_timeout_ms = 1_500;
         config.limits.handshake_timeout_ms = 700;
