@@ -285,13 +285,16 @@ impl Connection {
         A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
     {
         let deadlines = self.door.deadlines;
-        match self.tls {
+        let in_time = match self.tls {
             None => serve_http(stream, deadlines, answer).await,
             Some(tls) => match timeout(deadlines.handshake, tls.accept(stream)).await {
                 Ok(Ok(stream)) => serve_http(stream, deadlines, answer).await,
-                Ok(Err(_)) => {}
-                Err(_) => self.door.refusals.note(Refused::Deadline),
+                Ok(Err(_)) => true,
+                Err(_) => false,
             },
+        };
+        if !in_time {
+            self.door.refusals.note(Refused::Deadline);
         }
     }
 }
@@ -328,7 +331,8 @@ fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
     response
 }
 
-async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F)
+/// Serves HTTP until either side ends it. Whether that was in time.
+async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F) -> bool
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Request<Incoming>) -> A,
@@ -338,6 +342,22 @@ where
     http.timer(TokioTimer::new());
     http.header_read_timeout(deadlines.handshake).max_buf_size(HEAD_BUFFER);
     let io = TokioIo::new(Gather::new(Timed::new(stream, deadlines.write)));
-    // A peer that breaks off concerns nobody else.
-    let _ = http.serve_connection(io, service_fn(answer)).with_upgrades().await;
+    let asked = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
+        answer(request)
+    });
+    match http.serve_connection(io, service).with_upgrades().await {
+        Ok(()) => true,
+        // Who was answered may leave the connection idle.
+        Err(error) if error.is_timeout() => asked.load(Ordering::Relaxed),
+        // A peer that breaks off concerns nobody else.
+        Err(error) => !stalled(&error),
+    }
+}
+
+/// Whether nothing was taken of what was written.
+fn stalled(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &std::io::Error| cause.kind() == std::io::ErrorKind::TimedOut)
 }

@@ -211,7 +211,8 @@ async fn who_asks_and_does_not_read_is_gone_after_a_while_and_so_is_who_asks_for
     let head = b"POST /healthz HTTP/1.1\r\nHost: relay\r\nContent-Length: 100000\r\n\r\nx";
     body.write_all(head).await.unwrap();
     assert!(read_all(body).await.starts_with("HTTP/1.1 413"));
-    running.until_refused("deadline", 1.0).await;
+    // The deaf, the busy, the silent, and half a head.
+    running.until_refused("deadline", 4.0).await;
     running.server.stop().await.unwrap();
 }
 
