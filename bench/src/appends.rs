@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use sync_protocol::frames::ClientFrame;
 use sync_server::hub::Hub;
-use sync_server::relay::{Identity, Relay, Settings};
+use sync_server::relay::{Identity, Relay};
 use sync_server::store::RedbStore;
 use sync_server::telemetry;
 
 use crate::author::{Author, push, space};
 use crate::floors::RawLog;
-use crate::link::{Seat, found, open, write_all};
+use crate::link::{Seat, found, open, unbounded, write_all};
 use crate::report::{Measure, Target};
 use crate::rounds::{Scale, median};
 use crate::{Outcome, failed};
@@ -59,7 +59,7 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
 async fn through_hub(documents: usize, each: usize) -> Outcome<(f64, f64, usize)> {
     let directory = tempfile::tempdir()?;
     let relay = sync_protocol::ids::RelayId::from_bytes([5; 32]);
-    let settings = Settings { push_envelopes_per_s: 0, push_bytes_per_s: 0, ..Settings::default() };
+    let settings = unbounded();
     let metrics = telemetry::init_metrics()?;
     let store = RedbStore::open(directory.path())?;
     let relay = Relay::open(store, Identity { relay, generation: 7 }, settings)?;

@@ -11,7 +11,7 @@ use sync_protocol::frames::{ClientFrame, Delivery, RelayFrame};
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 use sync_server::hub::{Hub, Outgoing, Place};
-use sync_server::relay::{Incoming, SessionId};
+use sync_server::relay::{Incoming, SessionId, Settings};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -112,6 +112,21 @@ impl Link for Wire {
             }
         };
         patiently("a frame", whole).await
+    }
+}
+
+/// What a relay may be asked for here: as much as it can do.
+pub(crate) fn unbounded() -> Settings {
+    Settings {
+        push_envelopes_per_s: 0,
+        push_bytes_per_s: 0,
+        foundings_per_s: 0,
+        sign_ups_per_s: 0,
+        work_us_per_s: 0,
+        stored_mib_per_account: 0,
+        stored_mib_per_day: 0,
+        delivered_bytes_per_s: 0,
+        ..Settings::default()
     }
 }
 

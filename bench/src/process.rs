@@ -33,8 +33,19 @@ impl Server {
     /// Starts the relay's program over a directory, without limits that a benchmark would meet.
     pub(crate) fn relay(data: &Path, certificate: Option<&Certificate>) -> Outcome<Self> {
         let mut command = relay_over(data)?;
-        for name in ["PUSH_ENVELOPES", "PUSH_BYTES", "REQUESTS", "TAKES", "INBOX_PUTS"] {
-            command.env(format!("REJOINDER_LIMITS__{name}_PER_S"), "0");
+        for name in [
+            "PUSH_ENVELOPES_PER_S",
+            "PUSH_BYTES_PER_S",
+            "REQUESTS_PER_S",
+            "TAKES_PER_S",
+            "INBOX_PUTS_PER_S",
+            "SIGN_UPS_PER_S",
+            "FOUNDINGS_PER_S",
+            "WORK_US_PER_S",
+            "DELIVERED_BYTES_PER_S",
+            "STORED_MIB_PER_DAY",
+        ] {
+            command.env(format!("REJOINDER_LIMITS__{name}"), "0");
         }
         if let Some(Certificate { chain, key }) = certificate {
             command.arg("--tls-cert").arg(chain).arg("--tls-key").arg(key);
@@ -42,9 +53,12 @@ impl Server {
         Self::start(command, certificate.is_some())
     }
 
-    /// Starts the relay's program over a directory, with the limits that it has by itself.
+    /// Starts the relay's program over a directory, with the limits that it has by itself; but all come
+    /// at once.
     pub(crate) fn limited(data: &Path) -> Outcome<Self> {
-        Self::start(relay_over(data)?, false)
+        let mut command = relay_over(data)?;
+        command.env("REJOINDER_LIMITS__SIGN_UPS_PER_S", "0");
+        Self::start(command, false)
     }
 
     /// Starts the durable echo over a directory.

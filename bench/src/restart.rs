@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use sync_protocol::frames::RelayFrame;
 use sync_protocol::ids::RelayId;
-use sync_server::relay::{Identity, Output, Relay, SessionId, Settings};
+use sync_server::relay::{Identity, Output, Relay, SessionId};
 use sync_server::store::RedbStore;
 
 use crate::author::{Author, push, space};
-use crate::link::{Link as _, Wire, found, open};
+use crate::link::{Link as _, Wire, found, open, unbounded};
 use crate::process::Server;
 use crate::report::{Measure, Target};
 use crate::rounds::{Scale, median};
@@ -68,7 +68,7 @@ async fn killed(data: &Path, number: u64) -> Outcome<Duration> {
 
 /// Writes entries through the relay's own rules, without sockets.
 fn fill(data: &Path, entries: usize) -> Outcome<()> {
-    let settings = Settings { push_envelopes_per_s: 0, push_bytes_per_s: 0, ..Settings::default() };
+    let settings = unbounded();
     let identity = Identity { relay: RelayId::from_bytes([5; 32]), generation: 7 };
     let mut relay = Relay::open(RedbStore::open(data)?, identity, settings)?;
     let mut authors: Vec<_> = (0..AUTHORS).map(Author::new).collect();

@@ -12,6 +12,7 @@ use sync_protocol::ids::RelayId;
 use sync_server::relay::{Identity, Output as RelayOutput, Relay, SessionId, Settings};
 use sync_server::store::Store;
 
+use crate::link::unbounded;
 use crate::{Outcome, failed};
 
 /// Rounds after which a town that does not come to rest is taken to be broken.
@@ -51,9 +52,8 @@ impl<S: Store> Town<S> {
     /// Devices without accounts around a relay over an empty store.
     pub(crate) fn new(store: S, people: usize) -> Outcome<Self> {
         let identity = Identity { relay: RelayId::from_bytes([9; 32]), generation: 77 };
-        let settings = Settings { takes_per_s: 0, foundings_per_s: 0, ..Settings::default() };
-        let settings = Settings { inbox_puts_per_s: 0, requests_per_s: 0, ..settings };
-        let settings = Settings { invitations_per_hour: 0, ..settings };
+        let settings = Settings { takes_per_s: 0, inbox_puts_per_s: 0, ..unbounded() };
+        let settings = Settings { requests_per_s: 0, invitations_per_hour: 0, ..settings };
         let relay = Relay::open(store, identity, settings)?;
         let now_ms = 1_700_000_000_000;
         let mut town = Self { now_ms, relay, devices: Vec::new(), sessions: 0, commands: 0 };

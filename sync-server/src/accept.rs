@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::deadlines::{Deadlines, TURNED_AWAY, Timed};
 use crate::gather::Gather;
 use crate::origins::Origins;
-use crate::peers::{Network, Peer, Place, Places, Proxies, Says, Turned, read_preface};
+use crate::peers::{Network, Pace, Peer, Place, Places, Proxies, Says, Turned, read_preface};
 use crate::refusals::{Refused, SharedRefusals};
 
 /// The least that hyper accepts; given back once the socket is a WebSocket.
@@ -41,6 +41,8 @@ const TOLD: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     places: Places,
+    pace: Pace,
+    requests: Pace,
     proxies: Arc<Proxies>,
     unlimited: Arc<[Network]>,
     origins: Arc<Origins>,
@@ -63,6 +65,14 @@ impl Door {
     pub(crate) fn new(config: &Config, refusals: Arc<SharedRefusals>) -> Self {
         Self {
             places: Places::new(config.max_connections, config.limits.connections_per_address),
+            pace: Pace::new(
+                config.limits.connects_per_address_per_s,
+                config.limits.connects_per_address_at_once,
+            ),
+            requests: Pace::new(
+                config.limits.http_requests_per_address_per_s,
+                config.limits.http_requests_per_address_at_once,
+            ),
             proxies: Arc::new(Proxies::new(config.proxies.clone())),
             unlimited: config.unlimited.clone().into(),
             origins: Arc::new(Origins::new(&config.origins)),
@@ -105,6 +115,10 @@ impl Door {
             self.wonder(address, headers);
         }
         let peer = self.peer(address);
+        if address != caller.address {
+            // Who connected was a proxy: only now it is known for whom.
+            self.paces(peer).map_err(|turned| self.turn(turned))?;
+        }
         match peer {
             Some(peer) => {
                 caller.belong(peer).map(|()| Some(peer)).map_err(|turned| self.turn(turned))
@@ -126,6 +140,23 @@ impl Door {
         }
     }
 
+    /// Whether whoever asks may ask once more now.
+    fn answers(&self, caller: &Caller, headers: &HeaderMap) -> bool {
+        let address = self.proxies.asks(caller.address, headers);
+        let answers = self.peer(address).is_none_or(|peer| self.requests.admits(peer));
+        if !answers {
+            self.refusals.note(Refused::RequestsOfPeer);
+        }
+        answers
+    }
+
+    fn paces(&self, peer: Option<Peer>) -> Result<(), Turned> {
+        match peer {
+            Some(peer) if !self.pace.admits(peer) => Err(Turned::TooFast),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn turn(&self, turned: Turned) -> (StatusCode, &'static str) {
         match turned {
             Turned::Full => {
@@ -134,6 +165,10 @@ impl Door {
                     StatusCode::SERVICE_UNAVAILABLE,
                     "this relay has no place for one more connection\n",
                 )
+            }
+            Turned::TooFast => {
+                self.refusals.note(Refused::ConnectsOfPeer);
+                (StatusCode::TOO_MANY_REQUESTS, "too many connections at once from this address\n")
             }
             Turned::PeerFull => {
                 self.refusals.note(Refused::ConnectionsOfPeer);
@@ -215,17 +250,21 @@ impl Connection {
         }
         // Whom a proxy that says so in each request speaks for is not known yet.
         let is_known = matches!(says, None | Some(Says::ProxyProtocol));
-        if is_known
-            && let Some(peer) = self.door.peer(address)
-            && let Err(turned) = place.belong(peer)
-        {
+        let peer = self.door.peer(address).filter(|_| is_known);
+        let paces = self.door.paces(peer);
+        if let Err(turned) = paces.and_then(|()| peer.map_or(Ok(()), |peer| place.belong(peer))) {
             drop(place);
             let answer = self.door.turn(turned);
+            if turned == Turned::TooFast && self.tls.is_some() {
+                // To tell it would cost what it is refused for.
+                return;
+            }
             return self.turn_away(stream, answer).await;
         }
         let caller = Caller { address, place: Arc::new(Mutex::new(place)) };
         let (refusals, whole) = (Arc::clone(&self.door.refusals), self.door.deadlines.whole);
-        let served = self.over(stream, |request| answer(request, &caller, &router));
+        let door = self.door.clone();
+        let served = self.over(stream, |request| answer(request, &door, &caller, &router));
         if timeout(whole, served).await.is_err() {
             refusals.note(Refused::Deadline);
         }
@@ -246,13 +285,16 @@ impl Connection {
         A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
     {
         let deadlines = self.door.deadlines;
-        match self.tls {
+        let in_time = match self.tls {
             None => serve_http(stream, deadlines, answer).await,
             Some(tls) => match timeout(deadlines.handshake, tls.accept(stream)).await {
                 Ok(Ok(stream)) => serve_http(stream, deadlines, answer).await,
-                Ok(Err(_)) => {}
-                Err(_) => self.door.refusals.note(Refused::Deadline),
+                Ok(Err(_)) => true,
+                Err(_) => false,
             },
+        };
+        if !in_time {
+            self.door.refusals.note(Refused::Deadline);
         }
     }
 }
@@ -260,14 +302,20 @@ impl Connection {
 /// Answers a request. Nothing here takes a body, so none is waited for.
 fn answer(
     request: Request<Incoming>,
+    door: &Door,
     caller: &Caller,
     router: &Router,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
     let has_body = !request.body().is_end_stream();
+    let is_answered = door.answers(caller, request.headers());
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(caller.clone());
     let router = router.clone();
     async move {
+        if !is_answered {
+            let why = "too many requests from this address\n";
+            return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, why));
+        }
         if has_body {
             return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here\n"));
         }
@@ -283,7 +331,8 @@ fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
     response
 }
 
-async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F)
+/// Serves HTTP until either side ends it. Whether that was in time.
+async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F) -> bool
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Request<Incoming>) -> A,
@@ -293,6 +342,22 @@ where
     http.timer(TokioTimer::new());
     http.header_read_timeout(deadlines.handshake).max_buf_size(HEAD_BUFFER);
     let io = TokioIo::new(Gather::new(Timed::new(stream, deadlines.write)));
-    // A peer that breaks off concerns nobody else.
-    let _ = http.serve_connection(io, service_fn(answer)).with_upgrades().await;
+    let asked = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
+        answer(request)
+    });
+    match http.serve_connection(io, service).with_upgrades().await {
+        Ok(()) => true,
+        // Who was answered may leave the connection idle.
+        Err(error) if error.is_timeout() => asked.load(Ordering::Relaxed),
+        // A peer that breaks off concerns nobody else.
+        Err(error) => !stalled(&error),
+    }
+}
+
+/// Whether nothing was taken of what was written.
+fn stalled(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &std::io::Error| cause.kind() == std::io::ErrorKind::TimedOut)
 }

@@ -83,6 +83,7 @@ fn difference(later: u64, earlier: u64) -> i64 {
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    wall_ms: fn() -> u64,
     pub(crate) stamps: Stamps,
 }
 
@@ -91,7 +92,12 @@ const FIRST_MS: u64 = 1_000;
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), stamps: Stamps::new(FIRST_MS, wall_ms()) }
+        Self::beside(wall_ms)
+    }
+
+    /// Beside this wall clock.
+    pub(crate) fn beside(wall_ms: fn() -> u64) -> Self {
+        Self { started: Instant::now(), wall_ms, stamps: Stamps::new(FIRST_MS, wall_ms()) }
     }
 
     /// The steady clock, in ms.
@@ -102,7 +108,7 @@ impl Clock {
 
     /// Looks at the wall clock.
     pub(crate) fn look(&mut self) -> Wall {
-        self.stamps.look(self.steady_ms(), wall_ms())
+        self.stamps.look(self.steady_ms(), (self.wall_ms)())
     }
 }
 

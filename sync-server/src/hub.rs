@@ -35,7 +35,7 @@ const TURNS: usize = 32_768;
 /// Inputs applied in one transaction.
 const BATCH: usize = 1_024;
 /// How long inputs are applied for in one transaction.
-const BATCH_TIME: Duration = Duration::from_millis(20);
+const BATCH_TIME: Duration = Duration::from_millis(10);
 /// Bytes of memory that what follows from them may take, but for the last one's.
 const BATCH_OUTPUT: usize = 8 * 1024 * 1024;
 /// KiB of frames that may wait or be under way.
@@ -178,6 +178,13 @@ impl Hub {
     pub fn start(
         relay: Relay<RedbStore>,
     ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
+        Self::start_by(relay, Clock::start())
+    }
+
+    fn start_by(
+        relay: Relay<RedbStore>,
+        clock: Clock,
+    ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
         let (input, queue) = mpsc::channel(QUEUE);
         let (health, state) = watch::channel(Health::Serving);
         let (all, refusals) = (All::default(), Arc::new(SharedRefusals::default()));
@@ -187,7 +194,7 @@ impl Hub {
             sockets: BTreeMap::new(),
             turns: Turns::default(),
             health,
-            clock: Clock::start(),
+            clock,
             ticked_ms: 0,
             all: all.clone(),
             most: usize::try_from(most).unwrap_or(usize::MAX),
@@ -499,5 +506,60 @@ impl Core {
             socket.shared.end(Duration::ZERO);
         }
         self.relay.disconnect(session, self.clock.steady_ms());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::relay::{Identity, Settings};
+    use sync_protocol::frames::{Challenge, RelayFrame};
+    use sync_protocol::ids::RelayId;
+
+    const NOW_MS: u64 = 1_700_000_000_000;
+    const YEARS_MS: u64 = 2 * 365 * 24 * 3_600_000;
+
+    /// What the machine's clock shows.
+    static WALL_MS: AtomicU64 = AtomicU64::new(NOW_MS);
+
+    async fn frame(place: &mut Place) -> RelayFrame {
+        match place.out.recv().await {
+            Some(Outgoing::Frame(frame)) => RelayFrame::parse(&frame.whole()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn challenge(hub: &Hub, n: u64) -> (Place, Challenge) {
+        let mut place = hub.connect(SessionId(n), [n as u8; 32]).await.unwrap();
+        match frame(&mut place).await {
+            RelayFrame::Challenge(challenge) => (place, challenge),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_stops_no_deadline_and_dates_nothing_ahead() {
+        let data = tempfile::tempdir().unwrap();
+        let store = RedbStore::open(data.path()).unwrap();
+        let identity = Identity { relay: RelayId::from_bytes([1; 32]), generation: 7 };
+        let settings = Settings { hello_timeout_ms: 100, ..Settings::default() };
+        let relay = Relay::open(store, identity, settings).unwrap();
+        let clock = Clock::beside(|| WALL_MS.load(Ordering::Relaxed));
+        let (hub, thread) = Hub::start_by(relay, clock).unwrap();
+        let jumps = [YEARS_MS as i64, -(YEARS_MS as i64) - 3_600_000, 3_600_000];
+        for (n, jump) in (1..).zip(jumps) {
+            let wall_ms = WALL_MS.load(Ordering::Relaxed).saturating_add_signed(jump);
+            WALL_MS.store(wall_ms, Ordering::Relaxed);
+            let (mut silent, challenge) = challenge(&hub, n).await;
+            // However slow this machine is, that is no year and no hour.
+            let age_ms = challenge.time_ms.checked_sub(NOW_MS).unwrap();
+            assert!(age_ms < 3_000_000, "{age_ms}");
+            let over = frame(&mut silent).await;
+            assert!(matches!(over, RelayFrame::Goodbye { reason: Rejection::Invalid }));
+        }
+        hub.drain().await;
+        thread.join().unwrap().unwrap();
     }
 }

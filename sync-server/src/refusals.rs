@@ -13,6 +13,10 @@ pub enum Refused {
     Connections,
     /// All places that one client address may have are taken.
     ConnectionsOfPeer,
+    /// Connections come too fast from one client address.
+    ConnectsOfPeer,
+    /// HTTP requests come too fast from one client address.
+    RequestsOfPeer,
     /// What should be a PROXY header is none.
     ProxyHeader,
     /// A page of a foreign origin.
@@ -65,10 +69,12 @@ pub enum Refused {
 
 impl Refused {
     /// All of them, in order.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::System,
         Self::Connections,
         Self::ConnectionsOfPeer,
+        Self::ConnectsOfPeer,
+        Self::RequestsOfPeer,
         Self::ProxyHeader,
         Self::Origin,
         Self::Deadline,
@@ -102,6 +108,8 @@ impl Refused {
             Self::System => "system",
             Self::Connections => "connections",
             Self::ConnectionsOfPeer => "connections_of_address",
+            Self::ConnectsOfPeer => "connects_of_address",
+            Self::RequestsOfPeer => "requests_of_address",
             Self::ProxyHeader => "proxy_header",
             Self::Origin => "origin",
             Self::Deadline => "deadline",

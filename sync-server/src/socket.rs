@@ -40,7 +40,8 @@ pub(crate) async fn serve(
 }
 
 async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId, shared: &Shared) {
-    let (mut inflow, mut controls) = (Inflow::default(), Controls::new(Instant::now()));
+    let (mut inflow, mut partial) = (Inflow::default(), 0);
+    let mut controls = Controls::new(Instant::now());
     loop {
         // Who does not take what it asked for can't ask for more.
         shared.waiting.little().await;
@@ -59,7 +60,12 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
         };
         telemetry::received(part.len());
         let taken = match inflow.take(&part, shared.message_limit()) {
-            Ok(Arrived::More) => continue,
+            Ok(Arrived::More) => {
+                partial += part.len();
+                // A buffer that grows has room for as much again.
+                shared.waiting.has_partial(2 * partial);
+                continue;
+            }
             Ok(Arrived::Whole(whole)) => {
                 Incoming::parse(&whole).map(|frame| (verified(frame, shared), whole.len()))
             }
@@ -67,6 +73,9 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
             Err(error) => Err(error),
         };
         drop(part);
+        if std::mem::take(&mut partial) > 0 {
+            shared.waiting.has_partial(0);
+        }
         let handed = match taken {
             Ok((frame, size)) => hub.frame((session, shared), frame, size).await,
             Err(ProtocolError::TooLarge { limit, .. }) => {

@@ -91,6 +91,7 @@ pub(crate) fn counts(counts: &Counts, store_bytes: u64) {
     counter!("relay_appended_bytes_total").absolute(counts.appended_bytes);
     counter!("relay_delivered_total").absolute(counts.delivered);
     counter!("relay_refused_total").absolute(counts.refused);
+    counter!("relay_hello_spaces_total").absolute(counts.looked_at);
     counter!("relay_signals_total").absolute(counts.signals);
     gauge!("relay_store_mebibytes").set(number(store_bytes >> 20));
 }

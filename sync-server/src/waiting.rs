@@ -35,14 +35,16 @@ impl All {
 pub(crate) struct Waiting {
     bytes: AtomicUsize,
     frames: AtomicUsize,
+    /// Bytes of a message that has not come to its end.
+    partial: AtomicUsize,
     all: All,
     fewer: Notify,
 }
 
 impl Waiting {
     pub(crate) fn new(all: All) -> Self {
-        let (bytes, frames) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { bytes, frames, all, fewer: Notify::new() }
+        let none = || AtomicUsize::new(0);
+        Self { bytes: none(), frames: none(), partial: none(), all, fewer: Notify::new() }
     }
 
     /// A message of so many bytes is to wait. Whether it may: if not, its socket has no reader.
@@ -63,9 +65,16 @@ impl Waiting {
         self.fewer.notify_one();
     }
 
+    /// So many bytes of a message have come so far.
+    pub(crate) fn has_partial(&self, bytes: usize) {
+        let before = self.partial.swap(bytes, Ordering::Relaxed);
+        self.all.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed) + self.partial.load(Ordering::Relaxed)
     }
 
     /// Waits until so little is unread that more may be asked for.
@@ -73,7 +82,7 @@ impl Waiting {
         loop {
             let fewer = self.fewer.notified();
             let frames = self.frames.load(Ordering::Relaxed);
-            if self.bytes() < UNREAD && frames < UNREAD_FRAMES {
+            if self.bytes.load(Ordering::Relaxed) < UNREAD && frames < UNREAD_FRAMES {
                 return;
             }
             fewer.await;
@@ -83,7 +92,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.all.bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.all.bytes.fetch_sub(self.bytes(), Ordering::Relaxed);
     }
 }
 
@@ -115,6 +124,20 @@ mod tests {
         assert_eq!(all.bytes(), one.bytes() + other.bytes());
         one.sent(10, 1_000);
         assert_eq!((one.bytes(), all.bytes()), (0, other.bytes()));
+        drop(other);
+        assert_eq!(all.bytes(), 0);
+    }
+
+    #[test]
+    fn what_has_come_of_a_message_counts_until_it_is_whole() {
+        let all = All::default();
+        let (one, other) = (Waiting::new(all.clone()), Waiting::new(all.clone()));
+        one.has_partial(4_000);
+        one.has_partial(100_000);
+        other.has_partial(7);
+        assert_eq!((one.bytes(), all.bytes()), (100_000, 100_007));
+        one.has_partial(0);
+        assert_eq!((one.bytes(), all.bytes()), (0, 7));
         drop(other);
         assert_eq!(all.bytes(), 0);
     }

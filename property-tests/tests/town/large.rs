@@ -228,8 +228,11 @@ fn who_is_in_as_many_spaces_as_it_may_be_holds_up_nobody() {
     let settings = Settings { spaces_per_account: 2, ..Settings::default() };
     let mut town = Town::under(settings, 8);
     let names = town.sign_up_all(0..8);
-    // Two of them are in a conversation each already.
-    town.found(3, "Coffee", &[names[4].as_str()]);
+    // Two of them are in a conversation each already; the one who was invited has answered.
+    let coffee = town.found(3, "Coffee", &[names[4].as_str()]);
+    town.settle();
+    town.run(4, Command::AcceptConversation { conversation: coffee });
+    town.say(4, coffee, "yes");
     town.settle();
     let others: Vec<&str> = names[1..].iter().map(String::as_str).collect();
     let id = town.found(0, "Tea", &others);

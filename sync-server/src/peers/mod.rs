@@ -7,6 +7,7 @@
 
 mod forwarded;
 mod network;
+mod pace;
 mod peer;
 mod places;
 mod preface;
@@ -14,6 +15,7 @@ mod proxies;
 mod recent;
 
 pub use network::{Network, NetworkError};
+pub(crate) use pace::Pace;
 pub use peer::{Peer, Prefix};
 pub(crate) use places::{Place, Places, Turned};
 pub(crate) use preface::read_preface;

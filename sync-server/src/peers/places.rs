@@ -27,6 +27,8 @@ pub(crate) enum Turned {
     Full,
     /// The peer has as many as it may.
     PeerFull,
+    /// The peer's come too fast.
+    TooFast,
 }
 
 /// A place that is taken.

@@ -14,6 +14,10 @@ use crate::relay::settings::Settings;
 use crate::rules::{Fault, StoredBytes};
 use crate::store::StoreError;
 
+/// How far beyond its share an account may be, in ms until it has some of it again: the costliest single
+/// thing is less.
+const DEBT_MS: u64 = 5_000;
+
 /// All bounds, and what was used of them.
 #[derive(Debug)]
 pub(super) struct Bounds {
@@ -186,6 +190,18 @@ impl Bounds {
         taken.map_err(|retry_ms| self.refused(Refused::Unheeding, Rejection::Rate { retry_ms }))
     }
 
+    /// Whether an account that has used up its share, and was told so, heeds that. Little is asked for with
+    /// each frame that is not answered; who sends so many of these costs others all the same.
+    pub(super) fn overspends(&mut self, account: AccountId, now_ms: u64) -> Result<(), Rejection> {
+        let has = self.rates.has(&self.settings, account, Limited::Work, 1, now_ms);
+        match has {
+            Err(retry_ms) if retry_ms > DEBT_MS => {
+                Err(self.refused(Refused::Unheeding, Rejection::Rate { retry_ms }))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Whether a session takes one more signal: if not, it is left out.
     pub(super) fn takes_signal(&self, received: &mut Bucket, now_ms: u64) -> bool {
         received.take(Rate::per_s(self.settings.signals_per_s), 1, now_ms).is_ok()
@@ -233,6 +249,17 @@ mod tests {
         ] {
             assert_eq!(bounds.refusals().of(reason), 1, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn who_is_far_beyond_its_share_has_to_go() {
+        let (mut bounds, account) = bounds();
+        bounds.spend(account, (Limited::Work, 14_000), 5_000);
+        assert_eq!(bounds.overspends(account, 5_000), Ok(()));
+        bounds.spend(account, (Limited::Work, 2_000), 5_000);
+        let over = bounds.overspends(account, 5_000);
+        assert_eq!(over, Err(Rejection::Rate { retry_ms: 6_001 }));
+        assert_eq!(bounds.overspends(account, 8_000), Ok(()));
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl<S: Store> Relay<S> {
                     self.owed.remove(&session);
                 }
                 self.counts.delivered += chunk.count;
-                self.send_shared(session, &chunk.frame);
+                self.held.share(session, chunk.frame.clone());
                 first = chunk.next;
             }
         }
@@ -299,7 +299,7 @@ impl<S: Store> Relay<S> {
         }
         open.spend(cost);
         open.inbox_next = last + 1;
-        self.send(session, &RelayFrame::Delivery(delivery));
+        self.held.send(session, &RelayFrame::Delivery(delivery));
         Ok(Some(cost))
     }
 
@@ -315,7 +315,7 @@ impl<S: Store> Relay<S> {
         }
         if is_done {
             let reply = Reply { id: fetch.id, answer: Answer::Done };
-            self.send(session, &RelayFrame::Reply(reply));
+            self.held.send(session, &RelayFrame::Reply(reply));
         }
         Ok(Some(chunk.cost))
     }
@@ -341,7 +341,7 @@ impl<S: Store> Relay<S> {
         } else {
             open.behind.remove(&space);
             if lag.until.is_some() {
-                self.send(session, &RelayFrame::Notice(Notice::Removed { space }));
+                self.held.send(session, &RelayFrame::Notice(Notice::Removed { space }));
             }
         }
         Ok(Some(cost))
@@ -363,7 +363,7 @@ impl<S: Store> Relay<S> {
         open.spend(chunk.cost);
         if chunk.count > 0 {
             self.counts.delivered += chunk.count;
-            self.send_shared(session, &chunk.frame);
+            self.held.share(session, chunk.frame.clone());
         }
         Ok(Some(chunk))
     }
@@ -381,7 +381,7 @@ impl<S: Store> Relay<S> {
         self.owed.remove(&session);
         let cursor = self.cursor_now();
         let delivery = Delivery::UpToDate { cursor, time_ms };
-        self.send(session, &RelayFrame::Delivery(delivery));
+        self.held.send(session, &RelayFrame::Delivery(delivery));
     }
 }
 

@@ -47,8 +47,10 @@ pub(super) enum Entry {
 pub(super) struct Doorway {
     waiting: BTreeMap<SessionId, Option<Peer>>,
     by_prefix: BTreeMap<Prefix, BTreeSet<SessionId>>,
-    /// The widest prefix of each that waits, by how many wait there.
-    crowds: BTreeSet<(usize, Prefix)>,
+    /// Those who are not counted by address.
+    uncounted: BTreeSet<SessionId>,
+    /// The widest prefix of each that waits, by how many wait there; `None` is who is not counted.
+    crowds: BTreeSet<(usize, Option<Prefix>)>,
     rates: Recent<Prefix, Buckets>,
     all: Buckets,
 }
@@ -79,6 +81,7 @@ impl Default for Doorway {
         Self {
             waiting: BTreeMap::new(),
             by_prefix: BTreeMap::new(),
+            uncounted: BTreeSet::new(),
             crowds: BTreeSet::new(),
             rates: Recent::new(REMEMBERED),
             all: Buckets::default(),
@@ -129,13 +132,24 @@ impl Doorway {
         if self.len() < settings.unauthenticated_sessions {
             return Entry::In;
         }
-        let crowd = self.crowds.last().filter(|_| peer.is_some());
-        let oldest = crowd.and_then(|(_, prefix)| self.by_prefix.get(prefix)?.first());
+        let oldest = self.crowds.last().and_then(|(_, crowd)| match crowd {
+            Some(prefix) => self.by_prefix.get(prefix)?.first(),
+            None => self.uncounted.first(),
+        });
         oldest.map_or(Entry::Full, |oldest| Entry::Instead(*oldest, Refused::Unauthenticated))
     }
 
     fn place(&mut self, session: SessionId, peer: Option<Peer>, comes: bool) {
-        let Some(widest) = peer.and_then(|peer| peer.prefixes().last()) else { return };
+        let widest = peer.and_then(|peer| peer.prefixes().last()).map(|(prefix, _)| prefix);
+        if widest.is_none() {
+            let before = self.uncounted.len();
+            if comes {
+                self.uncounted.insert(session)
+            } else {
+                self.uncounted.remove(&session)
+            };
+            self.recount(None, before, self.uncounted.len());
+        }
         for (prefix, _) in peer.into_iter().flat_map(Peer::prefixes) {
             let there = self.by_prefix.entry(prefix).or_default();
             let before = there.len();
@@ -148,12 +162,16 @@ impl Doorway {
             if after == 0 {
                 self.by_prefix.remove(&prefix);
             }
-            if prefix == widest.0 {
-                self.crowds.remove(&(before, prefix));
-                if after > 0 {
-                    self.crowds.insert((after, prefix));
-                }
+            if Some(prefix) == widest {
+                self.recount(widest, before, after);
             }
+        }
+    }
+
+    fn recount(&mut self, crowd: Option<Prefix>, before: usize, after: usize) {
+        self.crowds.remove(&(before, crowd));
+        if after > 0 {
+            self.crowds.insert((after, crowd));
         }
     }
 
@@ -246,13 +264,28 @@ mod tests {
         // Full: the largest crowd gives way.
         let other = doorway.enter(&settings, SessionId(11), peer("203.0.113.1"));
         assert_eq!(other, Entry::Instead(SessionId(1), Refused::Unauthenticated));
-        assert_eq!(doorway.enter(&settings, SessionId(12), None), Entry::Full);
+        let local = doorway.enter(&settings, SessionId(12), None);
+        assert_eq!(local, Entry::Instead(SessionId(2), Refused::Unauthenticated));
         assert_eq!(doorway.len(), 10);
         (0..13).for_each(|n| {
             doorway.leave(SessionId(n));
         });
         assert!(doorway.by_prefix.is_empty() && doorway.crowds.is_empty());
         assert!(!doorway.leave(SessionId(1)));
+    }
+
+    #[test]
+    fn who_is_not_counted_by_address_is_a_crowd_too() {
+        let (mut doorway, settings) = (Doorway::default(), settings());
+        for n in 0..10 {
+            assert_eq!(doorway.enter(&settings, SessionId(n), None), Entry::In);
+        }
+        for (n, from) in [(10, None), (11, peer("192.0.2.1"))] {
+            let entry = doorway.enter(&settings, SessionId(n), from);
+            assert_eq!(entry, Entry::Instead(SessionId(n - 10), Refused::Unauthenticated));
+        }
+        let none = Settings { unauthenticated_sessions: 0, ..settings };
+        assert_eq!(Doorway::default().enter(&none, SessionId(20), None), Entry::Full);
     }
 
     #[test]

@@ -10,7 +10,6 @@
 //! of credit is catching up again, so nothing ever waits in memory for a slow reader.
 
 mod bounds;
-mod confirm;
 mod delivery;
 mod doorway;
 mod frontier;
@@ -29,11 +28,12 @@ mod work;
 
 pub use incoming::{Incoming, Pushing, Speaker};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
+pub(crate) use rate::{Bucket, Rate};
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame, Stored};
+use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame};
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use sync_protocol::limits;
 
@@ -70,8 +70,6 @@ pub struct Relay<S> {
     meetings: Meetings,
     /// What may be sent once the batch is durable.
     held: Held,
-    /// What each session hears of its pushes, before anything that is held from here on.
-    unsaid: BTreeMap<SessionId, Stored>,
     appended: BTreeMap<SpaceId, Vec<Piece>>,
     /// Sessions that may have something to receive.
     ready: BTreeSet<SessionId>,
@@ -115,7 +113,6 @@ impl<S: Store> Relay<S> {
             devices: BTreeMap::new(),
             meetings: Meetings::default(),
             held: Held::default(),
-            unsaid: BTreeMap::new(),
             appended: BTreeMap::new(),
             ready: BTreeSet::new(),
             owed: BTreeSet::new(),
@@ -177,7 +174,7 @@ impl<S: Store> Relay<S> {
                 return self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
             }
         }
-        self.send(session, &RelayFrame::Challenge(challenge));
+        self.held.send(session, &RelayFrame::Challenge(challenge));
     }
 
     /// A frame arrived. What it changes becomes durable, and what it causes is sent, at the next
@@ -196,6 +193,9 @@ impl<S: Store> Relay<S> {
         known.early.frames += u32::from(!is_open);
         if let Some(account) = known.open.as_ref().map(|open| open.account) {
             self.bounds.spend(account, (Limited::Work, work::FRAME), now_ms);
+            if let Err(reason) = self.bounds.overspends(account, now_ms) {
+                return self.close(session, reason);
+            }
         }
         let Some(known) = self.sessions.get(&session) else { return };
         let done = match frame {
@@ -259,10 +259,18 @@ impl<S: Store> Relay<S> {
     /// Time passed: deadlines, cursors, frontiers.
     pub fn tick(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
-        self.end_late_meetings(now_ms);
+        for id in self.meetings.late(now_ms) {
+            let told = self.meetings.end_late(&id, now_ms);
+            self.tell(told);
+        }
         self.close_silent(now_ms);
         self.ready.extend(&self.owed);
         self.ready.append(&mut self.resting);
+        if self.failure.is_none()
+            && let Err(error) = self.state.write_activity()
+        {
+            self.fail(error);
+        }
         if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
             self.flushed_ms = now_ms;
             self.flush();
@@ -288,7 +296,7 @@ impl<S: Store> Relay<S> {
     /// store fails, nothing of the batch counts: every session is closed as unavailable, and
     /// [`failure`](Relay::failure) says why from then on.
     pub fn commit(&mut self, now_ms: u64) -> Vec<Output> {
-        self.say_all_stored();
+        self.held.say_all();
         if self.failure.is_none() {
             match self.state.commit() {
                 Ok(true) => self.counts.commits += 1,
@@ -414,16 +422,6 @@ impl<S: Store> Relay<S> {
         self.draining.or_else(|| self.failure.as_ref().map(|_| BUSY_MS))
     }
 
-    fn send(&mut self, session: SessionId, frame: &RelayFrame) {
-        self.say_stored(session);
-        self.held.send(session, Frame::of(frame));
-    }
-
-    fn send_shared(&mut self, session: SessionId, frame: &Frame) {
-        self.say_stored(session);
-        self.held.share(session, frame.clone());
-    }
-
     fn open_session(&self, session: SessionId) -> Option<&Open> {
         self.sessions.get(&session)?.open.as_deref()
     }
@@ -443,7 +441,6 @@ impl<S: Store> Relay<S> {
     /// Ends a session from this side.
     fn close(&mut self, session: SessionId, reason: Rejection) {
         if self.sessions.contains_key(&session) {
-            self.send(session, &RelayFrame::Goodbye { reason: reason.clone() });
             self.held.close(session, reason);
             self.forget(session);
         }
@@ -458,12 +455,13 @@ impl<S: Store> Relay<S> {
 
     fn forget(&mut self, session: SessionId) {
         self.flush_one(session);
-        self.leave_rendezvous(session);
+        let told = self.meetings.leave(session);
+        self.tell(told);
         self.acked.remove(&session);
         self.owed.remove(&session);
         self.ready.remove(&session);
         self.resting.remove(&session);
-        self.unsaid.remove(&session);
+        self.held.forget(session);
         let Some(known) = self.sessions.remove(&session) else { return };
         self.bounds.leave(session);
         let Some(open) = known.open else { return };
@@ -474,7 +472,6 @@ impl<S: Store> Relay<S> {
     /// The store failed: nothing since the last commit happened.
     fn fail(&mut self, error: StoreError) {
         self.held.clear();
-        self.unsaid.clear();
         self.fail_after_commit(error);
     }
 
@@ -567,7 +564,7 @@ impl<S: Store> Relay<S> {
         let notice = Frame::of(&notice);
         for account in concerned {
             for session in self.sessions_of(&account) {
-                self.send_shared(session, &notice);
+                self.held.share(session, notice.clone());
             }
         }
         Ok(())

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{
-    Hello, RelayFrame, Session as SessionBytes, Welcome, membership_digest, verify_session,
-};
+use sync_protocol::frames::{Hello, RelayFrame, Session as SessionBytes, Welcome, verify_session};
 use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
@@ -159,14 +157,14 @@ impl<S: Store> Relay<S> {
         let mut open = Box::new(Open::new(speaker, hello.foreground));
         open.cursor = position;
         open.acked_before = self.state.frontier(&open.device())?;
-        let memberships = self.state.memberships(&hello.account)?;
-        let count = memberships.len() as u64;
+        let mut looked_at = 0;
         if !hello.fresh {
-            self.plan(&mut open, (hello, &memberships), position, from_start)?;
+            looked_at = self.plan(&mut open, hello, position, from_start)?;
         }
-        let cost = work::HELLO + count * work::HELLO_SPACE;
+        let (digest, read) = self.state.membership_digest(&hello.account)?;
+        let cost = work::HELLO + looked_at * work::HELLO_SPACE + work::rows(read);
         self.bounds.spend(hello.account, (Limited::Work, cost), now_ms);
-        let spaces = present(memberships);
+        self.counts.looked_at += looked_at + read;
         let device = open.device();
         let welcome = Welcome {
             time_ms: self.stamp(now_ms),
@@ -174,7 +172,7 @@ impl<S: Store> Relay<S> {
             from_start,
             log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
             key_packages: self.state.package_count(&device)?,
-            spaces_differ: hello.digest.as_slice() != membership_digest(&spaces),
+            spaces_differ: hello.digest.as_slice() != digest,
             away: self.away((&hello.account, &hello.device), now_ms)?,
         };
         self.accounts.entry(hello.account).or_default().insert(session);
@@ -183,7 +181,7 @@ impl<S: Store> Relay<S> {
             known.open = Some(open);
             self.bounds.leave(session);
         }
-        self.send(session, &RelayFrame::Welcome(welcome));
+        self.held.send(session, &RelayFrame::Welcome(welcome));
         self.ready.insert(session);
         Ok(())
     }
@@ -202,23 +200,26 @@ impl<S: Store> Relay<S> {
 
     /// The spaces that an account is in, sorted by id.
     pub(super) fn present_spaces(&self, account: &AccountId) -> Result<Vec<SpaceId>, StoreError> {
-        Ok(present(self.state.memberships(account)?))
+        let all = self.state.memberships(account)?;
+        let present = all.into_iter().filter(|(_, membership)| membership.until.is_none());
+        Ok(present.map(|(space, _)| space).collect())
     }
 
     /// Finds what the device has not seen: in each of its spaces the entries after its cursor, or
-    /// from where it says that it lags.
+    /// from where it says that it lags. Says how many spaces had to be looked at for that.
     fn plan(
         &mut self,
         open: &mut Open,
-        (hello, memberships): (&Hello, &[(SpaceId, Membership)]),
+        hello: &Hello,
         position: u64,
         from_start: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let lagging: BTreeMap<SpaceId, u64> = match from_start {
             true => BTreeMap::new(),
             false => hello.lagging.iter().copied().collect(),
         };
-        for (id, membership) in memberships {
+        let memberships = self.candidates(&open.account, position, &lagging)?;
+        for (id, membership) in &memberships {
             let Some(space) = self.state.space(id)? else { continue };
             let activity = space.position();
             let (_, head) = space.bounds();
@@ -232,14 +233,29 @@ impl<S: Store> Relay<S> {
                 open.behind.note(*id, next, membership.until, activity);
             }
         }
-        Ok(())
+        Ok(memberships.len() as u64)
     }
-}
 
-/// The spaces that an account is in now, of all that it is or was in.
-fn present(memberships: Vec<(SpaceId, Membership)>) -> Vec<SpaceId> {
-    let present = memberships.into_iter().filter(|(_, membership)| membership.until.is_none());
-    present.map(|(space, _)| space).collect()
+    /// The spaces of an account that may have something after a position: all, from the start; else
+    /// those that were active since, and those that a device names.
+    fn candidates(
+        &self,
+        account: &AccountId,
+        position: u64,
+        lagging: &BTreeMap<SpaceId, u64>,
+    ) -> Result<Vec<(SpaceId, Membership)>, StoreError> {
+        if position == 0 {
+            return self.state.memberships(account);
+        }
+        let mut candidates = self.state.active_since(account, position)?;
+        candidates.extend(lagging.keys());
+        let mut found = Vec::with_capacity(candidates.len());
+        for space in candidates {
+            let membership = self.state.membership(account, &space)?;
+            found.extend(membership.map(|membership| (space, membership)));
+        }
+        Ok(found)
+    }
 }
 
 fn check_shape(hello: &Hello) -> Result<(), Rejection> {

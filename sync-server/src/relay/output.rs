@@ -94,6 +94,8 @@ pub struct Counts {
     pub delivered: u64,
     /// Pushes and requests refused.
     pub refused: u64,
+    /// Spaces that were looked at for devices that came back.
+    pub looked_at: u64,
     /// Signals handed on.
     pub signals: u64,
 }

@@ -72,7 +72,7 @@ impl<S: Store> Relay<S> {
     ) {
         self.counts.refused += 1;
         let waits = matches!(reason, Rejection::Rate { .. });
-        self.send(session, &RelayFrame::Refused { space, seq, reason });
+        self.held.send(session, &RelayFrame::Refused { space, seq, reason });
         if waits {
             self.told_to_wait(session);
         }
@@ -245,7 +245,7 @@ impl<S: Store> Relay<S> {
     ) -> Result<(), StoreError> {
         let Pushed { generation, runs, first, end, added, removed, .. } = pushed;
         if !runs.is_empty() {
-            self.confirm(session, Stored { space, generation, runs });
+            self.held.confirm(session, Stored { space, generation, runs });
             self.owed.insert(session);
         }
         if end > first {
@@ -317,7 +317,7 @@ impl<S: Store> Relay<S> {
         for receiver in receivers {
             if receiver != session && self.has_room_for_signal(receiver, now_ms) {
                 self.counts.signals += 1;
-                self.send_shared(receiver, &frame);
+                self.held.share(receiver, frame.clone());
             }
         }
         Ok(())

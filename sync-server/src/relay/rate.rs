@@ -10,7 +10,7 @@ use crate::relay::settings::Settings;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// Tokens that come back in each period; 0: no limit.
     tokens: u64,
     period_ms: u64,
@@ -18,24 +18,24 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    pub(super) fn per_s(tokens: u64) -> Self {
+    pub(crate) fn per_s(tokens: u64) -> Self {
         Self { tokens, period_ms: 1_000, burst: tokens.saturating_mul(Settings::BURST_S) }
     }
 
-    pub(super) fn per_hour(tokens: u64) -> Self {
+    pub(crate) fn per_hour(tokens: u64) -> Self {
         Self { tokens, period_ms: 3_600_000, burst: tokens }
     }
 
-    pub(super) fn per_day(tokens: u64) -> Self {
+    pub(crate) fn per_day(tokens: u64) -> Self {
         Self { tokens, period_ms: 86_400_000, burst: tokens }
     }
 
-    pub(super) fn with_burst(self, burst: u64) -> Self {
+    pub(crate) fn with_burst(self, burst: u64) -> Self {
         Self { burst, ..self }
     }
 
     /// So many times as much.
-    pub(super) fn times(self, times: u64) -> Self {
+    pub(crate) fn times(self, times: u64) -> Self {
         let (tokens, burst) = (self.tokens.saturating_mul(times), self.burst.saturating_mul(times));
         Self { tokens, burst, ..self }
     }
@@ -43,7 +43,7 @@ impl Rate {
 
 /// A bucket that fills with time. New ones are full.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// What was taken and has not come back yet, in tokens times the rate's period, so that slow
     /// rates fill evenly.
     spent: u64,
@@ -52,7 +52,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Takes `count` tokens, or says in how many ms to try again.
-    pub(super) fn take(&mut self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
+    pub(crate) fn take(&mut self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
         if rate.tokens > 0 {
             self.spent = self.after(rate, count, now_ms)?;
             self.at_ms = self.at_ms.max(now_ms);
@@ -61,12 +61,12 @@ impl Bucket {
     }
 
     /// Whether `count` tokens could be taken, or in how many ms.
-    pub(super) fn has(&self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
+    pub(crate) fn has(&self, rate: Rate, count: u64, now_ms: u64) -> Result<(), u64> {
         if rate.tokens == 0 { Ok(()) } else { self.after(rate, count, now_ms).map(drop) }
     }
 
     /// Takes what was spent already, and may owe it.
-    pub(super) fn spend(&mut self, rate: Rate, count: u64, now_ms: u64) {
+    pub(crate) fn spend(&mut self, rate: Rate, count: u64, now_ms: u64) {
         if rate.tokens > 0 {
             let back = now_ms.saturating_sub(self.at_ms).saturating_mul(rate.tokens);
             let spent = count.saturating_mul(rate.period_ms);

@@ -49,10 +49,28 @@ struct Side {
     said: usize,
 }
 
+/// What sessions hear of a step, and who is at no rendezvous any more.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) events: Vec<(SessionId, RendezvousId, MeetEvent)>,
+    pub(super) free: Vec<SessionId>,
+}
+
+impl Told {
+    fn one(session: SessionId, id: RendezvousId, event: MeetEvent) -> Self {
+        Self { events: vec![(session, id, event)], free: Vec::new() }
+    }
+}
+
 impl Meetings {
     /// Whether a session is at a rendezvous.
     pub(super) fn has(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session)
+    }
+
+    /// Rendezvous that are open, and ids that were used lately.
+    pub(super) fn len(&self) -> u64 {
+        self.meetings.len() as u64
     }
 
     /// Whether a session is one of two sides that are both there.
@@ -63,22 +81,79 @@ impl Meetings {
         })
     }
 
-    fn open(&mut self, session: SessionId, id: RendezvousId, until_ms: u64) {
-        self.meetings.insert(id, Meeting { until_ms, stage: Stage::Open(session) });
-        self.sessions.insert(session, id);
+    /// One step of a session that may take it.
+    pub(super) fn step(
+        &mut self,
+        session: SessionId,
+        id: RendezvousId,
+        step: MeetStep,
+        now_ms: u64,
+    ) -> Result<Told, Rejection> {
+        match step {
+            MeetStep::Open => self.open(session, id, now_ms.saturating_add(limits::RENDEZVOUS_MS)),
+            MeetStep::Join => self.join(session, id),
+            MeetStep::Say(said) => self.hear(session, id, said),
+            // A device whose socket broke says so by another one.
+            MeetStep::Leave => Ok(self.end(&id, Some(session), &Rejection::Denied)),
+        }
     }
 
-    /// Lets a second session in, once. Gives the first.
-    fn join(&mut self, session: SessionId, id: RendezvousId) -> Result<SessionId, Rejection> {
+    fn open(
+        &mut self,
+        session: SessionId,
+        id: RendezvousId,
+        until_ms: u64,
+    ) -> Result<Told, Rejection> {
+        if self.meetings.contains_key(&id) {
+            return Err(Rejection::Taken);
+        }
+        self.must_be_nowhere(session)?;
+        self.meetings.insert(id, Meeting { until_ms, stage: Stage::Open(session) });
+        self.sessions.insert(session, id);
+        Ok(Told::one(session, id, MeetEvent::Opened))
+    }
+
+    /// Lets a second session in, once.
+    fn join(&mut self, session: SessionId, id: RendezvousId) -> Result<Told, Rejection> {
+        self.must_be_nowhere(session)?;
         let meeting = self.meetings.get_mut(&id).ok_or(Rejection::NotFound)?;
         let Stage::Open(first) = meeting.stage else { return Err(Rejection::Taken) };
         meeting.stage = Stage::Joined([first, session].map(|session| Side { session, said: 0 }));
         self.sessions.insert(session, id);
-        Ok(first)
+        let both = [first, session].map(|side| (side, id, MeetEvent::Joined));
+        Ok(Told { events: both.to_vec(), free: Vec::new() })
+    }
+
+    fn must_be_nowhere(&self, session: SessionId) -> Result<(), Rejection> {
+        match self.has(session) {
+            true => Err(Rejection::Unavailable { retry_ms: BUSY_MS }),
+            false => Ok(()),
+        }
+    }
+
+    /// What one side says goes to the other. What may not be said ends it for both.
+    fn hear(
+        &mut self,
+        session: SessionId,
+        id: RendezvousId,
+        said: Blob,
+    ) -> Result<Told, Rejection> {
+        if self.sessions.get(&session) != Some(&id) {
+            return Err(Rejection::NotFound);
+        }
+        let limit = limits::RENDEZVOUS_MESSAGE;
+        let other = match said.0.len() <= limit {
+            true => self.other(session, &id),
+            false => Err(Rejection::TooLarge { limit: limit as u64 }),
+        };
+        Ok(match other {
+            Ok(other) => Told::one(other, id, MeetEvent::Said(said)),
+            Err(reason) => self.end(&id, None, &reason),
+        })
     }
 
     /// Counts a message of a side. Gives the other side.
-    fn say(&mut self, session: SessionId, id: &RendezvousId) -> Result<SessionId, Rejection> {
+    fn other(&mut self, session: SessionId, id: &RendezvousId) -> Result<SessionId, Rejection> {
         let meeting = self.meetings.get_mut(id).ok_or(Rejection::NotFound)?;
         let Stage::Joined([first, second]) = &mut meeting.stage else {
             return Err(Rejection::Invalid);
@@ -92,10 +167,34 @@ impl Meetings {
         if fits { Ok(other.session) } else { Err(Rejection::Quota) }
     }
 
-    /// Ends a rendezvous. Gives the sessions that were there.
-    fn end(&mut self, id: &RendezvousId) -> Vec<SessionId> {
-        let Some(meeting) = self.meetings.get_mut(id) else { return Vec::new() };
-        let there = match std::mem::replace(&mut meeting.stage, Stage::Used) {
+    /// A session leaves its rendezvous, if it is at one: the other side is told.
+    pub(super) fn leave(&mut self, session: SessionId) -> Told {
+        match self.sessions.get(&session).copied() {
+            Some(id) => self.end(&id, Some(session), &Rejection::Denied),
+            None => Told::default(),
+        }
+    }
+
+    /// Ends a rendezvous if it is older than it may become.
+    pub(super) fn end_late(&mut self, id: &RendezvousId, now_ms: u64) -> Told {
+        if self.meetings.get(id).is_none_or(|meeting| meeting.until_ms > now_ms) {
+            return Told::default();
+        }
+        let told = self.end(id, None, &Rejection::NotFound);
+        self.meetings.remove(id);
+        told
+    }
+
+    /// All that are older than that.
+    pub(super) fn late(&self, now_ms: u64) -> Vec<RendezvousId> {
+        let late = self.meetings.iter().filter(|(_, meeting)| meeting.until_ms <= now_ms);
+        late.map(|(id, _)| *id).collect()
+    }
+
+    /// Ends a rendezvous. Whoever is there is told, but for who left.
+    fn end(&mut self, id: &RendezvousId, left: Option<SessionId>, reason: &Rejection) -> Told {
+        let Some(meeting) = self.meetings.get_mut(id) else { return Told::default() };
+        let free = match std::mem::replace(&mut meeting.stage, Stage::Used) {
             Stage::Open(first) => {
                 self.meetings.remove(id);
                 vec![first]
@@ -103,15 +202,12 @@ impl Meetings {
             Stage::Joined(sides) => sides.map(|side| side.session).to_vec(),
             Stage::Used => Vec::new(),
         };
-        for session in &there {
+        for session in &free {
             self.sessions.remove(session);
         }
-        there
-    }
-
-    fn late(&self, now_ms: u64) -> Vec<RendezvousId> {
-        let late = self.meetings.iter().filter(|(_, meeting)| meeting.until_ms <= now_ms);
-        late.map(|(id, _)| *id).collect()
+        let stay = free.iter().filter(|session| left != Some(**session));
+        let event = |session: &SessionId| (*session, *id, MeetEvent::Ended(reason.clone()));
+        Told { events: stay.map(event).collect(), free }
     }
 }
 
@@ -124,129 +220,109 @@ impl<S: Store> Relay<S> {
         step: MeetStep,
         now_ms: u64,
     ) {
-        let is_late = self.meetings.meetings.get(&id).is_some_and(|m| m.until_ms <= now_ms);
-        if is_late {
-            self.end_late_rendezvous(&id);
-        }
-        let done = match step {
-            MeetStep::Open => self.open_rendezvous(session, id, now_ms),
-            MeetStep::Join => self.join_rendezvous(session, id, now_ms),
-            MeetStep::Say(said) => self.say(session, id, said),
-            MeetStep::Leave => {
-                // A device whose socket broke says so by another one.
-                self.end_rendezvous(&id, Some(session), &Rejection::Denied);
-                Ok(())
-            }
-        };
-        if let Err(reason) = done {
-            self.met(session, id, MeetEvent::Ended(reason));
-        }
+        let late = self.meetings.end_late(&id, now_ms);
+        self.tell(late);
+        let may = self.may_meet(session, &step, now_ms);
+        let done = may.and_then(|()| self.meetings.step(session, id, step, now_ms));
+        self.tell(done.unwrap_or_else(|reason| Told::one(session, id, MeetEvent::Ended(reason))));
     }
 
-    fn open_rendezvous(
+    /// To open one before authentication a few times, and as the client address's rate allows; then,
+    /// and to come to one, as the account's rate allows.
+    fn may_meet(
         &mut self,
         session: SessionId,
-        id: RendezvousId,
-        now_ms: u64,
-    ) -> Result<(), Rejection> {
-        self.may_open(session, now_ms)?;
-        if self.meetings.meetings.contains_key(&id) {
-            return Err(Rejection::Taken);
-        }
-        let is_full = self.meetings.meetings.len() as u64 >= self.bounds.settings().rendezvous;
-        if is_full {
-            let full = Rejection::Unavailable { retry_ms: BUSY_MS };
-            return Err(self.bounds.refused(Refused::Rendezvous, full));
-        }
-        if self.meetings.has(session) {
-            return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
-        }
-        self.meetings.open(session, id, now_ms.saturating_add(limits::RENDEZVOUS_MS));
-        self.met(session, id, MeetEvent::Opened);
-        Ok(())
-    }
-
-    /// Before authentication a few times; then as the account's rate allows.
-    fn may_open(&mut self, session: SessionId, now_ms: u64) -> Result<(), Rejection> {
-        if let Some(account) = self.open_session(session).map(|open| open.account) {
-            return self.bounds.limit(account, Limited::Rendezvous, now_ms);
-        }
-        let known = self.sessions.get_mut(&session).ok_or(Rejection::Invalid)?;
-        known.early.openings += 1;
-        if known.early.openings > EARLY_OPENINGS {
-            return Err(Rejection::Quota);
-        }
-        let peer = self.peer(session);
-        self.bounds.may_early(peer, (Early::Rendezvous, 1), now_ms)
-    }
-
-    fn join_rendezvous(
-        &mut self,
-        session: SessionId,
-        id: RendezvousId,
+        step: &MeetStep,
         now_ms: u64,
     ) -> Result<(), Rejection> {
         let account = self.open_session(session).map(|open| open.account);
-        self.bounds.limit(account.ok_or(Rejection::Denied)?, Limited::Rendezvous, now_ms)?;
-        if self.meetings.has(session) {
-            return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
+        match (step, account) {
+            (MeetStep::Say(_) | MeetStep::Leave, _) => return Ok(()),
+            (MeetStep::Join, None) => return Err(Rejection::Denied),
+            (MeetStep::Open | MeetStep::Join, Some(account)) => {
+                self.bounds.limit(account, Limited::Rendezvous, now_ms)?;
+            }
+            (MeetStep::Open, None) => {
+                let known = self.sessions.get_mut(&session).ok_or(Rejection::Invalid)?;
+                known.early.openings += 1;
+                if known.early.openings > EARLY_OPENINGS {
+                    return Err(Rejection::Quota);
+                }
+                let peer = known.peer;
+                self.bounds.may_early(peer, (Early::Rendezvous, 1), now_ms)?;
+            }
         }
-        let first = self.meetings.join(session, id)?;
-        self.met(first, id, MeetEvent::Joined);
-        self.met(session, id, MeetEvent::Joined);
-        Ok(())
-    }
-
-    fn say(&mut self, session: SessionId, id: RendezvousId, said: Blob) -> Result<(), Rejection> {
-        if self.meetings.sessions.get(&session) != Some(&id) {
-            return Err(Rejection::NotFound);
-        }
-        let limit = limits::RENDEZVOUS_MESSAGE;
-        let heard = match said.0.len() <= limit {
-            true => self.meetings.say(session, &id),
-            false => Err(Rejection::TooLarge { limit: limit as u64 }),
-        };
-        match heard {
-            Ok(other) => self.met(other, id, MeetEvent::Said(said)),
-            Err(reason) => self.end_rendezvous(&id, None, &reason),
+        let is_full = self.meetings.len() >= self.bounds.settings().rendezvous;
+        if matches!(step, MeetStep::Open) && is_full {
+            let full = Rejection::Unavailable { retry_ms: BUSY_MS };
+            return Err(self.bounds.refused(Refused::Rendezvous, full));
         }
         Ok(())
     }
 
-    /// A session leaves its rendezvous, if it is at one: the other side is told.
-    pub(super) fn leave_rendezvous(&mut self, session: SessionId) {
-        if let Some(id) = self.meetings.sessions.get(&session).copied() {
-            self.end_rendezvous(&id, Some(session), &Rejection::Denied);
-        }
-    }
-
-    /// Ends what is older than it may become.
-    pub(super) fn end_late_meetings(&mut self, now_ms: u64) {
-        for id in self.meetings.late(now_ms) {
-            self.end_late_rendezvous(&id);
-        }
-    }
-
-    fn end_late_rendezvous(&mut self, id: &RendezvousId) {
-        self.end_rendezvous(id, None, &Rejection::NotFound);
-        self.meetings.meetings.remove(id);
-    }
-
-    /// Tells whoever is there, but for who left. A session that is not authenticated has to say
-    /// hello in time from now on.
-    fn end_rendezvous(&mut self, id: &RendezvousId, left: Option<SessionId>, reason: &Rejection) {
-        let now_ms = self.now_ms;
-        for session in self.meetings.end(id) {
+    /// Tells what came of a step. A session that is not authenticated, and at no rendezvous any more, has
+    /// to say hello in time from now on.
+    pub(super) fn tell(&mut self, told: Told) {
+        for session in told.free {
             if let Some(known) = self.sessions.get_mut(&session) {
-                known.silent_from_ms = now_ms;
-            }
-            if left != Some(session) {
-                self.met(session, *id, MeetEvent::Ended(reason.clone()));
+                known.silent_from_ms = self.now_ms;
             }
         }
+        for (session, rendezvous, event) in told.events {
+            self.held.send(session, &RelayFrame::Met { rendezvous, event });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: SessionId = SessionId(1);
+    const SECOND: SessionId = SessionId(2);
+
+    fn id(n: u8) -> RendezvousId {
+        RendezvousId::from_bytes([n; 16])
     }
 
-    fn met(&mut self, session: SessionId, rendezvous: RendezvousId, event: MeetEvent) {
-        self.send(session, &RelayFrame::Met { rendezvous, event });
+    fn both() -> Meetings {
+        let mut meetings = Meetings::default();
+        meetings.step(FIRST, id(1), MeetStep::Open, 0).unwrap();
+        meetings.step(SECOND, id(1), MeetStep::Join, 0).unwrap();
+        meetings
+    }
+
+    #[test]
+    fn two_meet_once_and_hear_each_other() {
+        let mut meetings = both();
+        assert!(meetings.is_side(FIRST, &id(1)) && meetings.is_side(SECOND, &id(1)));
+        let third = meetings.step(SessionId(3), id(1), MeetStep::Join, 0);
+        assert_eq!(third.unwrap_err(), Rejection::Taken);
+        let said = meetings.step(FIRST, id(1), MeetStep::Say(Blob(vec![7])), 0).unwrap();
+        assert_eq!(said.events, [(SECOND, id(1), MeetEvent::Said(Blob(vec![7])))]);
+        let told = meetings.leave(FIRST);
+        assert_eq!(told.events, [(SECOND, id(1), MeetEvent::Ended(Rejection::Denied))]);
+        assert_eq!(told.free, [FIRST, SECOND]);
+        assert!(!meetings.has(FIRST) && !meetings.has(SECOND));
+        // Its id is not used again before its time is up.
+        let again = meetings.step(FIRST, id(1), MeetStep::Open, 0);
+        assert_eq!(again.unwrap_err(), Rejection::Taken);
+        assert_eq!(meetings.late(limits::RENDEZVOUS_MS), [id(1)]);
+        meetings.end_late(&id(1), limits::RENDEZVOUS_MS);
+        assert_eq!(meetings.len(), 0);
+    }
+
+    #[test]
+    fn who_says_too_much_ends_it_for_both() {
+        for most in [limits::RENDEZVOUS_MESSAGES, 0] {
+            let mut meetings = both();
+            let size = if most == 0 { limits::RENDEZVOUS_MESSAGE + 1 } else { 1 };
+            let mut say = || meetings.step(SECOND, id(1), MeetStep::Say(Blob(vec![7; size])), 0);
+            for _ in 0..most {
+                assert_eq!(say().unwrap().free, []);
+            }
+            let over = say().unwrap();
+            assert_eq!((over.events.len(), over.free.len()), (2, 2));
+        }
     }
 }

@@ -46,7 +46,7 @@ impl<S: Store> Relay<S> {
                 self.counts.refused += 1;
                 let waits = matches!(reason, Rejection::Rate { .. });
                 let refused = RelayFrame::Reply(Reply { id, answer: Answer::Refused(reason) });
-                self.send(session, &refused);
+                self.held.send(session, &refused);
                 if waits {
                     self.told_to_wait(session);
                 }
@@ -55,7 +55,7 @@ impl<S: Store> Relay<S> {
             Err(Fault::Store(error)) => return Err(error.into()),
         };
         if let Some(answer) = answer {
-            self.send(session, &RelayFrame::Reply(Reply { id, answer }));
+            self.held.send(session, &RelayFrame::Reply(Reply { id, answer }));
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl<S: Store> Relay<S> {
     fn notice_device(&mut self, device: &AccountDevice, notice: Notice) {
         let frame = Frame::of(&RelayFrame::Notice(notice));
         for session in self.sessions_of_device(device) {
-            self.send_shared(session, &frame);
+            self.held.share(session, frame.clone());
         }
     }
 

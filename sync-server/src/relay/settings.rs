@@ -59,6 +59,15 @@ pub struct Settings {
     pub unauthenticated_per_address: u64,
     /// Connections of one client address.
     pub connections_per_address: u64,
+    /// Connections that one client address may begin in a second.
+    pub connects_per_address_per_s: u64,
+    /// And at once.
+    pub connects_per_address_at_once: u64,
+    /// HTTP requests of one client address in a second, the web app's files and openings of sockets
+    /// among them.
+    pub http_requests_per_address_per_s: u64,
+    /// And at once.
+    pub http_requests_per_address_at_once: u64,
     /// Hellos of one client address, each counted with the device log entries that are new in it.
     pub hellos_per_address_per_s: u64,
     /// And at once: after a restart, all who share an address come back together.
@@ -129,10 +138,14 @@ impl Default for Settings {
             unanswered_of_all: limits::UNANSWERED_OF_ALL,
             rendezvous: 4_096,
             rendezvous_per_s: 1,
-            early_requests_per_s: 200,
+            early_requests_per_s: 1_000,
             unauthenticated_sessions: 4_096,
             unauthenticated_per_address: 256,
             connections_per_address: 1_024,
+            connects_per_address_per_s: 100,
+            connects_per_address_at_once: 2_048,
+            http_requests_per_address_per_s: 200,
+            http_requests_per_address_at_once: 8_192,
             hellos_per_address_per_s: 100,
             hellos_per_address_at_once: 2_048,
             sign_ups_per_address_per_hour: 200,

@@ -6,6 +6,7 @@ use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::error::Rejection;
+use sync_protocol::frames::membership_digest;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
 use crate::rules::command::{AccountDevice, Action, Command};
@@ -152,7 +153,8 @@ fn set_membership<S: Store>(
     state.store_mut().put(Table::Memberships, &rows::membership(account, space), row);
     let row = state.account(account)?;
     let spaces = row.spaces.saturating_sub(u64::from(was_in)) + u64::from(now.until.is_none());
-    put_account(state, account, AccountRow { spaces, ..row });
+    put_account(state, account, AccountRow { spaces, digest: None, ..row });
+    state.put_active(account, space, state.newest_position())?;
     if let Some(by) = known.and_then(|known| known.by) {
         count_unanswered(state, account, &by, |count| count.saturating_sub(1))?;
     }
@@ -215,6 +217,27 @@ fn claim<S: Store>(
 }
 
 impl<S: Store> State<S> {
+    /// The digest of the spaces that an account is in, and how many rows had to be read for it: none, if
+    /// it was made since they changed.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn membership_digest(
+        &mut self,
+        account: &AccountId,
+    ) -> Result<([u8; 32], u64), StoreError> {
+        let row = self.account(account)?;
+        if let Some(digest) = row.digest {
+            return Ok((digest, 0));
+        }
+        let all = self.memberships(account)?;
+        let count = all.len() as u64;
+        let present = all.iter().filter(|(_, membership)| membership.until.is_none());
+        let digest = membership_digest(present.map(|(space, _)| space));
+        put_account(self, account, AccountRow { digest: Some(digest), ..row });
+        Ok((digest, count))
+    }
+
     /// What an account had stored.
     ///
     /// # Errors

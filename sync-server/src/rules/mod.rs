@@ -10,6 +10,7 @@
 //! store; they decide nothing.
 
 mod account;
+mod activity;
 mod cache;
 mod command;
 mod cuts;

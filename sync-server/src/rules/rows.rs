@@ -107,6 +107,9 @@ pub(crate) struct AccountRow {
     /// Spaces that others put it into and that it has not written in.
     #[n(4)]
     pub(crate) unanswered: u64,
+    /// Digest of the spaces that it is in, if it was made since they changed.
+    #[n(5)]
+    pub(crate) digest: Option<[u8; 32]>,
 }
 
 /// Bytes that an account had stored.

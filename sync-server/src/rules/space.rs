@@ -171,7 +171,10 @@ impl<S: Store> Pusher<'_, S> {
         self.done.end = space.as_ref().map_or(0, |space| space.row.head);
         if let Some(mut space) = space {
             self.done.generation = space.row.generation;
-            space.is_changed |= self.done.end > self.done.first;
+            if self.done.end > self.done.first {
+                space.is_changed = true;
+                self.state.note_activity(&self.id, &space, !self.done.added.is_empty());
+            }
             self.state.keep_space(self.id, space);
         }
         Ok(())

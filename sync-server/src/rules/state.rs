@@ -7,6 +7,7 @@ use sync_protocol::device_log::DeviceLog;
 use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
 
 use crate::relay::Identity;
+use crate::rules::activity::Activity;
 use crate::rules::cache::Cache;
 use crate::rules::command::Command;
 use crate::rules::log::Fresh;
@@ -37,6 +38,7 @@ pub struct State<S> {
     changed: BTreeMap<SpaceId, Option<Space>>,
     changed_tips: BTreeMap<(u32, u32), TipRow>,
     pub(super) fresh: Fresh,
+    pub(super) activity: Activity,
     spaces: Cache<SpaceId, Space>,
     tips: Cache<(u32, u32), TipRow>,
     pub(super) logs: Cache<AccountId, Arc<DeviceLog>>,
@@ -70,7 +72,7 @@ impl<S: Store> State<S> {
             facts += 1;
             true
         })?;
-        Ok(Self {
+        let mut state = Self {
             store,
             identity,
             counters,
@@ -80,12 +82,15 @@ impl<S: Store> State<S> {
             changed: BTreeMap::new(),
             changed_tips: BTreeMap::new(),
             fresh: Fresh::default(),
+            activity: Activity::default(),
             spaces: Cache::new(CACHED_SPACES),
             tips: Cache::new(CACHED_TIPS),
             logs: Cache::new(CACHED_LOGS),
             numbers: Cache::new(CACHED_WRITERS),
             writers: Cache::new(CACHED_WRITERS),
-        })
+        };
+        state.load_activity()?;
+        Ok(state)
     }
 
     /// Who this relay is.

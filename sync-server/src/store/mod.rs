@@ -71,11 +71,17 @@ pub enum Table {
     /// (Account id, account id of another) to the spaces that the other put it into and that it has
     /// not written in.
     Unanswered = 24,
+    /// (Account id, position, space id): where each of its spaces was active last.
+    Active = 25,
+    /// (Account id, space id) to that position.
+    ActiveAt = 26,
+    /// Space id: it was active since its members' rows of the two were written.
+    Noted = 27,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Meta,
         Self::Spaces,
         Self::Rosters,
@@ -101,6 +107,9 @@ impl Table {
         Self::WelcomesLeft,
         Self::InboxSenders,
         Self::Unanswered,
+        Self::Active,
+        Self::ActiveAt,
+        Self::Noted,
     ];
 }
 

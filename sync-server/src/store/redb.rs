@@ -22,8 +22,8 @@ pub const FILE: &str = "relay.redb";
 /// A store that is being laid out.
 const UNNAMED: &str = "relay.redb.new";
 /// The format this build writes, and the only one it reads. 1 had each inbox item whole,
-/// 2 named devices without their accounts.
-const FORMAT: u64 = 3;
+/// 2 named devices without their accounts, 3 had no rows of what changed in an account's spaces.
+const FORMAT: u64 = 4;
 /// Bytes of an account's device in a key.
 const DEVICE: usize = AccountId::LEN + DeviceId::LEN;
 /// Bytes of redb's page cache.
@@ -410,6 +410,9 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::WelcomesLeft => "welcomes left",
         Table::InboxSenders => "inbox senders",
         Table::Unanswered => "unanswered",
+        Table::Active => "active",
+        Table::ActiveAt => "active at",
+        Table::Noted => "noted",
     })
 }
 

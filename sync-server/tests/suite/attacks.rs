@@ -75,7 +75,8 @@ impl Running {
 /// What a connection is answered that asks for nothing but its place.
 async fn turned_away(running: &Running, from: [u8; 4]) -> String {
     let mut stream = connect_from(from, running.server.address()).await.unwrap();
-    let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n").await;
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n";
+    let _ = stream.write_all(ask).await;
     read_all(stream).await
 }
 
@@ -102,6 +103,41 @@ async fn one_address_takes_its_places_and_leaves_the_rest() {
     while !running.lets_in(CROWD, 50).await {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_address_comes_at_its_pace() {
+    let running = start(|config| {
+        config.limits.connects_per_address_per_s = 1;
+        config.limits.connects_per_address_at_once = 30;
+    })
+    .await;
+    let mut too_fast = 0;
+    while too_fast < 5 {
+        let answer = turned_away(&running, CROWD).await;
+        too_fast += u32::from(answer.starts_with("HTTP/1.1 429") && answer.contains("at once"));
+    }
+    assert!(running.lets_in(OTHER, 1).await);
+    running.until_refused("connects_of_address", 5.0).await;
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_asks_at_its_addresss_pace() {
+    let running = start(|config| {
+        config.limits.http_requests_per_address_per_s = 1;
+        config.limits.http_requests_per_address_at_once = 50;
+    })
+    .await;
+    let mut stream = connect_from(CROWD, running.server.address()).await.unwrap();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n";
+    let _ = stream.write_all(&ask.repeat(200)).await;
+    let answers = read_all(stream).await;
+    let answered = answers.matches("HTTP/1.1 200").count();
+    assert!((50..100).contains(&answered) && answers.contains("HTTP/1.1 429"), "{answered}");
+    assert!(running.lets_in(OTHER, 1).await);
+    running.until_refused("requests_of_address", 1.0).await;
     running.server.stop().await.unwrap();
 }
 
@@ -149,6 +185,7 @@ async fn sockets_that_say_nothing_keep_nobody_out_not_even_their_own_neighbours(
 #[tokio::test]
 async fn who_asks_and_does_not_read_is_gone_after_a_while_and_so_is_who_asks_for_ever() {
     let running = start(|config| {
+        config.limits.http_requests_per_address_per_s = 0;
         config.limits.write_timeout_ms = 300;
         config.limits.http_timeout_ms = 1_500;
         config.limits.handshake_timeout_ms = 700;
@@ -174,7 +211,8 @@ async fn who_asks_and_does_not_read_is_gone_after_a_while_and_so_is_who_asks_for
     let head = b"POST /healthz HTTP/1.1\r\nHost: relay\r\nContent-Length: 100000\r\n\r\nx";
     body.write_all(head).await.unwrap();
     assert!(read_all(body).await.starts_with("HTTP/1.1 413"));
-    running.until_refused("deadline", 1.0).await;
+    // The deaf, the busy, the silent, and half a head.
+    running.until_refused("deadline", 4.0).await;
     running.server.stop().await.unwrap();
 }
 
@@ -416,6 +454,29 @@ async fn sockets_that_do_not_read_take_little_memory_and_others_go_on() {
     let most = running.metric("relay_queued_bytes ").await;
     assert!(most < 10.0 * 700_000.0, "{most}");
     assert_eq!(deaf.len(), 10);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn messages_that_never_end_count_as_memory_too() {
+    use futures_util::SinkExt as _;
+    use sync_protocol::limits;
+    use tokio_tungstenite::tungstenite::Message;
+    let running = start(|config| config.limits.queued_mib = 2).await;
+    let address = running.server.address();
+    let mut part = vec![0; limits::PART];
+    part[0] = 1;
+    let mut endless = Vec::new();
+    for seed in 0..8 {
+        let mut device = Device::new(100 + seed);
+        let mut socket = Socket::open_from(CROWD, address, &mut device).await.unwrap();
+        for _ in 0..100 {
+            let _ = socket.ws.send(Message::Binary(part.clone().into())).await;
+        }
+        endless.push(socket);
+    }
+    running.until_refused("memory", 1.0).await;
+    assert!(running.lets_in(OTHER, 1).await);
     running.server.stop().await.unwrap();
 }
 

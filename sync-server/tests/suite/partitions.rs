@@ -167,7 +167,10 @@ fn picture(state: &mut State<MemoryStore>) -> BTreeMap<String, String> {
             | Table::Entries
             | Table::Writers
             | Table::WriterIds
-            | Table::Registers => {}
+            | Table::Registers
+            | Table::Active
+            | Table::ActiveAt
+            | Table::Noted => {}
             _ => {
                 picture.insert(format!("{table:?} {key:?}"), format!("{value:?}"));
             }

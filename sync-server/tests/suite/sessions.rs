@@ -96,10 +96,10 @@ fn silent_sockets_are_closed_and_their_number_is_limited() {
     let settings = Settings { unauthenticated_sessions: 3, ..Settings::default() };
     let mut world = World::over(MemoryStore::new(), settings);
     let sockets: Vec<_> = (0..3).map(|_| world.dial().0).collect();
-    let turned_away = sync_server::relay::SessionId(99);
-    world.relay.connect(turned_away, [0; 32], world.now);
-    world.commit();
-    assert!(matches!(world.closed[&turned_away], Rejection::Unavailable { .. }));
+    // One more takes the place of the one that has waited longest.
+    let (late, _) = world.dial();
+    assert!(matches!(world.closed[&sockets[0]], Rejection::Unavailable { .. }));
+    assert!(!world.closed.contains_key(&sockets[1]) && !world.closed.contains_key(&late));
     world.now += 10_000;
     world.relay.tick(world.now);
     world.commit();

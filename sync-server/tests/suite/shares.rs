@@ -9,8 +9,8 @@ use sync_server::refusals::Refused;
 use sync_server::relay::{SessionId, Settings};
 use sync_server::store::{MemoryStore, Store as _, Table};
 
-use crate::support::{Device, add, push, space};
-use crate::world::{World, delivered, refusals, stored};
+use crate::support::{Device, add, push, remove, space};
+use crate::world::{World, cursor, delivered, refusals, stored};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const MIB: usize = 1024 * 1024;
@@ -69,6 +69,66 @@ fn an_account_in_many_spaces_comes_back_as_often_as_its_share_lets_it() {
     // It is told when, and then it is let in.
     world.now += retry_ms;
     world.connect(&mut mallory);
+}
+
+/// What the relay has looked at for devices that came back.
+fn looked_at(world: &World) -> u64 {
+    world.relay.counts().looked_at
+}
+
+#[test]
+fn a_hello_costs_what_changed_and_not_what_there_is() {
+    let settings = Settings {
+        foundings_per_s: 0,
+        invitations_per_hour: 0,
+        unanswered_of_one: 0,
+        unanswered_of_all: 0,
+        work_us_per_s: 0,
+        ..Settings::default()
+    };
+    let mut world = world(settings.clone());
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let (a, b) = (world.connect(&mut ada), world.connect(&mut bob));
+    for n in 0..2_000 {
+        let start = vec![ada.found(numbered(n)), ada.handshake(numbered(n), 1, vec![add(&bob)])];
+        assert_eq!(world.says(a, numbered(n), start), []);
+        world.send(b, ClientFrame::Credit { bytes: 10_000 });
+        world.tick(world.now + 10);
+    }
+    (0..20).for_each(|_| world.tick(world.now + 1_000));
+    // All taken in, and the list of spaces compared once.
+    bob.cursor = cursor(&world.take(b));
+    let before = looked_at(&world);
+    let again = world.connect(&mut bob);
+    assert_eq!(looked_at(&world) - before, 2_000);
+    assert_eq!(delivered(&world.take(again)), []);
+    // Three change: one that is written down, one that is noted only, one that is left.
+    let word = ada.content(numbered(7), 2);
+    assert_eq!(world.says(a, numbered(7), vec![word]), []);
+    (0..8).for_each(|_| world.tick(world.now + 1_000));
+    let word = ada.content(numbered(1_500), 2);
+    assert_eq!(world.says(a, numbered(1_500), vec![word]), []);
+    let mut world = world.crash_under(settings);
+    for _ in 0..2 {
+        let before = looked_at(&world);
+        let again = world.connect(&mut bob);
+        assert!(looked_at(&world) - before <= 2, "{}", looked_at(&world) - before);
+        let mut got = delivered(&world.take(again));
+        got.sort_unstable();
+        assert_eq!(got, [(numbered(7), 2), (numbered(1_500), 2)]);
+        (0..8).for_each(|_| world.tick(world.now + 1_000));
+    }
+    let a = world.connect(&mut ada);
+    world.take(a);
+    let out = ada.handshake(numbered(9), 2, vec![remove(&bob)]);
+    assert_eq!(world.says(a, numbered(9), vec![out]), []);
+    let before = looked_at(&world);
+    let again = world.connect(&mut bob);
+    // The list has changed, so it is read once more.
+    assert!(looked_at(&world) - before <= 3 + 2_000);
+    let got = delivered(&world.take(again));
+    assert_eq!(got.len(), 3);
+    assert!(got.contains(&(numbered(9), 2)));
 }
 
 #[test]
@@ -247,6 +307,26 @@ fn who_goes_on_although_told_to_wait_is_ended() {
     assert!(matches!(world.closed[&at], Rejection::Rate { retry_ms } if retry_ms > 0));
     assert_eq!(world.refused(Refused::Unheeding), 1);
     assert!(world.relay.is_open(other));
+}
+
+#[test]
+fn who_floods_with_what_is_never_answered_is_ended() {
+    let settings = Settings { work_us_per_s: 1_000, ..Settings::default() };
+    let mut world = world(settings);
+    let (mut mallory, mut ada) = (Device::new(1), Device::new(2));
+    let (at, other) = (world.connect(&mut mallory), world.connect(&mut ada));
+    let mut sent = 0;
+    while world.relay.is_open(at) {
+        sent += 1;
+        world.send(at, ClientFrame::Credit { bytes: 1 });
+    }
+    world.commit();
+    assert!((1_000..20_000).contains(&sent), "{sent}");
+    assert!(matches!(world.closed[&at], Rejection::Rate { retry_ms } if retry_ms > 1_000));
+    assert!(world.relay.is_open(other));
+    // Its other sessions are no way around that.
+    let again = world.hello(&mallory);
+    assert!(matches!(world.closed[&again], Rejection::Rate { .. }));
 }
 
 #[test]

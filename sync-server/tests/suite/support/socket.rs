@@ -8,7 +8,9 @@ use sync_protocol::codec::{Assembler, parts};
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Challenge, ClientFrame, RelayFrame};
 use sync_protocol::limits;
-use tokio::net::{TcpSocket, TcpStream};
+#[cfg(target_os = "linux")]
+use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -25,6 +27,7 @@ impl Socket {
     }
 
     /// The same from one of this machine's own addresses.
+    #[cfg(target_os = "linux")]
     pub async fn dial_from(from: [u8; 4], address: SocketAddr) -> Option<Self> {
         Self::over(connect_from(from, address).await?, address).await
     }
@@ -42,6 +45,7 @@ impl Socket {
     }
 
     /// The same from one of this machine's own addresses; or why not.
+    #[cfg(target_os = "linux")]
     pub async fn open_from(
         from: [u8; 4],
         address: SocketAddr,
@@ -104,6 +108,7 @@ impl Socket {
 }
 
 /// A connection from one of this machine's own addresses: 127.0.0.0/8 are all its own.
+#[cfg(target_os = "linux")]
 pub async fn connect_from(from: [u8; 4], address: SocketAddr) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().ok()?;
     socket.bind((from, 0).into()).ok()?;
