@@ -483,7 +483,7 @@ async fn messages_that_never_end_count_as_memory_too() {
 #[tokio::test]
 async fn above_the_ceiling_the_costliest_sessions_end_first() {
     let running = start(|config| {
-        config.limits = Settings { queued_mib: 2, ..Settings::default() };
+        config.limits = Settings { queued_mib: 6, ..Settings::default() };
     })
     .await;
     let address = running.server.address();
@@ -501,8 +501,9 @@ async fn above_the_ceiling_the_costliest_sessions_end_first() {
     }
     let start = vec![ada.found(space(1)), ada.handshake(space(1), 1, roster)];
     writer.send(&push(space(1), start)).await.unwrap();
-    ada.payload = 200_000;
-    for round in 0..200u64 {
+    // What is on its way from her counts too: less than a deaf one's share of the ceiling.
+    ada.payload = 40_000;
+    for round in 0..400u64 {
         let content = ada.content(space(1), 2);
         writer.send(&push(space(1), vec![content])).await.unwrap();
         for socket in &mut deaf {
