@@ -11,6 +11,7 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
 use crate::document::{Clock, Edit, Ended, Name, OrderKey, Stamp};
+use crate::engine::eras::Eras;
 use crate::engine::{OpenError, seal};
 use crate::group::Context;
 use crate::trust::{Head, Lineage};
@@ -319,6 +320,9 @@ pub(super) struct SpaceRow {
     /// The newest word of another device on how far it had read this log.
     #[n(52)]
     pub(super) vouched: Option<VouchedRow>,
+    /// Which era of an app's documents counts.
+    #[cbor(n(53), default)]
+    pub(super) eras: Eras,
 }
 
 /// Another device had read no more of a space than this one has.

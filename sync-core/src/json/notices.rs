@@ -56,8 +56,14 @@ pub fn notification(event: &Event) -> Notification {
             params["conversation"] = conversation.to_string().into();
             wrap("conversation", params)
         }
-        Event::Document { space, name } => {
-            wrap("document", json!({ "space": space.to_string(), "name": name }))
+        Event::Document { space, name, paths, by } => {
+            let paths = paths.as_ref().map(|paths| paths.iter().map(|path| shapes::path(path)));
+            let mut params = shapes::author(by.as_ref());
+            params["space"] = space.to_string().into();
+            params["name"] = json!(name);
+            params["paths"] = paths.map_or(Value::Null, Iterator::collect);
+            params["by"] = json!(by.map(|by| by.origin.kind()));
+            wrap("document", params)
         }
         Event::Settings { keys } => wrap("settings", json!({ "keys": keys })),
         Event::Status(status) => wrap("status", shapes::status(status)),
