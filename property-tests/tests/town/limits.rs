@@ -2,7 +2,7 @@
 
 use sync_core::Failure;
 use sync_core::api::{Command, Response, Space};
-use sync_core::document::{AppOp, Step};
+use sync_core::document::{AppOp, OpFault, Step};
 use sync_protocol::codec::Blob;
 
 use crate::support::Town;
@@ -18,6 +18,7 @@ fn ends_at(town: &mut Town, what: &str, limit: usize, command: impl Fn(usize) ->
         Err(Failure::TooLarge { what: named, limit: told }) => {
             assert_eq!((named, told), (what, limit));
         }
+        Err(Failure::Op(error)) => assert_eq!(error.fault, OpFault::TooLarge { what, limit }),
         other => panic!("{what} of {}: {other:?}", limit + 1),
     }
 }

@@ -7,12 +7,8 @@ use sync_protocol::roster::Role;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
 
-<<<<<<< HEAD
-use crate::document::{OrderKey, Rank};
-=======
 use crate::api::Author;
-use crate::document::OrderKey;
->>>>>>> 33ad824 (An app's documents are the same for all, however they came in)
+use crate::document::{OrderKey, Rank};
 
 /// A device of the own account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -178,7 +178,7 @@ impl Document {
                 signs(&self.doc, &object).into_iter().filter(|sign| sign.2 == Some(element));
             gone.extend(of_it.map(|(index, ..)| Prop::Seq(index)));
             // From the last on, so that none changes another's place.
-            gone.sort_by(|one, other| place_of(other).cmp(&place_of(one)));
+            gone.sort_by_key(|prop| std::cmp::Reverse(place_of(prop)));
         }
         for prop in gone {
             self.doc.delete(&object, prop).map_err(|_| OpFault::NoSuchPlace)?;

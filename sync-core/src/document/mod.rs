@@ -51,15 +51,10 @@ mod convergence_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
-<<<<<<< HEAD
-pub use clock::{Clock, MAX_MS, OrderKey, Rank, Stamp};
-pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
-=======
 pub(crate) use births::is_nobody;
 pub(crate) use carried::{END, carrier, difference, edits_of, handed_over, is_handed};
-pub use clock::{Clock, MAX_MS, OrderKey, Stamp};
+pub use clock::{Clock, MAX_MS, OrderKey, Rank, Stamp};
 pub use edit::{AppOp, Edit, EditError, NewMessage, OpError, OpFault, Step, Unit};
->>>>>>> 33ad824 (An app's documents are the same for all, however they came in)
 pub use ended::Ended;
 pub(crate) use grammar::vault_key;
 pub use name::{Name, actor};

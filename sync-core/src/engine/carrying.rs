@@ -20,7 +20,7 @@ use crate::engine::apps::INDEX;
 use crate::engine::eras::Coming;
 use crate::engine::rows::JournalRow;
 use crate::engine::space::SpaceState;
-use crate::engine::{Engine, Step, Task};
+use crate::engine::{Engine, Step, Stop, Task};
 use crate::records::key;
 
 /// Bytes of one part of what is handed over.
@@ -213,7 +213,11 @@ impl Engine {
             }
         }
         let may = space.its_turn && (space.row.own || self.takes_part(id)?);
-        if may { self.write_over(id, era) } else { Ok(()) }
+        match may.then(|| self.write_over(id, era)) {
+            // Others' turn comes; what else is to be sent does not wait for it.
+            None | Some(Ok(()) | Err(Stop::Fail(_))) => Ok(()),
+            Some(need) => need,
+        }
     }
 
     /// Writes all documents, as they were where the era began, into what is handed over.
@@ -285,6 +289,10 @@ impl SpaceState {
         let rows = self.core.iter().flat_map(|core| &core.state.writers);
         let open: Vec<_> = rows.filter(|row| row.to.is_none()).collect();
         let since = open.iter().find(|row| row.device == *own).map_or(0, |row| row.from);
+        if self.row.lost.is_some() && open.len() > 1 {
+            // It may have passed over what was handed over, or a part of the documents.
+            return Some(NOBODY_MS);
+        }
         if !self.row.eras.is_waiting() {
             let before = open.iter().filter(|row| row.device < *own).count() as u64;
             return Some(before.min(TURNS) * TURN_MS);

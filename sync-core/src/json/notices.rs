@@ -58,11 +58,13 @@ pub fn notification(event: &Event) -> Notification {
         }
         Event::Document { space, name, paths, by } => {
             let paths = paths.as_ref().map(|paths| paths.iter().map(|path| shapes::path(path)));
-            let mut params = shapes::author(by.as_ref());
-            params["space"] = space.to_string().into();
-            params["name"] = json!(name);
-            params["paths"] = paths.map_or(Value::Null, Iterator::collect);
-            params["by"] = json!(by.map(|by| by.origin.kind()));
+            let params = json!({
+                "space": space.to_string(),
+                "name": name,
+                "paths": paths.map_or(Value::Null, Iterator::collect),
+                "by": by.map(|by| by.origin.kind()),
+                "account": by.map(|by| by.account.to_string()),
+            });
             wrap("document", params)
         }
         Event::Settings { keys } => wrap("settings", json!({ "keys": keys })),

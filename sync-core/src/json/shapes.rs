@@ -58,7 +58,7 @@ pub fn response(response: Response) -> Value {
         Response::History(changes) => {
             let one = |view: &ChangeView| {
                 let mut json = author(view.author.as_ref());
-                json["change"] = HEX.encode(&view.change).into();
+                json["change"] = HEX.encode(view.change).into();
                 json["at_ms"] = json!(view.at_ms);
                 json["stored"] = view.at_ms.is_some().into();
                 json
