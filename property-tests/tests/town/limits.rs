@@ -11,7 +11,7 @@ use crate::support::linking::talking;
 const TEXT: usize = 65_536;
 
 /// That the command passes with so much, and with one more names what it is and how much passes.
-fn ends_at(town: &mut Town, what: &str, limit: usize, command: impl Fn(usize) -> Command) {
+fn ends_at(town: &mut Town, what: &'static str, limit: usize, command: impl Fn(usize) -> Command) {
     let passes = town.try_run(0, command(limit));
     assert!(passes.is_ok(), "{what} of {limit}: {passes:?}");
     match town.try_run(0, command(limit + 1)) {
