@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Row {
         n: f64,
         more: Option<Vec<f32>>,

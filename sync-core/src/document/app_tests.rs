@@ -176,7 +176,7 @@ fn nobody_can_pass_off_another_change_as_a_beginning() {
     let mut chunk = birth.change.clone();
     let x = chunk.iter().rposition(|byte| *byte == b'x').unwrap();
     chunk[x] = b'y';
-    let hash = <sha2::Sha256 as sha2::Digest>::digest(&chunk[8..]);
+    let hash = sync_protocol::hash::sha256(&chunk[8..]);
     chunk[4..8].copy_from_slice(&hash[..4]);
     let received = reader.receive(vec![Row { change: chunk, ..birth.clone() }]);
     assert_eq!(received.refused.len(), 1);

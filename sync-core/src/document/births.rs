@@ -7,7 +7,6 @@
 
 use automerge::transaction::CommitOptions;
 use automerge::{ActorId, Change, ObjId, Prop};
-use sha2::{Digest, Sha256};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::{DeviceId, WriterId};
 
@@ -106,7 +105,7 @@ fn born_by(bytes: &[u8]) -> Option<WriterId> {
 fn sign(bytes: &mut [u8], author: &[u8]) -> Option<()> {
     let at = author_at(bytes)?;
     bytes.get_mut(at..at + ACTOR)?.copy_from_slice(author);
-    let hash = Sha256::digest(bytes.get(FRAME..)?);
+    let hash = hash::sha256(bytes.get(FRAME..)?);
     bytes.get_mut(4..FRAME)?.copy_from_slice(hash.get(..4)?);
     Some(())
 }
