@@ -28,7 +28,7 @@ const SWOLLEN: usize = 128 * 1024 * 1024;
 const ROOM: usize = 24 * 1024 * 1024;
 
 fn notes() -> Name {
-    Name::App("notes".into())
+    Name::App(0, "notes".into())
 }
 
 /// How much memory this takes at its worst.

@@ -20,11 +20,12 @@ pub use tls::TlsError;
 
 // What calls take and give, so that an app needs no other crate of ours.
 pub use sync_core::api::{
-    AwayView, Compared, Comparison, ContactCard, ContactChange, ConversationChange,
-    ConversationView, DeviceView, Digest, EditId, Join, LastMessage, LinkEvent, Member, MemberView,
-    MessageView, NewAccount, Problem, Progress, Space, Status, Unreadable, Until, Vouched, Whose,
+    Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ContactChange,
+    ConversationChange, ConversationView, DeviceView, Digest, DocumentView, DocumentsView, EditId,
+    Join, LastMessage, LinkEvent, Member, MemberView, MessageView, NewAccount, Origin, Problem,
+    Progress, Question, Space, Status, Unreadable, Until, Vouched, Whose,
 };
-pub use sync_core::document::{AppOp, OrderKey, Step};
+pub use sync_core::document::{AppOp, OpError, OpFault, OrderKey, Step, Unit};
 pub use sync_core::trust::Invalid;
 pub use sync_core::{Command, Event, Failure, Response};
 pub use sync_protocol::address::Address;

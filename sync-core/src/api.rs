@@ -8,9 +8,9 @@ mod views;
 
 pub use edit::EditId;
 pub use views::{
-    AwayView, Compared, Comparison, ContactCard, ConversationView, DeviceView, Digest,
-    DocumentDigest, LastMessage, MemberView, MessageView, NewAccount, Problem, Progress, Status,
-    Unreadable, Vouched,
+    AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ConversationView,
+    DeviceView, Digest, DocumentDigest, DocumentView, DocumentsView, LastMessage, MemberView,
+    MessageView, NewAccount, Problem, Progress, Status, Unreadable, Vouched,
 };
 
 use serde_json::Value;
@@ -20,7 +20,7 @@ use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 
-use crate::document::{AppOp, OrderKey, Step};
+use crate::document::{AppOp, OpError, OpFault, OrderKey, Step};
 use crate::records::{Batch, Load, Records};
 use crate::trust::Invalid;
 
@@ -346,7 +346,38 @@ pub enum Command {
         /// The document's name.
         name: String,
     },
-    /// Make an app's own document what these `.automerge` bytes say.
+    /// More about an app's own document.
+    AskDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+        /// What.
+        question: Question,
+    },
+    /// An app's documents in a space.
+    ListDocuments {
+        /// Which space.
+        space: Space,
+    },
+    /// Say of an app's document, for all, that it is put away, or is not.
+    ArchiveDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+        /// Whether.
+        archived: bool,
+    },
+    /// Delete an app's document for all. Who writes in it again begins it anew.
+    DeleteDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+    },
+    /// Bring into an app's own document what these `.automerge` bytes say: what a fork of it has
+    /// beside it, or all, if the document holds nothing.
     ImportDocument {
         /// Which space.
         space: Space,
@@ -426,6 +457,32 @@ pub enum Join {
     Any,
 }
 
+/// What can be asked about a document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// What stands at a path.
+    Content {
+        /// Where.
+        path: Vec<Step>,
+        /// Everything tagged that JSON has no word for, so that it can be written back as it is.
+        typed: bool,
+        /// As it was with these changes; as it is, if there are none.
+        at: Vec<[u8; 32]>,
+    },
+    /// The changes that it came to be by, the newest first.
+    History {
+        /// Those before this one.
+        before: Option<[u8; 32]>,
+        /// How many.
+        limit: usize,
+    },
+    /// What was put at a place at once.
+    Conflicts {
+        /// Where.
+        path: Vec<Step>,
+    },
+}
+
 /// What can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -464,6 +521,12 @@ pub enum Response {
     Heads(Vec<[u8; 32]>),
     /// A document's bytes.
     Bytes(Vec<u8>),
+    /// An app's documents, by name.
+    Documents(DocumentsView),
+    /// Changes of a document, the newest first.
+    History(Vec<ChangeView>),
+    /// What was put at a place at once, what counts first.
+    Conflicts(Vec<ConflictView>),
     /// A fingerprint.
     Digest(Digest),
     /// What the account's primary scans.
@@ -506,8 +569,14 @@ pub enum Event {
     Document {
         /// Where.
         space: SpaceId,
-        /// Which.
+        /// Which. The empty name: which there are, or what is said of them; it comes, too, once all
+        /// were handed over to who came later.
         name: String,
+        /// Where; `None` if that may be anywhere. A list in which elements came, went or were
+        /// replaced is named itself.
+        paths: Option<Vec<Vec<Step>>>,
+        /// Who did; `None` if it is no single one's.
+        by: Option<Author>,
     },
     /// Settings changed.
     Settings {
@@ -565,6 +634,40 @@ pub enum Event {
         /// What was found.
         why: Invalid,
     },
+}
+
+/// Who changed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// What they are to this device.
+    pub origin: Origin,
+    /// Whose device it was.
+    pub account: AccountId,
+    /// Which.
+    pub device: DeviceId,
+}
+
+/// Where a change comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This device.
+    Own,
+    /// Another device of the account.
+    Sibling,
+    /// Somebody else.
+    Other,
+}
+
+impl Origin {
+    /// The stable word for programs.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Sibling => "sibling",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What changed about a person.
@@ -667,6 +770,13 @@ pub enum Failure {
     /// The request makes no sense.
     #[error("invalid: {0}")]
     Invalid(String),
+    /// An operation on a document can't be made; none of its change was.
+    #[error("{0}")]
+    Op(Box<OpError>),
+    /// This device came in without what was written before, and nobody who was there has handed over
+    /// the documents yet. They do by themselves, as soon as one of them is online.
+    #[error("the document is not here yet: nobody who has it has been online since")]
+    Waiting,
     /// An address leads to another account than it did before: the person decides.
     #[error("the address leads to another account than before")]
     Moved {
@@ -705,6 +815,9 @@ impl Failure {
             Self::Partial => "partial",
             Self::Moved { .. } => "address_moved",
             Self::Invalid(_) => "invalid",
+            Self::Op(error) if matches!(error.fault, OpFault::TooLarge { .. }) => "too_large",
+            Self::Op(_) => "invalid",
+            Self::Waiting => "waiting",
             Self::TooLarge { .. } => "too_large",
             Self::Refused(rejection) => rejection.kind(),
             Self::Store => "store",
@@ -715,7 +828,7 @@ impl Failure {
     #[must_use]
     pub fn retry(&self) -> bool {
         match self {
-            Self::Store => true,
+            Self::Store | Self::Waiting => true,
             Self::Refused(rejection) => rejection.passes(),
             _ => false,
         }

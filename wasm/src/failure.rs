@@ -1,4 +1,5 @@
-//! Failures as a page's script sees them: `{kind, message, retry}`.
+//! Failures as a page's script sees them: `{kind, message, retry}`, and of an operation on a document
+//! `op`, `operation`, `path` and `reason`.
 
 use js_sys::{Object, Reflect};
 use sync_core::json::CallError;
@@ -38,7 +39,13 @@ impl From<OpenError> for JsValue {
 
 /// A refused call.
 pub(crate) fn refusal(error: &CallError) -> JsValue {
-    failure(error.kind, &error.message, error.retry)
+    let refusal = failure(error.kind, &error.message, error.retry);
+    // What a script is told beside that is plain JSON: read by the browser itself.
+    for (name, value) in error.detail.iter().flat_map(|detail| detail.iter()) {
+        let value = js_sys::JSON::parse(&value.to_string()).unwrap_or(JsValue::NULL);
+        let _ = Reflect::set(&refusal, &JsValue::from_str(name), &value);
+    }
+    refusal
 }
 
 /// The client is closed.

@@ -203,7 +203,7 @@ impl Hand<'_> {
                 let bytes = self.chance.bytes();
                 let garbage = match self.chance.below(3) {
                     0 => Set::of(Name::Messages(era), vec![bytes.to_vec()]),
-                    1 => Set::of(Name::App("notes".into()), vec![bytes.to_vec(); 3]),
+                    1 => Set::of(Name::App(0, "notes".into()), vec![bytes.to_vec(); 3]),
                     _ => Set { blinding: [3; 16], items: Vec::new() },
                 };
                 self.cheat.content(world, space, &garbage)

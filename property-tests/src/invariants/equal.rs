@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sync_core::api::{Digest, MessageView};
+use sync_core::api::{Digest, DocumentDigest, MessageView};
 use sync_core::document::OrderKey;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
@@ -27,6 +27,9 @@ pub(super) fn check(book: &Book, seen: &[Seen]) -> Result<(), Violation> {
             if let Some(reference) = reference {
                 same_in_common(book, (reference, other), space)?;
             }
+        }
+        for other in &group {
+            same_documents((group[0], other), space)?;
         }
     }
     Ok(())
@@ -93,6 +96,21 @@ fn same_whole(book: &Book, (one, other): (&Seen, &Seen), space: SpaceId) -> Resu
         return Ok(());
     }
     if first == second { Ok(()) } else { Err(differ(one, other, space, &apart(first, second))) }
+}
+
+/// What apps share is the same for all who are in, whenever and however they came.
+fn same_documents((one, other): (&Seen, &Seen), space: SpaceId) -> Result<(), Violation> {
+    let apps = |seen: &Seen| -> BTreeMap<String, DocumentDigest> {
+        let documents = seen.digests.get(&space).map(|digest| &digest.documents);
+        let all = documents.into_iter().flat_map(|documents| documents.iter());
+        let apps = all.filter(|(name, _)| name.starts_with("app/"));
+        apps.map(|(name, digest)| (name.clone(), digest.clone())).collect()
+    };
+    let (first, second) = (apps(one), apps(other));
+    if first == second {
+        return Ok(());
+    }
+    Err(differ(one, other, space, &format!("documents: {first:?} and {second:?}")))
 }
 
 /// In what two fingerprints differ.

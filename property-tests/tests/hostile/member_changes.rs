@@ -17,7 +17,7 @@ use crate::support::forge::{Set, rebuilt};
 use crate::support::{agree, conversation, digest, evidence, nothing_is_missing, says, shown};
 
 fn notes() -> Name {
-    Name::App("notes".into())
+    Name::App(0, "notes".into())
 }
 
 fn path(steps: &[&str]) -> Vec<Step> {

@@ -2,7 +2,7 @@
 
 use sync_core::Failure;
 use sync_core::api::{Command, Response, Space};
-use sync_core::document::{AppOp, Step};
+use sync_core::document::{AppOp, OpFault, Step};
 use sync_protocol::codec::Blob;
 
 use crate::support::Town;
@@ -11,13 +11,14 @@ use crate::support::linking::talking;
 const TEXT: usize = 65_536;
 
 /// That the command passes with so much, and with one more names what it is and how much passes.
-fn ends_at(town: &mut Town, what: &str, limit: usize, command: impl Fn(usize) -> Command) {
+fn ends_at(town: &mut Town, what: &'static str, limit: usize, command: impl Fn(usize) -> Command) {
     let passes = town.try_run(0, command(limit));
     assert!(passes.is_ok(), "{what} of {limit}: {passes:?}");
     match town.try_run(0, command(limit + 1)) {
         Err(Failure::TooLarge { what: named, limit: told }) => {
             assert_eq!((named, told), (what, limit));
         }
+        Err(Failure::Op(error)) => assert_eq!(error.fault, OpFault::TooLarge { what, limit }),
         other => panic!("{what} of {}: {other:?}", limit + 1),
     }
 }

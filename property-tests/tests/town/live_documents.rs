@@ -25,7 +25,7 @@ fn read(town: &mut Town, n: usize, space: Space) -> Response {
 /// How often a device was told that the document changed, since it was last asked.
 fn told(town: &mut Town, n: usize, id: SpaceId) -> usize {
     let events = std::mem::take(&mut town.devices[n].events);
-    let is_it = |event: &&Event| matches!(event, Event::Document { space, name } if *space == id && name == "app/plan");
+    let is_it = |event: &&Event| matches!(event, Event::Document { space, name, .. } if *space == id && name == "app/plan");
     events.iter().filter(is_it).count()
 }
 

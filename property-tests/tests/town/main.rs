@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod devices;
+mod documents_over_eras;
 mod dormant;
 mod ended_devices;
 mod entrances;

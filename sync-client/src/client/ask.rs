@@ -1,7 +1,8 @@
 //! A command and the answer that belongs to it.
 
 use sync_core::api::{
-    Comparison, ContactCard, ConversationView, DeviceView, Digest, MessageView, NewAccount, Status,
+    ChangeView, Comparison, ConflictView, ContactCard, ConversationView, DeviceView, Digest,
+    DocumentsView, MessageView, NewAccount, Status,
 };
 use sync_core::document::OrderKey;
 use sync_core::{Command, Failure, Response};
@@ -44,6 +45,9 @@ answers! {
     Heads => Vec<[u8; 32]>,
     Bytes => Vec<u8>,
     Digest => Digest,
+    Documents => DocumentsView,
+    History => Vec<ChangeView>,
+    Conflicts => Vec<ConflictView>,
     Device => DeviceId,
     Devices => Vec<DeviceView>,
 }

@@ -1,7 +1,7 @@
 //! Conversations: who is in them, and what they say.
 
 use futures_util::Stream;
-use sync_core::api::{ConversationView, Digest, Member, MessageView, Space};
+use sync_core::api::{ConversationView, Digest, DocumentsView, Member, MessageView, Space};
 use sync_core::document::OrderKey;
 use sync_core::{Command, Event, Failure};
 use sync_protocol::SpaceId;
@@ -173,6 +173,12 @@ impl Conversation {
     /// Declines a stranger's invitation, and blocks whoever invited if `block` says so.
     pub async fn decline(&self, block: bool) -> Result<(), Failure> {
         self.client.ask(Command::DeclineConversation { conversation: self.id, block }).await
+    }
+
+    /// The documents that all members share.
+    pub async fn documents(&self) -> Result<DocumentsView, Failure> {
+        let space = Space::Conversation(self.id);
+        self.client.ask(Command::ListDocuments { space }).await
     }
 
     /// A document that all members share, by its name.

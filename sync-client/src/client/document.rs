@@ -5,13 +5,14 @@ use std::marker::PhantomData;
 use futures_util::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use sync_core::api::Space;
-use sync_core::document::{AppOp, Step};
+use serde_json::{Map, Value, json};
+use sync_core::api::{ChangeView, ConflictView, Question, Space};
+use sync_core::document::{AppOp, Step, Unit};
 use sync_core::{Command, Event, Failure};
+use sync_protocol::text::BASE64;
 
-use super::Client;
 use super::events::follow;
+use super::{Client, finite};
 
 /// A document by its name, read as `T`: any type that serde knows, or a [`Value`]. Clones are the same.
 #[derive(Debug)]
@@ -53,13 +54,61 @@ impl<T> Document<T> {
         self.client.ask(Command::ReadDocument { space, name, path }).await
     }
 
+    /// What stands at a path with everything tagged that JSON has no word for, so that it can be
+    /// written back as what it is: `{"$text": ..}`, `{"$counter": ..}`, `{"$time": ..}`,
+    /// `{"$bytes": ..}`, and `{"$map": ..}` around a map that only looks like one of these.
+    pub async fn typed(&self, path: impl IntoPath) -> Result<Value, Failure> {
+        let path = path.into_path();
+        self.question(Question::Content { path, typed: true, at: Vec::new() }).await
+    }
+
+    /// The whole of it, plain, as it was with these changes: [`ChangeView::change`] of its
+    /// [`history`](Self::history), or heads.
+    pub async fn as_of(&self, changes: &[[u8; 32]]) -> Result<Value, Failure> {
+        let at = changes.to_vec();
+        self.question(Question::Content { path: Vec::new(), typed: false, at }).await
+    }
+
+    /// The changes that it came to be by, the newest first: those before one, if it is given.
+    pub async fn history(
+        &self,
+        before: Option<[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<ChangeView>, Failure> {
+        self.question(Question::History { before, limit }).await
+    }
+
+    /// What was put at a place at once, what counts first. One value: nothing else was put there.
+    pub async fn conflicts(&self, path: impl IntoPath) -> Result<Vec<ConflictView>, Failure> {
+        self.question(Question::Conflicts { path: path.into_path() }).await
+    }
+
+    /// Says, for all, that the document is put away, or is not. Nothing else follows from it.
+    pub async fn archive(&self, archived: bool) -> Result<(), Failure> {
+        let (space, name) = (self.space, self.name.clone());
+        self.client.ask(Command::ArchiveDocument { space, name, archived }).await
+    }
+
+    /// Deletes it for all. Who writes in it again begins it anew.
+    pub async fn delete(&self) -> Result<(), Failure> {
+        let (space, name) = (self.space, self.name.clone());
+        self.client.ask(Command::DeleteDocument { space, name }).await
+    }
+
+    async fn question<A: super::ask::Answer>(&self, question: Question) -> Result<A, Failure> {
+        let (space, name) = (self.space, self.name.clone());
+        self.client.ask(Command::AskDocument { space, name, question }).await
+    }
+
     /// The document as bytes that any Automerge build opens.
     pub async fn export(&self) -> Result<Vec<u8>, Failure> {
         let (space, name) = (self.space, self.name.clone());
         self.client.ask(Command::ExportDocument { space, name }).await
     }
 
-    /// Makes the document what such bytes say; gives its heads.
+    /// Brings in what such bytes say: of a fork of this document what it has beside it, merged; into a
+    /// document that holds nothing, all. Gives the heads. What a fork wrote comes in anew each time it
+    /// is imported.
     pub async fn import(&self, bytes: Vec<u8>) -> Result<Vec<[u8; 32]>, Failure> {
         let (space, name) = (self.space, self.name.clone());
         self.client.ask(Command::ImportDocument { space, name, bytes }).await
@@ -100,10 +149,11 @@ impl<T: DeserializeOwned + Send + 'static> Document<T> {
 /// # use sync_client::{Change, path};
 /// let change = Change::new()
 ///     .put("title", "Plan")
-///     .put("items", ["tea"])
-///     .insert(path!["items", 1], "milk")
-///     .put("text", Change::text("Dear all,"))
-///     .put("votes", Change::counter(0))
+///     .ensure("items", Vec::<String>::new())
+///     .insert(path!["items", 0], "milk")
+///     .ensure("text", Change::text(""))
+///     .splice("text", 0, 0, "Dear all,")
+///     .ensure("votes", Change::counter(0))
 ///     .increment("votes", 1);
 /// ```
 #[derive(Debug)]
@@ -139,6 +189,22 @@ impl Change {
         self.with_value(value, |value| AppOp::Insert { path, value })
     }
 
+    /// Puts a value at a key of a map if nothing is there, with the maps on the way. Several who do so
+    /// at once make one and the same: begin lists, texts, counters and maps that others may begin, too,
+    /// like this.
+    #[must_use]
+    pub fn ensure(self, path: impl IntoPath, value: impl Serialize) -> Self {
+        let path = path.into_path();
+        self.with_value(value, |value| AppOp::Ensure { path, value })
+    }
+
+    /// Moves an element of a list to where it then stands. It stands once, whoever moves it at the
+    /// same time.
+    #[must_use]
+    pub fn move_to(self, path: impl IntoPath, to: u64) -> Self {
+        self.with(AppOp::Move { path: path.into_path(), to })
+    }
+
     /// Takes away what stands at a path.
     #[must_use]
     pub fn delete(self, path: impl IntoPath) -> Self {
@@ -151,11 +217,27 @@ impl Change {
         self.with(AppOp::Increment { path: path.into_path(), by })
     }
 
-    /// Takes `delete` characters out of a text at `index`, and puts `insert` there.
+    /// Takes `delete` characters (each a `char`) out of a text at `index`, and puts `insert` there.
     #[must_use]
     pub fn splice(self, path: impl IntoPath, index: u64, delete: u64, insert: &str) -> Self {
+        self.splice_by(Unit::Characters, path, (index, delete), insert)
+    }
+
+    /// As [`splice`](Self::splice), with positions that count units of UTF-16, as browsers do.
+    #[must_use]
+    pub fn splice_utf16(self, path: impl IntoPath, index: u64, delete: u64, insert: &str) -> Self {
+        self.splice_by(Unit::Utf16, path, (index, delete), insert)
+    }
+
+    fn splice_by(
+        self,
+        unit: Unit,
+        path: impl IntoPath,
+        (index, delete): (u64, u64),
+        insert: &str,
+    ) -> Self {
         let (path, insert) = (path.into_path(), insert.to_owned());
-        self.with(AppOp::SpliceText { path, index, delete, insert })
+        self.with(AppOp::SpliceText { path, index, delete, insert, unit })
     }
 
     /// A text that several people type into at once, as a value for [`put`](Self::put).
@@ -170,6 +252,25 @@ impl Change {
         json!({ "$counter": from })
     }
 
+    /// A time in Unix milliseconds, as a value for [`put`](Self::put).
+    #[must_use]
+    pub fn time(ms: i64) -> Value {
+        json!({ "$time": ms })
+    }
+
+    /// Bytes, as a value for [`put`](Self::put).
+    #[must_use]
+    pub fn bytes(bytes: &[u8]) -> Value {
+        json!({ "$bytes": BASE64.encode(bytes) })
+    }
+
+    /// A map with whatever keys, as a value for [`put`](Self::put): a user's `{"$time": "noon"}` is
+    /// then nothing else.
+    #[must_use]
+    pub fn map(fields: Map<String, Value>) -> Value {
+        json!({ "$map": fields })
+    }
+
     fn with(mut self, op: AppOp) -> Self {
         if let Ok(ops) = &mut self.ops {
             ops.push(op);
@@ -182,7 +283,8 @@ impl Change {
         value: impl Serialize,
         op: impl FnOnce(sync_protocol::codec::Blob) -> AppOp,
     ) -> Self {
-        match serde_json::to_vec(&value) {
+        let json = finite::check(&value).and_then(|()| serde_json::to_vec(&value));
+        match json {
             Ok(json) => self.with(op(json.into())),
             Err(error) if self.ops.is_ok() => {
                 Self { ops: Err(Failure::Invalid(format!("a value that is no JSON: {error}"))) }

@@ -5,6 +5,7 @@ mod ask;
 mod conversation;
 mod document;
 mod events;
+mod finite;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::api::{Digest, Space, Status, Until};
+use sync_core::api::{Digest, DocumentsView, Space, Status, Until};
 use sync_core::{Command, CommandId, Failure, Response};
 use sync_protocol::SpaceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
@@ -196,6 +197,14 @@ impl Client {
     #[must_use]
     pub fn document<T>(&self, name: &str) -> Document<T> {
         Document::new(self.clone(), Space::Account, name)
+    }
+
+    /// The documents of the account's own devices.
+    ///
+    /// # Errors
+    /// `NoAccount`, `Store`.
+    pub async fn documents(&self) -> Result<DocumentsView, Failure> {
+        self.ask(Command::ListDocuments { space: Space::Account }).await
     }
 
     /// The account, the device and how the sync stands.

@@ -1,11 +1,13 @@
 //! What an app shows: devices, accounts, conversations, messages, fingerprints.
 
+use serde_json::Value;
 use sync_protocol::dormancy::Dormancy;
 use sync_protocol::ids::RelayId;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
 
+use crate::api::Author;
 use crate::document::{OrderKey, Rank};
 
 /// A device of the own account.
@@ -300,4 +302,42 @@ pub struct DocumentDigest {
     pub heads: Vec<[u8; 32]>,
     /// SHA-256 of its canonical JSON.
     pub content: [u8; 32],
+}
+
+/// An app's documents in a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentsView {
+    /// Those there are, by name, without deleted ones.
+    pub documents: Vec<DocumentView>,
+    /// Whether they are not handed over yet to this device, which came in without them.
+    pub waiting: bool,
+}
+
+/// An app's document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentView {
+    /// What it is called.
+    pub name: String,
+    /// Whether somebody has put it away.
+    pub archived: bool,
+}
+
+/// A change of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeView {
+    /// What names it.
+    pub change: [u8; 32],
+    /// Who wrote it; `None` for what everybody makes alike, or was handed over.
+    pub author: Option<Author>,
+    /// The relay's time, Unix milliseconds; `None` while it is not stored.
+    pub at_ms: Option<u64>,
+}
+
+/// One of several values that were put at a place at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConflictView {
+    /// The value, with everything tagged that JSON has no word for.
+    pub value: Value,
+    /// Who put it there; `None` for what everybody makes alike, or was handed over.
+    pub author: Option<Author>,
 }

@@ -1,263 +1,302 @@
-//! Operations on an app's own document, and its way in and out as a file.
+//! Operations on an app's own document.
 
 use automerge::transaction::Transactable;
-use automerge::{
-    AutoCommit, LoadOptions, ObjId, ObjType, OnPartialLoad, Prop, ROOT, ReadDoc, ScalarValue,
-    TextEncoding,
-};
+use automerge::{ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue, Value};
 use serde_json::Value as Json;
 use sync_protocol::codec::Blob;
 use sync_protocol::limits;
 
-use super::json::{self, Style, prop};
-use super::{AppOp, Document, DocumentError, Edit, EditError, Step};
+use super::edit::{EditError, OpError, OpFault, Unit};
+use super::json::prop;
+use super::places::{places, sign_of, signs};
+use super::values::{Content, How, TOO_MANY, content, is_key, write};
+use super::{AppOp, Document, Name, Step, Touched};
 
-/// A value as a document holds it.
-enum Content {
-    Scalar(ScalarValue),
-    Text(String),
-    List(Vec<Content>),
-    Map(Vec<(String, Content)>),
-}
-
-#[derive(Clone, Copy)]
-enum How {
-    Put,
-    Insert,
-}
+type Done<T = ()> = Result<T, OpFault>;
 
 impl Document {
-    /// The document as `.automerge` bytes that any Automerge build opens. What is not cut yet is
-    /// in it; it becomes a change of its own, to be cut as usual.
-    pub fn export(&mut self) -> Vec<u8> {
-        self.close();
-        self.doc.save()
+    /// Makes operations, all or none.
+    pub(crate) fn app_edit(&mut self, ops: &[AppOp]) -> Result<Touched, EditError> {
+        if !matches!(self.name, Name::App(..) | Name::Carried(_)) {
+            return Err(EditError::WrongDocument);
+        }
+        if ops.iter().any(|op| matches!(op, AppOp::Ensure { .. })) {
+            self.bear_missing(ops)?;
+        }
+        if self.doc.pending_ops() > limits::CHANGE_OPS_SPARE / 2 {
+            self.close();
+        }
+        let before = self.doc.pending_ops();
+        if let Err(error) = self.app_ops(ops) {
+            self.undo_to(before);
+            return Err(error);
+        }
+        let mut touched = Touched::default();
+        if self.doc.pending_ops() > before {
+            touched.all = true;
+            ops.iter().for_each(|op| self.note_op(op, &mut touched));
+        }
+        Ok(touched)
     }
 
-    /// The edit that makes this document's content that of `.automerge` bytes: their history
-    /// stays behind, since their changes are other actors'. Apply it with [`Document::edit`].
-    ///
-    /// # Errors
-    /// `BadImport`: not an Automerge document, or larger than `DOCUMENT_IMPORT`.
-    pub fn import(&self, bytes: &[u8]) -> Result<Edit, DocumentError> {
-        if bytes.len() > limits::DOCUMENT_IMPORT {
-            return Err(DocumentError::BadImport);
+    /// Makes operations in the open transaction; on an error, some of them.
+    fn app_ops(&mut self, ops: &[AppOp]) -> Result<(), EditError> {
+        for (nth, op) in ops.iter().enumerate() {
+            self.app_op(op).map_err(|fault| {
+                let (operation, path) = op.named();
+                let path = path.to_vec();
+                EditError::Op(Box::new(OpError { op: nth, operation, path, fault }))
+            })?;
         }
-        let options = LoadOptions::new()
-            .on_partial_load(OnPartialLoad::Error)
-            .text_encoding(TextEncoding::UnicodeCodePoint);
-        let file =
-            AutoCommit::load_with_options(bytes, options).map_err(|_| DocumentError::BadImport)?;
-        let kept: Vec<String> = file.keys(ROOT).collect();
-        let gone = self.doc.keys(ROOT).filter(|key| !kept.contains(key));
-        let mut ops: Vec<_> =
-            gone.map(|key| AppOp::Delete { path: vec![Step::Key(key)] }).collect();
-        for key in kept {
-            if let Ok(Some((value, id))) = file.get(ROOT, key.as_str()) {
-                let value = json::value(&file, value, &id, Style::Tagged, 0);
-                let value = Blob(value.to_string().into_bytes());
-                ops.push(AppOp::Put { path: vec![Step::Key(key)], value });
+        Ok(())
+    }
+
+    /// What is to be there, and is not, is made in changes of its own, which are the same whoever
+    /// makes them. First all is tried: what fails leaves nothing behind.
+    fn bear_missing(&mut self, ops: &[AppOp]) -> Result<(), EditError> {
+        self.close();
+        let tried = self.app_ops(ops);
+        self.doc.rollback();
+        tried?;
+        for op in ops {
+            if let AppOp::Ensure { path, value } = op {
+                // Where its parent is made by another of these operations it is made with it.
+                let _ = self.ensure(path, value, true);
             }
         }
-        Ok(Edit::App { ops })
+        Ok(())
     }
 
-    /// Makes one operation in the open transaction.
-    pub(crate) fn app_op(&mut self, op: &AppOp) -> Result<(), EditError> {
+    fn app_op(&mut self, op: &AppOp) -> Done {
         match op {
             AppOp::Put { path, value } => self.put_json(path, value, How::Put),
             AppOp::Insert { path, value } => self.put_json(path, value, How::Insert),
-            AppOp::Delete { path } => {
-                let (object, last) = self.locate(path)?;
-                self.doc.get(&object, last.clone()).ok().flatten().ok_or(EditError::NoSuchPlace)?;
-                self.doc.delete(&object, last).map_err(|_| EditError::NoSuchPlace)
-            }
+            AppOp::Delete { path } => self.take_away(path),
             AppOp::Increment { path, by } => {
                 if by.unsigned_abs() > limits::COUNTER_STEP {
                     let limit = usize::try_from(limits::COUNTER_STEP).unwrap_or(usize::MAX);
-                    return Err(EditError::TooLarge { what: "counter step", limit });
+                    return Err(OpFault::TooLarge { what: "counter step", limit });
                 }
-                let (object, last) = self.locate(path)?;
-                self.doc.increment(&object, last, *by).map_err(|_| EditError::NoSuchPlace)
+                let (object, last) = self.locate(path, false)?;
+                match self.there(&object, &last)? {
+                    (Value::Scalar(scalar), _) if matches!(*scalar, ScalarValue::Counter(_)) => {}
+                    _ => return Err(OpFault::NotACounter),
+                }
+                self.doc.increment(&object, last, *by).map_err(|_| OpFault::NotACounter)
             }
-            AppOp::SpliceText { path, index, delete, insert } => {
-                self.splice(path, *index, *delete, insert)
+            AppOp::SpliceText { path, index, delete, insert, unit } => {
+                self.splice(path, (*index, *delete, *unit), insert)
             }
+            AppOp::Ensure { path, value } => self.ensure(path, value, false),
+            AppOp::Move { path, to } => self.move_element(path, *to),
         }
+    }
+
+    fn there(&self, object: &ObjId, at: &Prop) -> Done<(Value<'_>, ObjId)> {
+        self.doc.get(object, at.clone()).ok().flatten().ok_or(match at {
+            Prop::Map(_) => OpFault::NoSuchPlace,
+            Prop::Seq(_) => OpFault::PastTheEnd,
+        })
+    }
+
+    /// The index that Automerge has for an element that stands at `index`; where one is to be
+    /// inserted before it, for its sign.
+    fn index(&self, list: &ObjId, index: usize, inserts: bool) -> Done<usize> {
+        let length = self.doc.length(list);
+        let Some(places) = self.moved.then(|| places(&self.doc, list)).flatten() else {
+            let fits = index < length || (inserts && index == length);
+            return fits.then_some(index).ok_or(OpFault::PastTheEnd);
+        };
+        match places.get(index) {
+            Some(place) if inserts => Ok(place.stands),
+            Some(place) => Ok(place.element),
+            None if inserts && index == places.len() => Ok(length),
+            None => Err(OpFault::PastTheEnd),
+        }
+    }
+
+    /// One step from an object; the key or index is one that Automerge has.
+    pub(crate) fn step(&self, object: &ObjId, step: &Step, inserts: bool) -> Done<Prop> {
+        let kind = self.doc.object_type(object).map_err(|_| OpFault::NoSuchPlace)?;
+        match (kind, prop(step).ok_or(OpFault::PastTheEnd)?) {
+            (ObjType::Map | ObjType::Table, Prop::Map(key)) if is_key(&key) => Ok(Prop::Map(key)),
+            (ObjType::Map | ObjType::Table, Prop::Map(_)) => Err(OpFault::BadKey),
+            (ObjType::List, Prop::Seq(index)) => Ok(Prop::Seq(self.index(object, index, inserts)?)),
+            (_, Prop::Seq(_)) => Err(OpFault::NotAList),
+            (_, Prop::Map(_)) => Err(OpFault::NotAMap),
+        }
+    }
+
+    /// The object that a path leads to.
+    pub(crate) fn walk(&self, way: &[Step]) -> Done<ObjId> {
+        let mut object = ROOT;
+        for step in way {
+            let prop = self.step(&object, step, false)?;
+            object = match self.there(&object, &prop)? {
+                (Value::Object(_), id) => id,
+                (Value::Scalar(_), _) => return Err(OpFault::NoSuchPlace),
+            };
+        }
+        Ok(object)
+    }
+
+    /// The object a path ends in, and where in it.
+    pub(crate) fn locate(&self, path: &[Step], inserts: bool) -> Done<(ObjId, Prop)> {
+        let (last, way) = path.split_last().ok_or(OpFault::EmptyPath)?;
+        let object = self.walk(way)?;
+        let last = self.step(&object, last, inserts)?;
+        Ok((object, last))
+    }
+
+    fn put_json(&mut self, path: &[Step], value: &Blob, how: How) -> Done {
+        let content = self.content(path, value)?;
+        let (object, last) = self.locate(path, matches!(how, How::Insert))?;
+        if let (How::Insert, Prop::Map(_)) = (how, &last) {
+            return Err(OpFault::NotAList);
+        }
+        let written = write(&mut self.doc, &object, last, content, how, false);
+        written.map_err(|_| OpFault::BadValue)
+    }
+
+    /// What is to stand at a path.
+    fn content(&self, path: &[Step], value: &Blob) -> Done<Content> {
+        let json: Json = serde_json::from_slice(value.as_slice()).map_err(|_| OpFault::BadValue)?;
+        let mut spare = limits::CHANGE_OPS_SPARE / 2;
+        let limit = limits::DOCUMENT_DEPTH;
+        let too_deep = OpFault::TooLarge { what: "nested objects", limit };
+        let content = content(json, limit.checked_sub(path.len()).ok_or(too_deep)?, &mut spare)?;
+        let full = self.doc.pending_ops() > limits::CHANGE_OPS_SPARE;
+        if full && spare < limits::CHANGE_OPS_SPARE / 4 { Err(TOO_MANY) } else { Ok(content) }
+    }
+
+    fn take_away(&mut self, path: &[Step]) -> Done {
+        let (object, last) = self.locate(path, false)?;
+        self.there(&object, &last)?;
+        let mut gone = vec![last];
+        if let (true, Some(Prop::Seq(element))) = (self.moved, gone.first().cloned()) {
+            let of_it =
+                signs(&self.doc, &object).into_iter().filter(|sign| sign.2 == Some(element));
+            gone.extend(of_it.map(|(index, ..)| Prop::Seq(index)));
+            // From the last on, so that none changes another's place.
+            gone.sort_by_key(|prop| std::cmp::Reverse(place_of(prop)));
+        }
+        for prop in gone {
+            self.doc.delete(&object, prop).map_err(|_| OpFault::NoSuchPlace)?;
+        }
+        Ok(())
+    }
+
+    fn move_element(&mut self, path: &[Step], to: u64) -> Done {
+        let (list, last) = self.locate(path, false)?;
+        let (Prop::Seq(element), Some(Step::Index(from))) = (last, path.last()) else {
+            return Err(OpFault::NotAList);
+        };
+        let from = usize::try_from(*from).map_err(|_| OpFault::PastTheEnd)?;
+        let to = usize::try_from(to).map_err(|_| OpFault::PastTheEnd)?;
+        // Whom it stands before afterwards: of those behind it, each is one further now.
+        let before = if to >= from { to.saturating_add(1) } else { to };
+        let at = self.index(&list, before, true)?;
+        if to == from {
+            return Ok(());
+        }
+        let sign = sign_of(&self.doc, &list, element).ok_or(OpFault::NoSuchPlace)?;
+        let older = if self.moved { signs(&self.doc, &list) } else { Vec::new() };
+        self.doc.insert(&list, at, sign).map_err(|_| OpFault::NoSuchPlace)?;
+        self.moved = true;
+        let older = older.iter().rev().filter(|(_, _, of)| *of == Some(element));
+        for (index, ..) in older {
+            let index = index + usize::from(*index >= at);
+            self.doc.delete(&list, index).map_err(|_| OpFault::NoSuchPlace)?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that something is at a path: as everybody would make it, or as a part of what is
+    /// being made.
+    fn ensure(&mut self, path: &[Step], value: &Blob, alike: bool) -> Done {
+        let content = self.content(path, value)?;
+        let (last, way) = path.split_last().ok_or(OpFault::EmptyPath)?;
+        let mut object = ROOT;
+        for step in way {
+            let prop = self.step(&object, step, false)?;
+            let is_there = self.doc.get(&object, prop.clone()).ok().flatten().is_some();
+            if !is_there && matches!(prop, Prop::Map(_)) {
+                self.make(&object, prop.clone(), Content::Map(Vec::new()), alike)?;
+            }
+            object = match self.there(&object, &prop)? {
+                (Value::Object(_), id) => id,
+                (Value::Scalar(_), _) => return Err(OpFault::NotAMap),
+            };
+        }
+        let prop = self.step(&object, last, false)?;
+        if matches!(prop, Prop::Seq(_)) {
+            return Err(OpFault::NotAMap);
+        }
+        if self.doc.get(&object, prop.clone()).ok().flatten().is_some() {
+            return Ok(());
+        }
+        self.make(&object, prop, content, alike)
+    }
+
+    fn make(&mut self, object: &ObjId, at: Prop, content: Content, alike: bool) -> Done {
+        if alike {
+            return self.bear(object, at, content).ok_or(OpFault::NoSuchPlace);
+        }
+        let made = write(&mut self.doc, object, at, content, How::Put, false);
+        made.map_err(|_| OpFault::BadValue)
     }
 
     fn splice(
         &mut self,
         path: &[Step],
-        index: u64,
-        delete: u64,
+        (index, delete, unit): (u64, u64, Unit),
         insert: &str,
-    ) -> Result<(), EditError> {
-        let (object, last) = self.locate(path)?;
-        let found = self.doc.get(&object, last).ok().flatten().ok_or(EditError::NoSuchPlace)?;
-        let (automerge::Value::Object(ObjType::Text), text) = found else {
-            return Err(EditError::NoSuchPlace);
+    ) -> Done {
+        let (object, last) = self.locate(path, false)?;
+        let (Value::Object(ObjType::Text), text) = self.there(&object, &last)? else {
+            return Err(OpFault::NotAText);
         };
-        let length = self.doc.length(&text) as u64;
-        let end =
-            index.checked_add(delete).filter(|end| *end <= length).ok_or(EditError::NoSuchPlace)?;
-        let (Ok(index), Ok(delete)) = (usize::try_from(index), isize::try_from(end - index)) else {
-            return Err(EditError::NoSuchPlace);
-        };
-        self.doc.splice_text(&text, index, delete, insert).map_err(|_| EditError::NoSuchPlace)
-    }
-
-    /// The object a path ends in, and where in it.
-    fn locate(&self, path: &[Step]) -> Result<(ObjId, Prop), EditError> {
-        let (last, way) = path.split_last().ok_or(EditError::NoSuchPlace)?;
-        let mut object = ROOT;
-        for step in way {
-            let step = prop(step).ok_or(EditError::NoSuchPlace)?;
-            let found = self.doc.get(&object, step).ok().flatten().ok_or(EditError::NoSuchPlace)?;
-            let (automerge::Value::Object(_), id) = found else {
-                return Err(EditError::NoSuchPlace);
-            };
-            object = id;
-        }
-        let kind = self.doc.object_type(&object).map_err(|_| EditError::NoSuchPlace)?;
-        let last = prop(last).ok_or(EditError::NoSuchPlace)?;
-        match (kind, &last) {
-            (ObjType::Map, Prop::Map(key)) if is_key(key) => Ok((object, last)),
-            (ObjType::List, Prop::Seq(_)) => Ok((object, last)),
-            _ => Err(EditError::NoSuchPlace),
-        }
-    }
-
-    fn put_json(&mut self, path: &[Step], value: &Blob, how: How) -> Result<(), EditError> {
-        let json: Json =
-            serde_json::from_slice(value.as_slice()).map_err(|_| EditError::BadValue)?;
-        let mut spare = limits::CHANGE_OPS_SPARE / 2;
-        let room = limits::DOCUMENT_DEPTH.checked_sub(path.len()).ok_or(TOO_DEEP)?;
-        let content = content(json, room, &mut spare)?;
-        if self.doc.pending_ops() > limits::CHANGE_OPS_SPARE && spare < limits::CHANGE_OPS_SPARE / 4
-        {
-            return Err(TOO_MANY);
-        }
-        let (object, last) = self.locate(path)?;
-        if let (How::Insert, Prop::Map(_)) = (how, &last) {
-            return Err(EditError::NoSuchPlace);
-        }
-        self.write(&object, last, content, how).map_err(|_| EditError::NoSuchPlace)
-    }
-
-    fn write(
-        &mut self,
-        object: &ObjId,
-        at: Prop,
-        content: Content,
-        how: How,
-    ) -> Result<(), automerge::AutomergeError> {
-        let kind = match content {
-            Content::Scalar(scalar) => {
-                return match (how, at) {
-                    (How::Insert, Prop::Seq(index)) => self.doc.insert(object, index, scalar),
-                    (_, at) => self.doc.put(object, at, scalar),
-                };
-            }
-            Content::Text(_) => ObjType::Text,
-            Content::List(_) => ObjType::List,
-            Content::Map(_) => ObjType::Map,
-        };
-        let made = match (how, at) {
-            (How::Insert, Prop::Seq(index)) => self.doc.insert_object(object, index, kind)?,
-            (_, at) => self.doc.put_object(object, at, kind)?,
-        };
-        match content {
-            Content::Text(text) => self.doc.splice_text(&made, 0, 0, &text)?,
-            Content::List(items) => {
-                for (index, item) in items.into_iter().enumerate() {
-                    self.write(&made, Prop::Seq(index), item, How::Insert)?;
+        let end = index.checked_add(delete).ok_or(OpFault::PastTheEnd)?;
+        let (start, end) = match unit {
+            Unit::Characters => {
+                let length = self.doc.length(&text) as u64;
+                if end > length {
+                    return Err(OpFault::PastTheEnd);
                 }
+                (index, end)
             }
-            Content::Map(items) => {
-                for (key, item) in items {
-                    self.write(&made, Prop::Map(key), item, How::Put)?;
-                }
+            Unit::Utf16 => {
+                let now = self.doc.text(&text).map_err(|_| OpFault::NotAText)?;
+                (characters(&now, index)?, characters(&now, end)?)
             }
-            Content::Scalar(_) => (),
-        }
-        Ok(())
+        };
+        let (Ok(start), Ok(delete)) = (usize::try_from(start), isize::try_from(end - start)) else {
+            return Err(OpFault::PastTheEnd);
+        };
+        self.doc.splice_text(&text, start, delete, insert).map_err(|_| OpFault::PastTheEnd)
     }
 }
 
-/// Objects within objects.
-const TOO_DEEP: EditError =
-    EditError::TooLarge { what: "nested objects", limit: limits::DOCUMENT_DEPTH };
-/// What takes no bytes of its own in a change.
-const TOO_MANY: EditError =
-    EditError::TooLarge { what: "empty values in one change", limit: limits::CHANGE_OPS_SPARE / 2 };
-
-fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.len() <= limits::DOCUMENT_KEY
+fn place_of(prop: &Prop) -> usize {
+    match prop {
+        Prop::Seq(index) => *index,
+        Prop::Map(_) => 0,
+    }
 }
 
-/// What a JSON value says. `spare` counts what takes no bytes of its own in a change.
-fn content(json: Json, room: usize, spare: &mut usize) -> Result<Content, EditError> {
-    let light = match &json {
-        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => true,
-        Json::String(text) => text.is_empty(),
-        Json::Number(_) => false,
-    };
-    *spare = spare.checked_sub(usize::from(light)).ok_or(TOO_MANY)?;
-    let inner = || room.checked_sub(1).ok_or(TOO_DEEP);
-    Ok(match json {
-        Json::Null => Content::Scalar(ScalarValue::Null),
-        Json::Bool(yes) => Content::Scalar(ScalarValue::Boolean(yes)),
-        Json::Number(number) => Content::Scalar(scalar_number(&number)?),
-        Json::String(text) => Content::Scalar(ScalarValue::Str(text.into())),
-        Json::Array(items) => {
-            let room = inner()?;
-            Content::List(
-                items
-                    .into_iter()
-                    .map(|item| content(item, room, spare))
-                    .collect::<Result<_, _>>()?,
-            )
+/// How many characters stand before so many units of UTF-16.
+fn characters(text: &str, units: u64) -> Done<u64> {
+    let (mut passed, mut count) = (0, 0);
+    for character in text.chars() {
+        if passed >= units {
+            break;
         }
-        Json::Object(fields) => match tagged(&fields)? {
-            Some(special) => special,
-            None => {
-                let room = inner()?;
-                let mut items = Vec::with_capacity(fields.len());
-                for (key, item) in fields {
-                    if !is_key(&key) {
-                        return Err(EditError::BadValue);
-                    }
-                    items.push((key, content(item, room, spare)?));
-                }
-                Content::Map(items)
-            }
-        },
-    })
-}
-
-fn scalar_number(number: &serde_json::Number) -> Result<ScalarValue, EditError> {
-    let whole =
-        number.as_i64().map(ScalarValue::Int).or_else(|| number.as_u64().map(ScalarValue::Uint));
-    whole.or_else(|| number.as_f64().map(ScalarValue::F64)).ok_or(EditError::BadValue)
-}
-
-/// What a `{"$...": ...}` object stands for; `None` for an ordinary one.
-fn tagged(fields: &serde_json::Map<String, Json>) -> Result<Option<Content>, EditError> {
-    let mut pairs = fields.iter();
-    let (Some((tag, value)), None) = (pairs.next(), pairs.next()) else { return Ok(None) };
-    let whole = value.as_i64();
-    let content = match tag.as_str() {
-        "$text" => value.as_str().map(|text| Content::Text(text.to_owned())),
-        "$counter" => whole
-            .filter(|number| number.unsigned_abs() <= limits::COUNTER)
-            .map(|number| Content::Scalar(ScalarValue::counter(number))),
-        "$time" => whole.map(|ms| Content::Scalar(ScalarValue::Timestamp(ms))),
-        "$bytes" => value
-            .as_str()
-            .and_then(|text| sync_protocol::text::BASE64.decode(text).ok())
-            .map(|bytes| Content::Scalar(ScalarValue::Bytes(bytes))),
-        _ => return Ok(None),
-    };
-    content.map(Some).ok_or(EditError::BadValue)
+        passed += character.len_utf16() as u64;
+        count += 1;
+    }
+    match passed.cmp(&units) {
+        std::cmp::Ordering::Equal => Ok(count),
+        std::cmp::Ordering::Less => Err(OpFault::PastTheEnd),
+        std::cmp::Ordering::Greater => Err(OpFault::InsideACharacter),
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) fn mend(change: &mut [u8]) {
 }
 
 fn app() -> Name {
-    Name::App("notes".into())
+    Name::App(0, "notes".into())
 }
 
 fn put(key: &str, json: &str) -> Edit {
@@ -60,7 +60,7 @@ impl Cheat {
         let mut honest = Document::new(author.space, name.clone());
         let mut cheat = Self { author, honest: Document::new(friend.space, name) };
         let edits = match cheat.author.document.name() {
-            Name::App(_) => vec![
+            Name::App(..) => vec![
                 put("list", "[1,2,3]"),
                 put("other", "[9]"),
                 put("text", r#"{"$text":"abc"}"#),
@@ -97,7 +97,7 @@ impl Cheat {
     fn refused(&mut self, row: Row, reason: impl Fn(Reason) -> bool) {
         let mut neighbour = Author::new(2, self.honest.name().clone());
         let edit = match self.honest.name() {
-            Name::App(_) => put("neighbour", "1"),
+            Name::App(..) => put("neighbour", "1"),
             _ => neighbour.message(1, "neighbour"),
         };
         let good = neighbour.write(&edit);
@@ -191,7 +191,7 @@ fn changes_under_another_writers_actor_are_refused() {
 fn a_change_of_another_document_or_space_is_refused() {
     let mut author = Author::new(1, app());
     let rows = author.write(&put("a", "1"));
-    let mut other = Document::new(author.space, Name::App("else".into()));
+    let mut other = Document::new(author.space, Name::App(0, "else".into()));
     assert_eq!(other.receive(rows.clone()).refused[0].reason, Reason::WrongActor);
     let space = sync_protocol::ids::SpaceId::from_bytes([1; 32]);
     assert_eq!(Document::new(space, app()).receive(rows).refused[0].reason, Reason::WrongActor);

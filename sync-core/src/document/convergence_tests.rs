@@ -10,12 +10,14 @@ use sync_protocol::codec::Blob;
 use super::json::content_hash;
 use super::messages::MessageView;
 use super::testing::{Author, place, writer};
-use super::{AppOp, Document, Edit, Name, Row, Step, Touched};
+use super::{AppOp, Document, DocumentError, Edit, Name, Row, Step, Touched, Unit};
 
-const ALL: Touched = Touched { keys: std::collections::BTreeSet::new(), all: true };
+fn all() -> Touched {
+    Touched { all: true, ..Touched::default() }
+}
 
 fn app() -> Name {
-    Name::App("notes".into())
+    Name::App(0, "notes".into())
 }
 
 fn put(path: &[&str], json: &str) -> Edit {
@@ -53,7 +55,13 @@ fn app_op() -> impl Strategy<Value = AppOp> {
         "[a-c]".prop_map(|key| AppOp::Delete { path: path(&key, None) }),
         (-9..9_i64).prop_map(|by| AppOp::Increment { path: path("count", None), by }),
         (0..6_u64, 0..3_u64, "[a-zé😀]{0,5}").prop_map(|(index, delete, insert)| {
-            AppOp::SpliceText { path: path("text", None), index, delete, insert }
+            AppOp::SpliceText {
+                path: path("text", None),
+                index,
+                delete,
+                insert,
+                unit: Unit::Characters,
+            }
         }),
     ]
 }
@@ -210,7 +218,7 @@ proptest! {
         let mut straight = Document::new(space, name.clone());
         straight.receive(rows.clone());
         let mut whole = MessageView::default();
-        whole.update(&straight, &ALL);
+        whole.update(&straight, &all());
         let mut other = Document::new(space, name);
         let mut growing = MessageView::default();
         for row in shuffled(&rows, seed) {
@@ -266,11 +274,11 @@ fn a_file_goes_out_and_comes_in_whole() {
     let opened = automerge::AutoCommit::load(&file).unwrap();
     assert_eq!(content_hash(&opened), author.document.content_hash());
     let mut other = Author::new(2, app());
-    other.write(&put(&["gone"], "1"));
-    let edit = other.document.import(&file).unwrap();
-    other.write(&edit);
+    for edit in other.document.import(&file).unwrap() {
+        other.write(&edit);
+    }
     assert_eq!(other.document.content_hash(), author.document.content_hash());
-    assert!(other.document.import(b"not a document").is_err());
+    assert_eq!(other.document.import(b"not a document"), Err(DocumentError::BadImport));
 }
 
 #[test]
@@ -299,7 +307,7 @@ fn placements_survive_and_the_first_one_stays() {
     let (loaded, _) =
         Document::load(author.space, Name::Messages(0), Some(&snapshot), Vec::new()).unwrap();
     let mut view = MessageView::default();
-    view.update(&loaded, &ALL);
+    view.update(&loaded, &all());
     assert_eq!(view.posted(&author.key(0)).unwrap().2, Some(place(4)));
 }
 

@@ -1,6 +1,8 @@
 //! The closed set of local edits. They are journalled and may be authored again under a new writer
 //! or segment, so they say what is meant, never how Automerge records it.
 
+use std::fmt;
+
 use minicbor::{Decode, Encode};
 use sync_protocol::codec::Blob;
 use sync_protocol::ids::AccountId;
@@ -126,7 +128,7 @@ impl NewMessage {
 }
 
 /// One step of a path into an app's document.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum Step {
     /// A key of a map.
     #[n(0)]
@@ -157,6 +159,8 @@ impl From<u64> for Step {
 /// One operation on an app's document. The last step of `path` is where it acts. `value` is JSON
 /// text; `{"$text": "..."}`, `{"$counter": n}`, `{"$bytes": "base64"}` and `{"$time": ms}` create
 /// what JSON has no word for, at any depth; arrays and other objects create lists and maps.
+/// `{"$map": {...}}` is a map whose own keys are not looked at: what an app's users write may begin
+/// with a `$`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum AppOp {
     /// Sets a key of a map, or an existing element of a list.
@@ -196,7 +200,7 @@ pub enum AppOp {
         #[n(1)]
         by: i64,
     },
-    /// Replaces a stretch of a text, counted in Unicode code points.
+    /// Replaces a stretch of a text.
     #[n(4)]
     SpliceText {
         /// Which text.
@@ -205,13 +209,156 @@ pub enum AppOp {
         /// From where.
         #[n(1)]
         index: u64,
-        /// How many code points go.
+        /// How many go.
         #[n(2)]
         delete: u64,
         /// What comes.
         #[n(3)]
         insert: String,
+        /// What is counted.
+        #[n(4)]
+        unit: Unit,
     },
+    /// Puts a value at a key of a map if nothing is there, with the maps on the way to it. Several
+    /// who do so at once make one and the same.
+    #[n(5)]
+    Ensure {
+        /// Where: its last step is a key.
+        #[n(0)]
+        path: Vec<Step>,
+        /// What, as JSON text.
+        #[n(1)]
+        value: Blob,
+    },
+    /// Moves an element of a list. It stays what it is, whoever changes it meanwhile, and stands
+    /// once, whoever moves it at the same time.
+    #[n(6)]
+    Move {
+        /// Which element.
+        #[n(0)]
+        path: Vec<Step>,
+        /// Where it stands afterwards.
+        #[n(1)]
+        to: u64,
+    },
+}
+
+impl AppOp {
+    /// What it is called, and where it acts.
+    pub(crate) fn named(&self) -> (&'static str, &[Step]) {
+        match self {
+            Self::Put { path, .. } => ("put", path),
+            Self::Insert { path, .. } => ("insert", path),
+            Self::Delete { path } => ("delete", path),
+            Self::Increment { path, .. } => ("increment", path),
+            Self::SpliceText { path, .. } => ("splice_text", path),
+            Self::Ensure { path, .. } => ("ensure", path),
+            Self::Move { path, .. } => ("move", path),
+        }
+    }
+}
+
+/// What positions in a text count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Unit {
+    /// Unicode code points: what Rust calls `char`.
+    #[default]
+    #[n(0)]
+    Characters,
+    /// Code units of UTF-16: what browsers count.
+    #[n(1)]
+    Utf16,
+}
+
+/// Why one operation on an app's document can't be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpFault {
+    /// A step of the path leads to nothing.
+    #[error("nothing is there")]
+    NoSuchPlace,
+    /// An index, and no list.
+    #[error("not a list")]
+    NotAList,
+    /// A key, and no map.
+    #[error("not a map")]
+    NotAMap,
+    /// Spliced, and no text.
+    #[error("not a text")]
+    NotAText,
+    /// Counted, and no counter.
+    #[error("not a counter")]
+    NotACounter,
+    /// Beyond what the list or text has.
+    #[error("past the end")]
+    PastTheEnd,
+    /// Between the two halves of a character.
+    #[error("inside a character")]
+    InsideACharacter,
+    /// Not a value that a document can hold.
+    #[error("not a value that a document can hold")]
+    BadValue,
+    /// A key that is empty or too long.
+    #[error("a key has 1 to 256 bytes")]
+    BadKey,
+    /// The whole document, where a place in it is needed.
+    #[error("the path is empty")]
+    EmptyPath,
+    /// More than a document, or one change to it, may hold.
+    #[error("{what}: more than {limit}")]
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// How much of it there may be.
+        limit: usize,
+    },
+}
+
+impl OpFault {
+    /// The stable word for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoSuchPlace => "no_such_place",
+            Self::NotAList => "not_a_list",
+            Self::NotAMap => "not_a_map",
+            Self::NotAText => "not_a_text",
+            Self::NotACounter => "not_a_counter",
+            Self::PastTheEnd => "past_the_end",
+            Self::InsideACharacter => "inside_a_character",
+            Self::BadValue => "bad_value",
+            Self::BadKey => "bad_key",
+            Self::EmptyPath => "empty_path",
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+}
+
+/// Which of several operations can't be made, and why: none of them was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpError {
+    /// Which, counted from 0.
+    pub op: usize,
+    /// What it is called.
+    pub operation: &'static str,
+    /// Where it was to act.
+    pub path: Vec<Step>,
+    /// Why not.
+    pub fault: OpFault,
+}
+
+impl fmt::Display for OpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "op {} ({} at [", self.op, self.operation)?;
+        for (nth, step) in self.path.iter().enumerate() {
+            f.write_str(if nth == 0 { "" } else { "," })?;
+            match step {
+                Step::Key(key) => write!(f, "{key:?}")?,
+                Step::Index(index) => write!(f, "{index}")?,
+            }
+        }
+        write!(f, "]): {}", self.fault)
+    }
 }
 
 /// Why a local edit was not made. The document is unchanged.
@@ -220,9 +367,12 @@ pub enum EditError {
     /// This kind of document has no such edit.
     #[error("this document takes no such edit")]
     WrongDocument,
-    /// The path leads nowhere, or to something of another kind.
+    /// The typed document has no such place.
     #[error("nothing of that kind at the path")]
     NoSuchPlace,
+    /// An operation on an app's document can't be made.
+    #[error("{0}")]
+    Op(Box<OpError>),
     /// The value isn't JSON, or not in a form documents can hold.
     #[error("not a value a document can hold")]
     BadValue,

@@ -38,7 +38,7 @@ impl Grammar {
             Name::Contacts => Some(Self::Contacts),
             Name::Vault(_) => Some(Self::Vault),
             Name::People(_) => Some(Self::People),
-            Name::App(_) | Name::Unknown { .. } => None,
+            Name::App(..) | Name::Carried(_) | Name::Unknown { .. } => None,
         }
     }
 

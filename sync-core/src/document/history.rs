@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use automerge::ActorId;
 use sync_protocol::ids::WriterId;
 use sync_protocol::sorted::{SortedMap, SortedSet};
 
@@ -180,6 +181,40 @@ impl History {
             Slot::Element(_) => None,
         };
         Some(ops.iter().filter_map(name).collect())
+    }
+
+    /// The change that brought an operation, by its number and its actor.
+    pub(crate) fn hash_of_op(&self, counter: u64, actor: &[u8]) -> Option<ChangeHash> {
+        let (counter, actor) = (u32::try_from(counter).ok()?, self.actor_number(actor)?);
+        self.change_of(OpId { counter, actor }).map(|change| change.hash)
+    }
+
+    /// Where the changes from the `from`-th on act: in which object, and under which key, if that is
+    /// a map. What is done inside of an object that a change made itself is not told apart from that.
+    pub(crate) fn slots_from(
+        &self,
+        from: usize,
+    ) -> impl Iterator<Item = (Option<OpId>, Option<&str>)> {
+        let changes = self.changes.get(from..).unwrap_or_default().iter();
+        changes.flat_map(move |change| {
+            let own = move |id: OpId| id.actor == change.actor && id.counter >= change.start_op;
+            let ops = change.ops.as_deref().unwrap_or_default().iter();
+            ops.filter(move |op| !op.object.is_some_and(own)).map(|op| {
+                let name = match op.slot {
+                    Slot::Name(number) => self.texts.get(number as usize).map(AsRef::as_ref),
+                    Slot::Element(_) => None,
+                };
+                (op.object, name)
+            })
+        })
+    }
+
+    /// The id that Automerge has for an actor.
+    pub(crate) fn actor_id(&self, number: u32) -> Option<ActorId> {
+        let of = |(id, known): (&Vec<u8>, &u32)| {
+            (*known == number).then(|| ActorId::from(id.as_slice()))
+        };
+        self.by_actor.iter().find_map(of)
     }
 
     /// Forgets the changes past the first `len`.

@@ -8,6 +8,7 @@ use sync_protocol::sorted::SortedSet;
 use super::check::{POSTED_AGAIN, check, check_author};
 use super::decode::{Decoded, Key, decode};
 use super::grammar::Grammar;
+use super::places::is_sign;
 use super::receipts;
 use super::{
     ChangeHash, Document, Name, Placement, Reason, Received, Refused, Row, Touched, genesis,
@@ -33,6 +34,7 @@ impl Document {
     pub fn receive(&mut self, rows: Vec<Row>) -> Received {
         self.close();
         let before = (self.history.len(), self.history.heads().clone());
+        let known = self.history.len();
         let mut received = Received::default();
         let mut batch = Vec::with_capacity(rows.len());
         let mut queue: VecDeque<Row> = rows.into();
@@ -48,11 +50,20 @@ impl Document {
         if !batch.is_empty() && self.doc.apply_changes(batch).is_err() {
             self.undo_batch(before, &mut received);
         }
+        if self.grammar.is_none() {
+            // Only now the document has what they name.
+            self.note_paths(known, &mut received.touched);
+        }
         received
     }
 
     /// Deals with one row; gives what waited for it.
-    fn take_in(&mut self, row: Row, batch: &mut Vec<Change>, received: &mut Received) -> Vec<Row> {
+    fn take_in(
+        &mut self,
+        mut row: Row,
+        batch: &mut Vec<Change>,
+        received: &mut Received,
+    ) -> Vec<Row> {
         let decoded = match decode(&row.change) {
             Ok(decoded) => decoded,
             Err(reason) => {
@@ -60,6 +71,8 @@ impl Document {
                 return Vec::new();
             }
         };
+        let given = row.writer;
+        row.writer = self.judged_as(&row, &decoded);
         let (hash, seq) = (decoded.hash, decoded.seq);
         let reason = match self.verdict(&row, &decoded, &received.touched) {
             Verdict::Known => {
@@ -74,6 +87,15 @@ impl Document {
                 batch.push(*change);
                 received.accepted.push(hash);
                 return self.waiting.release(&hash);
+            }
+            Verdict::Lacks(missing) if row.writer != given => {
+                // A beginning waits in the room of whoever sent it, under a number of its own.
+                let at = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default()) | 1 << 63;
+                row.writer = given;
+                if self.waiting.admit(hash, at, missing, &row) {
+                    received.waiting.push(hash);
+                }
+                return Vec::new();
             }
             Verdict::Lacks(missing) => {
                 if self.waiting.admit(hash, seq, missing, &row) {
@@ -175,6 +197,7 @@ impl Document {
     }
 
     fn accept(&mut self, decoded: &Decoded<'_>, row: &Row, touched: &mut Touched) {
+        self.moved |= decoded.ops.iter().any(|op| is_sign(op.value));
         self.history.push(decoded, Some(row.writer), row.placement);
         self.bytes += row.change.len();
         self.note(decoded, touched);

@@ -5,6 +5,8 @@ use serde_json::{Map, Value as Json, json};
 use sync_protocol::hash::sha256;
 use sync_protocol::limits;
 
+use super::places::{Place, is_sign, places};
+use super::values::MAP;
 use super::{Document, Step};
 
 /// How what JSON has no word for is written.
@@ -21,17 +23,19 @@ impl Document {
     /// `{"$bytes": base64}`.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        object(&self.doc, &ROOT, ObjType::Map, Style::Plain, 0)
+        whole(&self.doc, Style::Plain)
     }
 
-    /// The JSON at a path; `None` if nothing is there.
+    /// The JSON at a path, plain or with everything tagged that JSON has no word for; `None` if
+    /// nothing is there.
     #[must_use]
-    pub fn json_at(&self, path: &[Step]) -> Option<Json> {
-        let mut place = (Value::map(), ROOT);
-        for step in path {
-            place = self.doc.get(&place.1, prop(step)?).ok()??;
-        }
-        Some(value(&self.doc, place.0, &place.1, Style::Plain, 0))
+    pub fn json_at(&self, path: &[Step], typed: bool) -> Option<Json> {
+        let style = if typed { Style::Tagged } else { Style::Plain };
+        let Some((last, way)) = path.split_last() else { return Some(whole(&self.doc, style)) };
+        let object = self.walk(way).ok()?;
+        let last = self.step(&object, last, false).ok()?;
+        let (found, id) = self.doc.get(&object, last).ok()??;
+        Some(value(&self.doc, found, &id, style, 0))
     }
 
     /// SHA-256 of the canonical JSON: keys sorted, no spaces, everything JSON has no word for
@@ -44,8 +48,13 @@ impl Document {
 
 /// As [`Document::content_hash`].
 pub(crate) fn content_hash(doc: &AutoCommit) -> [u8; 32] {
-    let json = object(doc, &ROOT, ObjType::Map, Style::Tagged, 0);
+    let json = whole(doc, Style::Tagged);
     sha256(json.to_string().as_bytes())
+}
+
+/// All of a document.
+pub(crate) fn whole(doc: &AutoCommit, style: Style) -> Json {
+    object(doc, &ROOT, ObjType::Map, style, 0)
 }
 
 /// A step as Automerge takes it.
@@ -83,14 +92,27 @@ fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usiz
                 let json = value(doc, item.value.into_value(), &inner, style, depth + 1);
                 fields.insert(item.key.to_string(), json);
             }
+            // What looks like one of ours, and is a user's.
+            let is_taken = fields.len() == 1 && fields.keys().any(|key| key.starts_with('$'));
+            if is_taken && style == Style::Tagged {
+                return Json::Object(Map::from_iter([(MAP.to_owned(), Json::Object(fields))]));
+            }
             Json::Object(fields)
         }
         ObjType::List => {
-            let items = doc.list_range(id, ..).map(|item| {
+            let mut signs = false;
+            let mut items: Vec<Json> = Vec::new();
+            for item in doc.list_range(id, ..) {
                 let inner = item.id();
-                value(doc, item.value.into_value(), &inner, style, depth + 1)
-            });
-            Json::Array(items.collect())
+                let found = item.value.into_value();
+                signs |= found.as_bytes().is_some_and(is_sign);
+                items.push(value(doc, found, &inner, style, depth + 1));
+            }
+            if let Some(places) = signs.then(|| places(doc, id)).flatten() {
+                let take = |place: &Place| items.get_mut(place.element).map(Json::take);
+                items = places.iter().filter_map(take).collect();
+            }
+            Json::Array(items)
         }
         ObjType::Text => {
             let text = doc.text(id).unwrap_or_default();

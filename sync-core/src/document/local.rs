@@ -9,6 +9,7 @@ use sync_protocol::limits;
 use super::decode::decode;
 use super::grammar::{EntryKey, Grammar, is_setting_key, tag_text};
 use super::messages::{self, Body};
+use super::places::is_sign;
 use super::{Document, Edit, EditError, NewMessage, Touched, receipts};
 
 /// What of this device's edits is not cut yet.
@@ -26,6 +27,11 @@ pub(crate) struct Local {
 impl Local {
     pub(crate) fn writer(&self) -> Option<WriterId> {
         self.writer
+    }
+
+    /// A closed change waits for the cut.
+    pub(crate) fn push_uncut(&mut self, change: Vec<u8>) {
+        self.uncut.push(change);
     }
 
     pub(crate) fn cost(&self) -> usize {
@@ -82,6 +88,7 @@ impl Document {
         let Some(change) = change else { return };
         let bytes = change.raw_bytes().to_vec();
         if let Ok(decoded) = decode(&bytes) {
+            self.moved |= decoded.ops.iter().any(|op| is_sign(op.value));
             self.history.push(&decoded, self.local.writer, None);
         }
         self.bytes += bytes.len();
@@ -163,40 +170,24 @@ impl Document {
         let map =
             map.and_then(|map| self.maps.get(map as usize)).ok_or(EditError::NoSuchPlace)?.clone();
         self.doc.put(&map, &key, ScalarValue::Bytes(value)).map_err(|_| EditError::NoSuchPlace)?;
-        Ok(Touched { keys: [key].into(), all: false })
-    }
-
-    fn app_edit(&mut self, ops: &[super::AppOp]) -> Result<Touched, EditError> {
-        if matches!(self.name, super::Name::Unknown { .. }) {
-            return Err(EditError::WrongDocument);
-        }
-        if self.doc.pending_ops() > limits::CHANGE_OPS_SPARE / 2 {
-            self.close();
-        }
-        let before = self.doc.pending_ops();
-        for op in ops {
-            if let Err(error) = self.app_op(op) {
-                self.undo_to(before);
-                return Err(error);
-            }
-        }
-        Ok(Touched { all: self.doc.pending_ops() > before, ..Touched::default() })
+        Ok(Touched { keys: [key].into(), ..Touched::default() })
     }
 
     /// Takes back a half-made edit; the transaction goes as a whole, so its earlier edits are made
     /// again. They succeeded on this same state, so they do now.
-    fn undo_to(&mut self, before: usize) {
+    pub(crate) fn undo_to(&mut self, before: usize) {
         if self.doc.pending_ops() == before {
             return;
         }
         self.doc.rollback();
-        let writer = self.local.writer;
-        for edit in self.local.open.clone() {
-            if let Some(writer) = writer {
-                let again = self.apply(&writer, &edit);
+        let open = std::mem::take(&mut self.local.open);
+        for edit in &open {
+            if let Some(writer) = self.local.writer {
+                let again = self.apply(&writer, edit);
                 debug_assert!(again.is_ok(), "an edit that succeeded does so again");
             }
         }
+        self.local.open = open;
     }
 }
 

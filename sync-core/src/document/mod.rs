@@ -12,6 +12,8 @@
 //! No clock, no randomness, no I/O: the same calls give the same bytes.
 
 mod app;
+mod births;
+mod carried;
 mod check;
 mod clock;
 mod columns;
@@ -23,18 +25,25 @@ mod entries;
 mod genesis;
 mod grammar;
 mod history;
+mod import;
 mod intake;
 mod json;
 mod local;
+mod looking;
 pub mod messages;
 mod name;
+mod paths;
 pub mod people;
+mod places;
 pub mod receipts;
 mod row;
 pub mod settings;
 mod snapshot;
+mod values;
 mod waiting;
 
+#[cfg(test)]
+mod app_tests;
 #[cfg(test)]
 mod attack_tests;
 #[cfg(all(test, not(target_family = "wasm")))]
@@ -42,12 +51,14 @@ mod convergence_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use births::is_nobody;
+pub(crate) use carried::{END, carrier, difference, edits_of, handed_over, is_handed};
 pub use clock::{Clock, MAX_MS, OrderKey, Rank, Stamp};
-pub use edit::{AppOp, Edit, EditError, NewMessage, Step};
+pub use edit::{AppOp, Edit, EditError, NewMessage, OpError, OpFault, Step, Unit};
 pub use ended::Ended;
 pub(crate) use grammar::vault_key;
 pub use name::{Name, actor};
-pub use row::{ChangeHash, Placement, Reason, Received, Refused, Row, Touched};
+pub use row::{ChangeHash, PATHS, Placement, Reason, Received, Refused, Row, Touched};
 
 use automerge::{ActorId, AutoCommit, Change, ObjId, TextEncoding};
 use sync_protocol::ids::{SpaceId, WriterId};
@@ -79,6 +90,12 @@ pub enum DocumentError {
     /// Bytes to import that aren't an Automerge document, or too many of them.
     #[error("not an Automerge document")]
     BadImport,
+    /// A file to import that holds nothing.
+    #[error("an empty Automerge document: there is nothing to import")]
+    EmptyImport,
+    /// A file to import that is no fork of the document.
+    #[error("an Automerge document that has nothing in common with this one, which is not empty")]
+    ForeignImport,
 }
 
 /// One document of a space. Owned by the engine's document cache; see the module.
@@ -97,6 +114,8 @@ pub struct Document {
     /// Each writer's newest receipt (receipts only).
     marks: SortedMap<WriterId, Receipt>,
     local: local::Local,
+    /// Elements of lists were moved.
+    moved: bool,
     /// Bytes of all changes.
     bytes: usize,
     /// What does not show, though it is there.
@@ -136,6 +155,7 @@ impl Document {
             maps: Vec::new(),
             marks: SortedMap::new(),
             local: local::Local::default(),
+            moved: false,
             bytes: 0,
             ended: Vec::new(),
         }

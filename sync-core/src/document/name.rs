@@ -21,8 +21,12 @@ const CONTACTS: u32 = 3;
 const APP: u32 = 4;
 const VAULT: u32 = 5;
 const PEOPLE: u32 = 6;
+const CARRIED: u32 = 7;
+/// What an app's name takes beside its bytes, at most: an array, an era, a text's head.
+const APP_HEAD: usize = 8;
 
-/// A document's name in its space: CBOR `[kind, argument]` on the wire, text for people.
+/// A document's name in its space: CBOR `[kind, argument]` on the wire, text for people (which leaves
+/// out the era of an app's own).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     /// A segment of a conversation's messages.
@@ -33,12 +37,14 @@ pub enum Name {
     Settings,
     /// Contacts.
     Contacts,
-    /// An app's own document.
-    App(String),
+    /// An app's own document, in an era. People and apps know the name alone: of all eras one counts.
+    App(u32, String),
     /// What the devices of an account must know to read its conversations, from an era on.
     Vault(u32),
     /// What those who write in a conversation call themselves, from an era on.
     People(u32),
+    /// What those who were there hand over of an app's documents when an era begins.
+    Carried(u32),
     /// A kind of a newer version: stored and forwarded, never interpreted.
     Unknown {
         /// The kind's number.
@@ -59,11 +65,13 @@ pub fn actor(space: &SpaceId, name: &Name, writer: &WriterId) -> ActorId {
 impl Name {
     fn argument(&self) -> Vec<u8> {
         match self {
-            Self::Messages(n) | Self::Receipts(n) | Self::Vault(n) | Self::People(n) => {
-                sync_protocol::codec::encode(n)
-            }
+            Self::Messages(n)
+            | Self::Receipts(n)
+            | Self::Vault(n)
+            | Self::People(n)
+            | Self::Carried(n) => sync_protocol::codec::encode(n),
             Self::Settings | Self::Contacts => sync_protocol::codec::encode(&()),
-            Self::App(name) => sync_protocol::codec::encode(name),
+            Self::App(era, name) => sync_protocol::codec::encode(&(era, name)),
             Self::Unknown { argument, .. } => argument.clone(),
         }
     }
@@ -76,9 +84,10 @@ impl Name {
             Self::Receipts(_) => RECEIPTS,
             Self::Settings => SETTINGS,
             Self::Contacts => CONTACTS,
-            Self::App(_) => APP,
+            Self::App(..) => APP,
             Self::Vault(_) => VAULT,
             Self::People(_) => PEOPLE,
+            Self::Carried(_) => CARRIED,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -87,7 +96,7 @@ impl Name {
         fn whole<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Option<T> {
             sync_protocol::codec::decode("document name", bytes).ok()
         }
-        if argument.len() > limits::DOCUMENT_NAME {
+        if argument.len() > limits::DOCUMENT_NAME + APP_HEAD {
             return None;
         }
         let name = match kind {
@@ -95,9 +104,13 @@ impl Name {
             RECEIPTS => Self::Receipts(whole(argument)?),
             SETTINGS => whole::<()>(argument).map(|()| Self::Settings)?,
             CONTACTS => whole::<()>(argument).map(|()| Self::Contacts)?,
-            APP => Self::App(whole::<String>(argument).filter(|name| is_app_name(name))?),
+            APP => {
+                let (era, name) = whole::<(u32, String)>(argument)?;
+                Self::App(era, Some(name).filter(|name| is_app_name(name))?)
+            }
             VAULT => Self::Vault(whole(argument)?),
             PEOPLE => Self::People(whole(argument)?),
+            CARRIED => Self::Carried(whole(argument)?),
             kind => Self::Unknown { kind, argument: argument.to_vec() },
         };
         // One name, one spelling: actors are derived from these bytes.
@@ -142,9 +155,10 @@ impl fmt::Display for Name {
             Self::Receipts(n) => write!(f, "receipts/{n}"),
             Self::Settings => f.write_str("settings"),
             Self::Contacts => f.write_str("contacts"),
-            Self::App(name) => write!(f, "app/{name}"),
+            Self::App(_, name) => write!(f, "app/{name}"),
             Self::Vault(n) => write!(f, "vault/{n}"),
             Self::People(n) => write!(f, "people/{n}"),
+            Self::Carried(n) => write!(f, "carried/{n}"),
             Self::Unknown { kind, argument } => {
                 write!(f, "unknown/{kind}/{}", sync_protocol::text::HEX.encode(argument))
             }
@@ -165,7 +179,8 @@ impl FromStr for Name {
             ("contacts", "") => Self::Contacts,
             ("vault", _) => Self::Vault(number()?),
             ("people", _) => Self::People(number()?),
-            ("app", name) if is_app_name(name) => Self::App(name.to_owned()),
+            ("carried", _) => Self::Carried(number()?),
+            ("app", name) if is_app_name(name) => Self::App(0, name.to_owned()),
             ("unknown", rest) => unknown_of_text(rest).ok_or(DocumentError::BadName)?,
             _ => return Err(DocumentError::BadName),
         };
@@ -191,9 +206,10 @@ mod tests {
             Name::Receipts(0),
             Name::Settings,
             Name::Contacts,
-            Name::App("notes/2026".into()),
+            Name::App(0, "notes/2026".into()),
             Name::Vault(3),
             Name::People(1),
+            Name::Carried(2),
             Name::Unknown { kind: 99, argument: vec![0x82, 1, 2] },
         ]
     }
@@ -214,6 +230,16 @@ mod tests {
         }
         // [0, 7] with the number in two bytes.
         assert!(minicbor::decode::<Name>(&[0x82, 0, 0x18, 7]).is_err());
+    }
+
+    #[test]
+    fn the_text_of_an_apps_name_leaves_out_its_era() {
+        let name = Name::App(70_000, "n".repeat(123));
+        let bytes = sync_protocol::codec::encode(&name);
+        assert_eq!(minicbor::decode::<Name>(&bytes).unwrap(), name);
+        let Name::App(_, text) = &name else { panic!() };
+        assert_eq!(name.to_string().parse(), Ok(Name::App(0, text.clone())));
+        assert_eq!(format!("app/{text}n").parse::<Name>(), Err(DocumentError::BadName));
     }
 
     #[test]

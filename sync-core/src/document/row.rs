@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 use sync_protocol::ids::WriterId;
 
+use super::Step;
+
 /// A change's hash: SHA-256 over its chunk, as Automerge names it.
 pub type ChangeHash = [u8; 32];
 
@@ -114,7 +116,13 @@ pub struct Touched {
     pub keys: BTreeSet<String>,
     /// Something changed that has no key: read everything again.
     pub all: bool,
+    /// In an app's own document, where; more than are told, or none although `all` says that
+    /// something changed: anywhere.
+    pub paths: BTreeSet<Vec<Step>>,
 }
+
+/// Places of a change that are told: of more, that there are many.
+pub const PATHS: usize = 32;
 
 impl Touched {
     /// Whether nothing changed.
@@ -127,5 +135,6 @@ impl Touched {
     pub fn merge(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.all |= other.all;
+        self.paths.extend(other.paths);
     }
 }

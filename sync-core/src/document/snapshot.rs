@@ -17,7 +17,7 @@ use super::json::content_hash;
 use super::waiting::WaitingRoom;
 use super::{ChangeHash, Document, DocumentError, Name, Placement, Refused, Row, genesis};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CHECKSUM: usize = 32;
 
 #[derive(Debug, Encode, Decode)]
@@ -37,6 +37,8 @@ struct Record {
     refused: Vec<(WriterId, Hash)>,
     #[n(6)]
     barred: Vec<(WriterId, u64)>,
+    #[n(7)]
+    moved: bool,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -84,6 +86,7 @@ impl Document {
                 .map(|(writer, hash)| (*writer, Hash(*hash)))
                 .collect(),
             barred: self.blacklist.barred().map(|(writer, seq)| (*writer, *seq)).collect(),
+            moved: self.moved,
         };
         let body = codec::encode(&record);
         let mut out = sha256(&body).to_vec();
@@ -130,6 +133,7 @@ impl Document {
             .map_err(|_| DocumentError::Corrupt("document"))?;
         let mut document = Self::bare(space, name, doc);
         document.bytes = record.automerge.as_slice().len();
+        document.moved = record.moved;
         document.restore_history(&record.writers)?;
         for (hash, placement) in &record.placements {
             let change =

@@ -12,7 +12,7 @@ use sync_protocol::{AccountId, SpaceId, WriterId, limits};
 use crate::api::{
     Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
 };
-use crate::document::{AppOp, Edit, Name, NewMessage, OrderKey, contacts};
+use crate::document::{Edit, Name, NewMessage, OrderKey, contacts};
 use crate::engine::documents::SEGMENT;
 use crate::engine::rows::Intention;
 use crate::engine::{Engine, Need, Step, Stop, Task, seal};
@@ -207,26 +207,14 @@ impl Engine {
                 Ok(Response::Settings(all))
             }
             Command::SetSetting { key, value } => self.set_setting(key, value),
-            Command::ReadDocument { space, name, path } => {
-                let (space, name) = (self.space_id(*space)?, app_name(name)?);
-                let document = self.document(&space, &name)?;
-                let value =
-                    if path.is_empty() { Some(document.to_json()) } else { document.json_at(path) };
-                Ok(Response::Value(value.unwrap_or(Value::Null)))
-            }
-            Command::ChangeDocument { space, name, ops } => self.change_document(*space, name, ops),
-            Command::ExportDocument { space, name } => {
-                let (space, name) = (self.space_id(*space)?, app_name(name)?);
-                Ok(Response::Bytes(self.document(&space, &name)?.export()))
-            }
-            Command::ImportDocument { space, name, bytes } => {
-                limit("document", bytes.len(), limits::CHANGE_SET)?;
-                let (space, name) = (self.space_id(*space)?, app_name(name)?);
-                let edit = self.document(&space, &name)?.import(bytes);
-                let edit = edit.map_err(|error| Failure::Invalid(error.to_string()))?;
-                self.edit(&space, &name, edit)?;
-                Ok(Response::Heads(self.document(&space, &name)?.heads()))
-            }
+            Command::ReadDocument { .. }
+            | Command::AskDocument { .. }
+            | Command::ChangeDocument { .. }
+            | Command::ExportDocument { .. }
+            | Command::ImportDocument { .. }
+            | Command::ListDocuments { .. }
+            | Command::ArchiveDocument { .. }
+            | Command::DeleteDocument { .. } => self.execute_app(command),
             Command::Digest { space } => {
                 let space = self.space_id(*space)?;
                 self.digest(&space)
@@ -277,7 +265,7 @@ impl Engine {
         }
     }
 
-    fn space_id(&self, space: Space) -> Result<SpaceId, Failure> {
+    pub(super) fn space_id(&self, space: Space) -> Result<SpaceId, Failure> {
         match space {
             Space::Account => Ok(self.me()?.account().space()),
             Space::Conversation(id) if self.spaces.contains_key(&id) => Ok(id),
@@ -459,15 +447,6 @@ impl Engine {
         Ok(Response::Done)
     }
 
-    fn change_document(&mut self, space: Space, name: &str, ops: &[AppOp]) -> Step<Response> {
-        let (space, name) = (self.space_id(space)?, app_name(name)?);
-        let edit = Edit::App { ops: ops.to_vec() };
-        limit("change", codec::encode(&edit).len(), 2 * TEXT)?;
-        self.document(&space, &name)?;
-        self.edit(&space, &name, edit)?;
-        Ok(Response::Heads(self.document(&space, &name)?.heads()))
-    }
-
     fn typing(&mut self, id: &SpaceId) -> Step<Response> {
         self.active_conversation(id)?;
         if !self.session.is_open() {
@@ -533,19 +512,6 @@ fn written(what: &'static str, text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn limit(what: &'static str, size: usize, limit: usize) -> Result<(), Failure> {
+pub(super) fn limit(what: &'static str, size: usize, limit: usize) -> Result<(), Failure> {
     if size <= limit { Ok(()) } else { Err(Failure::TooLarge { what, limit }) }
-}
-
-/// A document as an app names it. The engine's own are not for it: neither to be read, where they hold
-/// what people took back, nor to have another beside them under one name.
-fn app_name(name: &str) -> Result<Name, Failure> {
-    match name.parse() {
-        Ok(app @ Name::App(_)) => return Ok(app),
-        Ok(_) => return Err(Failure::Invalid(format!("a document of the engine's own: {name}"))),
-        Err(_) => {}
-    }
-    format!("app/{name}")
-        .parse()
-        .map_err(|_| Failure::Invalid(format!("not a document name: {name}")))
 }

@@ -8,6 +8,7 @@ use sync_protocol::{DeviceId, EpochId, SpaceId, limits};
 
 use crate::api::Failure;
 use crate::document::Clock;
+use crate::engine::eras::Eras;
 use crate::engine::planning::Plan;
 use crate::engine::rows::{EpochRow, PendingRow, SealedCommit, SpaceRow, StateRow, WriterRow};
 use crate::engine::sizes::{Room, fits};
@@ -299,6 +300,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         ended: Vec::new(),
         vouched: None,
         doubted: false,
+        eras: Eras::default(),
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

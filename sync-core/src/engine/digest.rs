@@ -14,7 +14,16 @@ use crate::engine::{Engine, Step};
 
 impl Engine {
     pub(super) fn digest(&mut self, id: &SpaceId) -> Step<Response> {
-        let names = self.space(id)?.row.documents.clone();
+        self.take_up(id)?;
+        let mut names = self.space(id)?.row.documents.clone();
+        // What was handed over shows in the documents that began with it; of all eras one counts.
+        let eras = &self.space(id)?.row.eras;
+        let (era, waits) = (eras.era(), eras.is_waiting());
+        names.retain(|name| match name {
+            Name::App(of, _) => *of == era && !waits,
+            Name::Carried(_) => false,
+            _ => true,
+        });
         // Opening one may close another: each is read while it is open.
         for segment in self.segments(id) {
             self.document(id, &Name::Messages(segment))?;

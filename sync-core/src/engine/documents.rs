@@ -3,13 +3,16 @@
 //! A change to a closed document is only written as a row. An open document takes it in at once,
 //! and so do the views beside it.
 
+use std::collections::BTreeSet;
+
 use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{SpaceId, WriterId, codec};
 
-use crate::api::Event;
+use crate::api::{Author, Event, Origin};
 use crate::document::receipts::Mark;
-use crate::document::{Document, Name, Placement, Row, Touched, change_hash};
+use crate::document::{Document, Name, PATHS, Placement, Row, Step as At, Touched, change_hash};
 use crate::engine::account::Me;
+use crate::engine::apps::INDEX;
 use crate::engine::change_set::ChangeSet;
 use crate::engine::profile::PROFILE;
 use crate::engine::renewals::CALLS;
@@ -69,6 +72,11 @@ impl Documents {
         of_space.map(|(_, name)| name.clone()).collect()
     }
 
+    /// Closes a document, should it be open. A load that is under way opens it as it is then.
+    pub(super) fn close(&mut self, id: &SpaceId, name: &Name) {
+        self.open.remove(&(*id, name.clone()));
+    }
+
     pub(super) fn close_space(&mut self, id: &SpaceId) {
         self.open.retain(|(space, _), _| space != id);
     }
@@ -106,7 +114,7 @@ impl Engine {
         let (mut document, damaged) = self.load_or_empty(id, name, snapshot, rows);
         if !late.is_empty() {
             document.receive(late);
-        } else if !unplaced && !damaged && count >= COMPACT_ROWS {
+        } else if !unplaced && !damaged && count >= COMPACT_ROWS && self.is_settled_in(id, name) {
             self.compact(id, name, &mut document, records);
         }
         self.replay_journal(id, name, &mut document);
@@ -116,7 +124,8 @@ impl Engine {
         self.documents.clock += 1;
         let used = self.documents.clock;
         self.documents.open.insert((*id, name.clone()), Box::new(Open { document, used }));
-        self.refresh_views(id, name, &Touched { all: true, ..Touched::default() }, true);
+        let all = Touched { all: true, ..Touched::default() };
+        self.refresh_views(id, name, &all, None, true);
     }
 
     /// A document whose snapshot is damaged opens with what its rows still say, and the app is
@@ -138,6 +147,12 @@ impl Engine {
                 (document, true)
             }
         }
+    }
+
+    /// Whether no entry that is in doubt can change what a document begins with.
+    fn is_settled_in(&self, id: &SpaceId, name: &Name) -> bool {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        !matches!(name, Name::App(..)) || core.is_some_and(|core| core.doubted.is_empty())
     }
 
     fn compact(&mut self, id: &SpaceId, name: &Name, document: &mut Document, records: &Records) {
@@ -190,6 +205,8 @@ impl Engine {
                 }
                 // Room for the messages of one change: all of a change set stay in their order.
                 let placement = Placement { ordinal: ordinal << 16, ..placement };
+                let place = (placement.index, placement.ordinal);
+                self.note_handed(id, (writer, &item.name), place, change.as_slice());
                 let row =
                     Row { writer: *writer, placement: Some(placement), change: change.0.clone() };
                 let record = key::row(id, &item.name, (placement.index, ordinal), &change.0);
@@ -226,6 +243,7 @@ impl Engine {
             }
             _ => {}
         }
+        let by = rows.first().map(|row| row.writer);
         let me = self.me().map(|me| me.device()).ok();
         let current = self.numbers_are_current(id);
         if let Some(document) = self.documents.peek(id, name) {
@@ -238,14 +256,14 @@ impl Engine {
             if count > 0 && current {
                 self.evidence(id, Invalid::Refused { name: name.clone(), count });
             }
-            self.touched(id, name, &received.touched);
+            self.touched(id, name, &received.touched, by.as_ref());
         } else {
             if let Some(late) = self.documents.loading.get_mut(&(*id, name.clone())) {
                 late.extend(rows);
             }
             self.mark_stale(id, name);
-            if matches!(name, Name::App(_)) {
-                self.tell_document(id, name);
+            if matches!(name, Name::App(..)) {
+                self.tell_document(id, name, by.as_ref(), &BTreeSet::new());
             }
         }
     }
@@ -301,7 +319,9 @@ impl Engine {
                 (number >> ERA_SHIFT, u64::from(number & ((1 << ERA_SHIFT) - 1)))
             }
             Name::People(era) | Name::Vault(era) => (*era, 0),
-            Name::Settings | Name::Contacts | Name::App(_) | Name::Unknown { .. } => return true,
+            Name::App(era, _) => return space.row.eras.take(*era, index),
+            Name::Carried(era) => return *era == now,
+            Name::Settings | Name::Contacts | Name::Unknown { .. } => return true,
         };
         let most = (index + 1).saturating_mul(MESSAGES_PER_ENTRY) / SEGMENT as u64 + 1;
         let eras = space.row.whole_from..=now;
@@ -326,8 +346,8 @@ impl Engine {
                 let touched = document.place(&hash, placement);
                 // Where a change stands in the log decides what typed documents show. What is in an
                 // app's own was told when it was written.
-                if !matches!(name, Name::App(_)) {
-                    self.touched(id, name, &touched);
+                if !matches!(name, Name::App(..)) {
+                    self.touched(id, name, &touched, None);
                 }
             }
         } else if let Some(late) = self.documents.loading.get_mut(&(*id, name.clone())) {
@@ -336,17 +356,30 @@ impl Engine {
     }
 
     /// Something in an open document changed: views follow, and the app is told.
-    pub(super) fn touched(&mut self, id: &SpaceId, name: &Name, touched: &Touched) {
+    pub(super) fn touched(
+        &mut self,
+        id: &SpaceId,
+        name: &Name,
+        touched: &Touched,
+        by: Option<&WriterId>,
+    ) {
         if touched.is_empty() {
             return;
         }
         self.mark_stale(id, name);
         // Any change to an app's own document may have touched all of it.
-        let opening = touched.all && !matches!(name, Name::App(_));
-        self.refresh_views(id, name, touched, opening);
+        let opening = touched.all && !matches!(name, Name::App(..));
+        self.refresh_views(id, name, touched, by, opening);
     }
 
-    fn refresh_views(&mut self, id: &SpaceId, name: &Name, touched: &Touched, opening: bool) {
+    fn refresh_views(
+        &mut self,
+        id: &SpaceId,
+        name: &Name,
+        touched: &Touched,
+        by: Option<&WriterId>,
+        opening: bool,
+    ) {
         let Some(document) = self.documents.peek(id, name) else { return };
         let Some(space) = self.spaces.get_mut(id) else { return };
         match name {
@@ -392,14 +425,42 @@ impl Engine {
                 let keys: Vec<String> = touched.keys.iter().cloned().collect();
                 self.adopt_blocked((!opening).then_some(&keys));
             }
-            Name::App(_) if !opening => self.tell_document(id, name),
+            Name::App(..) if !opening => self.tell_document(id, name, by, &touched.paths),
             _ => {}
         }
     }
 
-    /// An app's own document changed, open or not.
-    fn tell_document(&mut self, id: &SpaceId, name: &Name) {
-        self.notify(Event::Document { space: *id, name: name.to_string() });
+    /// An app's own document changed, open or not: who did it, and where, as far as that is known.
+    pub(super) fn tell_document(
+        &mut self,
+        id: &SpaceId,
+        name: &Name,
+        by: Option<&WriterId>,
+        paths: &BTreeSet<Vec<At>>,
+    ) {
+        let known = !paths.is_empty() && paths.len() <= PATHS;
+        let paths = known.then(|| paths.iter().cloned().collect());
+        let by = by.and_then(|writer| self.origin(id, writer));
+        let name = match name {
+            Name::App(_, name) if name == INDEX => String::new(),
+            name => name.to_string(),
+        };
+        self.notify(Event::Document { space: *id, name, paths, by });
+    }
+
+    /// Who a writer is to this device.
+    pub(super) fn origin(&self, id: &SpaceId, writer: &WriterId) -> Option<Author> {
+        let device = writer.device;
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let me = self.me().ok()?;
+        let own = device == me.device();
+        let account = if own { me.account() } else { core?.account_of(&device)? };
+        let origin = match account == me.account() {
+            _ if own => Origin::Own,
+            true => Origin::Sibling,
+            false => Origin::Other,
+        };
+        Some(Author { origin, account, device })
     }
 
     /// Closes the longest unused documents beyond the budget. Uncut edits keep theirs open.

@@ -62,7 +62,7 @@ impl Engine {
                     _ => {}
                 }
             }
-            self.touched(id, &name, &Touched { all: true, ..Touched::default() });
+            self.touched(id, &name, &Touched { all: true, ..Touched::default() }, None);
         }
         let change = ConversationChange::Changed;
         self.notify(Event::Conversation { conversation: *id, change });

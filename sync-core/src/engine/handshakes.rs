@@ -395,6 +395,8 @@ impl Engine {
             core.state.leavers.retain(|(account, _)| roster.role(account).is_some());
         }
         let own = space.row.own;
+        let era = space.row.context.era;
+        self.era_begins(id, era, index);
         self.save_space(id);
         self.save_state(id);
         self.owe_vault(id, child);

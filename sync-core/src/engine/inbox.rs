@@ -12,6 +12,7 @@ use tracing::debug;
 use crate::api::{ConversationChange, Event, Failure};
 use crate::document::{Name, contacts};
 use crate::engine::commits::fresh_row;
+use crate::engine::eras::Eras;
 use crate::engine::rows::{EpochRow, Grant, Intention, InvitedRow, StateRow, WriterRow};
 use crate::engine::session::Asked;
 use crate::engine::space::{Core, SpaceState};
@@ -76,7 +77,10 @@ impl Engine {
     pub(super) fn shared_documents(&mut self, id: &SpaceId) -> Step<Vec<(Name, Blob)>> {
         let names = self.space(id)?.row.documents.clone();
         let mut documents = Vec::new();
-        for name in names.into_iter().filter(|name| !matches!(name, Name::Vault(_))) {
+        // What apps share is handed over by the log, as to everybody.
+        let is_given =
+            |name: &Name| !matches!(name, Name::Vault(_) | Name::App(..) | Name::Carried(_));
+        for name in names.into_iter().filter(is_given) {
             let document = self.document(id, &name)?;
             let snapshot = document.snapshot();
             let snapshot = snapshot.map_err(|error| Failure::Invalid(error.to_string()))?;
@@ -297,6 +301,7 @@ impl Engine {
         space.row.segment = space.row.segment.max(context.era << ERA_SHIFT).max(grant.segment);
         space.row.introduced = None;
         space.row.whole_from = whole_from;
+        space.row.eras = if whole_from == 0 { Eras::default() } else { Eras::waiting() };
         if grant.from == 0 {
             // It is read once more, and what is known by now may open some of it.
             (space.row.lost, space.told_lost) = (None, 0);

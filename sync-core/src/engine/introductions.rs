@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Whether this account takes part in a conversation: it founded it, or has accepted it.
-    fn takes_part(&mut self, id: &SpaceId) -> Step<bool> {
+    pub(super) fn takes_part(&mut self, id: &SpaceId) -> Step<bool> {
         let space = self.space(id)?;
         if space.row.own || !space.row.active {
             return Ok(false);

@@ -87,6 +87,7 @@ impl Engine {
             return Ok(());
         }
         self.reauthor(id)?;
+        self.hand_over(id)?;
         self.cut_waiting(id)?;
         self.push_content(id);
         let space = self.core_space(id)?;

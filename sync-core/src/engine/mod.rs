@@ -11,6 +11,8 @@
 
 mod account;
 mod additions;
+mod apps;
+mod carrying;
 mod change_set;
 mod commands;
 mod commits;
@@ -27,6 +29,7 @@ mod doubted;
 mod edits;
 mod ends;
 mod entrances;
+mod eras;
 mod escrow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -241,6 +244,8 @@ enum Task {
     Contacts(SpaceId),
     /// Let in the account's devices that are not in its space.
     HostMissing,
+    /// Go on with an app's documents as they were handed over.
+    TakeUp(SpaceId),
     /// Read what was passed over for want of keys, if another device has written them down.
     ReadLost,
     /// Tell that somebody's devices changed, if their safety number had been compared.
@@ -319,6 +324,7 @@ impl Engine {
         engine.resume_receipts();
         engine.resume_names();
         engine.resume_inviters();
+        engine.resume_taking_up();
         engine.note_vaulted();
         engine.call_vault_if_owed();
         engine.start_session();
@@ -437,6 +443,7 @@ impl Engine {
             Task::Introduce(space) => self.introduce_again(space)?,
             Task::Contacts(space) => self.keep_contacts(space)?,
             Task::HostMissing => self.host_missing()?,
+            Task::TakeUp(space) => self.take_up(space)?,
             Task::ReadLost => self.read_what_was_lost()?,
             Task::Compared(account) => self.tell_compared(account)?,
         }
@@ -610,7 +617,9 @@ impl Engine {
     fn next_deadline(&self) -> Option<u64> {
         let receipts = self.spaces.values().filter_map(|space| space.receipts_at);
         let spaces = self.spaces.values();
-        let retries = spaces.flat_map(|space| [space.retry_at, space.shown_less_at]).flatten();
+        let retries =
+            spaces.flat_map(|space| [space.retry_at, space.shown_less_at, space.hand_over_at]);
+        let retries = retries.flatten();
         let guest = self.guest.as_ref().and_then(Guest::deadline);
         let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
         let strays = self.strays_due();
@@ -629,6 +638,10 @@ impl Engine {
             }
             if space.retry_at.is_some_and(|at| at <= now) {
                 space.retry_at = None;
+                self.tasks.push_back(Task::Advance(*id));
+            }
+            if space.hand_over_at.take_if(|at| *at <= now).is_some() {
+                space.its_turn = true;
                 self.tasks.push_back(Task::Advance(*id));
             }
             if space.shown_less_at.take_if(|at| *at <= now).is_some() && space.is_shown_less() {

@@ -7,13 +7,13 @@ use rand_core::Rng;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Header, Kind, aad};
 use sync_protocol::frames::{ClientFrame, Push};
-use sync_protocol::sorted::SortedSet;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, Rejection, SpaceId, WriterId};
 use tracing::debug;
 
 use crate::api::{Failure, Problem};
 use crate::document::messages::MessageView;
-use crate::document::{Edit, Name, OrderKey, Row, Touched};
+use crate::document::{Edit, EditError, Name, OrderKey, Row, Touched};
 use crate::engine::account::Me;
 use crate::engine::change_set::{ChangeSet, Item, Seen};
 use crate::engine::rows::{CutRow, JournalRow};
@@ -56,9 +56,8 @@ impl Engine {
         }
         let document = self.document(id, name)?;
         let touched = document.edit(&writer, &edit).map_err(|error| match error {
-            crate::document::EditError::TooLarge { what, limit } => {
-                Failure::TooLarge { what, limit }
-            }
+            EditError::TooLarge { what, limit } => Failure::TooLarge { what, limit },
+            EditError::Op(error) => Failure::Op(error),
             other => Failure::Invalid(other.to_string()),
         })?;
         self.note_document(id, name);
@@ -72,7 +71,7 @@ impl Engine {
         space.uncut_bytes += encoded.len();
         self.batch.put(key::journal(id, number), encoded);
         self.save_space(id);
-        self.touched(id, name, &touched);
+        self.touched(id, name, &touched, Some(&writer));
         self.cut_if_due(id);
         Ok(touched)
     }
@@ -98,7 +97,9 @@ impl Engine {
         let Some(core) = &space.core else { return };
         let free = space.row.cut.0.saturating_sub(space.row.stored) < CUTS;
         let full = core.journal.len() >= EDITS_PER_CUT || space.uncut_bytes >= BYTES_PER_CUT;
-        let all_open = core.journal.values().all(|row| self.documents.is_open(id, &row.name));
+        let ready =
+            |row: &JournalRow| self.documents.is_open(id, &row.name) || self.is_held(id, &row.name);
+        let all_open = core.journal.values().all(ready);
         if (free || full) && all_open {
             self.cut(id);
         }
@@ -111,26 +112,14 @@ impl Engine {
     pub(super) fn cut_waiting(&mut self, id: &SpaceId) -> Step<()> {
         let space = self.core_space(id)?;
         let free = space.row.cut.0.saturating_sub(space.row.stored) < CUTS;
-        let Some(core) = space.core.as_ref().filter(|core| free && !core.journal.is_empty()) else {
-            return Ok(());
-        };
-        let names: Vec<Name> = core.journal.values().map(|row| row.name.clone()).collect();
-        for name in names {
-            self.document(id, &name)?;
-        }
-        self.cut(id);
-        Ok(())
+        if free { self.open_and_cut(id) } else { Ok(()) }
     }
 
-    /// Cuts what the journal holds, however much is under way.
-    pub(super) fn cut_all(&mut self, id: &SpaceId) -> Step<()> {
-        self.reauthor(id)?;
+    fn open_and_cut(&mut self, id: &SpaceId) -> Step<()> {
         let journal = self.core_space(id)?.core.as_ref().map(|core| &core.journal);
-        let names: SortedSet<Name> = journal
-            .into_iter()
-            .flat_map(|rows| rows.values())
-            .map(|row| row.name.clone())
-            .collect();
+        let names = journal.into_iter().flat_map(|rows| rows.values()).map(|row| &row.name);
+        let names: SortedSet<Name> = names.cloned().collect();
+        let names: Vec<Name> = names.into_iter().filter(|name| !self.is_held(id, name)).collect();
         for name in &names {
             self.document(id, name)?;
         }
@@ -140,15 +129,32 @@ impl Engine {
         Ok(())
     }
 
+    /// Cuts what the journal holds, however much is under way.
+    pub(super) fn cut_all(&mut self, id: &SpaceId) -> Step<()> {
+        self.reauthor(id)?;
+        self.open_and_cut(id)
+    }
+
+    /// Documents with journalled edits that have to wait until an era counts.
+    fn held_back(&self, id: &SpaceId) -> SortedSet<Name> {
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let names = core.into_iter().flat_map(|core| core.journal.values()).map(|row| &row.name);
+        names.filter(|name| self.is_held(id, name)).cloned().collect()
+    }
+
     /// Fixes number, blinding and link of everything uncut.
     fn cut(&mut self, id: &SpaceId) {
         self.ride_along(id);
         let Ok(writer) = self.writer() else { return };
         let mut blinding = [0; 16];
         self.rng.fill_bytes(&mut blinding);
+        let held = self.held_back(id);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
-        let journal = std::mem::take(&mut core.journal);
+        let whole = std::mem::take(&mut core.journal);
+        let (held, journal) = whole.into_iter().partition(|(_, row)| held.contains(&row.name));
+        core.journal = held;
+        let journal: SortedMap<u64, JournalRow> = journal;
         let names: SortedSet<&Name> = journal.values().map(|row| &row.name).collect();
         let mut items = Vec::new();
         for name in names {
@@ -165,7 +171,7 @@ impl Engine {
                 self.batch.delete(record);
             }
         }
-        space.row.journal = 0;
+        space.row.journal = core.journal.len() as u64;
         space.uncut_bytes = 0;
         self.unsaved.spaces.insert(*id);
         if items.is_empty() {

@@ -231,6 +231,7 @@ impl Engine {
             self.batch.put(key::epoch(id, &child), codec::encode(row));
         }
         self.end_devices(id, &arrived.envelope, arrived.index);
+        self.era_begins(id, era, arrived.index);
         let Some(space) = self.spaces.get_mut(id) else { return };
         space.row.epoch = child;
         self.save_space(id);
@@ -240,6 +241,8 @@ impl Engine {
     fn is_let_in(&mut self, id: &SpaceId, arrived: &Arrived, child: EpochId) {
         debug!(space = ?id, index = arrived.index, epoch = ?child, "the log shows this device let in");
         self.end_devices(id, &arrived.envelope, arrived.index);
+        let era = self.spaces.get(id).map_or(0, |space| space.row.context.era);
+        self.era_begins(id, era, arrived.index);
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &mut space.core else { return };
         core.state.joining = None;

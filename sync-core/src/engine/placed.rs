@@ -180,6 +180,7 @@ impl Engine {
             // As all others take note of it.
             self.may_post(id, &writer, name, change.as_slice());
             let placement = Placement { index, time_ms, ordinal: ordinal << 16 };
+            self.note_handed(id, (&writer, name), (index, ordinal << 16), change.as_slice());
             let row = Row { writer, placement: Some(placement), change: change.0.clone() };
             self.batch.delete(key::unplaced(id, name, seq, ordinal));
             self.batch.put(key::row(id, name, (index, ordinal), &change.0), codec::encode(&row));

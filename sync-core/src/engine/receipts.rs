@@ -90,7 +90,7 @@ impl Engine {
         let Some(document) = self.documents.peek(id, &name) else { return };
         let Ok(touched) = document.edit(&writer, &edit) else { return };
         self.note_document(id, &name);
-        self.touched(id, &name, &touched);
+        self.touched(id, &name, &touched, None);
         if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
             // In the journal of this cut only: it is taken out again before anything is written.
             let number = core.journal.last().map_or(0, |(last, _)| last + 1);

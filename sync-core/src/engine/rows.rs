@@ -11,6 +11,7 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
 use crate::document::{Clock, Edit, Ended, Name, OrderKey, Stamp};
+use crate::engine::eras::Eras;
 use crate::engine::{OpenError, seal};
 use crate::group::Context;
 use crate::trust::{Head, Lineage};
@@ -320,8 +321,11 @@ pub(super) struct SpaceRow {
     #[n(52)]
     pub(super) vouched: Option<VouchedRow>,
     /// Something was passed over in an epoch that ended since: it may be there now.
-    #[cbor(n(53), default)]
+    #[cbor(n(54), default)]
     pub(super) doubted: bool,
+    /// Which era of an app's documents counts.
+    #[cbor(n(53), default)]
+    pub(super) eras: Eras,
 }
 
 /// Another device had read no more of a space than this one has.

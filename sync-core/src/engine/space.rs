@@ -11,6 +11,7 @@ use crate::document::OrderKey;
 use crate::document::messages::MessageView;
 use crate::document::receipts::{Mark, ReceiptsView};
 use crate::engine::additions::Additions;
+use crate::engine::carrying::Handing;
 use crate::engine::deliveries::Delivered;
 use crate::engine::doubted::DoubtedRow;
 use crate::engine::rows::{
@@ -103,6 +104,10 @@ pub(super) struct SpaceState {
     pub(super) sought: SortedSet<EpochId>,
     /// Edits applied since the last cut, in bytes.
     pub(super) uncut_bytes: usize,
+    /// How far this device is with handing over an app's documents, and when it is its turn.
+    pub(super) handing: Option<Handing>,
+    pub(super) hand_over_at: Option<u64>,
+    pub(super) its_turn: bool,
     used: u64,
 }
 
@@ -169,6 +174,9 @@ impl SpaceState {
             told_lost: 0,
             sought: SortedSet::new(),
             uncut_bytes: 0,
+            handing: None,
+            hand_over_at: None,
+            its_turn: false,
             used: 0,
         }
     }

@@ -293,7 +293,7 @@ fn refused_change_sets() -> Vec<Value> {
 
 #[test]
 fn change_set_vectors_are_what_is_written_down() {
-    let notes = Name::App("notes".into());
+    let notes = Name::App(0, "notes".into());
     let sets = [
         ("nothing", change_set(1, &[])),
         ("one change", change_set(2, &[(Name::Messages(0), &[b"a"])])),
@@ -348,16 +348,17 @@ fn replay_change_sets(json: &str) {
     }
 }
 
-fn names() -> [Name; 9] {
+fn names() -> [Name; 10] {
     [
         Name::Messages(0),
         Name::Messages(65_536),
         Name::Receipts(3),
         Name::Settings,
         Name::Contacts,
-        Name::App("notes/2026".into()),
+        Name::App(2, "notes/2026".into()),
         Name::Vault(1),
         Name::People(2),
+        Name::Carried(3),
         Name::Unknown { kind: 99, argument: vec![0x82, 1, 2] },
     ]
 }

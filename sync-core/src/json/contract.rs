@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::error::CallError;
 
 /// Every method with its parameters. Beside them, any may be named by `edit`.
-const METHODS: [(&str, &[&str]); 49] = [
+const METHODS: [(&str, &[&str]); 54] = [
     ("account.create", &["address", "name"]),
     ("account.set_name", &["name"]),
     ("account.recover", &["address", "recovery_code", "name"]),
@@ -45,7 +45,12 @@ const METHODS: [(&str, &[&str]); 49] = [
     ("settings.get", &["key"]),
     ("settings.set", &["key", "value"]),
     ("settings.all", &[]),
-    ("document.get", &["space", "name", "path"]),
+    ("document.get", &["space", "name", "path", "form", "at"]),
+    ("document.list", &["space"]),
+    ("document.history", &["space", "name", "before", "limit"]),
+    ("document.conflicts", &["space", "name", "path"]),
+    ("document.archive", &["space", "name", "archived"]),
+    ("document.delete", &["space", "name"]),
     ("document.change", &["space", "name", "ops"]),
     ("document.export", &["space", "name"]),
     ("document.import", &["space", "name", "bytes"]),
@@ -58,12 +63,14 @@ const METHODS: [(&str, &[&str]); 49] = [
 ];
 
 /// The operations on documents, with their fields beside `op`.
-const OPS: [(&str, &[&str]); 5] = [
+const OPS: [(&str, &[&str]); 7] = [
     ("put", &["path", "value"]),
     ("insert", &["path", "value"]),
     ("delete", &["path"]),
     ("increment", &["path", "by", "value"]),
-    ("splice_text", &["path", "index", "delete", "insert", "value"]),
+    ("splice_text", &["path", "index", "delete", "insert", "value", "unit"]),
+    ("ensure", &["path", "value"]),
+    ("move", &["path", "to"]),
 ];
 
 /// Every method with its parameters.

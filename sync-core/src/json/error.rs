@@ -1,6 +1,10 @@
 //! Errors as programs see them: a stable word, and whether to wait or to act.
 
+use serde_json::{Map, Value};
+
+use super::shapes;
 use crate::api::Failure;
+use crate::document::OpError;
 
 /// Why a call failed. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +18,8 @@ pub struct CallError {
     pub message: String,
     /// Whether the client tries again by itself.
     pub retry: bool,
+    /// More for programs: of an operation on a document, which it is and why it can't be made.
+    pub detail: Option<Box<Map<String, Value>>>,
 }
 
 /// Where a call went wrong.
@@ -32,23 +38,49 @@ impl CallError {
     pub(super) fn unsupported(method: &str, meant: Option<&str>) -> Self {
         let meant = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
         let message = format!("there is no method {method:?}{meant}");
-        Self { fault: Fault::Method, kind: "unsupported", message, retry: false }
+        Self { fault: Fault::Method, kind: "unsupported", message, retry: false, detail: None }
     }
 
     /// A parameter is missing or makes no sense.
     pub fn params(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Params, kind: "invalid", message: message.into(), retry: false }
+        Self {
+            fault: Fault::Params,
+            kind: "invalid",
+            message: message.into(),
+            retry: false,
+            detail: None,
+        }
     }
 }
 
 impl From<Failure> for CallError {
     fn from(failure: Failure) -> Self {
         let fault = match failure {
-            Failure::Invalid(_) => Fault::Params,
+            Failure::Invalid(_) | Failure::Op(_) => Fault::Params,
             _ => Fault::Failed,
         };
-        Self { fault, kind: failure.kind(), message: failure.to_string(), retry: failure.retry() }
+        let detail = match &failure {
+            Failure::Op(error) => Some(Box::new(of_op(error))),
+            _ => None,
+        };
+        let (kind, retry) = (failure.kind(), failure.retry());
+        // A program is told by the kind that it is invalid.
+        let message = match failure {
+            Failure::Invalid(why) => why,
+            other => other.to_string(),
+        };
+        Self { fault, kind, message, retry, detail }
     }
+}
+
+fn of_op(error: &OpError) -> Map<String, Value> {
+    let fields: [(&str, Value); 4] = [
+        ("op", error.op.into()),
+        ("operation", error.operation.into()),
+        ("path", shapes::path(&error.path)),
+        ("reason", error.fault.kind().into()),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

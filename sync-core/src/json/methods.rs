@@ -7,9 +7,9 @@ use sync_protocol::roster::Role;
 
 use super::contract;
 use super::error::CallError;
-use super::params::Params;
-use crate::api::{Command, Until};
-use crate::document::AppOp;
+use super::params::{Params, head};
+use crate::api::{Command, Question, Until};
+use crate::document::{AppOp, Unit};
 
 /// Messages in a page, unless the request says otherwise.
 const PAGE: u64 = 50;
@@ -246,26 +246,53 @@ fn settings(verb: &str, params: Params<'_>) -> Found {
 }
 
 fn document(verb: &str, params: Params<'_>) -> Found {
-    if !["get", "change", "export", "import"].contains(&verb) {
-        return Ok(None);
+    let space = params.space()?;
+    if verb == "list" {
+        return Ok(Some(Command::ListDocuments { space }));
     }
-    let (space, name) = (params.space()?, params.filled("name")?);
-    Ok(Some(match verb {
-        "get" => Command::ReadDocument { space, name, path: params.path()? },
-        "change" => Command::ChangeDocument { space, name, ops: ops(params)? },
-        "import" => Command::ImportDocument { space, name, bytes: params.bytes("bytes")? },
-        "export" => Command::ExportDocument { space, name },
+    let name = params.filled("name")?;
+    let question = match verb {
+        "get" => {
+            let (path, at) = (params.path()?, params.heads("at")?);
+            let typed = params.one_of("form", &["plain", "typed"])? == 1;
+            Question::Content { path, typed, at }
+        }
+        "history" => Question::History {
+            before: params
+                .optional_text("before")?
+                .map(|text| head("before", &text))
+                .transpose()?,
+            limit: usize::try_from(params.number("limit")?.unwrap_or(PAGE)).unwrap_or(usize::MAX),
+        },
+        "conflicts" => Question::Conflicts { path: params.path()? },
+        "change" => {
+            return Ok(Some(Command::ChangeDocument { space, name, ops: ops(params)? }));
+        }
+        "import" => {
+            let bytes = params.bytes("bytes")?;
+            return Ok(Some(Command::ImportDocument { space, name, bytes }));
+        }
+        "export" => return Ok(Some(Command::ExportDocument { space, name })),
+        "archive" => {
+            params.required("archived")?;
+            let archived = params.flag("archived")?;
+            return Ok(Some(Command::ArchiveDocument { space, name, archived }));
+        }
+        "delete" => return Ok(Some(Command::DeleteDocument { space, name })),
         _ => return Ok(None),
-    }))
+    };
+    Ok(Some(Command::AskDocument { space, name, question }))
 }
 
 fn ops(params: Params<'_>) -> Result<Vec<AppOp>, CallError> {
     let list = params.required("ops")?.as_array();
     let list = list.ok_or_else(|| CallError::params("ops is a list"))?;
-    list.iter()
-        .map(|op| op.as_object().ok_or_else(|| CallError::params("an op is an object")))
-        .map(|fields| op(Params(fields?)))
-        .collect()
+    let op = |(nth, fields): (usize, &Value)| {
+        let fields = fields.as_object().ok_or_else(|| CallError::params("an op is an object"));
+        let made = fields.and_then(|fields| op(Params(fields)));
+        made.map_err(|error| CallError::params(format!("op {nth}: {}", error.message)))
+    };
+    list.iter().enumerate().map(op).collect()
 }
 
 fn op(params: Params<'_>) -> Result<AppOp, CallError> {
@@ -276,7 +303,12 @@ fn op(params: Params<'_>) -> Result<AppOp, CallError> {
     Ok(match kind.as_str() {
         "put" => AppOp::Put { path, value: value()? },
         "insert" => AppOp::Insert { path, value: value()? },
+        "ensure" => AppOp::Ensure { path, value: value()? },
         "delete" => AppOp::Delete { path },
+        "move" => {
+            let to = params.number("to")?;
+            AppOp::Move { path, to: to.ok_or_else(|| CallError::params("to is missing"))? }
+        }
         "increment" => {
             let by = params.optional("by").or_else(|| params.optional("value"));
             let by = by.map_or(Some(1), Value::as_i64);
@@ -289,6 +321,10 @@ fn op(params: Params<'_>) -> Result<AppOp, CallError> {
             insert: match params.optional_text("insert")? {
                 Some(text) => text,
                 None => params.optional_text("value")?.unwrap_or_default(),
+            },
+            unit: match params.one_of("unit", &["characters", "utf16"])? {
+                0 => Unit::Characters,
+                _ => Unit::Utf16,
             },
         },
         other => return Err(CallError::params(format!("there is no op {other:?}"))),
@@ -366,13 +402,15 @@ mod tests {
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
             "device": device().to_string(), "account": account().to_string(), "join": "ask",
             "relay": sync_protocol::ids::RelayId::from_bytes([5; 32]).to_string(), "safety_number": "12345", "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
+            "archived": true,
         });
         let promised = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
             device.join contact.lookup contact.show contact.compare contact.verify contact.accept_address contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \
             message.delete message.react message.list settings.get settings.set settings.all \
-            document.get document.change document.export sync.wait sync.digest network.offline \
+            document.get document.change document.export document.import document.list document.history \
+            document.conflicts document.archive document.delete sync.wait sync.digest network.offline \
             network.online network.accept_relay edit.forget";
         for method in promised.split_whitespace() {
             assert!(contract::methods().any(|known| known == method), "{method}");
@@ -489,6 +527,7 @@ mod tests {
             index: 1,
             delete: 2,
             insert: "é".into(),
+            unit: Unit::Characters,
         };
         let increment = AppOp::Increment { path: vec![Step::Key("n".into())], by: -2 };
         assert_eq!(ops, [put, increment, splice, AppOp::Delete { path: vec![a] }]);

@@ -56,8 +56,16 @@ pub fn notification(event: &Event) -> Notification {
             params["conversation"] = conversation.to_string().into();
             wrap("conversation", params)
         }
-        Event::Document { space, name } => {
-            wrap("document", json!({ "space": space.to_string(), "name": name }))
+        Event::Document { space, name, paths, by } => {
+            let paths = paths.as_ref().map(|paths| paths.iter().map(|path| shapes::path(path)));
+            let params = json!({
+                "space": space.to_string(),
+                "name": name,
+                "paths": paths.map_or(Value::Null, Iterator::collect),
+                "by": by.map(|by| by.origin.kind()),
+                "account": by.map(|by| by.account.to_string()),
+            });
+            wrap("document", params)
         }
         Event::Settings { keys } => wrap("settings", json!({ "keys": keys })),
         Event::Status(status) => wrap("status", shapes::status(status)),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use sync_protocol::address::Address;
 use sync_protocol::ids::RelayId;
-use sync_protocol::text::BASE64;
+use sync_protocol::text::{BASE64, HEX};
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use super::error::CallError;
@@ -164,11 +164,32 @@ impl<'a> Params<'a> {
             .collect()
     }
 
+    /// Which of these words; the first, if it is not there.
+    pub(crate) fn one_of(self, name: &str, words: &[&str]) -> Result<usize, CallError> {
+        let Some(word) = self.optional_text(name)? else { return Ok(0) };
+        let at = words.iter().position(|known| *known == word);
+        at.ok_or_else(|| CallError::params(format!("{name} is {}", words.join(" or "))))
+    }
+
+    /// Changes of a document, by their hashes.
+    pub(crate) fn heads(self, name: &str) -> Result<Vec<[u8; 32]>, CallError> {
+        let Some(value) = self.optional(name) else { return Ok(Vec::new()) };
+        let list =
+            value.as_array().ok_or_else(|| CallError::params(format!("{name} is a list")))?;
+        list.iter().map(|value| head(name, as_text(name, value)?)).collect()
+    }
+
     /// Bytes in base64.
     pub(crate) fn bytes(self, name: &str) -> Result<Vec<u8>, CallError> {
         let bytes = BASE64.decode(&self.text(name)?);
         bytes.map_err(|error| CallError::params(format!("{name} is not base64: {error}")))
     }
+}
+
+/// A change of a document, by its hash in hex.
+pub(crate) fn head(name: &str, text: &str) -> Result<[u8; 32], CallError> {
+    let hash = HEX.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    hash.ok_or_else(|| CallError::params(format!("{name}: a change has 64 hex digits")))
 }
 
 fn as_text<'a>(name: &str, value: &'a Value) -> Result<&'a str, CallError> {

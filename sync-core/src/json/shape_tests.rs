@@ -14,11 +14,11 @@ use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 use super::people::Known;
 use super::{contract, notices, shapes};
 use crate::api::{
-    AwayView, Compared, Comparison, ContactCard, ContactChange, ConversationChange,
+    Author, AwayView, Compared, Comparison, ContactCard, ContactChange, ConversationChange,
     ConversationView, DeviceView, Event, Failure, LastMessage, LinkEvent, MemberView, MessageView,
-    NewAccount, Problem, Progress, Response, Status, Unreadable, Vouched, Whose,
+    NewAccount, Origin, Problem, Progress, Response, Status, Unreadable, Vouched, Whose,
 };
-use crate::document::{OrderKey, Placement, Rank, Stamp};
+use crate::document::{OrderKey, Placement, Rank, Stamp, Step};
 use crate::trust::Invalid;
 
 const SHAPES: &str = include_str!("../../../docs/vectors/shapes.json");
@@ -162,11 +162,13 @@ fn events() -> Vec<Event> {
     let moved = ContactChange::Moved { address: text("bob"), now: account(3) };
     let not_added =
         ConversationChange::NotAdded { address: text("cat"), reason: Rejection::NotFound };
+    let paths = Some(vec![vec![Step::from("items"), Step::Index(2)]]);
+    let author = Author { origin: Origin::Sibling, account: account(1), device: device(2) };
     vec![
         Event::Receipts { conversation, accounts: vec![account(2)] },
         Event::Conversation { conversation, change: ConversationChange::Joined },
         Event::Conversation { conversation, change: not_added },
-        Event::Document { space: space(), name: text("app/plan") },
+        Event::Document { space: space(), name: text("app/plan"), paths, by: Some(author) },
         Event::Settings { keys: vec![text("theme")] },
         Event::Status(Box::new(a_status())),
         Event::Typing { conversation, account: account(2) },

@@ -8,9 +8,12 @@ use sync_protocol::text::{BASE64, HEX};
 
 use super::people::Known;
 use crate::api::{
-    AwayView, Compared, Comparison, ConversationChange, ConversationView, DeviceView, Digest,
-    MemberView, MessageView, Problem, Progress, Response, Status, Unreadable, Vouched,
+    Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ConversationChange,
+    ConversationView, DeviceView, Digest, DocumentView, DocumentsView, MemberView, MessageView,
+    Problem, Progress, Response, Status, Unreadable, Vouched,
 };
+
+use crate::document::Step;
 
 /// Any answer but a page of messages, which needs to know people.
 #[must_use]
@@ -48,6 +51,28 @@ pub fn response(response: Response) -> Value {
         Response::Message(key) => json!({ "message": key.to_string() }),
         Response::Messages(list) => list.iter().map(|view| message(view, &Known::new())).collect(),
         Response::Value(value) => value,
+        Response::Documents(DocumentsView { documents, waiting }) => {
+            let one = |view: &DocumentView| json!({ "name": view.name, "archived": view.archived });
+            json!({ "documents": documents.iter().map(one).collect::<Value>(), "waiting": waiting })
+        }
+        Response::History(changes) => {
+            let one = |view: &ChangeView| {
+                let mut json = author(view.author.as_ref());
+                json["change"] = HEX.encode(view.change).into();
+                json["at_ms"] = json!(view.at_ms);
+                json["stored"] = view.at_ms.is_some().into();
+                json
+            };
+            json!({ "changes": changes.iter().map(one).collect::<Value>() })
+        }
+        Response::Conflicts(values) => {
+            let one = |view: ConflictView| {
+                let mut json = author(view.author.as_ref());
+                json["value"] = view.value;
+                json
+            };
+            json!({ "values": values.into_iter().map(one).collect::<Value>() })
+        }
         Response::Settings(all) => object(all),
         Response::Heads(heads) => json!({ "heads": hashes(&heads) }),
         Response::Bytes(bytes) => BASE64.encode(&bytes).into(),
@@ -237,6 +262,21 @@ fn digest(digest: &Digest) -> Value {
         "documents": object(documents),
         "view": HEX.encode(digest.view),
     })
+}
+
+/// Whose something is, and which of their devices'.
+pub(crate) fn author(author: Option<&Author>) -> Value {
+    let account = author.map(|author| author.account.to_string());
+    json!({ "account": account, "device": author.map(|author| author.device.to_string()) })
+}
+
+/// A path into a document.
+pub(crate) fn path(path: &[Step]) -> Value {
+    let step = |step: &Step| match step {
+        Step::Key(key) => Value::from(key.as_str()),
+        Step::Index(index) => Value::from(*index),
+    };
+    path.iter().map(step).collect()
 }
 
 fn hashes(hashes: &[[u8; 32]]) -> Value {

@@ -1,6 +1,6 @@
 //! Errors as programs see them: a JSON-RPC code, a stable word, and whether to wait or to act.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sync_core::Failure;
 use sync_core::json::{CallError, Fault};
 
@@ -19,11 +19,12 @@ pub(crate) struct RpcError {
     kind: &'static str,
     message: String,
     retry: bool,
+    detail: Option<Box<Map<String, Value>>>,
 }
 
 impl RpcError {
     fn new(code: i64, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { code, kind, message: message.into(), retry: false }
+        Self { code, kind, message: message.into(), retry: false, detail: None }
     }
 
     /// The line is no JSON.
@@ -49,11 +50,10 @@ impl RpcError {
 
     /// The `error` member.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "code": self.code,
-            "message": self.message,
-            "data": { "kind": self.kind, "retry": self.retry },
-        })
+        let mut data = self.detail.as_deref().cloned().unwrap_or_default();
+        data.insert("kind".to_owned(), self.kind.into());
+        data.insert("retry".to_owned(), self.retry.into());
+        json!({ "code": self.code, "message": self.message, "data": data })
     }
 }
 
@@ -64,7 +64,8 @@ impl From<CallError> for RpcError {
             Fault::Params => INVALID_PARAMS,
             Fault::Failed => FAILED,
         };
-        Self { code, kind: error.kind, message: error.message, retry: error.retry }
+        let CallError { kind, message, retry, detail, .. } = error;
+        Self { code, kind, message, retry, detail }
     }
 }
 

@@ -143,7 +143,7 @@ fn refused(path: &std::path::Path, error: &std::io::Error) -> RpcError {
         _ => "io",
     };
     let message = format!("{} can't be written: {error}", path.display());
-    CallError { fault: Fault::Failed, kind, message, retry: false }.into()
+    CallError { fault: Fault::Failed, kind, message, retry: false, detail: None }.into()
 }
 
 #[cfg(test)]

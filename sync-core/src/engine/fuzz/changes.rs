@@ -24,7 +24,7 @@ pub(super) fn name(n: u8) -> Name {
         3 => Name::Contacts,
         4 => Name::Vault(0),
         5 => Name::People(0),
-        _ => Name::App("notes".into()),
+        _ => Name::App(0, "notes".into()),
     }
 }
 

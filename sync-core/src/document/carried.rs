@@ -1,0 +1,286 @@
+//! A document as it is, in changes that build on none before: what is handed over when an era begins.
+
+use std::collections::BTreeMap;
+
+use automerge::{AutoCommit, Change, ROOT, ReadDoc, TextEncoding};
+use serde_json::{Map, Value as Json};
+use sync_protocol::codec::{self, Blob};
+use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::limits;
+
+use super::births::nobody;
+use super::decode::{Key, decode, value_type};
+use super::history::Known;
+use super::json::{Style, whole};
+use super::values::write_all;
+use super::{AppOp, ChangeHash, Document, DocumentError, Edit, Name, Step, Unit, actor};
+
+/// Under this key ends what somebody hands over.
+pub(crate) const END: &str = "end";
+/// Bytes of edits, at most, that are made together of many operations.
+const EDIT: usize = limits::EDIT / 2;
+/// Characters that one operation puts into a text.
+const CHARACTERS: usize = 8 * 1024;
+
+/// Who stands as the author of what was handed over: who wrote what of it is not told.
+#[must_use]
+pub(crate) fn carrier() -> WriterId {
+    nobody(&[0; 32])
+}
+
+impl Document {
+    /// An Automerge document with some of the changes: each must come with all that it builds on.
+    pub(crate) fn rebuilt(&mut self, keep: impl Fn(&Known) -> bool) -> AutoCommit {
+        self.close();
+        let kept = |change: &Change| {
+            let hash: &ChangeHash = &change.hash().0;
+            self.history.change(hash).is_some_and(&keep)
+        };
+        let changes: Vec<Change> = self.doc.get_changes(&[]).into_iter().filter(kept).collect();
+        let mut doc = AutoCommit::new_with_encoding(TextEncoding::UnicodeCodePoint);
+        // They were applied once already.
+        let _ = doc.apply_changes(changes);
+        doc
+    }
+
+    /// The content by what the log had before an index.
+    pub(crate) fn content_before(&mut self, index: u64) -> Json {
+        let carrier = self.actor_of(&carrier());
+        let carrier = self.history.actor_number(carrier.to_bytes());
+        let doc = self.rebuilt(|known| {
+            Some(known.actor) == carrier || known.placement.is_some_and(|at| at.index < index)
+        });
+        whole(&doc, Style::Tagged)
+    }
+
+    /// What a writer hands over in this document, up to a place in the log: for each document's name
+    /// the changes that it begins with. What makes no sense ends it.
+    pub(crate) fn handed_by(
+        &mut self,
+        writer: &WriterId,
+        end: (u64, u32),
+    ) -> BTreeMap<String, Vec<Blob>> {
+        let mut parts: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        for change in self.doc.get_changes(&[]) {
+            let hash: &ChangeHash = &change.hash().0;
+            let place = self.history.change(hash).and_then(|known| known.placement);
+            let is_before = place.is_some_and(|at| (at.index, at.ordinal) <= end);
+            if !is_before || self.history.writer_of(hash) != Some(*writer) {
+                continue;
+            }
+            let Ok(decoded) = decode(change.raw_bytes()) else { continue };
+            for op in &decoded.ops {
+                if let (Key::Name(key), value_type::BYTES) = (op.key, op.value_type)
+                    && let Ok(number) = key.parse()
+                {
+                    parts.insert(number, op.value.to_vec());
+                }
+            }
+        }
+        let parts = (0..).map_while(|number| parts.remove(&number));
+        let bytes = parts.collect::<Vec<_>>().concat();
+        let mut decoder = minicbor::Decoder::new(&bytes);
+        let mut handed = BTreeMap::new();
+        while let Ok((name, changes)) = decoder.decode::<(String, Vec<Blob>)>() {
+            if format!("app/{name}").parse::<Name>().is_ok() {
+                handed.entry(name).or_insert(changes);
+            }
+        }
+        handed
+    }
+
+    /// The operations that take everything away.
+    pub(crate) fn clearing(&self) -> Vec<AppOp> {
+        let gone = |key| AppOp::Delete { path: vec![Step::Key(key)] };
+        self.doc.keys(ROOT).map(gone).collect()
+    }
+
+    /// The content, with all that was written here.
+    pub(crate) fn content_now(&self) -> Json {
+        whole(&self.doc, Style::Tagged)
+    }
+}
+
+/// The changes that make a document of a name what `content` says.
+///
+/// # Errors
+/// `Unfaithful`: it can't be said in changes.
+pub(crate) fn handed_over(
+    space: &SpaceId,
+    name: &Name,
+    content: Json,
+) -> Result<Vec<Blob>, DocumentError> {
+    let mut doc = AutoCommit::new_with_encoding(TextEncoding::UnicodeCodePoint);
+    doc.set_actor(actor(space, name, &carrier()));
+    write_all(&mut doc, content).map_err(|_| DocumentError::Unfaithful)?;
+    Ok(doc.get_changes(&[]).iter().map(|change| Blob(change.raw_bytes().to_vec())).collect())
+}
+
+/// Whether a change ends what its writer hands over.
+pub(crate) fn is_handed(change: &[u8]) -> bool {
+    decode(change).is_ok_and(|decoded| decoded.ops.iter().any(|op| op.key == Key::Name(END)))
+}
+
+/// Operations as edits that are not too large.
+pub(crate) fn edits_of(ops: Vec<AppOp>) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let (mut size, mut together) = (0, Vec::new());
+    for op in ops {
+        let more = codec::encode(&op).len();
+        if size + more > EDIT && !together.is_empty() {
+            edits.push(Edit::App { ops: std::mem::take(&mut together) });
+            size = 0;
+        }
+        size += more;
+        together.push(op);
+    }
+    if !together.is_empty() {
+        edits.push(Edit::App { ops: together });
+    }
+    edits
+}
+
+/// The operations that make `now` of `before`; both with everything JSON has no word for tagged. What
+/// is begun anew is begun so that it is the same if others begin it, too.
+pub(crate) fn difference(before: &Json, now: &Json) -> Vec<AppOp> {
+    let mut ops = Vec::new();
+    compare(before, now, &mut Vec::new(), &mut ops);
+    ops
+}
+
+fn value(json: &Json) -> Blob {
+    Blob(json.to_string().into_bytes())
+}
+
+/// The only field of an object, if its name begins with `$`.
+fn tag(json: &Json) -> Option<(&str, &Json)> {
+    let mut fields = json.as_object()?.iter();
+    match (fields.next(), fields.next()) {
+        (Some((name, inner)), None) if name.starts_with('$') => Some((name, inner)),
+        _ => None,
+    }
+}
+
+/// The fields of a map, tagged or not.
+fn fields(json: &Json) -> Option<&Map<String, Json>> {
+    match tag(json) {
+        Some(("$map", inner)) => inner.as_object(),
+        Some(("$text" | "$counter" | "$time" | "$bytes", _)) => None,
+        _ => json.as_object(),
+    }
+}
+
+fn compare(before: &Json, now: &Json, path: &mut Vec<Step>, ops: &mut Vec<AppOp>) {
+    if before == now {
+        return;
+    }
+    if let (Some(before), Some(now)) = (fields(before), fields(now)) {
+        return compare_maps(before, now, path, ops);
+    }
+    match (before, now, tag(before), tag(now)) {
+        (Json::Array(before), Json::Array(now), ..) => compare_lists(before, now, path, ops),
+        (_, _, Some(("$text", Json::String(before))), Some(("$text", Json::String(now)))) => {
+            let before: Vec<char> = before.chars().collect();
+            let now: Vec<char> = now.chars().collect();
+            let (head, tail) = alike(&before, &now);
+            let mut delete = (before.len() - head - tail) as u64;
+            let new = &now[head..now.len() - tail];
+            // What is only taken away is one piece, too.
+            let pieces = new.chunks(CHARACTERS).chain(new.is_empty().then_some(new));
+            for (nth, piece) in pieces.enumerate() {
+                ops.push(AppOp::SpliceText {
+                    path: path.clone(),
+                    index: (head + nth * CHARACTERS) as u64,
+                    delete: std::mem::take(&mut delete),
+                    insert: piece.iter().collect(),
+                    unit: Unit::Characters,
+                });
+            }
+        }
+        (_, _, Some(("$counter", before)), Some(("$counter", now))) => {
+            let by =
+                now.as_i64().zip(before.as_i64()).map(|(now, before)| now.wrapping_sub(before));
+            ops.extend(by.map(|by| AppOp::Increment { path: path.clone(), by }));
+        }
+        _ => begin(now, path, ops, |path, value| AppOp::Put { path, value }),
+    }
+}
+
+/// What is begun anew: what goes on to change in itself is made empty, and filled.
+fn begin(
+    now: &Json,
+    path: &mut Vec<Step>,
+    ops: &mut Vec<AppOp>,
+    op: impl FnOnce(Vec<Step>, Blob) -> AppOp,
+) {
+    match empty_of(now) {
+        Some(empty) => {
+            ops.push(op(path.clone(), value(&empty)));
+            compare(&empty, now, path, ops);
+        }
+        None => ops.push(op(path.clone(), value(now))),
+    }
+}
+
+fn compare_maps(
+    before: &Map<String, Json>,
+    now: &Map<String, Json>,
+    path: &mut Vec<Step>,
+    ops: &mut Vec<AppOp>,
+) {
+    for key in before.keys().filter(|key| !now.contains_key(*key)) {
+        let path = [path.as_slice(), &[Step::Key(key.clone())]].concat();
+        ops.push(AppOp::Delete { path });
+    }
+    for (key, now) in now {
+        path.push(Step::Key(key.clone()));
+        match before.get(key) {
+            Some(before) => compare(before, now, path, ops),
+            None if empty_of(now).is_some() => {
+                begin(now, path, ops, |path, value| AppOp::Ensure { path, value });
+            }
+            None => ops.push(AppOp::Put { path: path.clone(), value: value(now) }),
+        }
+        path.pop();
+    }
+}
+
+/// What a value begins as, if it goes on to change in itself.
+fn empty_of(json: &Json) -> Option<Json> {
+    match (json, tag(json)) {
+        (_, Some(("$text", _))) => Some(serde_json::json!({ "$text": "" })),
+        (_, Some(("$counter", _))) => Some(serde_json::json!({ "$counter": 0 })),
+        (Json::Array(_), _) => Some(Json::Array(Vec::new())),
+        _ => fields(json).map(|_| Json::Object(Map::new())),
+    }
+}
+
+fn compare_lists(before: &[Json], now: &[Json], path: &mut Vec<Step>, ops: &mut Vec<AppOp>) {
+    let (head, tail) = alike(before, now);
+    let (old, new) = (&before[head..before.len() - tail], &now[head..now.len() - tail]);
+    let at = |index: usize| [Step::Index((head + index) as u64)];
+    if old.len() == new.len() {
+        for (nth, (before, now)) in old.iter().zip(new).enumerate() {
+            path.extend(at(nth));
+            compare(before, now, path, ops);
+            path.pop();
+        }
+        return;
+    }
+    for _ in old {
+        ops.push(AppOp::Delete { path: [path.as_slice(), &at(0)].concat() });
+    }
+    for (nth, now) in new.iter().enumerate() {
+        path.extend(at(nth));
+        begin(now, path, ops, |path, value| AppOp::Insert { path, value });
+        path.pop();
+    }
+}
+
+/// How much of two sequences is alike at the beginning, and at the end of the rest.
+fn alike<T: PartialEq>(one: &[T], other: &[T]) -> (usize, usize) {
+    let same = |(a, b): &(&T, &T)| a == b;
+    let head = one.iter().zip(other).take_while(same).count();
+    let rest = one[head..].iter().rev().zip(other[head..].iter().rev());
+    (head, rest.take_while(same).count())
+}
