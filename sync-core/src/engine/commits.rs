@@ -299,6 +299,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         ended: Vec::new(),
         vouched: None,
         doubted: false,
+        found: None,
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,
