@@ -161,11 +161,34 @@ impl Engine {
                 is_ours && sent.header.epoch == found.epoch
             })
         };
-        if let Some(row) = next.filter(follows) {
-            self.set_pending(id, row);
-            self.push_pending(id);
+        match next.filter(follows) {
+            Some(row) => {
+                self.set_pending(id, row);
+                self.push_pending(id);
+            }
+            None => self.look_for_it(id),
         }
         Ok(true)
+    }
+
+    /// A log that was not there may be by now; or it was all along, and the relay did not say so.
+    fn look_for_it(&mut self, id: &SpaceId) {
+        let at = self.now + TRY_AGAIN_MS;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.row.generation.is_none() && space.retry_at.is_none() {
+            space.row.lagging = true;
+            space.retry_at = Some(at);
+            self.save_space(id);
+        }
+    }
+
+    /// The log is still not there: whoever began it may begin it again.
+    pub(super) fn is_gone(&mut self, id: &SpaceId) {
+        let at = self.now + TRY_AGAIN_MS;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.row.lagging = false;
+        space.retry_at = Some(at);
+        self.save_space(id);
     }
 
     fn drop_pending(&mut self, id: &SpaceId) {
@@ -187,6 +210,8 @@ impl Engine {
         };
         space.retry_at = Some(now + TRY_AGAIN_MS);
         self.drop_pending(id);
+        // Something else may stand there, or the same.
+        self.mark_lagging(id);
         true
     }
 

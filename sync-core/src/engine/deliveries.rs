@@ -220,6 +220,7 @@ impl Engine {
             Answer::Refused(Rejection::NotFound) if space.row.generation.is_some() => {
                 self.on_new_generation(id, None);
             }
+            Answer::Refused(Rejection::NotFound) if space.row.found.is_some() => self.is_gone(id),
             _ => space.retry_at = Some(self.now + ASK_AGAIN_MS),
         }
     }
