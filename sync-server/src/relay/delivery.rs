@@ -307,7 +307,7 @@ impl<S: Store> Relay<S> {
             Part::Fetch(fetch) => {
                 open.fetches.pop_front();
                 let reply = Reply { id: fetch.id, answer: Answer::Refused(reason) };
-                self.send(session, &RelayFrame::Reply(reply));
+                self.held.send(session, &RelayFrame::Reply(reply));
             }
         }
     }

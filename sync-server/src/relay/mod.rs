@@ -289,7 +289,7 @@ impl<S: Store> Relay<S> {
         if self.failure.is_none()
             && let Err(error) = self.state.write_activity()
         {
-            self.fail(error);
+            self.contain(error);
         }
         if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
             self.flushed_ms = now_ms;
