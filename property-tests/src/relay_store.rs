@@ -125,6 +125,18 @@ impl Store for RelayStore {
         self.inner.scan(table, from, to, visit)
     }
 
+    fn mark(&mut self) {
+        self.inner.mark();
+    }
+
+    fn undo(&mut self) {
+        self.inner.undo();
+    }
+
+    fn keep(&mut self) {
+        self.inner.keep();
+    }
+
     fn is_dirty(&self) -> bool {
         self.inner.is_dirty()
     }

@@ -129,7 +129,7 @@ pub(crate) mod key {
         [b"g", space.as_bytes().as_slice()].concat()
     }
 
-    /// One record of a space's part: `e`pochs, `w`riters, what they `p`osted, what is `d`oubted, `o`utbox, `j`ournal, `s`tate.
+    /// One record of a space's part: `e`pochs, `w`riters, what they `p`osted, what is `d`oubted, `o`utbox, `j`ournal, `s`tate, own `h`andshakes.
     fn part(id: &SpaceId, part: u8, rest: &[u8]) -> Vec<u8> {
         [b"s", id.as_bytes().as_slice(), &[part], rest].concat()
     }
@@ -164,6 +164,11 @@ pub(crate) mod key {
 
     pub(crate) fn pending_commit(id: &SpaceId) -> Vec<u8> {
         part(id, b'c', &[])
+    }
+
+    /// A handshake of this device's, by the number of the epoch that it made.
+    pub(crate) fn own_handshake(id: &SpaceId, number: u64) -> Vec<u8> {
+        part(id, b'h', &number.to_be_bytes())
     }
 
     /// Names are length-prefixed, so that no document's prefix is another's.

@@ -400,6 +400,11 @@ impl DeviceLog {
         self.devices.get(device)
     }
 
+    /// All devices that ever were in the account, sorted by id, and whether each has ended.
+    pub fn all_devices(&self) -> impl Iterator<Item = (&DeviceId, bool)> {
+        self.devices.iter().map(|(id, device)| (id, device.revoked.is_some()))
+    }
+
     /// All active devices, sorted by id.
     pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
         self.devices.iter().filter(|(_, device)| device.revoked.is_none())

@@ -114,10 +114,18 @@ pub enum Rejection {
     #[n(12)]
     #[error("this incarnation is fenced off")]
     Fenced,
-    /// The relay can't do this now (draining, disk full); nothing was changed.
+    /// The relay can't do this now (draining, damaged there); nothing was changed.
     #[n(13)]
     #[error("unavailable, retry in {retry_ms} ms")]
     Unavailable {
+        /// When to try again, in milliseconds from now.
+        #[n(0)]
+        retry_ms: u64,
+    },
+    /// The relay's disk is full to its reserve: it takes nothing new until its operator made room.
+    #[n(14)]
+    #[error("the relay's disk is full, retry in {retry_ms} ms")]
+    Full {
         /// When to try again, in milliseconds from now.
         #[n(0)]
         retry_ms: u64,
@@ -143,12 +151,24 @@ impl Rejection {
             Self::Invalid => "invalid",
             Self::Fenced => "fenced",
             Self::Unavailable { .. } => "unavailable",
+            Self::Full { .. } => "full",
+        }
+    }
+
+    /// When the same may be tried again without anybody's help, in milliseconds from now.
+    #[must_use]
+    pub fn retry_ms(&self) -> Option<u64> {
+        match self {
+            Self::Rate { retry_ms } | Self::Unavailable { retry_ms } | Self::Full { retry_ms } => {
+                Some(*retry_ms)
+            }
+            _ => None,
         }
     }
 
     /// Whether the same request may succeed later without anybody's help.
     #[must_use]
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Behind { .. } | Self::Rate { .. } | Self::Unavailable { .. })
+        matches!(self, Self::Behind { .. }) || self.retry_ms().is_some()
     }
 }

@@ -34,6 +34,8 @@ use crate::refusals::{Refused, SharedRefusals};
 const HEAD_BUFFER: usize = 8 * 1024;
 /// Pause after the system refused a new socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections of operators and their machines.
+const OPERATORS: usize = 256;
 /// Connections that are told at once that there is no place for them: more are closed untold.
 const TOLD: usize = 256;
 
@@ -81,6 +83,12 @@ impl Door {
             told: Arc::new(Semaphore::new(TOLD)),
             wondered: Arc::default(),
         }
+    }
+
+    /// The same for operators and their machines, on a listener of their own: a crowd of devices
+    /// keeps none of them out.
+    pub(crate) fn for_operators(config: &Config, refusals: Arc<SharedRefusals>) -> Self {
+        Self { places: Places::new(OPERATORS, 0), ..Self::new(config, refusals) }
     }
 
     /// Connections that are open.

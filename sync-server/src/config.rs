@@ -8,8 +8,9 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::admin::{self, Ask};
 use crate::peers::{Network, Proxy};
-use crate::relay::Settings;
+use crate::relay::{Registration, Settings};
 use crate::telemetry::LogFormat;
 
 /// What the program was called with.
@@ -24,16 +25,47 @@ pub struct Cli {
     pub flags: Flags,
 }
 
-/// What else the program can do. The relay must not be running.
+/// What the program can do. Without `run` or any, the relay runs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Task {
-    /// Prints how much is in the store: numbers only.
-    Inspect,
-    /// Copies the store into a new file.
+    /// Runs the relay.
+    Run,
+    /// Asks a running relay, or has it do something.
+    #[command(subcommand)]
+    Admin(Ask),
+    /// Makes a verified backup, of a running relay or of one that is not.
     Backup {
-        /// The file to write; it must not exist.
+        /// The file to write, of a relay that is not running; it must not exist.
+        #[arg(required_unless_present = "to", conflicts_with = "to")]
+        path: Option<PathBuf>,
+        /// A directory, where the backup is named by its time.
+        #[arg(long)]
+        to: Option<PathBuf>,
+        /// How many backups stay in the directory: the newest.
+        #[arg(long, default_value_t = 7)]
+        keep: usize,
+    },
+    /// Puts a backup into an empty data directory. Devices write again what it lacks of theirs.
+    Restore {
+        /// The backup.
         path: PathBuf,
     },
+    /// Reads the whole store, or a backup, and says what of it is damaged. The relay must not run.
+    Check {
+        /// A backup, instead of the relay's store.
+        path: Option<PathBuf>,
+    },
+    /// Makes a damaged store whole: what can't be read goes, and devices write again what is lost of
+    /// theirs. The damaged file stays beside it. The relay must not run.
+    Repair,
+    /// Gives back to the disk what the store does not need. The relay must not run.
+    Compact,
+    /// Says whether the relay on this machine serves: exit code 0 if it does.
+    Health,
+    /// Prints the settings in force, and checks them.
+    Config,
+    /// Prints how much is in the store: numbers only. The relay must not run.
+    Inspect,
 }
 
 /// Flags. What is not given comes from the environment, the file, or the defaults.
@@ -67,6 +99,30 @@ pub struct Flags {
     #[arg(long, global = true, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
+    /// What is logged: `info`, `debug`, `sync_server=trace` [default: info].
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+    /// Address and port for health and metrics, which are not served to devices then.
+    #[arg(long, global = true, value_parser = socket_address)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operate: Option<SocketAddr>,
+    /// The operator's socket [default: relay.redb.admin in the data directory].
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<PathBuf>,
+    /// Free bytes on the disk below which nothing new is taken [default: 268435456].
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_bytes: Option<u64>,
+    /// Who may make an account [default: open].
+    #[arg(long, global = true, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Milliseconds between being told to stop and ending connections [default: 0].
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_delay_ms: Option<u64>,
     /// Sockets open at once [default: 20000].
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +146,18 @@ pub struct Config {
     pub web: Option<PathBuf>,
     /// How logs are written.
     pub log_format: LogFormat,
+    /// What is logged, unless `RUST_LOG` says otherwise.
+    pub log_level: String,
+    /// Address and port for health and metrics, which are not served to devices then.
+    pub operate: Option<SocketAddr>,
+    /// The operator's socket.
+    pub admin: Option<PathBuf>,
+    /// Free bytes on the disk below which nothing new is taken; 0 keeps none.
+    pub min_free_bytes: u64,
+    /// Who may make an account.
+    pub registration: Registration,
+    /// Milliseconds between being told to stop, when `/readyz` says so, and ending connections.
+    pub drain_delay_ms: u64,
     /// Sockets open at once.
     pub max_connections: usize,
     /// Proxies that are believed when they say for whom they speak.
@@ -112,6 +180,12 @@ impl Default for Config {
             tls_key: None,
             web: None,
             log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            operate: None,
+            admin: None,
+            min_free_bytes: 256 * 1024 * 1024,
+            registration: Registration::Open,
+            drain_delay_ms: 0,
             max_connections: 20_000,
             proxies: Vec::new(),
             unlimited: Network::loopback().to_vec(),
@@ -132,10 +206,36 @@ impl Config {
         if let Some(path) = &flags.config {
             figment = figment.merge(Toml::file_exact(path));
         }
-        let environment = Env::prefixed("REJOINDER_").ignore(&["config"]).split("__");
+        // Kubernetes makes variables of the names of Services: they are no settings.
+        let environment = Env::prefixed("REJOINDER_")
+            .filter(|name| name != "config" && !is_a_services(name.as_str()))
+            .split("__");
         let figment = figment.merge(environment).merge(Serialized::defaults(flags));
         figment.extract().map_err(Box::new)
     }
+}
+
+impl Config {
+    /// Where the operator's socket is.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        self.admin.clone().unwrap_or_else(|| self.data.join(admin::SOCKET))
+    }
+}
+
+/// Whether a variable, without `REJOINDER_`, is one that Kubernetes sets for a Service whose name
+/// begins with `rejoinder`: `..._SERVICE_HOST`, `..._SERVICE_PORT`, `..._SERVICE_PORT_RELAY`,
+/// `..._PORT`, `..._PORT_8787_TCP`, `..._PORT_8787_TCP_ADDR` and so on.
+fn is_a_services(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parts: Vec<&str> = name.split('_').collect();
+    let is_port = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let of_service = parts.windows(2).any(|two| matches!(two, ["service", "host" | "port"]));
+    let of_port = parts.windows(3).any(|three| match three {
+        ["port", port, "tcp" | "udp" | "sctp"] => is_port(port),
+        _ => false,
+    });
+    of_service || of_port || parts.last() == Some(&"port")
 }
 
 /// An IP address and a port.
@@ -186,6 +286,42 @@ mod tests {
             let error = socket_address(typed).unwrap_err();
             assert!(error.contains(word), "{typed}: {error}");
         }
+    }
+
+    #[test]
+    fn what_kubernetes_makes_of_a_services_name_is_no_setting() {
+        for name in [
+            "service_host",
+            "SERVICE_PORT",
+            "service_port_relay",
+            "port",
+            "port_8787_tcp",
+            "port_8787_tcp_addr",
+            "port_8787_udp_proto",
+            "operate_service_host",
+            "operate_service_port_metrics",
+            "operate_port",
+            "operate_port_8788_tcp_port",
+        ] {
+            assert!(is_a_services(name), "{name}");
+        }
+        let value = serde_json::to_value(Config::default()).unwrap();
+        for name in value.as_object().unwrap().keys() {
+            assert!(!is_a_services(name), "{name}");
+        }
+        for name in ["lisen", "limits__pushes", "log_levl", "services", "ports"] {
+            assert!(!is_a_services(name), "{name} is a mistake, and told");
+        }
+    }
+
+    #[test]
+    fn what_is_in_force_can_be_printed_and_read_again() {
+        let printed = toml::to_string(&Config::default()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("relay.toml");
+        std::fs::write(&path, printed).unwrap();
+        let flags = Flags { config: Some(path), ..Flags::default() };
+        assert_eq!(Config::load(&flags).unwrap(), Config::default());
     }
 
     #[test]

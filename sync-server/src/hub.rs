@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::ClientFrame;
 use sync_protocol::limits;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Wall};
 use crate::deadlines::GOODBYE;
+use crate::heartbeat::Heartbeat;
 use crate::peers::Peer;
 use crate::refusals::{RefusalLog, Refused, SharedRefusals};
 use crate::relay::{Frame, Incoming, Output, Relay, SessionId, Speaker, TICK_MS};
+use crate::rules::TokenHash;
 use crate::store::{RedbStore, StoreError};
 use crate::telemetry;
 use crate::turns::{Turns, Who};
@@ -131,7 +133,23 @@ enum Input {
     Disconnect {
         session: SessionId,
     },
+    Present {
+        session: SessionId,
+        token: TokenHash,
+    },
+    With(Look),
     Drain,
+}
+
+type Looks = dyn FnOnce(&mut Relay<RedbStore>, u64) + Send;
+
+/// What somebody does with the relay between two batches.
+struct Look(Box<Looks>);
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Look")
+    }
 }
 
 /// The way to the hub. Clones are cheap.
@@ -142,6 +160,7 @@ pub struct Hub {
     state: watch::Receiver<Health>,
     all: All,
     refusals: Arc<SharedRefusals>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 /// Whether the hub serves.
@@ -188,6 +207,7 @@ impl Hub {
         let (input, queue) = mpsc::channel(QUEUE);
         let (health, state) = watch::channel(Health::Serving);
         let (all, refusals) = (All::default(), Arc::new(SharedRefusals::default()));
+        let heartbeat = Arc::new(Heartbeat::default());
         let most = relay.settings().queued_mib.saturating_mul(1024 * 1024);
         let core = Core {
             relay,
@@ -200,11 +220,12 @@ impl Hub {
             most: usize::try_from(most).unwrap_or(usize::MAX),
             refusals: Arc::clone(&refusals),
             log: RefusalLog::default(),
+            heartbeat: Arc::clone(&heartbeat),
         };
         let thread = std::thread::Builder::new().name("hub".to_owned());
         let thread = thread.spawn(move || core.run(queue))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB));
-        Ok((Self { input, room, state, all, refusals }, thread))
+        Ok((Self { input, room, state, all, refusals, heartbeat }, thread))
     }
 
     /// Whether the hub serves, as it changes.
@@ -275,6 +296,44 @@ impl Hub {
         let _ = self.put(Input::Disconnect { session }).await;
     }
 
+    /// A session brought along what lets it make an account.
+    ///
+    /// # Errors
+    /// `Gone`.
+    pub async fn present(&self, session: SessionId, token: TokenHash) -> Result<(), Gone> {
+        self.put(Input::Present { session, token }).await
+    }
+
+    /// Looks at the relay, or changes it, between two batches; the time is the one that its rules
+    /// know. What it changed is durable before the next look begins.
+    ///
+    /// # Errors
+    /// `Gone`.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Relay<RedbStore>, u64) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (tell, told) = oneshot::channel();
+        let look = move |relay: &mut Relay<RedbStore>, now_ms| {
+            // Whoever asked may be gone.
+            let _ = tell.send(look(relay, now_ms));
+        };
+        self.put(Input::With(Look(Box::new(look)))).await?;
+        told.await.map_err(|_| Gone)
+    }
+
+    /// The hub's sign of life.
+    #[must_use]
+    pub fn heartbeat(&self) -> Arc<Heartbeat> {
+        Arc::clone(&self.heartbeat)
+    }
+
+    /// Whether it serves now.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        *self.state.borrow() == Health::Serving
+    }
+
     /// Says goodbye to all and ends the hub once that is handed out and all is durable.
     pub async fn drain(&self) {
         let _ = self.put(Input::Drain).await;
@@ -303,6 +362,7 @@ struct Core {
     most: usize,
     refusals: Arc<SharedRefusals>,
     log: RefusalLog,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl Core {
@@ -312,6 +372,7 @@ impl Core {
         self.relay.stamp_ahead(self.clock.stamps.ahead_ms());
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            self.heartbeat.beat();
             let mut drains = false;
             if self.turns.len() < TURNS {
                 let is_idle = self.turns.len() == 0 && !self.relay.is_busy();
@@ -333,7 +394,7 @@ impl Core {
             drop(room);
             if let Some(error) = self.relay.failure() {
                 self.health.send_replace(Health::Failed(error.to_string()));
-                return Err(StoreError::Io(error.to_string()));
+                return Err(error.clone());
             }
             if drains {
                 self.health.send_replace(Health::Draining);
@@ -352,7 +413,14 @@ impl Core {
             }
             Input::Frame { session, .. }
             | Input::Malformed { session, .. }
+            | Input::Present { session, .. }
             | Input::Disconnect { session } => *session,
+            Input::With(_) => {
+                if let Input::With(Look(look)) = input {
+                    look(&mut self.relay, self.clock.steady_ms());
+                }
+                return false;
+            }
             Input::Drain => return true,
         };
         let socket = self.sockets.get(&session);
@@ -392,7 +460,8 @@ impl Core {
                     self.sockets.remove(&session);
                     self.relay.disconnect(session, now_ms);
                 }
-                Input::Drain => {}
+                Input::Present { token, .. } => self.relay.present(session, token),
+                Input::With(_) | Input::Drain => {}
             }
             if started.elapsed() >= BATCH_TIME {
                 break;
@@ -420,7 +489,7 @@ impl Core {
         self.ticked_ms = now_ms;
         self.look_at_the_wall();
         self.relay.tick(now_ms);
-        telemetry::counts(&self.relay.counts(), self.relay.store().file_bytes());
+        telemetry::counts(&self.relay.counts());
         let refusals = self.relay.refusals().and(&self.refusals.so_far());
         telemetry::refusals(&refusals);
         telemetry::waiting(self.all.bytes(), self.turns.len());

@@ -12,16 +12,21 @@
 //! `docs/protocol.md` is the authority on what travels.
 
 mod accept;
+pub mod admin;
 mod clock;
 pub mod config;
 mod deadlines;
+mod disk;
 mod gather;
+pub mod heartbeat;
 pub mod hub;
 mod inflow;
+pub mod notify;
 mod origins;
 pub mod peers;
 pub mod refusals;
 pub mod relay;
+pub mod repair;
 pub mod rules;
 pub mod server;
 mod socket;

@@ -1,16 +1,26 @@
 //! The relay's program.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
-use sync_server::config::{Cli, Config, Task};
+use sync_server::admin::{self, Ask, Control};
+use sync_server::config::{Cli, Config, Flags, Task};
+use sync_server::heartbeat::Heartbeat;
+use sync_server::hub::now_ms;
+use sync_server::notify;
+use sync_server::rules;
 use sync_server::server::{Server, ServerError};
-use sync_server::store::{Contents, RedbStore};
+use sync_server::store::{Contents, Copier, FILE, RedbStore, StoreError};
 use sync_server::telemetry::{self, LogFormat};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What went wrong, in words.
+type Failure = Box<dyn std::fmt::Display>;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -18,15 +28,8 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error, LogFormat::Text),
     };
-    telemetry::init_logs(config.log_format);
-    let done = match cli.command {
-        Some(Task::Inspect) => inspect(&config),
-        Some(Task::Backup { path }) => {
-            open(&config).and_then(|store| store.backup(&path).map_err(ServerError::from))
-        }
-        None => run(&config),
-    };
-    match done {
+    telemetry::init_logs(config.log_format, &config.log_level);
+    match carry_out(cli.command.unwrap_or(Task::Run), &config, &cli.flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error, config.log_format),
     }
@@ -41,29 +44,226 @@ fn refuse(error: &dyn std::fmt::Display, format: LogFormat) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(config: &Config) -> Result<(), ServerError> {
+fn failure(error: impl std::fmt::Display + 'static) -> Failure {
+    Box::new(error)
+}
+
+fn carry_out(task: Task, config: &Config, flags: &Flags) -> Result<(), Failure> {
+    match task {
+        Task::Run => run(config, flags).map_err(failure),
+        Task::Admin(ask) => ask_and_print(config, &ask),
+        Task::Backup { path: Some(path), .. } => backup_file(config, &path).map_err(failure),
+        Task::Backup { path: None, to, keep } => {
+            backup(config, to.as_deref().unwrap_or(Path::new(".")), keep)
+        }
+        Task::Restore { path } => restore(config, &path).map_err(failure),
+        Task::Check { path } => check(config, path.as_deref()),
+        Task::Repair => repair(config),
+        Task::Compact => compact(config).map_err(failure),
+        Task::Health => health(config),
+        Task::Config => print_config(config),
+        Task::Inspect => inspect(config).map_err(failure),
+    }
+}
+
+fn run(config: &Config, flags: &Flags) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ServerError::System(error.to_string()))?;
     runtime.block_on(async {
-        let server = Server::start(config).await?;
-        let interrupt = signal(SignalKind::interrupt());
-        let terminate = signal(SignalKind::terminate());
-        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-            return Err(ServerError::System("signals can't be received".to_owned()));
-        };
-        tokio::select! {
-            _ = interrupt.recv() => tracing::info!("draining"),
-            _ = terminate.recv() => tracing::info!("draining"),
-            () = server.failed() => {}
+        let mut signals = Signals::new()?;
+        let mut server = Server::start(config).await?;
+        notify::tell("READY=1");
+        let alive = tokio::spawn(tell_alive(server.hub().heartbeat()));
+        loop {
+            match signals.next(&mut server).await {
+                Told::Failed => break,
+                Told::Stop => {
+                    tracing::info!(delay_ms = config.drain_delay_ms, "draining");
+                    notify::tell("STOPPING=1");
+                    server.leave();
+                    let delay = Duration::from_millis(config.drain_delay_ms);
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = server.failed() => {}
+                    }
+                    break;
+                }
+                Told::Reload => reload(&server, config, flags).await,
+            }
         }
+        alive.abort();
         server.stop().await
     })
+}
+
+/// What the program is told.
+enum Told {
+    Stop,
+    Reload,
+    Failed,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, ServerError> {
+        let refused = |_| ServerError::System("signals can't be received".to_owned());
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(refused)?,
+            terminate: signal(SignalKind::terminate()).map_err(refused)?,
+            hang_up: signal(SignalKind::hangup()).map_err(refused)?,
+        })
+    }
+
+    async fn next(&mut self, server: &mut Server) -> Told {
+        let mut health = server.hub().health();
+        tokio::select! {
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
+            _ = health.wait_for(|health| !matches!(health, sync_server::hub::Health::Serving)) => {
+                Told::Failed
+            }
+            control = server.control() => match control {
+                Control::Drain => Told::Stop,
+                Control::Reload => Told::Reload,
+            },
+        }
+    }
+}
+
+/// Reads the configuration anew. What is wrong with it is said, and changes nothing.
+async fn reload(server: &Server, before: &Config, flags: &Flags) {
+    notify::tell("RELOADING=1");
+    let config = match Config::load(flags) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("not reloaded: {error}");
+            return notify::tell("READY=1");
+        }
+    };
+    let level = telemetry::set_log_level(&config.log_level);
+    match (server.reload(&config).await, level) {
+        (Ok(()), Ok(())) => tracing::info!("reloaded certificates, limits and log level"),
+        (Err(error), _) => tracing::error!("not reloaded: {error}"),
+        (Ok(()), Err(error)) => tracing::error!("the log level is not changed: {error}"),
+    }
+    let (listen, data) = (config.listen != before.listen, config.data != before.data);
+    if listen || data || config.operate != before.operate {
+        tracing::warn!("listen, operate and data take effect with the next start");
+    }
+    notify::tell("READY=1");
+}
+
+/// Tells the service manager that the relay goes on, as long as it does.
+async fn tell_alive(heartbeat: std::sync::Arc<Heartbeat>) {
+    let Some(period) = notify::watchdog() else { return };
+    let mut every = tokio::time::interval(period);
+    loop {
+        every.tick().await;
+        if !heartbeat.is_stuck() {
+            notify::tell("WATCHDOG=1");
+        }
+    }
+}
+
+fn ask_and_print(config: &Config, ask: &Ask) -> Result<(), Failure> {
+    let told = admin::ask(&config.admin_socket(), ask).map_err(failure)?;
+    println!("{}", admin::text(&told));
+    Ok(())
 }
 
 /// The store of a relay that isn't running.
 fn open(config: &Config) -> Result<RedbStore, ServerError> {
     RedbStore::open_existing(&config.data)
         .map_err(|cause| ServerError::opening(&config.data, cause))
+}
+
+fn backup_file(config: &Config, path: &Path) -> Result<(), ServerError> {
+    open(config)?.backup(path).map_err(ServerError::from)
+}
+
+/// A running relay is asked for it; the store of one that is not is copied here.
+fn backup(config: &Config, to: &Path, keep: usize) -> Result<(), Failure> {
+    let path = match open(config) {
+        Ok(store) => store.copier().backup(to, keep, now_ms()).map_err(failure)?,
+        Err(ServerError::Store(StoreError::InUse(_))) => {
+            // The relay has another working directory, most likely.
+            let to = std::path::absolute(to).map_err(failure)?;
+            return ask_and_print(config, &Ask::Backup { to, keep });
+        }
+        Err(error) => return Err(failure(error)),
+    };
+    println!("{}", path.display());
+    Ok(())
+}
+
+fn restore(config: &Config, path: &Path) -> Result<(), StoreError> {
+    let generation = new_generation()?;
+    Copier::restore(path, &config.data, |store| rules::put_back(store, generation))?;
+    println!("restored to {}", config.data.join(FILE).display());
+    println!("devices read everything anew, and write again what this backup lacks of theirs");
+    Ok(())
+}
+
+fn new_generation() -> Result<u64, StoreError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn check(config: &Config, path: Option<&Path>) -> Result<(), Failure> {
+    let store = match path {
+        Some(path) => RedbStore::open_file(path).map_err(failure)?,
+        None => open(config).map_err(failure)?,
+    };
+    let checked = store.copier().check().map_err(failure)?;
+    println!("rows good     {}", checked.rows);
+    println!("bytes in use  {}", checked.bytes);
+    println!("rows damaged  {}", checked.damaged.len());
+    for row in &checked.damaged {
+        println!("  {} {} {}", row.table.name(), row.name(), row.whose());
+    }
+    match checked.damaged.is_empty() {
+        true => Ok(()),
+        false => Err(failure("the store is damaged; `sync-server repair` makes it whole")),
+    }
+}
+
+fn repair(config: &Config) -> Result<(), Failure> {
+    let generation = new_generation().map_err(failure)?;
+    let repaired = sync_server::repair::repair(&config.data, generation, now_ms());
+    let repaired = repaired.map_err(|cause| failure(ServerError::opening(&config.data, cause)))?;
+    println!("{repaired}");
+    Ok(())
+}
+
+fn compact(config: &Config) -> Result<(), ServerError> {
+    let store = open(config)?;
+    let before = store.copier().disk_bytes();
+    store.compact()?;
+    let after = open(config)?.copier().disk_bytes();
+    println!("bytes on the disk  {before} before, {after} after");
+    Ok(())
+}
+
+fn health(config: &Config) -> Result<(), Failure> {
+    let told = admin::ask(&config.admin_socket(), &Ask::Health).map_err(failure)?;
+    println!("{}", admin::text(&told));
+    let is_well = told["serving"] == true
+        && told["heartbeat_age_ms"]
+            .as_u64()
+            .is_some_and(|age| age <= sync_server::heartbeat::STUCK_MS);
+    if is_well { Ok(()) } else { Err(failure("the relay does not serve")) }
+}
+
+fn print_config(config: &Config) -> Result<(), Failure> {
+    print!("{}", toml::to_string(config).map_err(failure)?);
+    Ok(())
 }
 
 fn inspect(config: &Config) -> Result<(), ServerError> {

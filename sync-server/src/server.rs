@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Extension, State, WebSocketUpgrade};
+use axum::extract::{Extension, RawQuery, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -18,18 +18,25 @@ use sync_protocol::ids::RelayId;
 use sync_protocol::limits;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::{Acceptor, Caller, Door};
+use crate::admin::{self, AdminError, Answers, Control};
 use crate::config::Config;
+use crate::disk::Reserve;
 use crate::hub::{Health, Hub};
 use crate::relay::{Identity, Relay, SessionId};
-use crate::store::{FILE, RedbStore, StoreError};
-use crate::{socket, telemetry, tls, web};
+use crate::rules::TokenHash;
+use crate::store::{Copier, FILE, RedbStore, StoreError};
+use crate::tls::Certificate;
+use crate::{disk, socket, telemetry, web};
 
 /// Goodbyes have to be out within this time.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often the disk is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// Read buffer of a WebSocket: parts are small.
 const READ_BUFFER: usize = 1024;
 /// What a WebSocket may buffer for writing: a few parts.
@@ -74,6 +81,9 @@ pub enum ServerError {
     /// Metrics.
     #[error("metrics can't be collected: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The operator's socket.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The system gives no randomness or thread.
     #[error("the system refuses a resource: {0}")]
     System(String),
@@ -91,6 +101,7 @@ impl ServerError {
             StoreError::Newer { .. }
             | StoreError::Older { .. }
             | StoreError::Corrupt(_)
+            | StoreError::Damaged { .. }
             | StoreError::Full
             | StoreError::Io(_) => Self::Open { path: data.join(FILE), cause },
         }
@@ -105,6 +116,12 @@ pub struct Server {
     thread: JoinHandle<Result<(), StoreError>>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    tls: Option<Certificate>,
+    copier: Copier,
+    operated: Option<SocketAddr>,
+    /// Whether it is about to stop: balancers are told before connections end.
+    leaving: Arc<AtomicBool>,
+    controls: mpsc::UnboundedReceiver<Control>,
 }
 
 impl Server {
@@ -114,7 +131,7 @@ impl Server {
     /// What is wrong, and what to do about it.
     pub async fn start(config: &Config) -> Result<Self, ServerError> {
         let metrics = telemetry::init_metrics()?;
-        let tls = tls::acceptor(config)?;
+        let tls = Certificate::load(config)?;
         let web = web::files(config)?;
         let listener = listen(config.listen).await?;
         let address = listener
@@ -122,27 +139,121 @@ impl Server {
             .map_err(|cause| ServerError::Listen { address: config.listen, cause })?;
         let store = RedbStore::open(&config.data)
             .map_err(|cause| ServerError::opening(&config.data, cause))?;
-        let relay = Relay::open(store, new_identity()?, config.limits.clone())?;
+        let copier = store.copier();
+        let mut relay = Relay::open(store, new_identity()?, config.limits.clone())?;
+        relay.set_registration(config.registration);
+        let mut reserve = Reserve::new(config.min_free_bytes);
+        let room = Room { data: config.data.clone(), copier: copier.clone() };
+        if let Some(is_full) = room.look(&mut reserve) {
+            relay.set_full(is_full);
+        }
         let (hub, thread) =
             Hub::start(relay).map_err(|error| ServerError::System(error.to_string()))?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let door = Door::new(config, hub.refusals());
+        let leaving = Arc::new(AtomicBool::new(false));
         let app = App {
             hub: hub.clone(),
             metrics,
             tasks: tasks.clone(),
             next: Arc::new(AtomicU64::new(1)),
             door: door.clone(),
+            leaving: Arc::clone(&leaving),
+            connections: config.max_connections,
         };
-        let mut router = router(app);
+        let (control, controls) = mpsc::unbounded_channel();
+        let answers = Answers {
+            hub: hub.clone(),
+            copier: copier.clone(),
+            heartbeat: hub.heartbeat(),
+            control,
+        };
+        match (admin::listen(&config.admin_socket(), answers, stop.clone()), &config.admin) {
+            (Ok(serves), _) => {
+                tasks.spawn(serves);
+            }
+            (Err(error), Some(_)) => return Err(error.into()),
+            // Nobody asked for it: a long path, say, keeps no relay from serving.
+            (Err(error), None) => tracing::warn!(%error, "nobody can ask this relay"),
+        }
+        tasks.spawn(room.watch(reserve, hub.clone(), stop.clone()));
+        let mut operated = None;
+        let mut router = socket_routes(app.clone());
+        match config.operate {
+            None => router = router.merge(operator_routes(app)),
+            Some(asked) => {
+                let listener = listen(asked).await?;
+                operated = listener.local_addr().ok();
+                let routes = operator_routes(app);
+                let served = Door::for_operators(config, hub.refusals());
+                let acceptor = Acceptor {
+                    listener,
+                    tls: None,
+                    router: routes,
+                    door: served,
+                    tasks: tasks.clone(),
+                };
+                // It answers until the end: that connections end is seen here.
+                tasks.spawn(acceptor.run(stop.clone()));
+                tracing::info!(addr = %operated.unwrap_or(asked), "health and metrics");
+            }
+        }
         if let Some(web) = web {
             router = router.fallback_service(web);
         }
-        let acceptor = Acceptor { listener, tls, router, door, tasks: tasks.clone() };
+        let shakes = tls.as_ref().map(Certificate::acceptor);
+        let acceptor = Acceptor { listener, tls: shakes, router, door, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");
-        Ok(Self { address, hub, thread, stop, tasks })
+        Ok(Self { address, hub, thread, stop, tasks, tls, copier, operated, leaving, controls })
+    }
+
+    /// Where health and metrics are, if not where devices connect.
+    #[must_use]
+    pub fn operated(&self) -> Option<SocketAddr> {
+        self.operated
+    }
+
+    /// Makes copies of its store while it runs.
+    #[must_use]
+    pub fn copier(&self) -> Copier {
+        self.copier.clone()
+    }
+
+    /// The way to its hub.
+    #[must_use]
+    pub fn hub(&self) -> Hub {
+        self.hub.clone()
+    }
+
+    /// What its operator asked of the program.
+    pub async fn control(&mut self) -> Control {
+        match self.controls.recv().await {
+            Some(control) => control,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Certificates, limits and who may register, from here on. What is wrong with it changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub async fn reload(&self, config: &Config) -> Result<(), ServerError> {
+        if let Some(tls) = &self.tls {
+            tls.reload(config)?;
+        }
+        let (limits, registration) = (config.limits.clone(), config.registration);
+        let changed = self.hub.with(move |relay, _| {
+            relay.set_settings(limits);
+            relay.set_registration(registration);
+        });
+        changed.await.map_err(|_| ServerError::System("the relay stops".to_owned()))
+    }
+
+    /// Says to balancers that it will stop, and takes connections still.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Where it listens.
@@ -167,7 +278,7 @@ impl Server {
         self.tasks.close();
         let _ = tokio::time::timeout(DRAIN, self.tasks.wait()).await;
         let thread = self.thread;
-        drop(self.hub);
+        drop((self.hub, self.copier, self.controls));
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         match joined {
             Ok(Ok(done)) => done.map_err(ServerError::Store),
@@ -183,19 +294,39 @@ struct App {
     tasks: TaskTracker,
     next: Arc<AtomicU64>,
     door: Door,
+    leaving: Arc<AtomicBool>,
+    connections: usize,
 }
 
-fn router(app: App) -> Router {
+/// What devices ask for.
+fn socket_routes(app: App) -> Router {
+    Router::new().route("/v1/socket", get(open_socket)).with_state(app)
+}
+
+/// What operators and their machines ask for.
+fn operator_routes(app: App) -> Router {
     Router::new()
-        .route("/v1/socket", get(open_socket))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
         .with_state(app)
 }
 
+/// Whether it goes on. It is unhealthy while its disk does not answer.
+async fn healthy(State(app): State<App>) -> Response {
+    let heartbeat = app.hub.heartbeat();
+    let said = format!("heartbeat {} ms ago\n", heartbeat.age_ms());
+    match heartbeat.is_stuck() {
+        false => said.into_response(),
+        true => (StatusCode::SERVICE_UNAVAILABLE, said).into_response(),
+    }
+}
+
 async fn ready(State(app): State<App>) -> Response {
     let health = app.hub.health().borrow().clone();
+    if app.leaving.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
     match health {
         Health::Serving => "ready\n".into_response(),
         Health::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
@@ -205,6 +336,8 @@ async fn ready(State(app): State<App>) -> Response {
 
 async fn render(State(app): State<App>) -> String {
     telemetry::connections(app.door.taken());
+    let age = Duration::from_millis(app.hub.heartbeat().age_ms());
+    telemetry::at_a_look(age, app.connections);
     app.metrics.run_upkeep();
     app.metrics.render()
 }
@@ -213,6 +346,7 @@ async fn open_socket(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
+    RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let peer = match app.door.admit(&caller, &headers) {
@@ -225,6 +359,7 @@ async fn open_socket(
     }
     let session = SessionId(app.next.fetch_add(1, Ordering::Relaxed));
     let token = app.tasks.token();
+    let key = query.as_deref().and_then(token_in);
     upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -235,11 +370,57 @@ async fn open_socket(
             // A task of its own: the one that shook hands is several times its size.
             let (sink, stream) = socket.split();
             tokio::spawn(async move {
-                socket::serve(sink, stream, app.hub, (session, peer), nonce).await;
+                socket::serve(sink, stream, app.hub, (session, peer), (nonce, key)).await;
                 drop((token, caller));
             });
             std::future::ready(())
         })
+}
+
+/// The token in a query: `token=...`, of letters and digits.
+fn token_in(query: &str) -> Option<TokenHash> {
+    let token = query.split('&').find_map(|part| part.strip_prefix("token="))?;
+    let is_token = !token.is_empty() && token.len() <= 128;
+    is_token.then(|| TokenHash::of(token))
+}
+
+/// Looks after room on the disk.
+struct Room {
+    data: PathBuf,
+    copier: Copier,
+}
+
+impl Room {
+    /// Looks once; gives whether the disk is full, if that changed.
+    fn look(&self, reserve: &mut Reserve) -> Option<bool> {
+        let free = disk::free_bytes(&self.data);
+        let changed = free.and_then(|free| reserve.note(free));
+        let (file, on_disk) = (self.copier.file_bytes(), self.copier.disk_bytes());
+        telemetry::disk(free, reserve.is_full(), file, on_disk);
+        match changed {
+            Some(true) => {
+                tracing::error!(free, "the disk is full to its reserve: nothing new is taken")
+            }
+            Some(false) => tracing::info!(free, "the disk has room again"),
+            None => {}
+        }
+        changed
+    }
+
+    async fn watch(self, mut reserve: Reserve, hub: Hub, stop: CancellationToken) {
+        let mut every = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => {}
+            }
+            if let Some(is_full) = self.look(&mut reserve)
+                && hub.with(move |relay, _| relay.set_full(is_full)).await.is_err()
+            {
+                return;
+            }
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {

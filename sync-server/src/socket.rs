@@ -16,6 +16,7 @@ use crate::hub::{Hub, Outgoing, Place, Shared};
 use crate::inflow::{Arrived, Inflow};
 use crate::peers::Peer;
 use crate::relay::{Frame, Incoming, SessionId};
+use crate::rules::TokenHash;
 use crate::telemetry;
 
 /// Bytes of messages after which a flush is due.
@@ -27,9 +28,14 @@ pub(crate) async fn serve(
     stream: SplitStream<WebSocket>,
     hub: Hub,
     (session, peer): (SessionId, Option<Peer>),
-    nonce: [u8; 32],
+    (nonce, token): ([u8; 32], Option<TokenHash>),
 ) {
     let Ok(place) = hub.connect_from(session, peer, nonce).await else { return };
+    if let Some(token) = token
+        && hub.present(session, token).await.is_err()
+    {
+        return;
+    }
     let Place { session, out, shared } = place;
     tokio::select! {
         () = read(stream, &hub, session, &shared) => {}

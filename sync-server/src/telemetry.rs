@@ -7,6 +7,9 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::refusals::{Refusals, Refused};
 use crate::relay::Counts;
@@ -22,17 +25,75 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error. `RUST_LOG` chooses what, `info` otherwise.
-pub fn init_logs(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Changes what is logged from now on.
+type SetLevel = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+/// Starts logging to standard error. `RUST_LOG` chooses what, `level` otherwise.
+pub fn init_logs(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.or_else(|_| EnvFilter::try_new(level));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(filter);
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process keeps the first one's logs.
-    let _ = match format {
-        LogFormat::Text => logs.with_ansi(false).try_init(),
-        LogFormat::Json => logs.json().try_init(),
+    let is_first = match format {
+        LogFormat::Text => registry.with(logs).try_init(),
+        LogFormat::Json => registry.with(logs.json()).try_init(),
     };
+    if is_first.is_ok() {
+        let set = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+        let _ = SET_LEVEL.set(Box::new(set));
+    }
 }
+
+/// Changes what is logged from now on.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn set_log_level(level: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("{level}: {error}"))?;
+    SET_LEVEL.get().map_or(Ok(()), |set| set(filter))
+}
+
+/// All metrics, and what each means: the alert rules and the dashboard in `deploy/` use no other.
+pub const METRICS: &[(&str, &str)] = &[
+    ("relay_build_info", "1, with the version"),
+    ("relay_connections", "TCP connections open"),
+    ("relay_connections_limit", "TCP connections that may be open at once"),
+    ("relay_sessions", "Sessions of devices that proved who they are"),
+    ("relay_sessions_unauthenticated", "Sockets that did not, yet"),
+    ("relay_sessions_closed_total", "Sessions that the relay ended, by reason"),
+    ("relay_received_bytes_total", "Bytes of WebSocket messages received"),
+    ("relay_sent_bytes_total", "Bytes of WebSocket messages sent"),
+    ("relay_batch_inputs", "Inputs applied in one commit"),
+    ("relay_commit_seconds", "Time of one commit, its fsync included"),
+    ("relay_commits_total", "Durable commits"),
+    ("relay_commands_total", "Commands applied"),
+    ("relay_appended_total", "Entries appended to logs"),
+    ("relay_appended_bytes_total", "Bytes of them"),
+    ("relay_delivered_total", "Entries handed to sessions"),
+    ("relay_refused_total", "Pushes and requests refused"),
+    ("relay_refusals_total", "What was refused, by reason"),
+    ("relay_signals_total", "Signals handed on"),
+    ("relay_queued_bytes", "Bytes of memory that wait for sockets"),
+    ("relay_waiting_inputs", "Inputs that wait for their turn"),
+    ("relay_clock_jumps_total", "Times that the machine's clock jumped"),
+    ("relay_clock_off_seconds", "How far stamps are from the machine's clock"),
+    ("relay_heartbeat_age_seconds", "Since the relay said last that it goes on"),
+    ("relay_damaged_total", "Reads that met a damaged row"),
+    ("relay_store_bytes", "Length of the store's file, holes included"),
+    ("relay_store_disk_bytes", "Bytes that the store takes on the disk"),
+    ("relay_disk_free_bytes", "Bytes free where the store is"),
+    ("relay_disk_full", "1 while nothing new is taken, as the disk is full to the reserve"),
+    ("relay_process_resident_bytes", "Memory of the process"),
+    ("relay_process_open_fds", "Descriptors that the process has open"),
+];
+
+/// What the exporter appends to a histogram's name.
+pub const OF_HISTOGRAMS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 /// Starts collecting metrics for this process; once is enough.
 ///
@@ -52,7 +113,41 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
         .build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     let _ = metrics::set_global_recorder(recorder);
+    for (name, means) in METRICS {
+        metrics::describe_gauge!(*name, *means);
+    }
+    gauge!("relay_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
+}
+
+/// What is looked at when somebody asks for metrics.
+pub(crate) fn at_a_look(heartbeat_age: Duration, connections_limit: usize) {
+    gauge!("relay_heartbeat_age_seconds").set(heartbeat_age.as_secs_f64());
+    gauge!("relay_connections_limit").set(connections_limit as f64);
+    if let Some(bytes) = resident_bytes() {
+        gauge!("relay_process_resident_bytes").set(bytes as f64);
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        gauge!("relay_process_open_fds").set(open.count() as f64);
+    }
+}
+
+/// Memory of this process, where the system says so in `/proc`.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Room on the disk, as it was last looked at.
+pub(crate) fn disk(free: Option<u64>, is_full: bool, store_bytes: u64, store_disk_bytes: u64) {
+    if let Some(free) = free {
+        gauge!("relay_disk_free_bytes").set(free as f64);
+    }
+    gauge!("relay_disk_full").set(if is_full { 1.0 } else { 0.0 });
+    gauge!("relay_store_bytes").set(store_bytes as f64);
+    gauge!("relay_store_disk_bytes").set(store_disk_bytes as f64);
 }
 
 pub(crate) fn batch(inputs: usize) {
@@ -81,7 +176,7 @@ pub(crate) fn sent(bytes: usize) {
     counter!("relay_sent_bytes_total").increment(bytes as u64);
 }
 
-pub(crate) fn counts(counts: &Counts, store_bytes: u64) {
+pub(crate) fn counts(counts: &Counts) {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     gauge!("relay_sessions").set(number(counts.sessions));
     gauge!("relay_sessions_unauthenticated").set(number(counts.unauthenticated));
@@ -93,7 +188,7 @@ pub(crate) fn counts(counts: &Counts, store_bytes: u64) {
     counter!("relay_refused_total").absolute(counts.refused);
     counter!("relay_hello_spaces_total").absolute(counts.looked_at);
     counter!("relay_signals_total").absolute(counts.signals);
-    gauge!("relay_store_mebibytes").set(number(store_bytes >> 20));
+    counter!("relay_damaged_total").absolute(counts.damaged);
 }
 
 pub(crate) fn refusals(refusals: &Refusals) {

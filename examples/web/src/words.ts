@@ -148,6 +148,8 @@ export function failure(error: unknown): string {
       return "This browser could not write to its storage. Free some disk space, then reload.";
     case "too_large":
       return "That is too long.";
+    case "full":
+      return "The relay's disk is full. What you write is kept here, and goes out when there is room.";
     case "unavailable":
       return "The relay can't do this at the moment. Try again in a little while.";
     case "closed":

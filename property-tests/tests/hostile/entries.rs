@@ -8,7 +8,9 @@ use sync_core::api::{Progress, Response};
 use sync_core::document::{Edit, Name, NewMessage, OrderKey, Stamp};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Header, Kind};
-use sync_protocol::frames::{ClientFrame, Delivery, Entries, Entry, Push, RelayFrame, Run, Stored};
+use sync_protocol::frames::{
+    Answer, ClientFrame, Delivery, Entries, Entry, Push, RelayFrame, Reply, Run, Stored,
+};
 use sync_protocol::frontier::Tip;
 use sync_protocol::{Rejection, SpaceId, WriterId};
 
@@ -529,6 +531,36 @@ fn confirmations_of_nothing_and_entries_of_unknown_spaces_take_no_room() {
     }
     world.settle().unwrap();
     agree(&mut world, &[0, 1], space);
+    nothing_is_missing(&mut world, 0, space);
+}
+
+/// Who is told so begins the log again, where it can; and goes on once the relay shows it.
+#[test]
+fn a_conversation_that_is_said_to_be_none_goes_on_once_the_relay_is_honest() {
+    let (mut world, space) = conversation(11, 3);
+    world.set_meddler(Some(Box::new(move |_, frame| match frame {
+        RelayFrame::Delivery(Delivery::Entries(entries)) if entries.space == space => {
+            // As if something lay between, so that it is asked for.
+            let first = entries.first + 5;
+            vec![RelayFrame::Delivery(Delivery::Entries(Entries { first, ..entries }))]
+        }
+        RelayFrame::Reply(Reply { id, answer: Answer::Done }) => {
+            let answer = Answer::Refused(Rejection::NotFound);
+            vec![RelayFrame::Reply(Reply { id, answer })]
+        }
+        frame => vec![frame],
+    })));
+    for device in [0, 1, 2] {
+        world.say(device, space).unwrap();
+    }
+    world.pass(100_000).unwrap();
+    honest_again(&mut world);
+    world.pass(100_000).unwrap();
+    for device in [0, 1, 2] {
+        world.say(device, space).unwrap();
+    }
+    world.settle().unwrap();
+    agree(&mut world, &[0, 1, 2], space);
     nothing_is_missing(&mut world, 0, space);
 }
 

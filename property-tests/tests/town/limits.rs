@@ -1,12 +1,14 @@
 //! What is too large is refused by name, with the size that just passes.
 
 use sync_core::Failure;
-use sync_core::api::{Command, Response, Space};
+use sync_core::api::{Command, Input, Problem, Response, Space};
 use sync_core::document::{AppOp, OpFault, Step};
+use sync_protocol::Rejection;
 use sync_protocol::codec::Blob;
+use sync_protocol::frames::RelayFrame;
 
-use crate::support::Town;
 use crate::support::linking::talking;
+use crate::support::{Town, linking};
 
 const TEXT: usize = 65_536;
 
@@ -83,4 +85,44 @@ fn what_is_too_much_for_a_document_is_named() {
         }],
     };
     ends_at(&mut town, "counter step", (1 << 32) - 1, step);
+}
+
+#[test]
+fn a_relay_whose_disk_is_full_is_shown_and_what_was_written_goes_out_once_there_is_room() {
+    let mut town = Town::new(2);
+    town.sign_up(0, "ada");
+    town.sign_up(1, "bob");
+    let id = town.found(0, "Tea", &["bob"]);
+    town.settle();
+    town.relay.set_full(true);
+    town.say(0, id, "is there room?");
+    town.pass(10_000);
+    let told = linking::status(&mut town, 0);
+    assert!(told.connected && told.waiting > 0, "{told:?}");
+    assert!(matches!(told.problem, Some(Problem::Space(of, Rejection::Full { .. })) if of == id));
+    assert_eq!(town.texts(1, id), Vec::<String>::new());
+    town.relay.set_full(false);
+    town.pass(60_000);
+    assert_eq!(town.texts(1, id), ["is there room?"]);
+    let told = linking::status(&mut town, 0);
+    assert!(told.waiting == 0 && told.problem.is_none(), "{told:?}");
+}
+
+/// Whoever is told the same does not come at the same time.
+#[test]
+fn devices_that_are_told_when_to_come_back_do_not_come_at_once() {
+    let mut town = Town::new(8);
+    for n in 0..8 {
+        town.sign_up(n, &format!("person{n}"));
+    }
+    town.settle();
+    let now = town.now;
+    for n in 0..8 {
+        let goodbye = RelayFrame::Goodbye { reason: Rejection::Unavailable { retry_ms: 10_000 } };
+        town.feed(n, Input::Received(goodbye.to_bytes()));
+    }
+    let times: std::collections::BTreeSet<u64> =
+        town.devices.iter().filter_map(|device| device.wake).collect();
+    assert!(times.len() > 4, "{times:?}");
+    assert!(times.iter().all(|at| (now + 10_000..=now + 15_000).contains(at)), "{times:?}");
 }

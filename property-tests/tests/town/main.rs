@@ -16,6 +16,7 @@ mod lodging;
 mod names;
 mod own_documents;
 mod pages;
+mod restored;
 mod smoke;
 mod support;
 mod unread;

@@ -87,6 +87,9 @@ pub struct Status {
     pub withheld: u64,
     /// Devices of the account that were away for long when the relay last said so.
     pub away: Vec<AwayView>,
+    /// When this device last found that the relay had lost what it had confirmed, as after a backup
+    /// was put back, and wrote its own part of that again: Unix milliseconds by its clock.
+    pub put_back_ms: Option<u64>,
     /// What keeps the device from the relay, or the address from the account; shown as it is.
     pub problem: Option<Problem>,
 }

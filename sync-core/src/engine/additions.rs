@@ -332,7 +332,7 @@ impl Engine {
         let leaving = space.intends(&Intention::Leave);
         let lasts = match reason {
             Rejection::Rate { retry_ms } => leaving || *retry_ms > PATIENCE_MS,
-            Rejection::Unavailable { .. } => false,
+            Rejection::Unavailable { .. } | Rejection::Full { .. } => false,
             Rejection::Quota
             | Rejection::TooLarge { .. }
             | Rejection::NotFound

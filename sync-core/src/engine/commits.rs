@@ -301,6 +301,7 @@ pub(super) fn fresh_row(own: bool, context: Context, epoch: EpochId) -> SpaceRow
         vouched: None,
         doubted: false,
         eras: Eras::default(),
+        found: None,
         whole_from: 0,
         unvaulted: Vec::new(),
         invited_by: None,

@@ -7,15 +7,21 @@ use sync_protocol::frames::Run;
 use sync_protocol::{DeviceId, EpochId, SpaceId, codec};
 use tracing::debug;
 
-use crate::engine::Engine;
-use crate::engine::rows::{CutRow, Intention};
+use crate::engine::deliveries::Delivered;
+use crate::engine::rows::{CutRow, FoundRow, Intention, PendingRow};
 use crate::engine::space::{Core, SpaceState};
+use crate::engine::{Engine, Step, Task};
 use crate::records::key;
 use crate::trust::Invalid;
 
 /// Confirmed cuts that are kept, and their bytes: the newest is kept however large.
-const KEPT: usize = 64;
-const KEPT_BYTES: usize = 256 * 1024;
+const KEPT: usize = 512;
+const KEPT_BYTES: usize = 512 * 1024;
+/// Own handshakes that are kept.
+const KEPT_HANDSHAKES: usize = 8;
+/// How long a handshake of before waits that is not taken yet: it may let in an account that the
+/// relay lost, too.
+const TRY_AGAIN_MS: u64 = 30_000;
 
 impl Engine {
     /// Places of our own that were read already. If something else stood there, the log that was
@@ -43,11 +49,196 @@ impl Engine {
     /// chain: it goes on as somebody new.
     pub(super) fn takes_back(&mut self, id: &SpaceId, have: u64) -> bool {
         let Some(space) = self.spaces.get_mut(id) else { return false };
+        if space.row.stored <= have {
+            return false;
+        }
+        space.read_again();
+        self.write_again(id, have)
+    }
+
+    /// The relay's log began anew, or is gone: it is read from its start. What is known is passed
+    /// over by its number, so nothing is doubled; what is not found of this device's is written again.
+    pub(super) fn on_new_generation(&mut self, id: &SpaceId, generation: Option<u64>) {
+        debug!(space = ?id, "the log began anew");
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.deliveries.retain(|delivered| generation.is_some_and(|now| delivered.is_of(now)));
+        space.row.generation = generation;
+        space.row.found = Some(FoundRow { seq: 0, epoch: EpochId::NONE });
+        space.row.next = 0;
+        space.row.begun = None;
+        space.row.log_hash = [0; 32];
+        space.recent.clear();
+        space.own_runs.clear();
+        (space.behind, space.doubt, space.wanted) = (None, None, 0);
+        (space.fetching, space.fetched) = (false, false);
+        space.row.lagging = false;
+        let comes = space.deliveries.front().is_some_and(Delivered::is_from_start);
+        self.evidence(id, Invalid::LogBeganAnew);
+        match generation {
+            Some(_) if !comes => self.mark_lagging(id),
+            _ => self.save_space(id),
+        }
+        self.tasks.push_back(Task::Advance(*id));
+    }
+
+    /// A number of ours stands in the log that is read.
+    pub(super) fn found_again(&mut self, id: &SpaceId, seq: u64) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if let Some(found) = &mut space.row.found {
+            found.seq = found.seq.max(seq);
+        }
+    }
+
+    /// Whether a log that began anew has a handshake that is known already: it may stand elsewhere
+    /// by now.
+    pub(super) fn finds_handshake(&mut self, id: &SpaceId, child: &EpochId, index: u64) -> bool {
+        let Some(space) = self.spaces.get_mut(id) else { return false };
+        let Some((found, core)) = space.row.found.as_mut().zip(space.core.as_mut()) else {
+            return false;
+        };
+        let Some(row) = core.epochs.get_mut(child) else { return false };
+        let was = std::mem::replace(&mut row.index, index);
+        self.batch.put(key::epoch(id, child), codec::encode(row));
+        for writer in &mut core.state.writers {
+            if writer.from == was {
+                writer.from = index;
+            }
+            writer.to = writer.to.map(|to| if to == was { index } else { to });
+        }
+        found.epoch = *child;
+        if core.pending.take_if(|pending| pending.child == Some(*child)).is_some() {
+            self.batch.delete(key::pending_commit(id));
+            space.row.deciding = false;
+            space.deciding_sent = false;
+        }
+        self.save_space(id);
+        self.save_state(id);
+        true
+    }
+
+    /// Writes again what a log that began anew, and was read, lacks of this device's: in the order
+    /// in which it was written, so that whoever lacks it can read it. What others wrote between is
+    /// waited for. Whether anything is.
+    pub(super) fn mends_log(&mut self, id: &SpaceId) -> Step<bool> {
+        let Some(found) = self.core_space(id)?.row.found else { return Ok(false) };
+        let is_writer = self.numbers_are_current(id);
+        if is_writer {
+            self.write_again(id, found.seq);
+        }
+        let space = self.core_space(id)?;
+        if found.epoch == space.row.epoch {
+            space.row.found = None;
+            self.save_space(id);
+            return Ok(false);
+        }
+        let pending = space.core.as_ref().and_then(|core| core.pending.as_ref());
+        if pending.is_some_and(|pending| pending.carries > 0) {
+            // It does not follow from this log. What it was to do is still intended.
+            self.drop_refused(id)?;
+            self.drop_pending(id);
+        }
+        let space = self.core_space(id)?;
+        if space.row.deciding {
+            self.push_pending(id);
+            return Ok(true);
+        }
+        let Some(core) = &space.core else { return Ok(true) };
+        let is_here = |cut: &CutRow| {
+            let sent = cut.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
+            sent.map_or(cut.confirmed, |sent| sent.header.epoch == found.epoch)
+        };
+        if is_writer && core.outbox.values().any(is_here) {
+            self.push_content(id);
+            return Ok(true);
+        }
+        let next = core.epochs.get(&found.epoch).map_or(0, |row| row.number + 1);
+        let next = core.handshakes.get(&next).cloned().filter(|_| space.retry_at.is_none());
+        let (writer, key) = (self.writer()?, self.me()?.identity.signing.verifying_key());
+        let follows = |row: &PendingRow| {
+            Envelope::parse(row.envelope.as_slice()).is_ok_and(|sent| {
+                // As somebody that this store was before, it can't be pushed.
+                let is_ours = sent.verify(id, &writer, &key.to_bytes()).is_ok();
+                is_ours && sent.header.epoch == found.epoch
+            })
+        };
+        match next.filter(follows) {
+            Some(row) => {
+                self.set_pending(id, row);
+                self.push_pending(id);
+            }
+            None => self.look_for_it(id),
+        }
+        Ok(true)
+    }
+
+    /// A log that was not there may be by now; or it was all along, and the relay did not say so.
+    fn look_for_it(&mut self, id: &SpaceId) {
+        let at = self.now + TRY_AGAIN_MS;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if space.row.generation.is_none() && space.retry_at.is_none() {
+            space.row.lagging = true;
+            space.retry_at = Some(at);
+            self.save_space(id);
+        }
+    }
+
+    /// The log is still not there: whoever began it may begin it again.
+    pub(super) fn is_gone(&mut self, id: &SpaceId) {
+        let at = self.now + TRY_AGAIN_MS;
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        space.row.lagging = false;
+        space.retry_at = Some(at);
+        self.save_space(id);
+    }
+
+    fn drop_pending(&mut self, id: &SpaceId) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        if let Some(core) = &mut space.core {
+            core.pending = None;
+        }
+        space.row.deciding = false;
+        space.deciding_sent = false;
+        self.batch.delete(key::pending_commit(id));
+        self.save_space(id);
+    }
+
+    /// Whether a handshake that was refused is one that stood in the log once. It is tried again.
+    pub(super) fn handshake_refused(&mut self, id: &SpaceId) -> bool {
+        let now = self.now;
+        let Some(space) = self.spaces.get_mut(id).filter(|space| space.row.found.is_some()) else {
+            return false;
+        };
+        space.retry_at = Some(now + TRY_AGAIN_MS);
+        self.drop_pending(id);
+        // Something else may stand there, or the same.
+        self.mark_lagging(id);
+        true
+    }
+
+    /// Keeps an own handshake that the log has decided.
+    pub(super) fn keep_handshake(&mut self, id: &SpaceId, row: PendingRow) {
+        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else {
+            return;
+        };
+        let Some(made) = row.child.and_then(|child| core.epochs.get(&child)) else { return };
+        let (number, row) = (made.number, PendingRow { carries: 0, enters: false, ..row });
+        self.batch.put(key::own_handshake(id, number), codec::encode(&row));
+        core.handshakes.insert(number, row);
+        while core.handshakes.len() > KEPT_HANDSHAKES
+            && let Some((oldest, _)) = core.handshakes.pop_first()
+        {
+            self.batch.delete(key::own_handshake(id, oldest));
+        }
+    }
+
+    fn write_again(&mut self, id: &SpaceId, have: u64) -> bool {
+        let Some(space) = self.spaces.get(id) else { return false };
         let mut lost = have.saturating_add(1)..=space.row.stored;
         if lost.is_empty() {
             return false;
         }
-        space.read_again();
+        self.session.row.put_back_ms = Some(self.wall);
+        self.unsaved.session = true;
         self.evidence(id, Invalid::LostConfirmed);
         let Some(space) = self.spaces.get_mut(id) else { return false };
         let Some(core) = &mut space.core else { return false };
@@ -105,13 +296,17 @@ impl CutRow {
 impl SpaceState {
     /// The relay refused a number, and with it all behind it, for a handshake at this index that their
     /// author had not read: what was sealed for them by then is in no log. What was sealed since, and
-    /// is on its way, may be. What the relay had confirmed once stays as it was.
+    /// is on its way, may be. What the relay had confirmed once stays as it was, but for the same
+    /// readers: in a log that began anew, the handshake may stand further on than it did.
     pub(super) fn forget_sent(&mut self, from: u64, index: u64) {
+        let here = self.epoch_here();
         let Some(core) = &mut self.core else { return };
         for (seq, cut) in core.outbox.iter_mut() {
             let sent = cut.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
-            let is_refused = sent.is_some_and(|sent| sent.header.cursor <= index);
-            if *seq >= from && !cut.confirmed && is_refused {
+            let is_refused = sent.is_some_and(|sent| {
+                sent.header.cursor <= index && (!cut.confirmed || sent.header.epoch == here)
+            });
+            if *seq >= from && is_refused {
                 cut.sent = None;
             }
         }

@@ -99,6 +99,9 @@ impl Engine {
                 return Ok(Ok(()));
             }
             Verdict::Known => {
+                if own {
+                    self.found_again(id, chain.seq);
+                }
                 self.look_at_wanted(id, arrived);
                 return Ok(Ok(()));
             }
@@ -143,7 +146,7 @@ impl Engine {
             chain,
             past,
             may_begin: past || is_new || row.loose.contains(writer),
-            keys: core.keys_at(&arrived.envelope.header.epoch, &row.epoch),
+            keys: core.keys_at(&arrived.envelope.header.epoch, &space.epoch_here()),
         })
     }
 
@@ -264,7 +267,8 @@ impl SpaceState {
     /// How keys that an own envelope is sealed under relate to the place read next.
     pub(super) fn keys_here(&self, envelope: &Envelope) -> Keys {
         let core = self.core.as_ref();
-        core.map_or(Keys::Unknown, |core| core.keys_at(&envelope.header.epoch, &self.row.epoch))
+        let here = self.epoch_here();
+        core.map_or(Keys::Unknown, |core| core.keys_at(&envelope.header.epoch, &here))
     }
 }
 

@@ -9,7 +9,7 @@ use sync_protocol::frontier::{Step as Chained, Tip};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::signing::PublicKey;
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{SpaceId, WriterId};
+use sync_protocol::{Rejection, SpaceId, WriterId};
 use tracing::debug;
 
 use crate::api::Event;
@@ -88,11 +88,12 @@ impl Engine {
         }
         let next = space.row.next;
         let Some(front) = space.deliveries.front_mut() else { return Ok(false) };
-        if space.row.generation.is_some_and(|known| known != front.entries.generation) {
-            self.on_new_generation(id);
+        let generation = front.entries.generation;
+        if space.row.generation.is_some_and(|known| known != generation) {
+            self.on_new_generation(id, Some(generation));
             return Ok(true);
         }
-        space.row.generation = Some(front.entries.generation);
+        space.row.generation = Some(generation);
         let index = front.entries.first.saturating_add(front.at as u64);
         let Some(entry) = front.entries.entries.get(front.at) else {
             space.deliveries.pop_front();
@@ -216,6 +217,10 @@ impl Engine {
                 space.fetched = true;
                 self.tasks.push_back(Task::TakeIn(*id));
             }
+            Answer::Refused(Rejection::NotFound) if space.row.generation.is_some() => {
+                self.on_new_generation(id, None);
+            }
+            Answer::Refused(Rejection::NotFound) if space.row.found.is_some() => self.is_gone(id),
             _ => space.retry_at = Some(self.now + ASK_AGAIN_MS),
         }
     }
@@ -232,26 +237,6 @@ impl Engine {
         }
         self.save_space(id);
         self.evidence(id, why);
-    }
-
-    /// The relay's log began anew: read it from its start. What is known is passed over by its
-    /// number, so nothing is doubled.
-    fn on_new_generation(&mut self, id: &SpaceId) {
-        debug!(space = ?id, "the log began anew");
-        if let Some(space) = self.spaces.get_mut(id) {
-            let from_start = space.deliveries.front().is_some_and(|front| front.entries.first == 0);
-            space.row.generation = space.deliveries.front().map(|front| front.entries.generation);
-            space.row.next = 0;
-            space.row.begun = None;
-            space.recent.clear();
-            space.row.log_hash = [0; 32];
-            if !from_start {
-                space.deliveries.pop_front();
-                self.mark_lagging(id);
-            }
-        }
-        self.save_space(id);
-        self.evidence(id, Invalid::LogBeganAnew);
     }
 
     fn after_take_in(&mut self, id: &SpaceId) {
@@ -306,6 +291,16 @@ fn progress(space: &SpaceState) -> Option<(u64, u64)> {
 }
 
 impl Delivered {
+    /// Whether it begins where the log does.
+    pub(super) fn is_from_start(&self) -> bool {
+        self.entries.first == 0
+    }
+
+    /// Whether it is of the log's life that has this generation.
+    pub(super) fn is_of(&self, generation: u64) -> bool {
+        self.entries.generation == generation
+    }
+
     /// Whether who wrote the entry is proven already.
     pub(super) fn is_proven(&self) -> bool {
         self.proven.contains(&self.at)

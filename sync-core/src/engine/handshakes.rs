@@ -85,9 +85,15 @@ impl Engine {
             self.read_past(id, arrived, child)?;
             return Ok(Follows::On);
         }
-        if !space.row.active {
+        if !space.row.active || self.finds_handshake(id, &child, arrived.index) {
             return Ok(Follows::On);
         }
+        let space = self.core_space(id)?;
+        if space.epoch_here() != space.row.epoch {
+            // The log does not lead to where this device is: nothing new can follow from there.
+            return Ok(Follows::On);
+        }
+        let Some(core) = &space.core else { return Ok(Follows::On) };
         let pending = core.pending.as_ref();
         let own = pending.is_some_and(|pending| pending.child == Some(child));
         self.group_space(id)?;
@@ -383,6 +389,9 @@ impl Engine {
         let number = space.group.as_ref().map_or(space.row.number + 1, |group| group.epoch());
         space.row.epoch = child;
         space.row.number = number;
+        if let Some(found) = &mut space.row.found {
+            found.epoch = child;
+        }
         // Whatever was pushed and not confirmed is sealed again under the new epoch.
         space.pushed = space.row.stored;
         debug!(space = ?id, index, epoch = ?child, number, "an epoch begins");

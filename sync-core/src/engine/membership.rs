@@ -70,6 +70,9 @@ impl Engine {
             }
             self.drop_refused(id)?;
         }
+        if self.mends_log(id)? {
+            return Ok(());
+        }
         let space = self.core_space(id)?;
         if space.row.deciding {
             self.push_pending(id);
@@ -101,7 +104,7 @@ impl Engine {
     }
 
     /// Lets go of a commit that the relay refused; what it was to do is committed anew.
-    fn drop_refused(&mut self, id: &SpaceId) -> Step<()> {
+    pub(super) fn drop_refused(&mut self, id: &SpaceId) -> Step<()> {
         let space = self.core_space(id)?;
         space.rebuild = false;
         let refused = space.refused.take();
@@ -219,6 +222,11 @@ impl Engine {
 
     /// The log shows our own handshake as the one that counts.
     pub(super) fn own_decided(&mut self, id: &SpaceId, index: u64) {
+        let child =
+            self.spaces.get(id).and_then(|space| space.core.as_ref()?.pending.as_ref()?.child);
+        if child.is_some_and(|child| self.finds_handshake(id, &child, index)) {
+            return self.tasks.push_back(Task::Advance(*id));
+        }
         let Ok(identity) = self.me().map(|me| me.identity.clone()) else { return };
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(pending) = space.core.as_mut().and_then(|core| core.pending.take()) else {
@@ -267,6 +275,7 @@ impl Engine {
                 }
             }
         }
+        self.keep_handshake(id, pending);
         self.save_space(id);
         self.call_what_was_lost();
         self.tasks.push_back(Task::Advance(*id));

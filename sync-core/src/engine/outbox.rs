@@ -8,7 +8,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Chain, Envelope, Header, Kind, aad};
 use sync_protocol::frames::{ClientFrame, Push};
 use sync_protocol::sorted::{SortedMap, SortedSet};
-use sync_protocol::{AccountId, Rejection, SpaceId, WriterId};
+use sync_protocol::{AccountId, EpochId, Rejection, SpaceId, WriterId};
 use tracing::debug;
 
 use crate::api::{Failure, Problem};
@@ -17,6 +17,7 @@ use crate::document::{Edit, EditError, Name, OrderKey, Row, Touched};
 use crate::engine::account::Me;
 use crate::engine::change_set::{ChangeSet, Item, Seen};
 use crate::engine::rows::{CutRow, JournalRow};
+use crate::engine::session::jittered;
 use crate::engine::{Engine, Step, Task, seal};
 use crate::records::key;
 use crate::trust::logs::begin;
@@ -241,11 +242,21 @@ impl Engine {
         let Some(cut) = core.outbox.get(&seq) else { return Ready::NotNow };
         let before = cut.sent.as_ref().and_then(|sent| Envelope::parse(sent.as_slice()).ok());
         let under = before.map(|envelope| envelope.header.epoch);
-        if under == Some(core.state.write_at.map_or(space.row.epoch, |(epoch, _)| epoch)) {
+        let here = core.state.write_at.map_or(space.epoch_here(), |(epoch, _)| epoch);
+        if under == Some(here) {
             return cut.sent.clone().map_or(Ready::NotNow, Ready::Sealed);
         }
+        if space.row.found.is_some() && (under.is_some() || !cut.confirmed) {
+            // The log does not lead to where it can be sealed.
+            return Ready::NotNow;
+        }
+        // In one era, whoever came in was given what was written before.
+        let is_other_era = |under: &EpochId| {
+            core.epochs.get(under).is_none_or(|row| row.era != space.row.context.era)
+        };
         if let Some(under) = under
             && cut.confirmed
+            && is_other_era(&under)
             && core.has_newcomers(&under, &device)
         {
             return Ready::Never;
@@ -259,7 +270,7 @@ impl Engine {
         let signing = self.me().ok()?.identity.signing.clone();
         let seen = self.seen_by_now(Beside { space: id, writer: &writer, seq })?;
         let space = self.spaces.get_mut(id)?;
-        let (read_epoch, next) = (space.row.epoch, space.row.next);
+        let (read_epoch, next) = (space.epoch_here(), space.row.next);
         let core = space.core.as_mut()?;
         let (epoch, cursor) = core.state.write_at.unwrap_or((read_epoch, next));
         let secret = core.content_key(&epoch, &writer)?;
@@ -314,7 +325,10 @@ impl Engine {
         if seq == 0 && self.is_about_an_earlier(id, &reason) {
             return;
         }
-        let passes = matches!(reason, Rejection::Rate { .. } | Rejection::Unavailable { .. });
+        let passes = reason.retry_ms().is_some();
+        if seq == 0 && !passes && self.handshake_refused(id) {
+            return;
+        }
         if seq == 0 && !passes && self.is_entering(id).is_ok_and(|entering| entering) {
             return self.entrance_refused(id);
         }
@@ -360,9 +374,16 @@ impl Engine {
                 self.reconnect();
             }
             Rejection::Taken => self.mark_lagging(id),
-            Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms } => {
-                space.hold_until = now + retry_ms.max(100);
+            Rejection::Rate { retry_ms }
+            | Rejection::Unavailable { retry_ms }
+            | Rejection::Full { retry_ms } => {
+                space.hold_until = now + jittered(&mut self.rng, retry_ms.max(100));
                 space.retry_at = Some(space.hold_until);
+                if let Rejection::Full { .. } = reason {
+                    // It passes, but not soon: the person is told.
+                    self.session.problem = Some(Problem::Space(*id, reason));
+                    self.report_status();
+                }
             }
             other => {
                 space.problem = Some(other.clone());

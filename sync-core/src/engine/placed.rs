@@ -8,8 +8,9 @@ use sync_protocol::codec;
 use sync_protocol::envelope::Envelope;
 use sync_protocol::frames::{Run, Stored};
 use sync_protocol::frontier::Tip;
-use sync_protocol::{Link, SpaceId};
+use sync_protocol::{Link, Rejection, SpaceId};
 
+use crate::api::Problem;
 use crate::document::{Name, Placement, Row};
 use crate::engine::change_set::ChangeSet;
 use crate::engine::outbox::numbered;
@@ -29,6 +30,10 @@ impl Engine {
     /// The relay has made something durable.
     pub(super) fn place(&mut self, stored: &Stored) -> Step<()> {
         let (id, now) = (stored.space, self.now);
+        if let Some(Problem::Space(_, Rejection::Full { .. })) = self.session.problem {
+            self.session.problem = None;
+            self.report_status();
+        }
         if !self.spaces.contains_key(&id) {
             return Ok(());
         }
@@ -197,6 +202,9 @@ impl Engine {
         let space = self.spaces.get_mut(id)?;
         space.row.stored = space.row.stored.max(seq);
         space.pushed = space.pushed.max(seq);
+        if let Some(found) = &mut space.row.found {
+            found.seq = found.seq.max(seq);
+        }
         let core = space.core.as_mut()?;
         let cut = core.outbox.remove(&seq)?;
         core.tips.advance(writer, Tip { seq, link: cut.link });

@@ -55,6 +55,14 @@ impl Engine {
         }
     }
 
+    /// The relay may have lost whose the address is.
+    pub(super) fn claim_again(&mut self) {
+        if let Some(me) = &mut self.me {
+            me.row.claimed &= me.row.address.parse::<Address>().is_err();
+            self.unsaved.account = true;
+        }
+    }
+
     fn on_claimed(&mut self, answer: &Answer) {
         match answer {
             Answer::Done => {

@@ -162,6 +162,9 @@ pub(super) struct SessionRow {
     /// accepted since.
     #[n(6)]
     pub(super) relay: Option<RelayId>,
+    /// When it was found last that the relay had lost what it had confirmed.
+    #[n(7)]
+    pub(super) put_back_ms: Option<u64>,
 }
 
 /// An account known to this device.
@@ -326,6 +329,20 @@ pub(super) struct SpaceRow {
     /// Which era of an app's documents counts.
     #[cbor(n(53), default)]
     pub(super) eras: Eras,
+    /// Until a log that began anew has again what this device wrote.
+    #[n(55)]
+    pub(super) found: Option<FoundRow>,
+}
+
+/// What a log that began anew has of what this device knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct FoundRow {
+    /// The last own number in it.
+    #[n(0)]
+    pub(super) seq: u64,
+    /// The epoch that it leads to.
+    #[n(1)]
+    pub(super) epoch: EpochId,
 }
 
 /// Another device had read no more of a space than this one has.

@@ -104,6 +104,15 @@ pub(super) struct Session {
     pub(super) away: Vec<AwayView>,
     /// An account brought back, until the relay has taken that in.
     pub(super) recovered: Option<(CommandId, NewAccount)>,
+    /// The relay's copy of the own log lacks something: the next hello carries the log.
+    tells_log: bool,
+    /// The length that was told: once is enough.
+    told_len: u64,
+}
+
+/// A time that many were told alike, and up to half as long again.
+pub(super) fn jittered(rng: &mut impl Rng, ms: u64) -> u64 {
+    ms.saturating_add(rng.next_u64() % (ms / 2 + 1))
 }
 
 impl Session {
@@ -251,13 +260,14 @@ impl Engine {
         }
     }
 
-    /// Jittered exponential backoff, never below what the relay asked for.
+    /// Jittered exponential backoff, never below what the relay asked for; nor just then, as it
+    /// asked others for the same.
     fn retry_later(&mut self, at_least_ms: u64) {
         let exponent = self.session.attempts.min(7);
         self.session.attempts += 1;
         let ceiling = (BACKOFF_FIRST_MS << exponent).min(BACKOFF_LAST_MS);
         let jitter = self.rng.next_u64() % (ceiling / 2 + 1);
-        let wait = (ceiling / 2 + jitter).max(at_least_ms);
+        let wait = (ceiling / 2 + jitter).max(jittered(&mut self.rng, at_least_ms));
         self.session.phase = Phase::Waiting(self.now + wait);
         debug!(wait, attempts = self.session.attempts, "a connection is tried later");
     }
@@ -284,9 +294,9 @@ impl Engine {
     fn leave(&mut self, problem: Problem) {
         debug!(?problem, "this connection is given up");
         let wait = match &problem {
-            Problem::Session(
-                Rejection::Rate { retry_ms } | Rejection::Unavailable { retry_ms },
-            ) => *retry_ms,
+            Problem::Session(reason) if reason.retry_ms().is_some() => {
+                reason.retry_ms().unwrap_or_default()
+            }
             Problem::Session(Rejection::Revoked | Rejection::Unsupported { .. })
             | Problem::NotARelay
             | Problem::OtherRelay { .. } => BACKOFF_LAST_MS,
@@ -394,7 +404,7 @@ impl Engine {
             cursor: self.session.row.cursor.clone(),
             lagging,
             digest: Blob(self.membership_digest().to_vec()),
-            log: match me.row.claimed && me.row.recovering.is_empty() {
+            log: match me.row.claimed && me.row.recovering.is_empty() && !self.session.tells_log {
                 true => Vec::new(),
                 false => self.log_blobs(&me.account()),
             },
@@ -404,6 +414,7 @@ impl Engine {
         };
         hello.signature =
             sign_session(&SessionProof { challenge, hello: &hello }, &me.identity.signing);
+        self.session.tells_log = false;
         self.session.greeted = true;
         self.session.opened_by = self.session.row.incarnation;
         self.send(&ClientFrame::Hello(hello));
@@ -429,6 +440,7 @@ impl Engine {
         if welcome.from_start {
             session.row.cursor = None;
             session.row.inbox = 0;
+            self.claim_again();
         }
         if self.session.row.relay.is_none() {
             self.session.row.relay = self.session.met;
@@ -466,7 +478,14 @@ impl Engine {
         if self.recovers() {
             self.strays.entry(own).or_default();
         }
-        if self.people.log(&account).is_some_and(|log| log.len() < welcome.log_len) {
+        let known = self.people.log(&account).map_or(0, |log| log.len());
+        if known > welcome.log_len.max(self.session.told_len) {
+            // It was put back to before its newest entries, among which a device may have been ended.
+            self.session.tells_log = true;
+            self.session.told_len = known;
+            return self.reconnect();
+        }
+        if known < welcome.log_len {
             self.read_own_log();
         } else {
             self.settle_linking(true);
@@ -491,6 +510,8 @@ impl Engine {
         if refused {
             return self.recovery_refused(reason);
         }
+        // Put back to before this device came in, or its account: it is told of both.
+        self.session.tells_log = reason == Rejection::NotFound;
         if reason == Rejection::Revoked {
             let logged_out = self.session.requests.values().find_map(|asked| match asked {
                 Asked::Append(_, Wish::LogOut(id)) => Some(*id),

@@ -127,6 +127,8 @@ pub(super) struct Core {
     pub(super) kept: SortedMap<u64, CutRow>,
     pub(super) journal: SortedMap<u64, JournalRow>,
     pub(super) pending: Option<PendingRow>,
+    /// The newest own handshakes that the log decided, by the numbers of their epochs.
+    pub(super) handshakes: SortedMap<u64, PendingRow>,
     keys: BTreeMap<(EpochId, WriterId), Secret>,
 }
 
@@ -181,6 +183,11 @@ impl SpaceState {
         }
     }
 
+    /// The epoch that counts at the place that is read next.
+    pub(super) fn epoch_here(&self) -> EpochId {
+        self.row.found.map_or(self.row.epoch, |found| found.epoch)
+    }
+
     /// Whether the log does not have yet what the space begins with.
     pub(super) fn is_founding(&self) -> bool {
         let pending = self.core.as_ref().and_then(|core| core.pending.as_ref());
@@ -227,7 +234,8 @@ impl SpaceState {
             return 0;
         }
         let cuts = self.row.cut.0.saturating_sub(self.row.stored);
-        let deciding = u64::from(self.row.deciding);
+        // While the log lacks what it had, that is under way as well.
+        let deciding = u64::from(self.row.deciding || self.row.found.is_some());
         cuts + self.row.journal + deciding + self.row.intentions.len() as u64
     }
 
@@ -349,6 +357,9 @@ impl Core {
             }
             b's' => self.state = codec::decode("state", value).ok()?,
             b'c' => self.pending = Some(codec::decode("pending", value).ok()?),
+            b'h' => {
+                self.handshakes.insert(number()?, codec::decode("pending", value).ok()?);
+            }
             _ => {}
         }
         Some(())

@@ -56,6 +56,7 @@ impl Engine {
             unreadable: self.unreadable(),
             withheld: self.withheld(),
             away: self.away(),
+            put_back_ms: self.session.row.put_back_ms,
             problem: self.problem(),
         }
     }

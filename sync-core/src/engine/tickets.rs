@@ -186,6 +186,12 @@ impl Engine {
     /// The relay says which spaces this account is in.
     pub(super) fn on_spaces(&mut self, answer: Answer) {
         let Answer::Spaces(spaces) = answer else { return };
+        let gone = self.spaces.iter().filter(|(id, space)| {
+            space.row.active && space.row.generation.is_some() && !spaces.contains(id)
+        });
+        let gone: Vec<SpaceId> = gone.map(|(id, _)| *id).collect();
+        // Or it was put back to before it had them.
+        gone.iter().for_each(|id| self.mark_lagging(id));
         for id in spaces {
             if !self.spaces.contains_key(&id) && self.strays.len() < STRAYS {
                 self.strays.entry(id).or_default();
@@ -683,6 +689,7 @@ impl Engine {
         {
             self.batch.delete(key::pending_commit(id));
             core.begin_to_write(device, index, replaces_a_leaf(&entrance));
+            self.keep_handshake(id, entrance);
         }
         self.save_space(id);
         self.save_state(id);

@@ -64,6 +64,7 @@ fn a_status() -> Status {
         unreadable: 4,
         withheld: 5,
         away: vec![AwayView { device: device(2), last_seen_ms: 6, dormancy }],
+        put_back_ms: Some(7),
         problem: Some(Problem::OtherRelay {
             was: RelayId::from_bytes([1; 32]),
             now: RelayId::from_bytes([2; 32]),

@@ -103,6 +103,7 @@ pub fn status(status: &Status) -> Value {
         "unreadable": status.unreadable,
         "withheld": status.withheld,
         "away": status.away.iter().map(away).collect::<Value>(),
+        "put_back_ms": status.put_back_ms,
         "problem": status.problem.as_ref().map(problem),
     })
 }

@@ -39,6 +39,11 @@ impl Bounds {
         }
     }
 
+    /// Other quotas and rates, from here on.
+    pub(super) fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use sync_protocol::codec::Blob;
+use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Answer, Delivery, Entries, Entry, Notice, RelayFrame, Reply};
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
@@ -40,6 +41,14 @@ struct Stretch {
     end: u64,
 }
 
+/// What one session is served with next.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Inbox,
+    Fetch(Fetch),
+    Lag(SpaceId, Lag),
+}
+
 impl<S: Store> Relay<S> {
     /// Hands on what was appended, then serves every session that has credit and something to
     /// catch up with.
@@ -47,11 +56,13 @@ impl<S: Store> Relay<S> {
         let appended = std::mem::take(&mut self.appended);
         let mut live: BTreeMap<SessionId, Vec<Stretch>> = BTreeMap::new();
         for (space, pieces) in &appended {
-            self.share_out(space, pieces, &mut live)?;
+            let shared = self.share_out(space, pieces, &mut live);
+            self.damage.skips(shared)?;
         }
         let mut chunks = Chunks::new();
         for (session, stretches) in live {
-            self.hand_on(session, &stretches, &mut chunks)?;
+            let handed = self.hand_on(session, &stretches, &mut chunks);
+            self.damage.skips(handed)?;
         }
         self.serve_ready(now_ms)
     }
@@ -253,23 +264,52 @@ impl<S: Store> Relay<S> {
             let Some(open) = self.open_session(session) else { return Ok(sent) };
             let fetch = open.fetches.front().copied();
             let lag = open.behind.first();
-            let step = if open.inbox_waiting {
-                self.send_inbox(session)?
+            let part = if open.inbox_waiting {
+                Part::Inbox
             } else if let Some(fetch) = fetch {
-                self.send_fetch(session, fetch)?
+                Part::Fetch(fetch)
             } else if let Some((space, lag)) = lag {
-                self.send_lag(session, space, lag)?
+                Part::Lag(space, lag)
             } else {
                 self.tell_up_to_date(session, now_ms);
                 return Ok(sent);
             };
-            match step {
-                Some(cost) => sent += cost,
-                None => return Ok(sent),
+            match self.send_part(session, part) {
+                Ok(Some(cost)) => sent += cost,
+                Ok(None) => return Ok(sent),
+                Err(error) => {
+                    let reason = self.damage.refuses(error)?;
+                    self.leave_out(session, part, reason);
+                }
             }
         }
         self.ready.insert(session);
         Ok(sent)
+    }
+
+    /// Sends some of one part; `None` if there is no credit for it.
+    fn send_part(&mut self, session: SessionId, part: Part) -> Result<Option<u64>, StoreError> {
+        match part {
+            Part::Inbox => self.send_inbox(session),
+            Part::Fetch(fetch) => self.send_fetch(session, fetch),
+            Part::Lag(space, lag) => self.send_lag(session, space, lag),
+        }
+    }
+
+    /// A part can't be read: the others are served.
+    fn leave_out(&mut self, session: SessionId, part: Part, reason: Rejection) {
+        let Some(open) = self.open_session_mut(session) else { return };
+        match part {
+            Part::Inbox => open.inbox_waiting = false,
+            Part::Lag(space, _) => {
+                open.behind.remove(&space);
+            }
+            Part::Fetch(fetch) => {
+                open.fetches.pop_front();
+                let reply = Reply { id: fetch.id, answer: Answer::Refused(reason) };
+                self.held.send(session, &RelayFrame::Reply(reply));
+            }
+        }
     }
 
     /// Sends inbox items; `None` if there is no credit for them.

@@ -10,6 +10,7 @@
 //! of credit is catching up again, so nothing ever waits in memory for a slow reader.
 
 mod bounds;
+mod damage;
 mod delivery;
 mod doorway;
 mod frontier;
@@ -20,6 +21,7 @@ mod opening;
 mod output;
 mod push;
 mod rate;
+mod registration;
 mod rendezvous;
 mod requests;
 mod session;
@@ -29,6 +31,7 @@ mod work;
 pub use incoming::{Incoming, Pushing, Speaker};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
 pub(crate) use rate::{Bucket, Rate};
+pub use registration::Registration;
 pub use settings::Settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +43,7 @@ use sync_protocol::limits;
 use crate::peers::Peer;
 use crate::refusals::Refusals;
 use crate::relay::bounds::Bounds;
+use crate::relay::damage::Damage;
 use crate::relay::doorway::Entry;
 use crate::relay::held::Held;
 use crate::relay::rate::Limited;
@@ -54,6 +58,10 @@ pub const TICK_MS: u64 = 1000;
 const FLUSH_MS: u64 = 5_000;
 /// What a session that was turned away is told to wait, in ms.
 const BUSY_MS: u64 = 2_000;
+/// Between two sessions that are told to come back: so many of them a second another relay takes.
+const SPREAD_MS: u64 = 2;
+/// Sweeps of what ended, a tick.
+const SWEEPS: usize = 4;
 /// Frames, beside the hello, that a session may send before it is authenticated.
 const EARLY_FRAMES: u32 = 64;
 /// A device is told when it has fewer key packages than this.
@@ -87,6 +95,11 @@ pub struct Relay<S> {
     /// Whose turn it is among those that are ready.
     next_served: SessionId,
     failure: Option<StoreError>,
+    damage: Damage,
+    /// Who may make an account.
+    registration: Registration,
+    /// Whether the disk is full to its reserve.
+    is_full: bool,
     draining: Option<u64>,
     counts: Counts,
 }
@@ -123,6 +136,9 @@ impl<S: Store> Relay<S> {
             resting: BTreeSet::new(),
             next_served: SessionId(0),
             failure: None,
+            damage: Damage::default(),
+            registration: Registration::default(),
+            is_full: false,
             draining: None,
             counts: Counts::default(),
         };
@@ -212,7 +228,10 @@ impl<S: Store> Relay<S> {
         match done {
             Ok(()) => {}
             Err(Fault::Rejected(reason)) => self.close(session, reason),
-            Err(Fault::Store(error)) => self.fail(error),
+            Err(Fault::Store(error)) => match self.damage.refuses(error) {
+                Ok(reason) => self.close(session, reason),
+                Err(error) => self.fail(error),
+            },
         }
     }
 
@@ -264,12 +283,13 @@ impl<S: Store> Relay<S> {
             self.tell(told);
         }
         self.close_silent(now_ms);
+        self.sweep(now_ms);
         self.ready.extend(&self.owed);
         self.ready.append(&mut self.resting);
         if self.failure.is_none()
             && let Err(error) = self.state.write_activity()
         {
-            self.fail(error);
+            self.contain(error);
         }
         if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
             self.flushed_ms = now_ms;
@@ -330,7 +350,12 @@ impl<S: Store> Relay<S> {
     pub fn drain(&mut self, retry_ms: u64, now_ms: u64) {
         self.now_ms = now_ms;
         self.draining = Some(retry_ms);
-        self.close_all(&Rejection::Unavailable { retry_ms });
+        // Spread, or all would come back at once: the longer, the more they are.
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        for (n, session) in (0..).zip(all) {
+            let retry_ms = retry_ms.saturating_add(n * SPREAD_MS);
+            self.close(session, Rejection::Unavailable { retry_ms });
+        }
         self.write_sums();
     }
 
@@ -345,6 +370,97 @@ impl<S: Store> Relay<S> {
                 return self.fail(error);
             }
         }
+    }
+
+    /// Changes quotas and rates while it goes on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.bounds.set_settings(settings);
+    }
+
+    /// Changes who may make an account.
+    pub fn set_registration(&mut self, registration: Registration) {
+        self.registration = registration;
+    }
+
+    /// Notes whether the disk is full to its reserve: nothing new is taken then, and reading,
+    /// acknowledging and deleting go on.
+    pub fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
+    }
+
+    /// Does what its operator asks.
+    ///
+    /// # Errors
+    /// Why it is not done; a store that fails ends the relay.
+    pub fn operate(&mut self, action: Action, now_ms: u64) -> Result<(), Rejection> {
+        self.now_ms = now_ms;
+        let out = match &action {
+            Action::Suspend { account, suspended: true } => Some((*account, Rejection::Denied)),
+            Action::EndAccount { account } => Some((*account, Rejection::Revoked)),
+            _ => None,
+        };
+        let effect = match self.run(action, now_ms) {
+            Ok(effect) => effect,
+            Err(Fault::Rejected(reason)) => return Err(reason),
+            Err(Fault::Store(error)) => {
+                self.fail(error);
+                return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
+            }
+        };
+        if let Some((account, reason)) = out {
+            for session in self.sessions_of(&account) {
+                self.close(session, reason.clone());
+            }
+        }
+        if let Effect::SpaceEnded { members } = effect {
+            // What they are to be told of it, they are told when they come back.
+            let here = |account: &AccountId| self.sessions_of(account);
+            let here: Vec<_> = members.iter().flat_map(here).collect();
+            for session in here {
+                self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sweeps some of what ended.
+    fn sweep(&mut self, now_ms: u64) {
+        for _ in 0..SWEEPS {
+            let swept = match rules::unswept(&self.state) {
+                Ok(Some(swept)) => swept,
+                Ok(None) => return,
+                Err(error) => return self.contain(error),
+            };
+            match self.run(Action::Sweep { swept }, now_ms) {
+                Ok(_) => {}
+                Err(Fault::Rejected(_)) => return,
+                Err(Fault::Store(error)) => return self.fail(error),
+            }
+        }
+    }
+
+    fn contain(&mut self, error: StoreError) {
+        if let Err(error) = self.damage.note(error) {
+            self.fail(error);
+        }
+    }
+
+    /// Account, device and session of all who are here.
+    pub fn who_is_here(&self) -> impl Iterator<Item = (SessionId, AccountDevice)> + '_ {
+        self.sessions
+            .iter()
+            .filter_map(|(id, session)| Some((*id, session.open.as_ref()?.device())))
+    }
+
+    /// The state below.
+    #[must_use]
+    pub fn state(&self) -> &State<S> {
+        &self.state
+    }
+
+    /// The state below, whose caches change as it is read.
+    pub fn state_mut(&mut self) -> &mut State<S> {
+        &mut self.state
     }
 
     /// Why the relay stopped serving, if it did. It never recovers: open a new one on the store.
@@ -387,7 +503,8 @@ impl<S: Store> Relay<S> {
         let all = self.sessions.len() as u64;
         let unauthenticated = self.bounds.waiting();
         let sessions = all.saturating_sub(unauthenticated);
-        Counts { sessions, unauthenticated, ..self.counts }
+        let damaged = self.damage.count();
+        Counts { sessions, unauthenticated, damaged, ..self.counts }
     }
 
     /// What was refused so far, by reason.
@@ -490,7 +607,8 @@ impl<S: Store> Relay<S> {
         };
         self.counts.commands += 1;
         let command = Command::new(self.stamp(now_ms), action);
-        let effect = rules::apply(&mut self.state, command)?;
+        let done = rules::apply_whole(&mut self.state, |state| rules::apply(state, command));
+        let effect = self.damage.contained(done)?;
         if let (Some(account), Effect::LogGrew { len, ended }) = (account, &effect)
             && *len > before
         {
@@ -506,20 +624,29 @@ impl<S: Store> Relay<S> {
     }
 
     fn run_facts(&mut self) -> Result<(), StoreError> {
-        while let Some(command) = rules::next_fact(&mut self.state)? {
-            let device = match &command.action {
-                Action::PutInbox { device, .. } => Some(*device),
-                _ => None,
-            };
-            match rules::apply(&mut self.state, command) {
+        loop {
+            let (mut was_any, mut receiver) = (false, None);
+            let done = rules::apply_whole(&mut self.state, |state| {
+                let Some(command) = rules::next_fact(state)? else { return Ok(Effect::Done) };
+                was_any = true;
+                if let Action::PutInbox { device, .. } = &command.action {
+                    receiver = Some(*device);
+                }
+                rules::apply(state, command)
+            });
+            match done {
+                Ok(_) if !was_any => return Ok(()),
                 Ok(_) | Err(Fault::Rejected(_)) => {}
-                Err(Fault::Store(error)) => return Err(error),
+                Err(Fault::Store(error)) => {
+                    self.damage.note(error)?;
+                    rules::pass_fact(&mut self.state);
+                    continue;
+                }
             }
-            if let Some(device) = device {
+            if let Some(device) = receiver {
                 self.wake_inbox(&device);
             }
         }
-        Ok(())
     }
 
     fn wake_inbox(&mut self, device: &AccountDevice) {
@@ -555,7 +682,7 @@ impl<S: Store> Relay<S> {
         self.bounds.spend(*account, (Limited::Work, cost), self.now_ms);
         for (space, membership) in memberships {
             if membership.until.is_none()
-                && let Some(space) = self.state.space(&space)?
+                && let Some(Some(space)) = self.damage.skips(self.state.space(&space))?
             {
                 concerned.extend(space.members());
             }

@@ -13,9 +13,10 @@ use sync_protocol::signing::PublicKey;
 use crate::relay::doorway::Early;
 use crate::relay::incoming::Speaker;
 use crate::relay::rate::Limited;
+use crate::relay::registration::{FULL_MS, Registration};
 use crate::relay::session::{Open, position_in};
 use crate::relay::{Relay, SessionId, work};
-use crate::rules::{self, AccountDevice, Action, Fault, Membership};
+use crate::rules::{self, AccountDevice, Action, Fault, Membership, Standing, TokenHash};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
@@ -35,6 +36,14 @@ impl<S: Store> Relay<S> {
         self.must_be_newest(session, device, writer)?;
         self.may_open_one_more(device, writer)?;
         self.may_begin(device, hello.incarnation, now_ms)?;
+        match rules::standing(&self.state, &hello.account)? {
+            Standing::Good => {}
+            Standing::Suspended => return Err(Rejection::Denied.into()),
+            Standing::Deleted => return Err(Rejection::Revoked.into()),
+        }
+        if follows && self.state.log(&hello.account)?.is_none() {
+            self.admit_founder(session, now_ms)?;
+        }
         if follows && !hello.log.is_empty() {
             let (account, entries) = (hello.account, hello.log.clone());
             let known = self.state.log(&account)?.map_or(0, |log| log.entries().len());
@@ -50,6 +59,30 @@ impl<S: Store> Relay<S> {
         let speaker = Speaker { account: hello.account, writer, key };
         self.welcome(session, hello, speaker, now_ms)?;
         Ok(())
+    }
+
+    /// A socket brought a token along.
+    pub fn present(&mut self, session: SessionId, token: TokenHash) {
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.early.token = Some(token);
+        }
+    }
+
+    /// Whether somebody may make an account in a session; its token is spent for it.
+    pub(super) fn admit_founder(&mut self, session: SessionId, now_ms: u64) -> Result<(), Fault> {
+        if self.is_full {
+            return Err(Rejection::Full { retry_ms: FULL_MS }.into());
+        }
+        let token = self.sessions.get(&session).and_then(|known| known.early.token);
+        match (self.registration, token) {
+            (Registration::Open, _) => Ok(()),
+            (Registration::Token, Some(hash)) => {
+                self.run(Action::SpendToken { hash }, now_ms).map(drop)
+            }
+            (Registration::Token, None) | (Registration::Closed, _) => {
+                Err(Rejection::Denied.into())
+            }
+        }
     }
 
     /// A device seldom needs a new store, and each is something that everybody it writes to keeps.
@@ -93,15 +126,20 @@ impl<S: Store> Relay<S> {
     }
 
     /// A device that no log knows, with a log that does not follow, lost a race for its entry: it
-    /// reads the log again. `Revoked` would end it.
+    /// reads the log again. Without a log, the relay may have lost what came after a backup: the
+    /// device tells it. `Revoked` would end it.
     fn authenticate(
         &mut self,
         session: SessionId,
         hello: &Hello,
         (log, follows): (&DeviceLog, bool),
     ) -> Result<PublicKey, Fault> {
-        let lost = !follows && log.known(&hello.device).is_none();
-        let absent = if lost { Rejection::Taken } else { Rejection::Revoked };
+        let absent = match log.known(&hello.device) {
+            Some(_) => Rejection::Revoked,
+            None if hello.log.is_empty() => Rejection::NotFound,
+            None if follows => Rejection::Revoked,
+            None => Rejection::Taken,
+        };
         let device = log.active(&hello.device).ok_or(absent)?;
         let known = self.sessions.get(&session).ok_or(Rejection::Invalid)?;
         let signed = SessionBytes { challenge: &known.challenge, hello };
@@ -220,14 +258,16 @@ impl<S: Store> Relay<S> {
         };
         let memberships = self.candidates(&open.account, position, &lagging)?;
         for (id, membership) in &memberships {
-            let Some(space) = self.state.space(id)? else { continue };
+            let space = self.damage.skips(self.state.space(id))?;
+            let Some(Some(space)) = space else { continue };
             let activity = space.position();
             let (_, head) = space.bounds();
             let lags = lagging.get(id).copied();
             if lags.is_none() && activity <= position {
                 continue;
             }
-            let unseen = self.state.first_after(id, position)?;
+            let unseen = self.damage.skips(self.state.first_after(id, position))?;
+            let Some(unseen) = unseen else { continue };
             let next = lags.map_or(unseen, |index| index.min(unseen)).max(membership.from);
             if next < membership.until.unwrap_or(head) {
                 open.behind.note(*id, next, membership.until, activity);

@@ -98,6 +98,8 @@ pub struct Counts {
     pub looked_at: u64,
     /// Signals handed on.
     pub signals: u64,
+    /// Reads that met a damaged row.
+    pub damaged: u64,
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{Envelope, Kind};
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{RelayFrame, Stored, Welcomes};
-use sync_protocol::ids::{AccountId, EpochId, SpaceId};
+use sync_protocol::ids::{AccountId, EpochId, SpaceId, WriterId};
 use sync_protocol::roster::RosterChange;
 
 use crate::refusals::Refused;
 use crate::relay::incoming::Pushing;
 use crate::relay::rate::Limited;
+use crate::relay::registration::FULL_MS;
 use crate::relay::{Frame, Piece, Relay, SessionId, work};
-use crate::rules::{AccountDevice, Action, Effect, Fault, Pushed, Sealed};
+use crate::rules::{self, AccountDevice, Action, Effect, Fault, Pushed, Sealed, Standing};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Relay<S> {
@@ -32,6 +33,28 @@ impl<S: Store> Relay<S> {
             Err(Fault::Store(error)) => return Err(error.into()),
         }
         push.verify(&speaker);
+        let (space, first) = (push.space, push.first_seq());
+        match self.take_push(session, (account, writer), push, now_ms) {
+            Err(Fault::Store(error)) => {
+                let reason = self.damage.refuses(error)?;
+                self.refuse(session, space, first, reason);
+                Ok(())
+            }
+            Err(Fault::Rejected(reason)) => {
+                self.refuse(session, space, first, reason);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn take_push(
+        &mut self,
+        session: SessionId,
+        (account, writer): (AccountId, WriterId),
+        push: Pushing,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
         let Pushing { space, envelopes, malformed, bytes, welcomes, ticket, .. } = push;
         let (mut envelopes, refused) = self.acceptable((account, space), envelopes, now_ms)?;
         let mut refused = refused.or(malformed);
@@ -91,6 +114,9 @@ impl<S: Store> Relay<S> {
     /// Counts, rates and quotas.
     fn admit(&mut self, session: SessionId, push: &Pushing, now_ms: u64) -> Result<(), Fault> {
         push.check()?;
+        if self.is_full {
+            return Err(Rejection::Full { retry_ms: FULL_MS }.into());
+        }
         let peer = self.peer(session);
         let Some(open) = self.open_session(session) else { return Err(Rejection::Invalid.into()) };
         let (account, device) = (open.account, open.writer.device);
@@ -156,7 +182,9 @@ impl<S: Store> Relay<S> {
         }
         for change in &commit.roster {
             let RosterChange::Add { account: added, .. } = change else { continue };
-            if self.state.log(added)?.is_none() {
+            if self.state.log(added)?.is_none()
+                || rules::standing(&self.state, added)? == Standing::Deleted
+            {
                 return Ok(Some(Rejection::NotFound));
             }
             if !self.may_be_in_one_more(added, &account)? {

@@ -13,9 +13,10 @@ use sync_protocol::limits;
 use crate::peers::Peer;
 use crate::relay::doorway::Early;
 use crate::relay::rate::Limited;
+use crate::relay::registration::FULL_MS;
 use crate::relay::session::Fetch;
 use crate::relay::{Frame, KEY_PACKAGES_LOW, Relay, SessionId, work};
-use crate::rules::{AccountDevice, Action, Effect, Fault, InboxFrom};
+use crate::rules::{self, AccountDevice, Action, Effect, Fault, InboxFrom, Standing};
 use crate::store::Store;
 
 /// Fetches of one session that may wait at once.
@@ -52,7 +53,7 @@ impl<S: Store> Relay<S> {
                 }
                 None
             }
-            Err(Fault::Store(error)) => return Err(error.into()),
+            Err(Fault::Store(error)) => Some(Answer::Refused(self.damage.refuses(error)?)),
         };
         if let Some(answer) = answer {
             self.held.send(session, &RelayFrame::Reply(Reply { id, answer }));
@@ -86,6 +87,9 @@ impl<S: Store> Relay<S> {
     ) -> Result<Option<Answer>, Fault> {
         let Some(open) = self.open_session(session) else { return Ok(None) };
         let (account, device, own) = (open.account, open.writer.device, open.device());
+        if self.is_full && takes_room(&op) {
+            return Err(Rejection::Full { retry_ms: FULL_MS }.into());
+        }
         self.bounds.limit(account, Limited::Requests(device), now_ms)?;
         self.bounds.has(account, (Limited::Work, 1), now_ms)?;
         match op {
@@ -242,6 +246,9 @@ impl<S: Store> Relay<S> {
             return Err(Rejection::TooLarge { limit: limits::INBOX_ITEM as u64 }.into());
         }
         let log = self.state.log(&put.account)?.ok_or(Rejection::NotFound)?;
+        if rules::standing(&self.state, &put.account)? == Standing::Deleted {
+            return Err(Rejection::NotFound.into());
+        }
         log.active(&put.device).ok_or(Rejection::NotFound)?;
         let bytes = put.item.0.len() as u64;
         let (state, stamp_ms) = (&self.state, self.stamp(now_ms));
@@ -280,6 +287,10 @@ impl<S: Store> Relay<S> {
         let Some(open) = self.open_session(session) else { return Ok(None) };
         let account = open.account;
         let waiting = open.fetches.len();
+        if self.state.space(&space)?.is_none() && rules::is_deleted(&self.state, &space)? {
+            // Nothing is missing of what is gone.
+            return Ok(Some(Answer::Done));
+        }
         let (next, to) = self.readable(&account, &space, from, to)?;
         if next >= to {
             return Ok(Some(Answer::Done));
@@ -311,6 +322,24 @@ impl<S: Store> Relay<S> {
         let membership = self.state.membership(account, space)?;
         let until = membership.and_then(|membership| membership.until).ok_or(Rejection::Denied)?;
         Ok((from.max(floor), to.min(until)))
+    }
+}
+
+/// Whether a request is for something to be kept that can wait. A device log's growth can't: it may
+/// end a device.
+fn takes_room(op: &Op) -> bool {
+    match op {
+        Op::ClaimAddress { .. } | Op::PutKeyPackages(_) | Op::PutInbox(_) => true,
+        Op::AppendLog { .. }
+        | Op::ReadLog { .. }
+        | Op::Lookup { .. }
+        | Op::TakeKeyPackages { .. }
+        | Op::Fetch { .. }
+        | Op::AckInbox { .. }
+        | Op::ReadTicket { .. }
+        | Op::CountKeyPackages
+        | Op::Spaces
+        | Op::LastSeen => false,
     }
 }
 

@@ -13,7 +13,7 @@ use sync_protocol::signing::PublicKey;
 use crate::peers::Peer;
 use crate::relay::incoming::Speaker;
 use crate::relay::rate::Bucket;
-use crate::rules::AccountDevice;
+use crate::rules::{AccountDevice, TokenHash};
 
 /// One socket's session.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(super) struct EarlySteps {
     pub(super) frames: u32,
     pub(super) requests: u32,
     pub(super) openings: u32,
+    /// What lets it make an account.
+    pub(super) token: Option<TokenHash>,
 }
 
 /// An authenticated session.

@@ -10,6 +10,7 @@ use sync_protocol::frames::membership_digest;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
 use crate::rules::command::{AccountDevice, Action, Command};
+use crate::rules::ends;
 use crate::rules::rows::{self, AccountRow, Membership, StoredBytes, key2};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
@@ -43,6 +44,18 @@ pub(super) fn apply_account<S: Store>(
             if claimed {
                 state.put_fact(&Command::new(time_ms, Action::CountAddress { account }));
             }
+            Ok(Effect::Done)
+        }
+        Action::EndAccount { account } => ends::end_account(state, &account, time_ms),
+        Action::Suspend { account, suspended } => {
+            ends::suspend(state, &account, suspended, time_ms)
+        }
+        Action::ReleaseAddress { address } => ends::release_address(state, &address, time_ms),
+        Action::Sweep { swept } => ends::sweep(state, &swept),
+        Action::UncountAddress { account } => {
+            let row = state.account(&account)?;
+            let addresses = row.addresses.saturating_sub(1);
+            put_account(state, &account, AccountRow { addresses, ..row });
             Ok(Effect::Done)
         }
         Action::CountAddress { account } => {

@@ -87,7 +87,12 @@ impl<S: Store> State<S> {
             true
         })?;
         for id in noted {
-            let members: Vec<_> = self.space(&id)?.into_iter().flat_map(Space::members).collect();
+            let members: Vec<_> = match self.space(&id) {
+                Ok(space) => space.into_iter().flat_map(Space::members).collect(),
+                // Its own trouble, and nobody else's.
+                Err(error) if error.is_damage() => continue,
+                Err(error) => return Err(error),
+            };
             self.activity.note(id, members.into_iter());
         }
         Ok(())
@@ -103,7 +108,11 @@ impl<S: Store> State<S> {
         while written < most {
             let Some((id, members)) = self.activity.take() else { return Ok(()) };
             written += members.len().max(1);
-            let position = self.space(&id)?.map(Space::position);
+            let position = match self.space(&id) {
+                Ok(space) => space.map(Space::position),
+                Err(error) if error.is_damage() => continue,
+                Err(error) => return Err(error),
+            };
             for account in position.iter().flat_map(|_| &members) {
                 self.put_active(account, &id, position.unwrap_or_default())?;
             }

@@ -8,6 +8,9 @@ use sync_protocol::envelope::Envelope;
 use sync_protocol::frames::Welcomes;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId, WriterId};
 
+use crate::rules::admission::{Token, TokenHash};
+use crate::rules::ends::Swept;
+
 /// The version of these rules. A command carries the version that it was made under.
 pub const RULES: u32 = 1;
 
@@ -37,6 +40,8 @@ pub enum Partition {
     Address(Address),
     /// A device: inbox, key packages, fences.
     Device(AccountDevice),
+    /// A token that lets new accounts in.
+    Token(TokenHash),
 }
 
 /// A device of an account. Anybody can write down anybody's key: what is kept for a device is kept
@@ -251,6 +256,85 @@ pub enum Action {
         #[n(1)]
         bytes: u64,
     },
+    /// The operator deletes a space.
+    #[n(15)]
+    EndSpace {
+        /// Which.
+        #[n(0)]
+        space: SpaceId,
+    },
+    /// The operator deletes an account.
+    #[n(16)]
+    EndAccount {
+        /// Which.
+        #[n(0)]
+        account: AccountId,
+    },
+    /// An account that is in a space was deleted.
+    #[n(17)]
+    LeaveSpace {
+        /// Where.
+        #[n(0)]
+        space: SpaceId,
+        /// Who.
+        #[n(1)]
+        account: AccountId,
+    },
+    /// The operator keeps an account out, or lets it in again.
+    #[n(18)]
+    Suspend {
+        /// Which.
+        #[n(0)]
+        account: AccountId,
+        /// Whether it is kept out.
+        #[n(1)]
+        suspended: bool,
+    },
+    /// The operator takes an address away.
+    #[n(19)]
+    ReleaseAddress {
+        /// Which.
+        #[n(0)]
+        address: Address,
+    },
+    /// The account has one address less.
+    #[n(20)]
+    UncountAddress {
+        /// Whose.
+        #[n(0)]
+        account: AccountId,
+    },
+    /// Some of what ended goes.
+    #[n(21)]
+    Sweep {
+        /// Of what.
+        #[n(0)]
+        swept: Swept,
+    },
+    /// The operator makes a token.
+    #[n(22)]
+    AddToken {
+        /// Its hash.
+        #[n(0)]
+        hash: TokenHash,
+        /// What it is good for.
+        #[n(1)]
+        token: Token,
+    },
+    /// The operator takes a token back.
+    #[n(23)]
+    RemoveToken {
+        /// Its hash.
+        #[n(0)]
+        hash: TokenHash,
+    },
+    /// A new account comes in by a token.
+    #[n(24)]
+    SpendToken {
+        /// Its hash.
+        #[n(0)]
+        hash: TokenHash,
+    },
 }
 
 /// Where an inbox item comes from.
@@ -342,13 +426,25 @@ impl Command {
         match &self.action {
             Action::Push { space, .. }
             | Action::Reserve { space, .. }
-            | Action::TakeWelcome { space, .. } => Partition::Space(*space),
+            | Action::TakeWelcome { space, .. }
+            | Action::EndSpace { space }
+            | Action::LeaveSpace { space, .. }
+            | Action::Sweep { swept: Swept::Space(space) } => Partition::Space(*space),
             Action::AppendLog { account, .. }
             | Action::SetMembership { account, .. }
             | Action::Answer { account, .. }
             | Action::CountAddress { account }
-            | Action::CountStored { account, .. } => Partition::Account(*account),
-            Action::ClaimAddress { address, .. } => Partition::Address(address.clone()),
+            | Action::CountStored { account, .. }
+            | Action::UncountAddress { account }
+            | Action::EndAccount { account }
+            | Action::Suspend { account, .. }
+            | Action::Sweep { swept: Swept::Account(account) } => Partition::Account(*account),
+            Action::ClaimAddress { address, .. } | Action::ReleaseAddress { address } => {
+                Partition::Address(address.clone())
+            }
+            Action::AddToken { hash, .. }
+            | Action::RemoveToken { hash }
+            | Action::SpendToken { hash } => Partition::Token(*hash),
             Action::Fence { device, .. }
             | Action::PutKeyPackages { device, .. }
             | Action::TakeKeyPackage { device, .. }

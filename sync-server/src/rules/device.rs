@@ -15,6 +15,8 @@ use crate::store::{Store, StoreError, Table};
 
 /// The number under which the last-resort key package lies.
 const LAST_RESORT: u64 = u64::MAX;
+/// The fence of a store whose own is not known any more: whichever it has is good. Nobody draws it.
+pub(super) const ANY_FENCE: u64 = 0;
 
 pub(super) fn apply_device<S: Store>(
     state: &mut State<S>,
@@ -55,7 +57,8 @@ fn hold_fence<S: Store>(
     let key = key2(&device.to_bytes(), &incarnation.to_be_bytes());
     let held = state.store().row(Table::Fences, &key)?;
     let held: Option<u64> = held.map(|row| rows::decode("fence", &row)).transpose()?;
-    if held.is_some_and(|held| held != fence && held != next_fence) {
+    let is_good = |held| [ANY_FENCE, fence, next_fence].contains(&held);
+    if !held.is_none_or(is_good) {
         return Err(Rejection::Fenced.into());
     }
     if held.is_none() {

@@ -46,6 +46,14 @@ impl Fresh {
         self.entries.get(place)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+    }
+
     fn clear(&mut self) {
         self.entries = Vec::new();
     }
@@ -135,14 +143,7 @@ impl<S: Store> State<S> {
             return Ok(fresh.clone());
         }
         let row = self.store().row(Table::Entries, &position.to_be_bytes())?;
-        let row = row.ok_or_else(|| StoreError::row("entry"))?;
-        let mut rest = row.as_slice();
-        let writer = take_varint(&mut rest).and_then(|n| u32::try_from(n).ok());
-        let time_ms = take_varint(&mut rest);
-        let (Some(writer), Some(time_ms)) = (writer, time_ms) else {
-            return Err(StoreError::row("entry"));
-        };
-        Ok(Logged { writer, time_ms, envelope: rest.to_vec() })
+        parse_entry(&row.ok_or_else(|| StoreError::row("entry"))?)
     }
 
     /// The first index of a space whose entry lies after a global position; the head if none does.
@@ -171,6 +172,20 @@ impl<S: Store> State<S> {
     }
 }
 
+/// The envelope at an index of a space.
+pub(super) fn envelope_at<S: Store>(
+    state: &State<S>,
+    space: &Space,
+    index: u64,
+) -> Result<Vec<u8>, StoreError> {
+    let chunk = chunk_of(index);
+    let positions = Index::of(space).positions(state, chunk)?;
+    let place = usize::try_from(index - u64::from(chunk) * u64::from(CHUNK));
+    let position = place.ok().and_then(|place| positions.get(place));
+    let position = position.ok_or_else(|| StoreError::row("index"))?;
+    Ok(state.entry(*position)?.envelope)
+}
+
 /// A space's index as it is now: the rows of all full chunks, and the newest, which may not be
 /// written yet.
 struct Index {
@@ -193,7 +208,18 @@ impl Index {
     }
 }
 
-fn positions(chunk: &[u8]) -> Result<Vec<u64>, StoreError> {
+/// An entry as its row has it.
+pub(super) fn parse_entry(row: &[u8]) -> Result<Logged, StoreError> {
+    let mut rest = row;
+    let writer = take_varint(&mut rest).and_then(|n| u32::try_from(n).ok());
+    let time_ms = take_varint(&mut rest);
+    let (Some(writer), Some(time_ms)) = (writer, time_ms) else {
+        return Err(StoreError::row("entry"));
+    };
+    Ok(Logged { writer, time_ms, envelope: rest.to_vec() })
+}
+
+pub(super) fn positions(chunk: &[u8]) -> Result<Vec<u64>, StoreError> {
     let mut rest = chunk;
     let mut found = Vec::with_capacity(CHUNK as usize);
     let mut position = 0u64;
@@ -205,7 +231,7 @@ fn positions(chunk: &[u8]) -> Result<Vec<u64>, StoreError> {
     Ok(found)
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;

@@ -11,19 +11,27 @@
 
 mod account;
 mod activity;
+mod admission;
 mod cache;
 mod command;
 mod cuts;
 mod device;
+mod ends;
 mod log;
+mod mend;
+mod restore;
 mod rows;
 mod space;
 mod state;
 mod welcomes;
 
 pub(crate) use account::proposed;
+pub use admission::{Token, TokenHash, token_hashes, tokens};
 pub use command::{AccountDevice, Action, Command, InboxFrom, Partition, RULES, Sealed};
+pub use ends::{Swept, address_list_of, is_deleted, standing, unswept};
 pub use log::Logged;
+pub use mend::{Mended, mend};
+pub use restore::put_back;
 pub use rows::{Membership, StoredBytes};
 pub(crate) use space::add_run;
 pub use space::{Pushed, Space};
@@ -31,7 +39,7 @@ pub use state::State;
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::ids::DeviceId;
+use sync_protocol::ids::{AccountId, DeviceId};
 
 use crate::store::{Store, StoreError};
 
@@ -54,6 +62,17 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// Whether an account may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Good,
+    /// Not now.
+    Suspended,
+    /// It was deleted.
+    Deleted,
 }
 
 /// What a command did.
@@ -84,6 +103,16 @@ pub enum Effect {
         /// Its number.
         number: u64,
     },
+    /// A space was deleted.
+    SpaceEnded {
+        /// Who was in it.
+        members: Vec<AccountId>,
+    },
+    /// An account was deleted.
+    AccountEnded {
+        /// Its devices.
+        devices: Vec<DeviceId>,
+    },
 }
 
 /// Applies a command.
@@ -95,10 +124,39 @@ pub fn apply<S: Store>(state: &mut State<S>, command: Command) -> Result<Effect,
         return Err(Rejection::Unsupported { min: RULES, max: RULES }.into());
     }
     match command.partition() {
+        Partition::Token(_) => Ok(match &command.action {
+            Action::AddToken { hash, token } => admission::add(state, hash, token),
+            Action::RemoveToken { hash } => admission::remove(state, hash),
+            Action::SpendToken { hash } => admission::spend(state, hash, command.time_ms)?,
+            _ => return Err(Rejection::Invalid.into()),
+        }),
         Partition::Space(_) => space::apply_space(state, command),
         Partition::Device(_) => device::apply_device(state, command),
         Partition::Account(_) | Partition::Address(_) => account::apply_account(state, command),
     }
+}
+
+/// Applies a command, or what waits for another partition, as a whole: if a row that it needs is
+/// damaged, nothing is changed.
+///
+/// # Errors
+/// As [`apply`].
+pub(crate) fn apply_whole<S: Store>(
+    state: &mut State<S>,
+    apply: impl FnOnce(&mut State<S>) -> Result<Effect, Fault>,
+) -> Result<Effect, Fault> {
+    state.mark();
+    let done = apply(state);
+    match &done {
+        Err(Fault::Store(error)) if error.is_damage() => state.undo(),
+        _ => state.keep(),
+    }
+    done
+}
+
+/// The oldest fact that waits can't be applied now: it waits for the next start.
+pub(crate) fn pass_fact<S: Store>(state: &mut State<S>) {
+    state.pass_fact();
 }
 
 /// Takes the oldest fact that waits for another partition, as the command it is.

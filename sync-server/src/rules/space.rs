@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sync_protocol::codec::Blob;
-use sync_protocol::envelope::{CommitHeader, Intent, Kind};
+use sync_protocol::envelope::{CommitHeader, Envelope, Intent, Kind};
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Run, WelcomeFor, Welcomes};
 use sync_protocol::frontier::{Step, Tip};
@@ -15,11 +15,11 @@ use sync_protocol::limits;
 use sync_protocol::roster::{Role, Roster, RosterChange};
 
 use crate::rules::command::{AccountDevice, Action, Command, InboxFrom, Sealed};
-use crate::rules::cuts;
 use crate::rules::rows::{self, RosterRow, SpaceRow, TicketRow, TipRow, key2, numbered};
 use crate::rules::state::State;
 use crate::rules::welcomes;
 use crate::rules::{Effect, Fault};
+use crate::rules::{cuts, ends};
 use crate::store::{Store, StoreError, Table};
 
 /// What an entry takes in the store beside its envelope: its key, its place in the index, its share
@@ -133,6 +133,11 @@ pub(super) fn apply_space<S: Store>(
             }
             Ok(Effect::Done)
         }
+        Action::EndSpace { space } => ends::end_space(state, &space, time_ms),
+        Action::LeaveSpace { space, account } => {
+            ends::leave_space(state, &space, &account, time_ms)
+        }
+        Action::Sweep { swept } => ends::sweep(state, &swept),
         Action::TakeWelcome { space, index } => {
             welcomes::take(state, &space, index)?;
             Ok(Effect::Done)
@@ -188,17 +193,25 @@ impl<S: Store> Pusher<'_, S> {
             if founds {
                 return self.found(space, sealed, &commit);
             }
-            let space = space.as_mut().ok_or(Rejection::NotFound)?;
+            let space = self.present(space)?;
             self.may_push(space)?;
             return self.handshake(space, sealed, &commit);
         }
-        let space = space.as_mut().ok_or(Rejection::NotFound)?;
+        let space = self.present(space)?;
         self.may_push(space)?;
         match (kind, intent) {
             (Kind::Content, _) => self.content(space, sealed),
             (Kind::Intent, Some(Intent::Leave)) => self.leaver(space, sealed),
             (Kind::Register, _) => self.register(space, sealed),
             _ => Err(Rejection::Invalid.into()),
+        }
+    }
+
+    fn present<'s>(&self, space: &'s mut Option<Space>) -> Result<&'s mut Space, Fault> {
+        match space {
+            Some(space) => Ok(space),
+            None if ends::is_deleted(self.state, &self.id)? => Err(Rejection::Denied.into()),
+            None => Err(Rejection::NotFound.into()),
         }
     }
 
@@ -209,16 +222,32 @@ impl<S: Store> Pusher<'_, S> {
     /// Whether its author has read every handshake, and no more than there is.
     ///
     /// Content may claim more: it comes so from an honest author, if this log lost its end. For its
-    /// author's own sake it is judged by its chain. What keeps others waiting may not.
-    fn seen_all_handshakes(space: &Space, sealed: &Sealed) -> Result<(), Rejection> {
+    /// author's own sake it is judged by its chain. What keeps others waiting may not, unless it is
+    /// known that logs lost their ends here, and what stood there comes back.
+    fn seen_all_handshakes(&self, space: &Space, sealed: &Sealed) -> Result<(), Fault> {
         let header = &sealed.envelope().header;
-        if header.kind != Kind::Content && header.cursor > space.row.head {
-            return Err(Rejection::Invalid);
+        let may_claim_more = header.kind == Kind::Content || self.state.was_put_back;
+        if !may_claim_more && header.cursor > space.row.head {
+            return Err(Rejection::Invalid.into());
         }
         match space.row.handshakes.checked_sub(1) {
-            Some(index) if header.cursor <= index => Err(Rejection::Behind { index }),
+            Some(index) if header.cursor <= index && !self.comes_back(space, index, sealed)? => {
+                Err(Rejection::Behind { index }.into())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a handshake follows the newest one where logs lost their ends: both stood in the log
+    /// once, and the first of them may stand further on by now.
+    fn comes_back(&self, space: &Space, index: u64, sealed: &Sealed) -> Result<bool, StoreError> {
+        let header = &sealed.envelope().header;
+        if !self.state.was_put_back || header.kind != Kind::Handshake {
+            return Ok(false);
+        }
+        let newest = crate::rules::log::envelope_at(self.state, space, index)?;
+        let child = Envelope::parse(&newest).ok().and_then(|newest| newest.header.child);
+        Ok(child == Some(header.epoch))
     }
 
     /// Who lets a device into the account's own space gives it the account's documents as they are
@@ -262,7 +291,8 @@ impl<S: Store> Pusher<'_, S> {
         if !alone || commit.parent != EpochId::NONE || commit.number != 0 {
             return Err(Rejection::Invalid.into());
         }
-        if self.owner()?.is_some_and(|owner| owner != self.account) {
+        let is_anothers = self.owner()?.is_some_and(|owner| owner != self.account);
+        if is_anothers || ends::is_deleted(self.state, &self.id)? {
             return Err(Rejection::Denied.into());
         }
         let roster = Roster::founded_by(self.account);
@@ -302,7 +332,7 @@ impl<S: Store> Pusher<'_, S> {
         sealed: Sealed,
         commit: &CommitHeader,
     ) -> Result<(), Fault> {
-        Self::seen_all_handshakes(space, &sealed)?;
+        self.seen_all_handshakes(space, &sealed)?;
         let before = &space.members;
         let roster = before.roster.after(&self.account, &commit.roster, &before.leavers);
         let roster = roster.map_err(|_| Rejection::Denied)?;
@@ -364,7 +394,7 @@ impl<S: Store> Pusher<'_, S> {
             Step::Gap => return Err(Rejection::Gap { have: tip.seq }.into()),
             Step::Equivocation | Step::Broken => return Err(Rejection::Equivocation.into()),
         }
-        Self::seen_all_handshakes(space, &sealed)?;
+        self.seen_all_handshakes(space, &sealed)?;
         if known.is_none() {
             let written = self.state.writers_in(space.row.number, &self.writer.device)?;
             if written >= limits::WRITERS {
@@ -395,7 +425,7 @@ impl<S: Store> Pusher<'_, S> {
     }
 
     fn leaver(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
-        Self::seen_all_handshakes(space, &sealed)?;
+        self.seen_all_handshakes(space, &sealed)?;
         self.answers(space);
         let mut members = RosterRow::clone(&space.members);
         members.leavers.push(self.account);
@@ -421,7 +451,7 @@ impl<S: Store> Pusher<'_, S> {
     /// A register is delivered like content; the newest of a writer and key is the one that counts.
     fn register(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
         let key = sealed.envelope().header.register.ok_or(Rejection::Invalid)?;
-        Self::seen_all_handshakes(space, &sealed)?;
+        self.seen_all_handshakes(space, &sealed)?;
         let index = rows::encode(&space.row.head);
         let number = self.append(space, sealed, 0)?;
         let at = key2(&numbered(space.row.number, number), &key.to_be_bytes());

@@ -17,12 +17,25 @@ use crate::rules::rows::{
 use crate::rules::space::Space;
 use crate::store::{Store, StoreError, Table};
 
-const IDENTITY: &[u8] = b"identity";
-const COUNTERS: &[u8] = b"counters";
+pub(super) const IDENTITY: &[u8] = b"identity";
+pub(super) const COUNTERS: &[u8] = b"counters";
+/// Written where a store was put back to an earlier moment.
+pub(super) const PUT_BACK: &[u8] = b"put back";
 const CACHED_SPACES: usize = 4_096;
 const CACHED_TIPS: usize = 8_192;
 const CACHED_WRITERS: usize = 8_192;
 const CACHED_LOGS: usize = 4_096;
+
+/// What a command changes in memory, as it was before.
+#[derive(Debug)]
+struct Before {
+    counters: Counters,
+    facts: u64,
+    taken: u64,
+    fresh: usize,
+    spaces: Vec<(SpaceId, Option<Option<Space>>)>,
+    tips: Vec<((u32, u32), Option<TipRow>)>,
+}
 
 /// The relay's state over a store.
 #[derive(Debug)]
@@ -31,12 +44,16 @@ pub struct State<S> {
     identity: Identity,
     counters: Counters,
     written: Counters,
+    /// Whether the store was put back to an earlier moment once: its logs may lack their ends.
+    pub(super) was_put_back: bool,
     facts: u64,
     taken: u64,
     /// What changed since the last commit, and is written with the next. A space that is being
     /// changed has only its place here.
     changed: BTreeMap<SpaceId, Option<Space>>,
     changed_tips: BTreeMap<(u32, u32), TipRow>,
+    /// While a command is applied.
+    before: Option<Before>,
     pub(super) fresh: Fresh,
     pub(super) activity: Activity,
     spaces: Cache<SpaceId, Space>,
@@ -67,20 +84,29 @@ impl<S: Store> State<S> {
             Some(row) => rows::decode("counters", &row)?,
             None => Counters { position: 1, ..Counters::default() },
         };
+        let was_put_back = store.row(Table::Meta, PUT_BACK)?.is_some();
         let mut facts = 0;
-        store.scan(Table::Outbox, &[], &[0xff; 9], &mut |_, _| {
+        let counted = store.scan(Table::Outbox, &[], &[0xff; 9], &mut |_, _| {
             facts += 1;
             true
-        })?;
+        });
+        match counted {
+            Ok(()) => {}
+            // As many as there can be: each is looked for.
+            Err(error) if error.is_damage() => facts = counters.outbox,
+            Err(error) => return Err(error),
+        }
         let mut state = Self {
             store,
             identity,
             counters,
             written: counters,
+            was_put_back,
             facts,
             taken: 0,
             changed: BTreeMap::new(),
             changed_tips: BTreeMap::new(),
+            before: None,
             fresh: Fresh::default(),
             activity: Activity::default(),
             spaces: Cache::new(CACHED_SPACES),
@@ -168,6 +194,62 @@ impl<S: Store> State<S> {
         self.writers.clear();
     }
 
+    /// From here on a command is applied, which may come to nothing.
+    pub(super) fn mark(&mut self) {
+        self.store.mark();
+        self.before = Some(Before {
+            counters: self.counters,
+            facts: self.facts,
+            taken: self.taken,
+            fresh: self.fresh.len(),
+            spaces: Vec::new(),
+            tips: Vec::new(),
+        });
+    }
+
+    /// The command was applied.
+    pub(super) fn keep(&mut self) {
+        self.store.keep();
+        self.before = None;
+    }
+
+    /// The command met a damaged row: all is as it was before.
+    pub(super) fn undo(&mut self) {
+        self.store.undo();
+        let Some(before) = self.before.take() else { return };
+        (self.counters, self.facts, self.taken) = (before.counters, before.facts, before.taken);
+        self.fresh.truncate(before.fresh);
+        for (id, space) in before.spaces.into_iter().rev() {
+            self.spaces.take(&id);
+            match space {
+                Some(space) => self.changed.insert(id, space),
+                None => self.changed.remove(&id),
+            };
+        }
+        for (key, tip) in before.tips.into_iter().rev() {
+            self.tips.take(&key);
+            match tip {
+                Some(tip) => self.changed_tips.insert(key, tip),
+                None => self.changed_tips.remove(&key),
+            };
+        }
+        self.logs.clear();
+        self.numbers.clear();
+        self.writers.clear();
+    }
+
+    /// A fact that can't be applied now waits where it is: for the next start.
+    pub(super) fn pass_fact(&mut self) {
+        let is_there = |n: &u64| {
+            let row = self.store.row(Table::Outbox, &n.to_be_bytes());
+            !matches!(row, Ok(None))
+        };
+        // One by one: its own row may be the damaged one.
+        let oldest = (self.taken + 1..=self.counters.outbox).find(is_there);
+        self.taken = oldest.unwrap_or(self.counters.outbox);
+        self.facts = self.facts.saturating_sub(1);
+    }
+
     /// A space's row and roster.
     ///
     /// # Errors
@@ -185,6 +267,9 @@ impl<S: Store> State<S> {
 
     /// Takes a space out, to be changed and kept again.
     pub(super) fn take_space(&mut self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
+        if let Some(before) = &mut self.before {
+            before.spaces.push((*id, self.changed.get(id).cloned()));
+        }
         if let Some(place) = self.changed.get_mut(id) {
             return Ok(place.take());
         }
@@ -216,6 +301,17 @@ impl<S: Store> State<S> {
         Ok(Some(Space { row, members: Arc::new(roster), tail, is_changed: false }))
     }
 
+    /// A space that ended is not kept.
+    pub(super) fn forget_space(&mut self, id: &SpaceId) {
+        self.changed.remove(id);
+        self.spaces.take(id);
+    }
+
+    /// Tips of a space that ended are not kept.
+    pub(super) fn forget_tips(&mut self) {
+        self.tips.clear();
+    }
+
     pub(super) fn chunk(&self, space: u32, chunk: u32) -> Result<Vec<u8>, StoreError> {
         let row = self.store.row(Table::Index, &numbered(space, chunk))?;
         row.ok_or_else(|| StoreError::row("index"))
@@ -237,6 +333,10 @@ impl<S: Store> State<S> {
     }
 
     pub(super) fn put_tip(&mut self, space: u32, writer: u32, tip: TipRow) {
+        if let Some(before) = &mut self.before {
+            let key = (space, writer);
+            before.tips.push((key, self.changed_tips.get(&key).copied()));
+        }
         self.changed_tips.insert((space, writer), tip);
     }
 
@@ -401,12 +501,15 @@ impl<S: Store> State<S> {
             return Ok(None);
         }
         let mut oldest = None;
-        let from = self.taken.to_be_bytes();
+        let from = (self.taken + 1).to_be_bytes();
         self.store.scan(Table::Outbox, &from, &[0xff; 9], &mut |key, row| {
             oldest = Some((key.to_vec(), row.to_vec()));
             false
         })?;
-        let (key, row) = oldest.ok_or_else(|| StoreError::row("outbox"))?;
+        let Some((key, row)) = oldest else {
+            self.facts = 0;
+            return Ok(None);
+        };
         let command = rows::decode("outbox", &row)?;
         self.taken = key.as_slice().try_into().map_or(0, u64::from_be_bytes);
         self.store.delete(Table::Outbox, &key);

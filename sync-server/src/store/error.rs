@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
+use sync_protocol::hash::{self, Domain};
 use thiserror::Error;
 
+use super::Table;
+
+const KEY: Domain = Domain::new("rejoinder relay row v1");
+
 /// A store that can't be opened, read or written.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StoreError {
     /// Another process has the store open.
     #[error("{0} is in use by another process; stop it, or choose another --data directory")]
@@ -29,11 +34,22 @@ pub enum StoreError {
         /// The oldest format this build reads.
         known: u64,
     },
+    /// A row can't be read: the partition that it belongs to is damaged, and no other.
+    #[error("the {what} row {row} is damaged; stop the relay and run `sync-server repair`")]
+    Damaged {
+        /// Of which table, or what is in it.
+        what: &'static str,
+        /// Names the row without telling whose it is: `sync-server check` says the same of it.
+        row: String,
+    },
     /// The file is damaged.
-    #[error("the store is damaged ({0}); restore the last backup, the devices refill the rest")]
+    #[error(
+        "the store is damaged ({0}); run `sync-server repair`, or `sync-server restore` with the \
+         last backup: devices write again what that lacks of theirs"
+    )]
     Corrupt(String),
     /// No room.
-    #[error("no space left for the store; free some disk space and start the relay again")]
+    #[error("no space is left for the store; free some, then start the relay again")]
     Full,
     /// The directory or file can't be written.
     #[error("{path} can't be opened for writing ({cause}); check its owner, rights and mount")]
@@ -57,8 +73,27 @@ impl StoreError {
         }
     }
 
-    /// A row that does not parse.
-    pub(crate) fn row(what: &str) -> Self {
-        Self::Corrupt(format!("unreadable {what} row"))
+    /// A row that does not parse, or is missing.
+    pub(crate) fn row(what: &'static str) -> Self {
+        Self::Damaged { what, row: "that it needs".to_owned() }
     }
+
+    /// A row whose checksum does not fit.
+    pub(crate) fn checksum(table: Table, key: &[u8]) -> Self {
+        Self::Damaged { what: table.name(), row: row_name(table, key) }
+    }
+
+    /// Whether a part of the store can't be read, and others may be.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Corrupt(_))
+    }
+}
+
+/// Names a row without telling whose it is.
+#[must_use]
+pub fn row_name(table: Table, key: &[u8]) -> String {
+    let hash = hash::hash(KEY, &[&[table as u8], key]);
+    let short = hash.first_chunk::<6>().copied().unwrap_or_default();
+    short.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -68,6 +68,18 @@ impl Store for MemoryStore {
         merged(durable, self.pending.range(table, from, to), visit)
     }
 
+    fn mark(&mut self) {
+        self.pending.mark();
+    }
+
+    fn undo(&mut self) {
+        self.pending.undo();
+    }
+
+    fn keep(&mut self) {
+        self.pending.keep();
+    }
+
     fn is_dirty(&self) -> bool {
         !self.pending.is_empty()
     }

@@ -4,13 +4,17 @@
 //! Writes collect in memory and are visible to reads at once; [`Store::commit`] makes them durable.
 //! One owner, one writer: there is nothing to lock.
 
+mod checksum;
+mod copy;
 mod error;
 mod memory;
 mod pending;
 mod private;
 mod redb;
+mod salvage;
 
-pub use self::error::StoreError;
+pub use self::copy::{Checked, Copier, DamagedRow};
+pub use self::error::{StoreError, row_name};
 pub use self::memory::MemoryStore;
 pub use self::redb::{Contents, FILE, RedbStore};
 
@@ -77,11 +81,17 @@ pub enum Table {
     ActiveAt = 26,
     /// Space id: it was active since its members' rows of the two were written.
     Noted = 27,
+    /// (Kind, id) of a space or an account to what its operator did to it: deleted it, say.
+    Marks = 28,
+    /// The same to what is still to be swept of it.
+    Sweeps = 29,
+    /// Hash of a token to how many accounts it lets in.
+    Tokens = 30,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::Meta,
         Self::Spaces,
         Self::Rosters,
@@ -110,8 +120,54 @@ impl Table {
         Self::Active,
         Self::ActiveAt,
         Self::Noted,
+        Self::Marks,
+        Self::Sweeps,
+        Self::Tokens,
     ];
 }
+
+impl Table {
+    /// Its name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Spaces => "spaces",
+            Self::Rosters => "rosters",
+            Self::Tips => "tips",
+            Self::Index => "index",
+            Self::Entries => "entries",
+            Self::Writers => "writers",
+            Self::WriterIds => "writer ids",
+            Self::Accounts => "accounts",
+            Self::Logs => "logs",
+            Self::Memberships => "memberships",
+            Self::Addresses => "addresses",
+            Self::Devices => "devices",
+            Self::Fences => "fences",
+            Self::Inboxes => "inboxes",
+            Self::KeyPackages => "key packages",
+            Self::Tickets => "tickets",
+            Self::Registers => "registers",
+            Self::Frontiers => "frontiers",
+            Self::Outbox => "outbox",
+            Self::Reservations => "reservations",
+            Self::Welcomes => "welcomes",
+            Self::WelcomesLeft => "welcomes left",
+            Self::InboxSenders => "inbox senders",
+            Self::Unanswered => "unanswered",
+            Self::Active => "active",
+            Self::ActiveAt => "active at",
+            Self::Noted => "noted",
+            Self::Marks => "marks",
+            Self::Sweeps => "sweeps",
+            Self::Tokens => "tokens",
+        }
+    }
+}
+
+/// A key, and what lies under it.
+pub type Row = (Vec<u8>, Vec<u8>);
 
 /// Ordered tables with transactions. Keys of [`Table::Entries`] are exactly 8 bytes, big-endian.
 pub trait Store {
@@ -139,6 +195,15 @@ pub trait Store {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError>;
+
+    /// From here on, until [`keep`](Store::keep), writes can be taken back.
+    fn mark(&mut self);
+
+    /// Takes back what was written since the mark. It is gone from then on.
+    fn undo(&mut self);
+
+    /// What was written since the mark stays.
+    fn keep(&mut self);
 
     /// Whether something was written since the last commit.
     fn is_dirty(&self) -> bool;

@@ -12,6 +12,16 @@ type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
     tables: [Rows; Table::ALL.len()],
+    /// While it may be taken back: what waited before each write.
+    undo: Option<Vec<Before>>,
+}
+
+/// What waited for a key before it was written.
+#[derive(Clone, Debug)]
+struct Before {
+    table: Table,
+    key: Vec<u8>,
+    waited: Option<Option<Vec<u8>>>,
 }
 
 impl Pending {
@@ -25,8 +35,28 @@ impl Pending {
     }
 
     pub(super) fn put(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
-        if let Some(rows) = self.tables.get_mut(table as usize) {
-            rows.insert(key.to_vec(), value);
+        let Some(rows) = self.tables.get_mut(table as usize) else { return };
+        let waited = rows.insert(key.to_vec(), value);
+        if let Some(undo) = &mut self.undo {
+            undo.push(Before { table, key: key.to_vec(), waited });
+        }
+    }
+
+    pub(super) fn mark(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    pub(super) fn undo(&mut self) {
+        for Before { table, key, waited } in self.undo.take().into_iter().flatten().rev() {
+            let Some(rows) = self.tables.get_mut(table as usize) else { continue };
+            match waited {
+                Some(waited) => rows.insert(key, waited),
+                None => rows.remove(&key),
+            };
         }
     }
 
@@ -62,6 +92,32 @@ fn borrowed<'a>((key, value): (&'a Vec<u8>, &'a Option<Vec<u8>>)) -> (&'a [u8], 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_since_a_mark_can_be_taken_back() {
+        let mut pending = Pending::default();
+        pending.put(Table::Spaces, b"a", Some(vec![1]));
+        pending.put(Table::Spaces, b"b", None);
+        let before = format!("{:?}", pending.tables);
+        pending.mark();
+        for value in [None, Some(vec![2]), Some(vec![3])] {
+            for key in [b"a", b"b", b"c"] {
+                pending.put(Table::Spaces, key, value.clone());
+            }
+        }
+        pending.put(Table::Tips, b"a", Some(vec![4]));
+        let after = format!("{:?}", pending.tables);
+        pending.undo();
+        assert_eq!(format!("{:?}", pending.tables), before);
+        pending.undo();
+        assert_eq!(format!("{:?}", pending.tables), before, "once");
+        pending.mark();
+        pending.put(Table::Spaces, b"c", Some(vec![5]));
+        pending.keep();
+        pending.undo();
+        assert!(format!("{:?}", pending.tables) != before && after != before);
+        assert_eq!(pending.get(Table::Spaces, b"c"), Some(&Some(vec![5])));
+    }
 
     #[test]
     fn every_table_has_its_place() {

@@ -6,32 +6,29 @@
 //! milliseconds, whatever the size.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase as _,
-    ReadableTable as _, ReadableTableMetadata as _, StorageBackend, StorageError, TableDefinition,
-    WriteTransaction,
+    StorageBackend, StorageError, TableDefinition, WriteTransaction,
 };
 
-use sync_protocol::{AccountId, DeviceId};
-
-use super::{Pending, Store, StoreError, Table, merged, private};
+use super::{Pending, Store, StoreError, Table, checksum, merged, private};
 
 /// The store's file inside the data directory.
 pub const FILE: &str = "relay.redb";
 /// A store that is being laid out.
 const UNNAMED: &str = "relay.redb.new";
 /// The format this build writes, and the only one it reads. 1 had each inbox item whole,
-/// 2 named devices without their accounts, 3 had no rows of what changed in an account's spaces.
+/// 2 named devices without their accounts, 3 had no rows of what changed in an account's spaces and no
+/// checksums.
 const FORMAT: u64 = 4;
-/// Bytes of an account's device in a key.
-const DEVICE: usize = AccountId::LEN + DeviceId::LEN;
 /// Bytes of redb's page cache.
 const CACHE: usize = 256 * 1024 * 1024;
 
 const FORMAT_TABLE: TableDefinition<'static, &str, u64> =
     TableDefinition::new("rejoinder relay format");
-const ENTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(ENTRIES_NAME);
+pub(super) const ENTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(ENTRIES_NAME);
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -41,8 +38,8 @@ pub struct RedbStore {
     // Declared before the database: a snapshot must go first.
     snapshot: Option<Snapshot>,
     pending: Pending,
-    database: Database,
-    path: PathBuf,
+    pub(super) database: Arc<Database>,
+    pub(super) path: PathBuf,
 }
 
 /// The committed state. Dropped before each commit, so that redb can reuse the pages it replaces.
@@ -87,8 +84,8 @@ impl RedbStore {
         } else {
             Self::lay_out(directory, &path)?;
         }
-        let database = builder().create(&path).map_err(|error| opening(error, &path))?;
-        Self::with_database(database, path)
+        let database = shielded(|| builder().create(&path).map_err(|error| opening(error, &path)));
+        Self::with_database(database?, path)
     }
 
     /// A new store gets its name once it is whole: a crash before leaves nothing that would not
@@ -132,9 +129,20 @@ impl RedbStore {
         Self::with_database(database, path)
     }
 
+    /// Opens a store by its file's path: for one that has not got its name yet, say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_file(path: &Path) -> Result<Self, StoreError> {
+        std::fs::metadata(path).map_err(|error| unwritable(path, &error))?;
+        let database = shielded(|| builder().create(path).map_err(|error| opening(error, path)))?;
+        Self::with_database(database, path.to_owned())
+    }
+
     fn with_database(database: Database, path: PathBuf) -> Result<Self, StoreError> {
         ensure_format(&database, &path)?;
-        let snapshot = Some(Snapshot::take(&database)?);
+        let snapshot = Some(shielded(|| Snapshot::take(&database))?);
+        let database = Arc::new(database);
         Ok(Self { snapshot, pending: Pending::default(), database, path })
     }
 
@@ -143,28 +151,7 @@ impl RedbStore {
     /// # Errors
     /// If it can't be read.
     pub fn contents(&self) -> Result<Contents, StoreError> {
-        let snapshot = self.snapshot()?;
-        let count = |table: Table| snapshot.rows(table)?.len().map_err(storage);
-        let mut devices = 0;
-        let mut last = Vec::new();
-        self.scan(Table::Fences, &[], &[0xff; DEVICE], &mut |key, _| {
-            let device = key.get(..DEVICE).unwrap_or(key);
-            if device != last.as_slice() {
-                devices += 1;
-                last = device.to_vec();
-            }
-            true
-        })?;
-        Ok(Contents {
-            spaces: count(Table::Spaces)?,
-            entries: snapshot.entries.len().map_err(storage)?,
-            accounts: count(Table::Accounts)?,
-            devices,
-            addresses: count(Table::Addresses)?,
-            inbox_items: count(Table::Inboxes)?,
-            key_packages: count(Table::KeyPackages)?,
-            file_bytes: self.file_bytes(),
-        })
+        self.copier().contents()
     }
 
     /// Size of the file in bytes.
@@ -173,27 +160,30 @@ impl RedbStore {
         std::fs::metadata(&self.path).map_or(0, |file| file.len())
     }
 
-    /// Copies everything committed into a new store at `target`, which must not exist. The copy
-    /// is its owner's alone, packed, and appears under its name only when it is complete.
+    /// Copies everything committed into a new store at `target`, which must not exist.
     ///
     /// # Errors
-    /// If either side can't be used.
+    /// As [`Copier::copy_to`](super::Copier::copy_to).
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
-        if target.exists() {
-            let cause = "it exists already".to_owned();
-            return Err(StoreError::Unwritable { path: target.to_owned(), cause });
+        self.copier().copy_to(target).map(drop)
+    }
+
+    /// Gives back to the disk what the file does not need. Nobody else may use the store.
+    ///
+    /// # Errors
+    /// If it is in use, or can't be written.
+    pub fn compact(mut self) -> Result<(), StoreError> {
+        self.snapshot = None;
+        let database = Arc::get_mut(&mut self.database);
+        let database = database.ok_or_else(|| StoreError::InUse(self.path.clone()))?;
+        // Each pass moves what it can; a few are enough.
+        for _ in 0..8 {
+            let moved = database.compact().map_err(|error| StoreError::Io(error.to_string()))?;
+            if !moved {
+                break;
+            }
         }
-        let partial = target.with_extension("partial");
-        let _ = std::fs::remove_file(&partial);
-        private::make_file(&partial).map_err(|error| unwritable(&partial, &error))?;
-        let database = builder().create(&partial).map_err(|error| opening(error, &partial))?;
-        ensure_format(&database, &partial)?;
-        let snapshot = self.snapshot()?;
-        for table in Table::ALL {
-            snapshot.copy(table, &database)?;
-        }
-        drop(database);
-        std::fs::rename(&partial, target).map_err(|error| unwritable(target, &error))
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<&Snapshot, StoreError> {
@@ -215,11 +205,7 @@ impl Store for RedbStore {
             return Ok(written.clone());
         }
         let snapshot = self.snapshot()?;
-        let found = match table {
-            Table::Entries => snapshot.entries.get(position(key)),
-            _ => snapshot.rows(table)?.get(key),
-        };
-        Ok(found.map_err(storage)?.map(|value| value.value().to_vec()))
+        shielded(|| snapshot.row(table, key))
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
@@ -242,21 +228,35 @@ impl Store for RedbStore {
         }
         let pending = self.pending.range(table, from, to);
         let snapshot = self.snapshot()?;
-        if table == Table::Entries {
-            let range = snapshot.entries.range(position(from)..position(to)).map_err(storage)?;
-            let rows = range.map(|row| {
-                let (key, value) = row.map_err(storage)?;
-                Ok((key.value().to_be_bytes().to_vec(), value.value().to_vec()))
-            });
-            merged(rows, pending, visit)
-        } else {
-            let range = snapshot.rows(table)?.range::<&[u8]>(from..to).map_err(storage)?;
-            let rows = range.map(|row| {
-                let (key, value) = row.map_err(storage)?;
-                Ok((key.value().to_vec(), value.value().to_vec()))
-            });
-            merged(rows, pending, visit)
-        }
+        shielded(|| {
+            if table == Table::Entries {
+                let range = snapshot.entries.range(position(from)..position(to));
+                let rows = range.map_err(storage)?.map(|row| {
+                    let (key, value) = row.map_err(storage)?;
+                    opened(table, &key.value().to_be_bytes(), value.value())
+                });
+                merged(rows, pending, visit)
+            } else {
+                let range = snapshot.rows(table)?.range::<&[u8]>(from..to).map_err(storage)?;
+                let rows = range.map(|row| {
+                    let (key, value) = row.map_err(storage)?;
+                    opened(table, key.value(), value.value())
+                });
+                merged(rows, pending, visit)
+            }
+        })
+    }
+
+    fn mark(&mut self) {
+        self.pending.mark();
+    }
+
+    fn undo(&mut self) {
+        self.pending.undo();
+    }
+
+    fn keep(&mut self) {
+        self.pending.keep();
     }
 
     fn is_dirty(&self) -> bool {
@@ -266,8 +266,8 @@ impl Store for RedbStore {
     fn commit(&mut self) -> Result<(), StoreError> {
         let pending = std::mem::take(&mut self.pending);
         self.snapshot = None;
-        self.write(&pending)?;
-        self.snapshot = Some(Snapshot::take(&self.database)?);
+        shielded(|| self.write(&pending))?;
+        self.snapshot = Some(shielded(|| Snapshot::take(&self.database))?);
         Ok(())
     }
 }
@@ -282,6 +282,15 @@ impl Snapshot {
         Ok(Self { rows, entries })
     }
 
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = match table {
+            Table::Entries => self.entries.get(position(key)),
+            _ => self.rows(table)?.get(key),
+        };
+        let Some(sealed) = found.map_err(storage)? else { return Ok(None) };
+        opened(table, key, sealed.value()).map(|(_, value)| Some(value))
+    }
+
     /// The rows of any table but the entries.
     fn rows(&self, table: Table) -> Result<&Rows, StoreError> {
         let place = match table as usize {
@@ -290,34 +299,15 @@ impl Snapshot {
         };
         self.rows.get(place).ok_or_else(|| StoreError::row("table"))
     }
-
-    fn copy(&self, table: Table, target: &Database) -> Result<(), StoreError> {
-        let transaction = begin(target)?;
-        if table == Table::Entries {
-            let mut to = transaction.open_table(ENTRIES).map_err(redb::Error::from)?;
-            for row in self.entries.iter().map_err(storage)? {
-                let (key, value) = row.map_err(storage)?;
-                to.insert(key.value(), value.value()).map_err(storage)?;
-            }
-        } else {
-            let to = transaction.open_table(definition(table));
-            let mut to = to.map_err(redb::Error::from)?;
-            for row in self.rows(table)?.iter().map_err(storage)? {
-                let (key, value) = row.map_err(storage)?;
-                to.insert(key.value(), value.value()).map_err(storage)?;
-            }
-        }
-        transaction.commit().map_err(|error| StoreError::from(redb::Error::from(error)))
-    }
 }
 
-fn builder() -> Builder {
+pub(super) fn builder() -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE);
     builder
 }
 
-fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
     let mut transaction = database.begin_write().map_err(redb::Error::from)?;
     transaction.set_quick_repair(true);
     transaction
@@ -335,7 +325,9 @@ fn write_table<'a>(
         let mut to = transaction.open_table(ENTRIES).map_err(redb::Error::from)?;
         for (key, value) in rows {
             match value {
-                Some(value) => to.insert(position(key), value).map(drop),
+                Some(value) => {
+                    to.insert(position(key), &*checksum::seal(table, key, value)).map(drop)
+                }
                 None => to.remove(position(key)).map(drop),
             }
             .map_err(storage)?;
@@ -345,7 +337,7 @@ fn write_table<'a>(
         let mut to = to.map_err(redb::Error::from)?;
         for (key, value) in rows {
             match value {
-                Some(value) => to.insert(key, value).map(drop),
+                Some(value) => to.insert(key, &*checksum::seal(table, key, value)).map(drop),
                 None => to.remove(key).map(drop),
             }
             .map_err(storage)?;
@@ -355,7 +347,7 @@ fn write_table<'a>(
 }
 
 /// Makes all tables in a new file; refuses a file that is somebody else's or of another format.
-fn ensure_format(database: &Database, path: &Path) -> Result<(), StoreError> {
+pub(super) fn ensure_format(database: &Database, path: &Path) -> Result<(), StoreError> {
     let read = database.begin_read().map_err(redb::Error::from)?;
     let is_new = read.list_tables().map_err(storage)?.next().is_none();
     let found = match read.open_table(FORMAT_TABLE) {
@@ -383,40 +375,25 @@ fn found_store(database: &Database) -> Result<(), StoreError> {
     transaction.commit().map_err(|error| StoreError::from(redb::Error::from(error)))
 }
 
-fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-    TableDefinition::new(match table {
-        Table::Meta => "meta",
-        Table::Spaces => "spaces",
-        Table::Rosters => "rosters",
-        Table::Tips => "tips",
-        Table::Index => "index",
-        Table::Entries => ENTRIES_NAME,
-        Table::Writers => "writers",
-        Table::WriterIds => "writer ids",
-        Table::Accounts => "accounts",
-        Table::Logs => "logs",
-        Table::Memberships => "memberships",
-        Table::Addresses => "addresses",
-        Table::Devices => "devices",
-        Table::Fences => "fences",
-        Table::Inboxes => "inboxes",
-        Table::KeyPackages => "key packages",
-        Table::Tickets => "tickets",
-        Table::Registers => "registers",
-        Table::Frontiers => "frontiers",
-        Table::Outbox => "outbox",
-        Table::Reservations => "reservations",
-        Table::Welcomes => "welcomes",
-        Table::WelcomesLeft => "welcomes left",
-        Table::InboxSenders => "inbox senders",
-        Table::Unanswered => "unanswered",
-        Table::Active => "active",
-        Table::ActiveAt => "active at",
-        Table::Noted => "noted",
-    })
+pub(super) fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(table.name())
 }
 
 const ENTRIES_NAME: &str = "entries";
+
+/// A row whose checksum fits.
+fn opened(table: Table, key: &[u8], sealed: &[u8]) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    match checksum::open(table, key, sealed) {
+        Some(value) => Ok((key.to_vec(), value.to_vec())),
+        None => Err(StoreError::checksum(table, key)),
+    }
+}
+
+/// redb panics on some damaged pages: that is an error like the others.
+pub(super) fn shielded<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    done.unwrap_or_else(|_| Err(StoreError::Corrupt("a page makes no sense".to_owned())))
+}
 
 /// The key of an entry. Keys that are not 8 bytes are bounds of a scan: 0 and beyond all.
 fn position(key: &[u8]) -> u64 {
@@ -427,14 +404,14 @@ fn position(key: &[u8]) -> u64 {
     }
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> StoreError {
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> StoreError {
     match StoreError::from_io(error) {
         StoreError::Full => StoreError::Full,
         _ => StoreError::Unwritable { path: path.to_owned(), cause: error.to_string() },
     }
 }
 
-fn opening(error: DatabaseError, path: &Path) -> StoreError {
+pub(super) fn opening(error: DatabaseError, path: &Path) -> StoreError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
         DatabaseError::UpgradeRequired(_) => StoreError::Foreign(path.to_owned()),
@@ -448,7 +425,7 @@ fn opening(error: DatabaseError, path: &Path) -> StoreError {
     }
 }
 
-fn storage(error: StorageError) -> StoreError {
+pub(super) fn storage(error: StorageError) -> StoreError {
     StoreError::from(redb::Error::from(error))
 }
 

@@ -9,12 +9,17 @@ mod bounds;
 mod conformance;
 mod cuts;
 mod delivery;
+mod deployed;
 mod devices;
+mod flips;
 mod kill;
+#[cfg(unix)]
+mod operate;
 mod partitions;
 mod pushes;
 mod rendezvous;
 mod requests;
+mod reserve;
 mod sessions;
 mod shares;
 mod sockets;

@@ -401,6 +401,18 @@ impl Town {
         self.restart(n);
     }
 
+    /// The relay goes down, and comes back over this store; everybody finds their connection gone.
+    pub(crate) fn restart_relay(&mut self, store: MemoryStore) {
+        let identity = Identity { relay: RelayId::from_bytes([0; 32]), generation: 0 };
+        self.relay = Relay::open(store, identity, Settings::default()).unwrap();
+        for n in 0..self.devices.len() {
+            if self.devices[n].session.is_some() {
+                self.hang_up(n);
+                self.feed(n, Input::Disconnected);
+            }
+        }
+    }
+
     pub(crate) fn restart(&mut self, n: usize) {
         self.hang_up(n);
         let index = index(&self.devices[n].disk);

@@ -23,17 +23,22 @@ pub struct Socket {
 
 impl Socket {
     pub async fn dial(address: SocketAddr) -> Option<Self> {
-        Self::over(TcpStream::connect(address).await.ok()?, address).await
+        Self::dial_with(address, "").await
+    }
+
+    /// The same with this query.
+    pub async fn dial_with(address: SocketAddr, query: &str) -> Option<Self> {
+        Self::over(TcpStream::connect(address).await.ok()?, address, query).await
     }
 
     /// The same from one of this machine's own addresses.
     #[cfg(target_os = "linux")]
     pub async fn dial_from(from: [u8; 4], address: SocketAddr) -> Option<Self> {
-        Self::over(connect_from(from, address).await?, address).await
+        Self::over(connect_from(from, address).await?, address, "").await
     }
 
-    async fn over(stream: TcpStream, address: SocketAddr) -> Option<Self> {
-        let url = format!("ws://{address}/v1/socket");
+    async fn over(stream: TcpStream, address: SocketAddr, query: &str) -> Option<Self> {
+        let url = format!("ws://{address}/v1/socket{query}");
         let (ws, _) = tokio_tungstenite::client_async(url, stream).await.ok()?;
         Some(Self { ws, assembler: Assembler::default() })
     }

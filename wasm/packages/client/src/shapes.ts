@@ -70,6 +70,7 @@ export function status(value: unknown, storage: StorageStatus): Status {
     spaces: number(from["spaces"]),
     withheld: number(from["withheld"]),
     unreadable: number(from["unreadable"]),
+    putBackMs: optionalNumber(from["put_back_ms"]),
     problem: problem(from["problem"]),
     connectionProblem: optionalText(from["connection_problem"]),
     storage,

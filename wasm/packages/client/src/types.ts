@@ -174,6 +174,11 @@ export interface Status {
   readonly withheld: number;
   /** Conversations of which some can't be read any more; see {@link ConversationInfo.unreadable}. */
   readonly unreadable: number;
+  /**
+   * When this device last found that the relay had lost what it had confirmed, as after a backup was
+   * put back, and wrote its own part of that again; null if never.
+   */
+  readonly putBackMs: number | null;
   /** What keeps the device from the relay, or a change from being taken; null if nothing does. */
   readonly problem: Problem | null;
   /** Why there is no connection, in words for a log; null while there is one. */
@@ -802,6 +807,7 @@ export type ErrorKind =
   | "other_relay"
   | "not_a_relay"
   | "unsupported"
+  | "full"
   | "unavailable"
   /** Documents are yet to be handed over to a device or a member who came later; it goes on by itself. */
   | "waiting"
