@@ -5,6 +5,7 @@ import { test, type TestContext } from "node:test";
 import { EditError, RejoinderError, SharedCounter, SharedText, values } from "../src/index.js";
 import { DocumentHandle } from "../src/document/handle.js";
 import type { DocumentValue } from "../src/types.js";
+import { followText, type TextDelta } from "../src/typed/index.js";
 import { FakeEngine } from "./engine.js";
 
 async function followed(t: TestContext, content: DocumentValue) {
@@ -283,4 +284,27 @@ test("what another tab changed is read, what this one did is not", async (t) => 
   await engine.settle();
   await made;
   assert.equal(engine.asked.length, asked + 1, "the change alone");
+});
+
+test("a text is followed by what becomes of it", async (t) => {
+  const { engine, document } = await followed(t, { s: values.text("a😀b") });
+  const deltas: TextDelta[] = [];
+  let editor = "";
+  const stop = followText(document, ["s"], (delta, text) => {
+    deltas.push(delta);
+    editor = editor.slice(0, delta.index) + delta.inserted + editor.slice(delta.index + delta.deleted);
+    assert.equal(editor, text);
+  });
+  engine.remote([["s"]], { op: "spliceText", path: ["s"], index: 1, deleted: 2, inserted: "😁" });
+  await engine.quiet(document);
+  const made = document.change((edit) => edit.spliceText(["s"], 4, 0, "!"));
+  assert.equal(editor, "a😁b!");
+  await engine.quiet(document);
+  await made;
+  stop();
+  assert.deepEqual(deltas, [
+    { index: 0, deleted: 0, inserted: "a😀b" },
+    { index: 1, deleted: 2, inserted: "😁" },
+    { index: 4, deleted: 0, inserted: "!" },
+  ]);
 });
