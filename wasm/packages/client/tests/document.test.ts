@@ -36,6 +36,23 @@ test("an own edit shows within the call that makes it, and once", async (t) => {
   assert.equal(seen.length, 2, "when it was loaded, and when it was edited");
 });
 
+test("an edit of a document that is being read for the first time shows as soon as it is read", async (t) => {
+  const engine = new FakeEngine();
+  const document = new DocumentHandle(engine, "s", "plan");
+  t.after(() => document.close());
+  document.value.subscribe(() => undefined);
+  // Asked before the edit, the reading does not have it.
+  const first = document.change((edit) => edit.put(["s"], values.text("a")));
+  while (document.value.current === undefined) {
+    engine.step();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  const second = document.change((edit) => edit.spliceText(["s"], 1, 0, "b"));
+  await engine.quiet(document);
+  await Promise.all([first, second]);
+  assert.deepEqual(document.value.current, { s: values.text("ab") });
+});
+
 test("an edit that the engine refuses shows no longer, and says why", async (t) => {
   const { engine, document, now } = await followed(t, ITEMS);
   const details = { op: 0, operation: "put", path: ["title"], reason: "too_large" };

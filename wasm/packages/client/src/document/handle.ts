@@ -219,15 +219,16 @@ class Followed extends Cell<DocumentValue | undefined> {
    * @throws {EditError} if it can't be made of what is shown.
    */
   begin(ops: readonly Op[]): (isMade: boolean) => void {
-    const isKnown = this.#isStarted && this.#replica.shown !== undefined;
-    const pending = this.#replica.begin(isKnown ? ops : []);
-    if (isKnown) this.set(this.#replica.shown);
+    // What is on its way to be read for the first time may be older than the edit.
+    const isShown = this.#isStarted && this.#replica.shown !== undefined;
+    const pending = this.#replica.begin(this.#isStarted ? ops : []);
+    if (isShown) this.set(this.#replica.shown);
     return (isMade) => {
       if (isMade) this.#replica.made(pending);
       else this.#replica.failed(pending);
-      if (isMade && isKnown) return;
+      if (isMade && isShown) return;
       // What was read meanwhile may have been taken to contain it.
-      if (isKnown) this.set(this.#replica.shown);
+      if (this.#isStarted) this.set(this.#replica.shown);
       this.touch(undefined);
     };
   }
