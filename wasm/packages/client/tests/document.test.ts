@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { EditError, RejoinderError, SharedCounter, SharedText, values } from "../src/index.js";
 import { DocumentHandle } from "../src/document/handle.js";
+import { share } from "../src/document/tree.js";
 import type { DocumentValue } from "../src/types.js";
 import { followText, type TextDelta } from "../src/typed/index.js";
 import { FakeEngine } from "./engine.js";
@@ -109,6 +110,24 @@ test("a list is read as a whole, and its elements keep their references wherever
   );
   assert.equal(after.items[1], before.items[0]);
   assert.equal(after.items[2], before.items[1]);
+});
+
+test("elements that were moved keep their references", async (t) => {
+  const rows = Array.from({ length: 20 }, (_, n) => ({ n }));
+  const { engine, document, now } = await followed(t, { rows });
+  const before = (now() as { rows: typeof rows }).rows;
+  engine.remote([["rows"]], { op: "move", path: ["rows", 3], to: 12 });
+  await engine.quiet(document);
+  const after = (now() as { rows: typeof rows }).rows;
+  assert.equal(after[12], before[3]);
+  assert.ok(after.every((row) => before.includes(row)));
+});
+
+test("values that are alike as JSON and of another kind are not taken for one another", () => {
+  const old = [{ a: values.text("1") }, { b: 1 }, { c: values.counter(1) }];
+  const now = [{ b: values.counter(1) }, { a: "1" }, { c: 1 }, { d: 1 }];
+  assert.deepEqual(share(old, now), now);
+  assert.deepEqual(share([new Date(1), 1], [1, new Date(1)]), [1, new Date(1)]);
 });
 
 test("what somebody deleted goes, and null stays", async (t) => {

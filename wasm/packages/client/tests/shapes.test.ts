@@ -6,7 +6,18 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { toEvent } from "../src/events.js";
-import { comparison, contact, conversation, device, message, newAccount, status } from "../src/shapes.js";
+import {
+  comparison,
+  conflicts,
+  contact,
+  conversation,
+  device,
+  documents,
+  history,
+  message,
+  newAccount,
+  status,
+} from "../src/shapes.js";
 import { METHODS, type Fields, type Notice } from "../src/wire.js";
 
 interface Vectors {
@@ -75,7 +86,10 @@ test("every field that the engine sends is read, and no other", () => {
     comparison,
     contact,
     conversation,
+    conflicts,
     device,
+    documents,
+    history,
     message: (value) => message(value, null),
     status: (value) => status(value, storage),
   };

@@ -1,7 +1,7 @@
 /** A document of a space, as a tab follows and changes it. */
 import { RejoinderError } from "../error.js";
 import { Cell, Mapped, closed } from "../live.js";
-import { fields, list, optionalText, text } from "../shapes.js";
+import { conflicts, fields, history, text } from "../shapes.js";
 import type { DocumentChange, DocumentConflict, DocumentEdit, Json, Live, Path, SharedDocument } from "../types.js";
 import type { Engine, Notice } from "../wire.js";
 import { gather } from "./edit.js";
@@ -86,26 +86,11 @@ export class DocumentHandle implements SharedDocument {
   }
 
   async history(options: { limit?: number; before?: string } = {}): Promise<readonly DocumentChange[]> {
-    const { changes } = fields(await this.#engine.call("document.history", { ...this.#where(), ...options }));
-    return list(changes).map((item): DocumentChange => {
-      const { change, account, device, at_ms, stored } = fields(item);
-      const atMs = typeof at_ms === "number" ? at_ms : null;
-      return {
-        id: text(change),
-        account: optionalText(account),
-        device: optionalText(device),
-        atMs,
-        stored: stored === true,
-      };
-    });
+    return history(await this.#engine.call("document.history", { ...this.#where(), ...options }));
   }
 
   async conflicts(path: Path): Promise<readonly DocumentConflict[]> {
-    const found = fields(await this.#engine.call("document.conflicts", { ...this.#where(), path }));
-    return list(found["values"]).map((item): DocumentConflict => {
-      const { value, account, device } = fields(item);
-      return { value: decode(value as Json), account: optionalText(account), device: optionalText(device) };
-    });
+    return conflicts(await this.#engine.call("document.conflicts", { ...this.#where(), path }));
   }
 
   async archive(archived = true): Promise<void> {
@@ -141,8 +126,8 @@ async function read(
   if (then !== undefined) return undefined;
   // Null stands there, or nothing does.
   try {
-    const found = fields(await engine.call("document.conflicts", { ...where, path }));
-    return list(found["values"]).length > 0 ? null : undefined;
+    const found = conflicts(await engine.call("document.conflicts", { ...where, path }));
+    return found.length > 0 ? null : undefined;
   } catch (error) {
     if (error instanceof RejoinderError && (error.kind === "invalid" || error.kind === "not_found")) return undefined;
     throw error;
