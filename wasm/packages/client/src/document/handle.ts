@@ -7,7 +7,7 @@ import type { Engine, Notice } from "../wire.js";
 import { gather } from "./edit.js";
 import { EditError } from "./error.js";
 import { decode, fromBase64, toBase64, type DocumentValue } from "./kinds.js";
-import { Replica, type Reading } from "./replica.js";
+import { Replica, type Pending, type Reading, type Rebase } from "./replica.js";
 import { at, encodeOp, isWithin, type Op } from "./tree.js";
 
 /** The account's own space, as methods name it. */
@@ -20,6 +20,8 @@ const REST = 2;
 const REST_MOST_MS = 250;
 /** What was read is shown only if nothing was told meanwhile, but for so many rounds at most. */
 const ROUNDS = 3;
+/** An edit is made anew so often of what others have made of the document meanwhile. */
+const REFUSALS = 20;
 /** Paths that are read by themselves; of more the whole is read. */
 const FEW = 8;
 
@@ -63,16 +65,7 @@ export class DocumentHandle implements SharedDocument {
 
   /** Makes operations, all or none. */
   async apply(ops: readonly Op[]): Promise<void> {
-    if (ops.length === 0) return;
-    const encoded = ops.map(encodeOp);
-    const end = this.#value.begin(ops);
-    try {
-      await this.#engine.call("document.change", { ...this.#where(), ops: encoded });
-    } catch (error) {
-      end(false);
-      throw inWords(error, ops);
-    }
-    end(true);
+    if (ops.length > 0) await this.#value.change(ops);
   }
 
   async export(): Promise<Uint8Array> {
@@ -119,8 +112,11 @@ async function read(
   where: Where,
   path: Path,
   then?: readonly string[],
+  asked?: (told: number) => void,
 ): Promise<DocumentValue | undefined> {
-  const value = (await engine.call("document.get", { ...where, path, form: "typed", at: then })) as Json;
+  const call = engine.start("document.get", { ...where, path, form: "typed", at: then });
+  const value = (await call.answer) as Json;
+  asked?.(call.told);
   if (value !== null) return decode(value);
   if (path.length === 0) return {};
   if (then !== undefined) return undefined;
@@ -134,8 +130,16 @@ async function read(
   }
 }
 
-/** The engine's refusal, in the words of the operation that was asked for. */
-function inWords(error: unknown, ops: readonly Op[]): unknown {
+/** An answer, whose refusal is in the words of the operation that was asked for. */
+async function inWords(ops: readonly Op[], answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    throw refusal(error, ops);
+  }
+}
+
+function refusal(error: unknown, ops: readonly Op[]): unknown {
   if (!(error instanceof RejoinderError)) return error;
   const { op: index, reason } = error.details;
   const op = typeof index === "number" ? ops[index] : undefined;
@@ -157,11 +161,24 @@ const REASONS: { readonly [reason: string]: string } = {
   empty_path: "the path is empty: name a key of the document",
 };
 
+/** Who waits for an edit, and where it is written down while it waits to be sent. */
+interface Edit {
+  key: string | undefined;
+  /** How often it came too late for what it was made of. */
+  refusals: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** The whole of a document, read while somebody follows it. */
 class Followed extends Cell<DocumentValue | undefined> {
   readonly #engine: Engine;
   readonly #where: Where;
   readonly #replica = new Replica();
+  readonly #edits = new Map<Pending, Edit>();
+  /** How many changes of documents had been told of when what is shown was asked for. */
+  #seen = 0;
+  #rebase: Rebase | undefined;
   readonly #waiting = new Set<(error: RejoinderError | undefined) => void>();
   /** What has to be read; all of it, if undefined is among it. */
   #dirty: readonly (Path | undefined)[] = [];
@@ -199,23 +216,69 @@ class Followed extends Cell<DocumentValue | undefined> {
   }
 
   /**
-   * An own edit begins, and shows at once. The answer is called with what came of it.
+   * Makes an own edit, which shows at once.
    *
    * @throws {EditError} if it can't be made of what is shown.
    */
-  begin(ops: readonly Op[]): (isMade: boolean) => void {
-    // What is on its way to be read for the first time may be older than the edit.
-    const isShown = this.#isStarted && this.#replica.shown !== undefined;
-    const pending = this.#replica.begin(this.#isStarted ? ops : []);
-    if (isShown) this.set(this.#replica.shown);
-    return (isMade) => {
-      if (isMade) this.#replica.made(pending);
-      else this.#replica.failed(pending);
-      if (isMade && isShown) return;
-      // What was read meanwhile may have been taken to contain it.
-      if (this.#isStarted) this.set(this.#replica.shown);
-      this.touch(undefined);
-    };
+  async change(ops: readonly Op[]): Promise<void> {
+    const encoded = ops.map(encodeOp);
+    if (!this.#isStarted) {
+      // Nobody follows: what it is made of is for its author to know.
+      await inWords(ops, this.#engine.call("document.change", { ...this.#where, ops: encoded }));
+      return this.touch(undefined);
+    }
+    const pending = this.#replica.begin(ops);
+    if (this.#replica.shown !== undefined) this.set(this.#replica.shown);
+    return new Promise((resolve, reject) => {
+      const edit: Edit = { key: undefined, refusals: 0, resolve, reject };
+      this.#edits.set(pending, edit);
+      this.#send();
+      // What waits is written down, should the tab be closed meanwhile.
+      if (pending.state === "waits") edit.key = this.#engine.keep("document.change", { ...this.#where, ops: encoded });
+    });
+  }
+
+  /** Sends the next edit, one at a time. */
+  #send(): void {
+    const pending = this.#replica.send();
+    const edit = pending === undefined ? undefined : this.#edits.get(pending);
+    if (pending === undefined || edit === undefined) return;
+    const { ops, before } = pending;
+    const params = { ...this.#where, ops: ops.map(encodeOp) };
+    // Where others never rest, it is made all the same in the end.
+    const seen = before === undefined || edit.refusals >= REFUSALS ? undefined : this.#seen;
+    const { answer } = this.#engine.start("document.change", params, { seen, instead: edit.key });
+    edit.key = undefined;
+    inWords(ops, answer).then(
+      () => {
+        this.#replica.made(pending);
+        this.#edits.delete(pending);
+        // What was not known when it was made may contain it, or not.
+        if (before === undefined) this.touch(undefined);
+        this.#send();
+        edit.resolve();
+      },
+      (error: unknown) => {
+        if (!(error instanceof RejoinderError) || error.kind !== "stale") return this.#lost(pending, error);
+        this.#replica.refused(pending);
+        edit.refusals += 1;
+        edit.key = typeof error.details["key"] === "string" ? error.details["key"] : undefined;
+        if (this.#dirty.length === 0 && !this.#isReading) this.touch(undefined);
+      },
+    );
+  }
+
+  /** An edit can't be made. */
+  #lost(pending: Pending, error: unknown): void {
+    const edit = this.#edits.get(pending);
+    this.#edits.delete(pending);
+    if (edit?.key !== undefined) this.#engine.drop(edit.key);
+    this.#replica.failed(pending);
+    if (this.#isStarted) this.set(this.#replica.shown);
+    // What was read meanwhile may have been taken to contain it.
+    this.touch(undefined);
+    this.#send();
+    edit?.reject(error);
   }
 
   /** Something may have changed at a path; undefined: anywhere. */
@@ -227,6 +290,9 @@ class Followed extends Cell<DocumentValue | undefined> {
   override close(): void {
     this.#isEnded = true;
     for (const end of [...this.#waiting]) end(closed());
+    // What waits is written down, and is made at the next start.
+    for (const edit of this.#edits.values()) edit.reject(closed());
+    this.#edits.clear();
     super.close();
     clearTimeout(this.#linger);
     this.#stop();
@@ -246,7 +312,9 @@ class Followed extends Cell<DocumentValue | undefined> {
   protected override unfollowed(): void {
     clearTimeout(this.#linger);
     this.#linger = setTimeout(() => {
-      if (!this.isFollowed) this.#stop();
+      if (this.isFollowed) return;
+      if (this.#edits.size > 0) this.unfollowed();
+      else this.#stop();
     }, LINGER_MS);
   }
 
@@ -294,7 +362,9 @@ class Followed extends Cell<DocumentValue | undefined> {
     this.#isReading = false;
     const tookMs = performance.now() - beganMs;
     this.#isStuck = failure !== undefined;
-    if (failure === undefined) this.#rest(Math.min(REST * tookMs, REST_MOST_MS));
+    // Edits that wait are made of what is read next.
+    const restMs = this.#replica.hasWaiting ? 0 : Math.min(REST * tookMs, REST_MOST_MS);
+    if (failure === undefined) this.#rest(restMs);
     // Whoever has to hand it over will, and that is told.
     if (failure?.kind === "waiting" || (failure === undefined && this.current === undefined)) return;
     for (const end of [...this.#waiting]) end(failure);
@@ -306,13 +376,28 @@ class Followed extends Cell<DocumentValue | undefined> {
     for (let round = 1; ; round++) {
       this.#dirty = [];
       this.#replica.ask();
+      let seen = Infinity;
+      const note = (told: number): void => {
+        seen = Math.min(seen, told);
+      };
       const paths = asked.length > FEW || asked.includes(undefined) ? [[]] : (asked as readonly Path[]);
       const readings = await Promise.all(
-        paths.map(async (path): Promise<Reading> => ({ path, value: await read(this.#engine, this.#where, path) })),
+        paths.map(async (path): Promise<Reading> => {
+          return { path, value: await read(this.#engine, this.#where, path, undefined, note) };
+        }),
       );
+      // Loaded when it is first needed: most edits are made of what the document still is.
+      if (this.#replica.hasWaiting) this.#rebase ??= (await import("./rebase.js")).rebase;
       if (this.#dirty.length === 0 || round === ROUNDS) {
-        if (!this.#replica.read(readings)) this.#dirty = withPath(this.#dirty, undefined);
-        else if (this.#isStarted) this.set(this.#replica.shown);
+        const lost: (() => void)[] = [];
+        const isRead = this.#replica.read(readings, this.#rebase, (pending, error) => {
+          lost.push(() => this.#lost(pending, error));
+        });
+        if (isRead) this.#seen = seen;
+        else this.#dirty = withPath(this.#dirty, undefined);
+        if (isRead && this.#isStarted) this.set(this.#replica.shown);
+        for (const tell of lost) tell();
+        this.#send();
         return;
       }
       asked = this.#dirty.reduce(withPath, asked);

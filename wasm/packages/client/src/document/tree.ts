@@ -267,3 +267,8 @@ export function encodeOp(op: Op): { readonly [key: string]: Json } {
 export function isWithin(inner: Path, outer: Path): boolean {
   return outer.length <= inner.length && outer.every((step, depth) => inner[depth] === step);
 }
+
+/** Whether two values are the same in content. */
+export function isSame(one: DocumentValue, other: DocumentValue): boolean {
+  return one === other || share(one, other) === one;
+}
