@@ -77,6 +77,7 @@ class Host {
     } else if (said.kind === "gone") {
       this.#tabs.get(said.tab)?.close();
       this.#tabs.delete(said.tab);
+      this.#told.forget(said.tab);
     } else {
       // Handed over in this turn, so that calls keep their order.
       const { tab, id, method, params, edit, seen } = said;
@@ -155,6 +156,16 @@ class Told {
     const key = bare(name);
     const byTab = this.#last.get(key) ?? new Map<unknown, number>();
     this.#last.set(key, byTab.set(tab, ++this.count));
+  }
+
+  /** A tab is gone: what it changed is nobody's own any more. */
+  forget(tab: string): void {
+    for (const byTab of this.#last.values()) {
+      const number = byTab.get(tab);
+      if (number === undefined) continue;
+      byTab.delete(tab);
+      byTab.set(undefined, Math.max(number, byTab.get(undefined) ?? 0));
+    }
   }
 
   /** Whether anybody but this tab has changed a document since so many were told of. */
