@@ -10,9 +10,10 @@ import { ROOT, scratch, serve, startBrowser, startChat, startRelay, until } from
 
 const PACKAGES = join(ROOT, "wasm/packages");
 
-/** A README's first block of code in a language, against this relay. */
+/** A page's first block of code in a language, against this relay. */
 async function start(name, language, relay) {
-  const readme = await readFile(join(PACKAGES, name, "README.md"), "utf8");
+  const page = name.endsWith(".md") ? join(ROOT, name) : join(PACKAGES, name, "README.md");
+  const readme = await readFile(page, "utf8");
   const code = new RegExp(`\`\`\`${language}\n([^]*?)\`\`\``).exec(readme)?.[1];
   assert.ok(code?.includes("wss://relay.example"));
   return code.replace("wss://relay.example", relay.url);
@@ -116,7 +117,6 @@ test("React's start runs on Vite's development server", async (t) => {
     root: directory,
     configFile: false,
     logLevel: "error",
-    optimizeDeps: { exclude: ["@rejoinder/client"] },
     worker: { format: "es" },
     server: { host: "127.0.0.1", port: 0, fs: { strict: false } },
   });
@@ -124,6 +124,45 @@ test("React's start runs on Vite's development server", async (t) => {
   await server.listen();
   const { port } = server.httpServer.address();
   await clickThrough(await visit(browser, `http://127.0.0.1:${port}/`));
+});
+
+test("the whole app of the page: a list that two people share, live, offline and back", async (t) => {
+  const [{ relay, browser }, directory] = await Promise.all([startWorld(t), project(t)]);
+  await writeFile(join(directory, "app.tsx"), await start("docs/embedding.md", "tsx", relay));
+  await writeFile(
+    join(directory, "index.html"),
+    `<!doctype html><title>x</title><script type="module" src="./app.tsx"></script>`,
+  );
+  await build({ root: directory, configFile: false, logLevel: "error", build: { target: "es2022" } });
+  const origin = await serve(t, { directories: { "/": join(directory, "dist") } });
+  const open = async (...answers) => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.on("dialog", (dialog) => dialog.accept(dialog.type() === "prompt" ? answers.shift() : undefined));
+    await page.goto(`${origin}/index.html`);
+    return page;
+  };
+  const eve = await open("eve", "");
+  await eve.getByText("No list yet.").waitFor();
+  const ada = await open("ada", "eve");
+  const add = async (page, text) => {
+    await page.getByRole("textbox").fill(text);
+    await page.keyboard.press("Enter");
+    await page.getByLabel(text).waitFor();
+  };
+  await add(ada, "milk");
+  await eve.getByLabel("milk").check();
+  await until("tick at ada's", () => ada.getByLabel("milk").isChecked());
+  // Without the relay both add something, and both have it when it is back.
+  await relay.stop();
+  await add(ada, "bread");
+  await add(eve, "tea");
+  await startRelay(t, { data: relay.data, port: Number(new URL(relay.url).port) });
+  for (const page of [ada, eve]) await until("both", async () => (await page.getByRole("checkbox").count()) === 3);
+  const [one, other] = await Promise.all(
+    [ada, eve].map((page) => page.getByRole("checkbox").locator("..").allTextContents()),
+  );
+  assert.deepEqual(one, other);
 });
 
 async function clickThrough({ page, said }) {

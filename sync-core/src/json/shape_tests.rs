@@ -14,9 +14,10 @@ use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
 use super::people::Known;
 use super::{contract, notices, shapes};
 use crate::api::{
-    Author, AwayView, Compared, Comparison, ContactCard, ContactChange, ConversationChange,
-    ConversationView, DeviceView, Event, Failure, LastMessage, LinkEvent, MemberView, MessageView,
-    NewAccount, Origin, Problem, Progress, Response, Status, Unreadable, Vouched, Whose,
+    Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ContactChange,
+    ConversationChange, ConversationView, DeviceView, DocumentView, DocumentsView, Event, Failure,
+    LastMessage, LinkEvent, MemberView, MessageView, NewAccount, Origin, Problem, Progress,
+    Response, Status, Unreadable, Vouched, Whose,
 };
 use crate::document::{OrderKey, Placement, Rank, Stamp, Step};
 use crate::trust::Invalid;
@@ -139,6 +140,13 @@ fn answers() -> Value {
         dormancy: Some(Dormancy::Asleep),
         revoked: true,
     };
+    let documents = DocumentsView {
+        documents: vec![DocumentView { name: text("plan"), archived: true }],
+        waiting: true,
+    };
+    let author = Author { origin: Origin::Sibling, account: account.account, device: device(2) };
+    let change = ChangeView { change: [8; 32], author: Some(author), at_ms: Some(5) };
+    let conflict = ConflictView { value: json!({ "$text": "a" }), author: Some(author) };
     let of = |answer| shapes::response(answer);
     let known = Known::from([(account.account, (Some(text("ada")), text("Ada")))]);
     json!({
@@ -153,6 +161,9 @@ fn answers() -> Value {
         "device": of(Response::Devices(vec![list])).get(0),
         "device id": of(Response::Device(device(1))),
         "device name": of(Response::DeviceName(text("phone"))),
+        "documents": of(Response::Documents(documents)),
+        "history": of(Response::History(vec![change])),
+        "conflicts": of(Response::Conflicts(vec![conflict])),
         "offer": of(Response::Offer(text("QR"))),
         "recovery code": of(Response::RecoveryCode(text("a b"))),
     })

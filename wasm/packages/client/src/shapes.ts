@@ -1,10 +1,17 @@
 /** From what the host says to what an app sees. */
+import { decode } from "./document/kinds.js";
 import type {
+  AccountId,
   Comparison,
   Contact,
   ConversationInfo,
   Device,
+  DeviceId,
   DeviceRole,
+  DocumentChange,
+  DocumentConflict,
+  DocumentList,
+  Json,
   LastMessage,
   Member,
   Message,
@@ -224,6 +231,37 @@ export function message(value: unknown, me: string | null): Message & { readonly
     read: texts(from["read"]),
     needsUpdate: from["needs_update"] === true,
   };
+}
+
+/** The documents of a space. */
+export function documents(value: unknown): DocumentList {
+  const from = fields(value);
+  const named = list(from["documents"]).map((item) => {
+    const { name, archived } = fields(item);
+    return { name: text(name), archived: archived === true };
+  });
+  return { documents: named, isWaiting: from["waiting"] === true };
+}
+
+/** Who changed a document, and when. */
+export function history(value: unknown): readonly DocumentChange[] {
+  return list(fields(value)["changes"]).map((item): DocumentChange => {
+    const from = fields(item);
+    const atMs = optionalNumber(from["at_ms"]);
+    return { id: text(from["change"]), ...author(from), atMs, stored: from["stored"] === true };
+  });
+}
+
+/** What was put at one place of a document. */
+export function conflicts(value: unknown): readonly DocumentConflict[] {
+  return list(fields(value)["values"]).map((item): DocumentConflict => {
+    const from = fields(item);
+    return { value: decode(from["value"] as Json), ...author(from) };
+  });
+}
+
+function author(from: Fields): { account: AccountId | null; device: DeviceId | null } {
+  return { account: optionalText(from["account"]), device: optionalText(from["device"]) };
 }
 
 function progress(value: unknown): MessageStatus {

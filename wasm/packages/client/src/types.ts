@@ -615,7 +615,10 @@ export interface SharedDocument<T = DocumentValue> {
    * Own changes show in it within the call that makes them. What did not change keeps its reference.
    */
   readonly value: Live<T | undefined>;
-  /** What lies at a path, followed by itself: tells only when it changes. Undefined if nothing is there. */
+  /**
+   * What lies at a path, followed by itself: tells only when it changes. Undefined if nothing is there; its
+   * `ready` waits until something is.
+   */
   at<V = DocumentValue>(path: Path): Live<V | undefined>;
   /** What lies at a path, as this device has it in its store; undefined if nothing is there. */
   get<V = DocumentValue>(

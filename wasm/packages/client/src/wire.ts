@@ -81,12 +81,38 @@ export const METHODS = {
 /** A method's name. */
 export type Method = keyof typeof METHODS;
 
+/** A call under way, and the edit it makes. */
+export interface Call {
+  /** Names the edit, for ever; undefined if it makes none. */
+  readonly edit: string | undefined;
+  readonly answer: Promise<unknown>;
+  /** Once it is answered: how many changes of documents had been told of when it reached the engine. */
+  told: number;
+}
+
+/** How a change of a document is asked for. */
+export interface ChangeOptions {
+  /**
+   * How many changes of documents had been told of when what it is made of was read. If others have changed
+   * the document since, it is refused as `stale`, and stays in the journal, whose `key` the refusal names.
+   */
+  readonly seen?: number | undefined;
+  /** What was written into the journal for it before, and is crossed out now. */
+  readonly instead?: string | undefined;
+}
+
 /** Which way there is to the engine. */
 export interface Engine {
   /** Names this tab in what the worker tells of edits. */
   readonly tab: string;
   /** Asks for something, and waits for what comes of it. Calls take effect in their order. */
   call(method: Method, params?: Params): Promise<unknown>;
+  /** The same, and what else there is to know of it. */
+  start(method: Method, params: Params, options?: ChangeOptions): Call;
+  /** Writes down what is asked for later; gives what crosses it out. */
+  keep(method: Method, params: Params): string | undefined;
+  /** Crosses out what is not asked for any more. */
+  drop(key: string): void;
   /** Calls `listener` at each notice. Notices and answers come in the order in which they were given. */
   onNotice(listener: (notice: Notice) => void): () => void;
   /** Calls `listener` whenever the store was opened anew: notices may have been missed. */

@@ -32,6 +32,7 @@ class Host {
   readonly #hall: BroadcastChannel;
   readonly #calls: BroadcastChannel;
   readonly #tabs = new Map<string, BroadcastChannel>();
+  readonly #told = new Told();
   #client: Client | undefined;
 
   constructor(open: Open) {
@@ -43,9 +44,11 @@ class Host {
   /** Opens the store, and serves from then on. */
   async start(): Promise<void> {
     this.#client = await patiently(() =>
-      Client.open(this.#open.options, (method, params) =>
-        this.#tellAll({ kind: "notice", owner: this.#open.owner, method, params: params as Fields }),
-      ),
+      Client.open(this.#open.options, (method, params) => {
+        const { name, by } = params as Fields;
+        if (method === "document" && by !== "own") this.#told.note(name, undefined);
+        this.#tellAll({ kind: "notice", owner: this.#open.owner, method, params: params as Fields });
+      }),
     );
     this.#hall.onmessage = ({ data }: MessageEvent<ToOwner | ToAll>) => {
       if (data.kind === "hello") this.hear(data);
@@ -74,14 +77,22 @@ class Host {
     } else if (said.kind === "gone") {
       this.#tabs.get(said.tab)?.close();
       this.#tabs.delete(said.tab);
+      this.#told.forget(said.tab);
     } else {
       // Handed over in this turn, so that calls keep their order.
-      const { tab, id, method, params, edit } = said;
+      const { tab, id, method, params, edit, seen } = said;
       const owner = this.#open.owner;
+      const told = this.#told.count;
+      if (seen !== undefined && this.#told.since(seen, (params as Fields)["name"], tab)) {
+        const fault = { kind: "stale", message: "others have changed the document since", retry: true };
+        return this.#tell(tab, { kind: "answer", owner, id, fault });
+      }
       client.call(method, params, edit).then(
         (result) => {
-          this.#tell(tab, { kind: "answer", owner, id, result });
-          if (edit !== undefined) this.#tellAll({ kind: "notice", owner, method: "edited", params: edited(said) });
+          const params = edited(said);
+          if (edit !== undefined && method.startsWith("document.")) this.#told.note(params["name"], params["tab"]);
+          this.#tell(tab, { kind: "answer", owner, id, result, told });
+          if (edit !== undefined) this.#tellAll({ kind: "notice", owner, method: "edited", params });
         },
         (thrown: unknown) => {
           if (isCrash(thrown)) crash(thrown);
@@ -133,6 +144,40 @@ class Host {
     this.#tabs.set(tab, channel);
     return channel;
   }
+}
+
+/** Changes of documents that were told of: how many, and which was the last of each document. */
+class Told {
+  count = 0;
+  readonly #last = new Map<string, Map<unknown, number>>();
+
+  /** A document was changed: by a tab, or by another device. An empty name means any. */
+  note(name: unknown, tab: unknown): void {
+    const key = bare(name);
+    const byTab = this.#last.get(key) ?? new Map<unknown, number>();
+    this.#last.set(key, byTab.set(tab, ++this.count));
+  }
+
+  /** A tab is gone: what it changed is nobody's own any more. */
+  forget(tab: string): void {
+    for (const byTab of this.#last.values()) {
+      const number = byTab.get(tab);
+      if (number === undefined) continue;
+      byTab.delete(tab);
+      byTab.set(undefined, Math.max(number, byTab.get(undefined) ?? 0));
+    }
+  }
+
+  /** Whether anybody but this tab has changed a document since so many were told of. */
+  since(seen: number, name: unknown, tab: string): boolean {
+    return [bare(name), ""].some((key) =>
+      [...(this.#last.get(key) ?? [])].some(([by, number]) => by !== tab && number > seen),
+    );
+  }
+}
+
+function bare(name: unknown): string {
+  return String(name).replace(/^app\//, "");
 }
 
 /**

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { EditError, RejoinderError, SharedCounter, SharedText, values } from "../src/index.js";
 import { DocumentHandle } from "../src/document/handle.js";
+import { share } from "../src/document/tree.js";
 import type { DocumentValue } from "../src/types.js";
+import { followText, type TextDelta } from "../src/typed/index.js";
 import { FakeEngine } from "./engine.js";
 
 async function followed(t: TestContext, content: DocumentValue) {
@@ -33,6 +35,23 @@ test("an own edit shows within the call that makes it, and once", async (t) => {
   await engine.settle();
   await made;
   assert.equal(seen.length, 2, "when it was loaded, and when it was edited");
+});
+
+test("an edit of a document that is being read for the first time shows as soon as it is read", async (t) => {
+  const engine = new FakeEngine();
+  const document = new DocumentHandle(engine, "s", "plan");
+  t.after(() => document.close());
+  document.value.subscribe(() => undefined);
+  // Asked before the edit, the reading does not have it.
+  const first = document.change((edit) => edit.put(["s"], values.text("a")));
+  while (document.value.current === undefined) {
+    engine.step();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  const second = document.change((edit) => edit.spliceText(["s"], 1, 0, "b"));
+  await engine.quiet(document);
+  await Promise.all([first, second]);
+  assert.deepEqual(document.value.current, { s: values.text("ab") });
 });
 
 test("an edit that the engine refuses shows no longer, and says why", async (t) => {
@@ -91,6 +110,24 @@ test("a list is read as a whole, and its elements keep their references wherever
   );
   assert.equal(after.items[1], before.items[0]);
   assert.equal(after.items[2], before.items[1]);
+});
+
+test("elements that were moved keep their references", async (t) => {
+  const rows = Array.from({ length: 20 }, (_, n) => ({ n }));
+  const { engine, document, now } = await followed(t, { rows });
+  const before = (now() as { rows: typeof rows }).rows;
+  engine.remote([["rows"]], { op: "move", path: ["rows", 3], to: 12 });
+  await engine.quiet(document);
+  const after = (now() as { rows: typeof rows }).rows;
+  assert.equal(after[12], before[3]);
+  assert.ok(after.every((row) => before.includes(row)));
+});
+
+test("values that are alike as JSON and of another kind are not taken for one another", () => {
+  const old = [{ a: values.text("1") }, { b: 1 }, { c: values.counter(1) }];
+  const now = [{ b: values.counter(1) }, { a: "1" }, { c: 1 }, { d: 1 }];
+  assert.deepEqual(share(old, now), now);
+  assert.deepEqual(share([new Date(1), 1], [1, new Date(1)]), [1, new Date(1)]);
 });
 
 test("what somebody deleted goes, and null stays", async (t) => {
@@ -283,4 +320,27 @@ test("what another tab changed is read, what this one did is not", async (t) => 
   await engine.settle();
   await made;
   assert.equal(engine.asked.length, asked + 1, "the change alone");
+});
+
+test("a text is followed by what becomes of it", async (t) => {
+  const { engine, document } = await followed(t, { s: values.text("a😀b") });
+  const deltas: TextDelta[] = [];
+  let editor = "";
+  const stop = followText(document, ["s"], (delta, text) => {
+    deltas.push(delta);
+    editor = editor.slice(0, delta.index) + delta.inserted + editor.slice(delta.index + delta.deleted);
+    assert.equal(editor, text);
+  });
+  engine.remote([["s"]], { op: "spliceText", path: ["s"], index: 1, deleted: 2, inserted: "😁" });
+  await engine.quiet(document);
+  const made = document.change((edit) => edit.spliceText(["s"], 4, 0, "!"));
+  assert.equal(editor, "a😁b!");
+  await engine.quiet(document);
+  await made;
+  stop();
+  assert.deepEqual(deltas, [
+    { index: 0, deleted: 0, inserted: "a😀b" },
+    { index: 1, deleted: 2, inserted: "😁" },
+    { index: 4, deleted: 0, inserted: "!" },
+  ]);
 });

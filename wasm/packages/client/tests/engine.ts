@@ -3,7 +3,7 @@ import { RejoinderError } from "../src/error.js";
 import { decode, encode, type DocumentValue } from "../src/document/kinds.js";
 import { apply, at, type Op } from "../src/document/tree.js";
 import type { Json, Path } from "../src/types.js";
-import type { Engine, Fields, Method, Notice, Params } from "../src/wire.js";
+import type { Call, ChangeOptions, Engine, Fields, Method, Notice, Params } from "../src/wire.js";
 
 export class FakeEngine implements Engine {
   readonly tab = "this tab";
@@ -13,23 +13,53 @@ export class FakeEngine implements Engine {
   content: DocumentValue = {};
   /** The next call of a method fails so. */
   readonly refusals = new Map<string, RejoinderError>();
+  /** What is written down, to be made at the next start. */
+  readonly kept = new Set<string>();
   readonly #listeners = new Set<(notice: Notice) => void>();
+  #told = 0;
+  #lastOfOthers = 0;
   readonly #queue: (() => void)[] = [];
 
   call(method: Method, params: Params = {}): Promise<unknown> {
+    return this.start(method, params).answer;
+  }
+
+  start(method: Method, params: Params, { seen, instead }: ChangeOptions = {}): Call {
     this.asked.push({ method, params });
-    return new Promise((resolve, reject) => {
+    if (instead !== undefined) this.kept.delete(instead);
+    const told = this.#told;
+    const answer = new Promise((resolve, reject) => {
       try {
+        if (seen !== undefined && this.#lastOfOthers > seen) {
+          const key = `k${this.asked.length}`;
+          this.kept.add(key);
+          throw new RejoinderError("stale", "others were faster", { details: { key } });
+        }
         const refusal = this.refusals.get(method);
         this.refusals.delete(method);
         if (refusal !== undefined) throw refusal;
-        const answer = this.#answer(method, params);
-        this.#queue.push(() => resolve(answer));
+        const result = this.#answer(method, params);
+        this.#queue.push(() => {
+          call.told = told;
+          resolve(result);
+        });
       } catch (error) {
         // oxlint-disable-next-line typescript/prefer-promise-reject-errors
         this.#queue.push(() => reject(error));
       }
     });
+    const call: Call = { edit: undefined, answer, told: 0 };
+    return call;
+  }
+
+  keep(): string {
+    const key = `k${this.asked.length}+${this.kept.size}`;
+    this.kept.add(key);
+    return key;
+  }
+
+  drop(key: string): void {
+    this.kept.delete(key);
   }
 
   onNotice(listener: (notice: Notice) => void): () => void {
@@ -44,12 +74,14 @@ export class FakeEngine implements Engine {
   /** Somebody else changes the document. */
   remote(paths: readonly Path[] | null, ...ops: readonly Op[]): void {
     this.content = ops.reduce(apply, this.content);
+    this.#lastOfOthers = ++this.#told;
     this.tell("document", { space: "s", name: "app/plan", paths, by: "other", account: "a" });
   }
 
   /** Another tab of this browser changes it. */
   otherTab(paths: readonly Path[], ...ops: readonly Op[]): void {
     this.content = ops.reduce(apply, this.content);
+    this.#lastOfOthers = ++this.#told;
     this.tell("edited", { method: "document.change", tab: "another", space: "s", name: "plan", paths });
   }
 

@@ -56,36 +56,3 @@ test("every snippet in TypeScript is right", (t) => {
   const checked = spawnSync(join(ROOT, "node_modules/.bin/tsc"), ["-p", folder], { encoding: "utf8" });
   assert.equal(checked.status, 0, checked.stdout);
 });
-
-test("the limits that the page names are those of the engine", () => {
-  const page = readFileSync(join(ROOT, "docs/embedding.md"), "utf8");
-  const source = readFileSync(join(ROOT, "sync-protocol/src/limits.rs"), "utf8");
-  const constants = {
-    "a document's name": "DOCUMENT_NAME",
-    "a key of a map": "DOCUMENT_KEY",
-    "objects in objects": "DOCUMENT_DEPTH",
-    "one change, all its operations together": "EDIT",
-    "one step of a counter, either way": "COUNTER_STEP",
-    "a counter's first value, either way": "COUNTER",
-    "a file to import": "DOCUMENT_IMPORT",
-  };
-  for (const [what, constant] of Object.entries(constants)) {
-    const expression = new RegExp(`pub const ${constant}: \\w+ = ([^;]+);`).exec(source)?.[1] ?? "";
-    assert.match(expression, /^[\d\s*<()-]+$/, constant);
-    const value = [...expression.matchAll(/\d+|<<|\*|-/g)].map(([token]) => token);
-    const named = new RegExp(`\\| ${what} \\| (\\d+)`).exec(page)?.[1];
-    assert.equal(Number(named), evaluate(value), what);
-  }
-});
-
-/** A constant expression of Rust's, from left to right: that is how those are written. */
-function evaluate([first, ...rest]: readonly string[]): number {
-  let value = Number(first);
-  for (let n = 0; n < rest.length; n += 2) {
-    const operand = Number(rest[n + 1]);
-    if (rest[n] === "<<") value *= 2 ** operand;
-    else if (rest[n] === "*") value *= operand;
-    else value -= operand;
-  }
-  return value;
-}

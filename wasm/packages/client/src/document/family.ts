@@ -1,6 +1,6 @@
 /** The documents of one space. */
 import { Query } from "../query.js";
-import { fields, list, same, text } from "../shapes.js";
+import { documents, same, text } from "../shapes.js";
 import type { DocumentList, Live, SharedDocument } from "../types.js";
 import type { Engine } from "../wire.js";
 import { ACCOUNT, DocumentHandle } from "./handle.js";
@@ -17,7 +17,7 @@ export class DocumentFamily {
     this.#engine = engine;
     this.#space = space;
     this.#list = new Query<DocumentList>(engine, {
-      load: async () => toList(await engine.call("document.list", { space })),
+      load: async () => documents(await engine.call("document.list", { space })),
       concerns: ({ method, params }) => {
         const isChange =
           method === "document" || (method === "edited" && text(params["method"]).startsWith("document."));
@@ -44,13 +44,4 @@ export class DocumentFamily {
     for (const handle of this.#handles.values()) handle.close();
     this.#list.close();
   }
-}
-
-function toList(value: unknown): DocumentList {
-  const from = fields(value);
-  const documents = list(from["documents"]).map((item) => {
-    const { name, archived } = fields(item);
-    return { name: text(name), archived: archived === true };
-  });
-  return { documents, isWaiting: from["waiting"] === true };
 }

@@ -1,13 +1,13 @@
 /** A document of a space, as a tab follows and changes it. */
 import { RejoinderError } from "../error.js";
 import { Cell, Mapped, closed } from "../live.js";
-import { fields, list, optionalText, text } from "../shapes.js";
+import { conflicts, fields, history, text } from "../shapes.js";
 import type { DocumentChange, DocumentConflict, DocumentEdit, Json, Live, Path, SharedDocument } from "../types.js";
 import type { Engine, Notice } from "../wire.js";
 import { gather } from "./edit.js";
 import { EditError } from "./error.js";
 import { decode, fromBase64, toBase64, type DocumentValue } from "./kinds.js";
-import { Replica, type Reading } from "./replica.js";
+import { Replica, type Pending, type Reading, type Rebase } from "./replica.js";
 import { at, encodeOp, isWithin, type Op } from "./tree.js";
 
 /** The account's own space, as methods name it. */
@@ -20,6 +20,8 @@ const REST = 2;
 const REST_MOST_MS = 250;
 /** What was read is shown only if nothing was told meanwhile, but for so many rounds at most. */
 const ROUNDS = 3;
+/** An edit is made anew so often of what others have made of the document meanwhile. */
+const REFUSALS = 20;
 /** Paths that are read by themselves; of more the whole is read. */
 const FEW = 8;
 
@@ -63,16 +65,7 @@ export class DocumentHandle implements SharedDocument {
 
   /** Makes operations, all or none. */
   async apply(ops: readonly Op[]): Promise<void> {
-    if (ops.length === 0) return;
-    const encoded = ops.map(encodeOp);
-    const end = this.#value.begin(ops);
-    try {
-      await this.#engine.call("document.change", { ...this.#where(), ops: encoded });
-    } catch (error) {
-      end(false);
-      throw inWords(error, ops);
-    }
-    end(true);
+    if (ops.length > 0) await this.#value.change(ops);
   }
 
   async export(): Promise<Uint8Array> {
@@ -86,26 +79,11 @@ export class DocumentHandle implements SharedDocument {
   }
 
   async history(options: { limit?: number; before?: string } = {}): Promise<readonly DocumentChange[]> {
-    const { changes } = fields(await this.#engine.call("document.history", { ...this.#where(), ...options }));
-    return list(changes).map((item): DocumentChange => {
-      const { change, account, device, at_ms, stored } = fields(item);
-      const atMs = typeof at_ms === "number" ? at_ms : null;
-      return {
-        id: text(change),
-        account: optionalText(account),
-        device: optionalText(device),
-        atMs,
-        stored: stored === true,
-      };
-    });
+    return history(await this.#engine.call("document.history", { ...this.#where(), ...options }));
   }
 
   async conflicts(path: Path): Promise<readonly DocumentConflict[]> {
-    const found = fields(await this.#engine.call("document.conflicts", { ...this.#where(), path }));
-    return list(found["values"]).map((item): DocumentConflict => {
-      const { value, account, device } = fields(item);
-      return { value: decode(value as Json), account: optionalText(account), device: optionalText(device) };
-    });
+    return conflicts(await this.#engine.call("document.conflicts", { ...this.#where(), path }));
   }
 
   async archive(archived = true): Promise<void> {
@@ -134,23 +112,34 @@ async function read(
   where: Where,
   path: Path,
   then?: readonly string[],
+  asked?: (told: number) => void,
 ): Promise<DocumentValue | undefined> {
-  const value = (await engine.call("document.get", { ...where, path, form: "typed", at: then })) as Json;
+  const call = engine.start("document.get", { ...where, path, form: "typed", at: then });
+  const value = (await call.answer) as Json;
+  asked?.(call.told);
   if (value !== null) return decode(value);
   if (path.length === 0) return {};
   if (then !== undefined) return undefined;
   // Null stands there, or nothing does.
   try {
-    const found = fields(await engine.call("document.conflicts", { ...where, path }));
-    return list(found["values"]).length > 0 ? null : undefined;
+    const found = conflicts(await engine.call("document.conflicts", { ...where, path }));
+    return found.length > 0 ? null : undefined;
   } catch (error) {
     if (error instanceof RejoinderError && (error.kind === "invalid" || error.kind === "not_found")) return undefined;
     throw error;
   }
 }
 
-/** The engine's refusal, in the words of the operation that was asked for. */
-function inWords(error: unknown, ops: readonly Op[]): unknown {
+/** An answer, whose refusal is in the words of the operation that was asked for. */
+async function inWords(ops: readonly Op[], answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    throw refusal(error, ops);
+  }
+}
+
+function refusal(error: unknown, ops: readonly Op[]): unknown {
   if (!(error instanceof RejoinderError)) return error;
   const { op: index, reason } = error.details;
   const op = typeof index === "number" ? ops[index] : undefined;
@@ -172,11 +161,24 @@ const REASONS: { readonly [reason: string]: string } = {
   empty_path: "the path is empty: name a key of the document",
 };
 
+/** Who waits for an edit, and where it is written down while it waits to be sent. */
+interface Edit {
+  key: string | undefined;
+  /** How often it came too late for what it was made of. */
+  refusals: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** The whole of a document, read while somebody follows it. */
 class Followed extends Cell<DocumentValue | undefined> {
   readonly #engine: Engine;
   readonly #where: Where;
   readonly #replica = new Replica();
+  readonly #edits = new Map<Pending, Edit>();
+  /** How many changes of documents had been told of when what is shown was asked for. */
+  #seen = 0;
+  #rebase: Rebase | undefined;
   readonly #waiting = new Set<(error: RejoinderError | undefined) => void>();
   /** What has to be read; all of it, if undefined is among it. */
   #dirty: readonly (Path | undefined)[] = [];
@@ -214,22 +216,69 @@ class Followed extends Cell<DocumentValue | undefined> {
   }
 
   /**
-   * An own edit begins, and shows at once. The answer is called with what came of it.
+   * Makes an own edit, which shows at once.
    *
    * @throws {EditError} if it can't be made of what is shown.
    */
-  begin(ops: readonly Op[]): (isMade: boolean) => void {
-    const isKnown = this.#isStarted && this.#replica.shown !== undefined;
-    const pending = this.#replica.begin(isKnown ? ops : []);
-    if (isKnown) this.set(this.#replica.shown);
-    return (isMade) => {
-      if (isMade) this.#replica.made(pending);
-      else this.#replica.failed(pending);
-      if (isMade && isKnown) return;
-      // What was read meanwhile may have been taken to contain it.
-      if (isKnown) this.set(this.#replica.shown);
-      this.touch(undefined);
-    };
+  async change(ops: readonly Op[]): Promise<void> {
+    const encoded = ops.map(encodeOp);
+    if (!this.#isStarted) {
+      // Nobody follows: what it is made of is for its author to know.
+      await inWords(ops, this.#engine.call("document.change", { ...this.#where, ops: encoded }));
+      return this.touch(undefined);
+    }
+    const pending = this.#replica.begin(ops);
+    if (this.#replica.shown !== undefined) this.set(this.#replica.shown);
+    return new Promise((resolve, reject) => {
+      const edit: Edit = { key: undefined, refusals: 0, resolve, reject };
+      this.#edits.set(pending, edit);
+      this.#send();
+      // What waits is written down, should the tab be closed meanwhile.
+      if (pending.state === "waits") edit.key = this.#engine.keep("document.change", { ...this.#where, ops: encoded });
+    });
+  }
+
+  /** Sends the next edit, one at a time. */
+  #send(): void {
+    const pending = this.#replica.send();
+    const edit = pending === undefined ? undefined : this.#edits.get(pending);
+    if (pending === undefined || edit === undefined) return;
+    const { ops, before } = pending;
+    const params = { ...this.#where, ops: ops.map(encodeOp) };
+    // Where others never rest, it is made all the same in the end.
+    const seen = before === undefined || edit.refusals >= REFUSALS ? undefined : this.#seen;
+    const { answer } = this.#engine.start("document.change", params, { seen, instead: edit.key });
+    edit.key = undefined;
+    inWords(ops, answer).then(
+      () => {
+        this.#replica.made(pending);
+        this.#edits.delete(pending);
+        // What was not known when it was made may contain it, or not.
+        if (before === undefined) this.touch(undefined);
+        this.#send();
+        edit.resolve();
+      },
+      (error: unknown) => {
+        if (!(error instanceof RejoinderError) || error.kind !== "stale") return this.#lost(pending, error);
+        this.#replica.refused(pending);
+        edit.refusals += 1;
+        edit.key = typeof error.details["key"] === "string" ? error.details["key"] : undefined;
+        if (this.#dirty.length === 0 && !this.#isReading) this.touch(undefined);
+      },
+    );
+  }
+
+  /** An edit can't be made. */
+  #lost(pending: Pending, error: unknown): void {
+    const edit = this.#edits.get(pending);
+    this.#edits.delete(pending);
+    if (edit?.key !== undefined) this.#engine.drop(edit.key);
+    this.#replica.failed(pending);
+    if (this.#isStarted) this.set(this.#replica.shown);
+    // What was read meanwhile may have been taken to contain it.
+    this.touch(undefined);
+    this.#send();
+    edit?.reject(error);
   }
 
   /** Something may have changed at a path; undefined: anywhere. */
@@ -241,6 +290,9 @@ class Followed extends Cell<DocumentValue | undefined> {
   override close(): void {
     this.#isEnded = true;
     for (const end of [...this.#waiting]) end(closed());
+    // What waits is written down, and is made at the next start.
+    for (const edit of this.#edits.values()) edit.reject(closed());
+    this.#edits.clear();
     super.close();
     clearTimeout(this.#linger);
     this.#stop();
@@ -260,7 +312,9 @@ class Followed extends Cell<DocumentValue | undefined> {
   protected override unfollowed(): void {
     clearTimeout(this.#linger);
     this.#linger = setTimeout(() => {
-      if (!this.isFollowed) this.#stop();
+      if (this.isFollowed) return;
+      if (this.#edits.size > 0) this.unfollowed();
+      else this.#stop();
     }, LINGER_MS);
   }
 
@@ -308,7 +362,9 @@ class Followed extends Cell<DocumentValue | undefined> {
     this.#isReading = false;
     const tookMs = performance.now() - beganMs;
     this.#isStuck = failure !== undefined;
-    if (failure === undefined) this.#rest(Math.min(REST * tookMs, REST_MOST_MS));
+    // Edits that wait are made of what is read next.
+    const restMs = this.#replica.hasWaiting ? 0 : Math.min(REST * tookMs, REST_MOST_MS);
+    if (failure === undefined) this.#rest(restMs);
     // Whoever has to hand it over will, and that is told.
     if (failure?.kind === "waiting" || (failure === undefined && this.current === undefined)) return;
     for (const end of [...this.#waiting]) end(failure);
@@ -320,13 +376,28 @@ class Followed extends Cell<DocumentValue | undefined> {
     for (let round = 1; ; round++) {
       this.#dirty = [];
       this.#replica.ask();
+      let seen = Infinity;
+      const note = (told: number): void => {
+        seen = Math.min(seen, told);
+      };
       const paths = asked.length > FEW || asked.includes(undefined) ? [[]] : (asked as readonly Path[]);
       const readings = await Promise.all(
-        paths.map(async (path): Promise<Reading> => ({ path, value: await read(this.#engine, this.#where, path) })),
+        paths.map(async (path): Promise<Reading> => {
+          return { path, value: await read(this.#engine, this.#where, path, undefined, note) };
+        }),
       );
+      // Loaded when it is first needed: most edits are made of what the document still is.
+      if (this.#replica.hasWaiting) this.#rebase ??= (await import("./rebase.js")).rebase;
       if (this.#dirty.length === 0 || round === ROUNDS) {
-        if (!this.#replica.read(readings)) this.#dirty = withPath(this.#dirty, undefined);
-        else if (this.#isStarted) this.set(this.#replica.shown);
+        const lost: (() => void)[] = [];
+        const isRead = this.#replica.read(readings, this.#rebase, (pending, error) => {
+          lost.push(() => this.#lost(pending, error));
+        });
+        if (isRead) this.#seen = seen;
+        else this.#dirty = withPath(this.#dirty, undefined);
+        if (isRead && this.#isStarted) this.set(this.#replica.shown);
+        for (const tell of lost) tell();
+        this.#send();
         return;
       }
       asked = this.#dirty.reduce(withPath, asked);

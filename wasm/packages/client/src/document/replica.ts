@@ -1,18 +1,23 @@
 /**
  * What a tab shows of a document: what it has read of the engine's, and its own edits on top, until what
  * was read contains them.
+ *
+ * One edit is on its way to the engine at a time; those behind it are made of what is shown, and are made
+ * anew of what others have changed meanwhile before they follow.
  */
 import { apply, at, isList, isMap, replaced, share, type Op } from "./tree.js";
 import type { DocumentValue } from "./kinds.js";
 import type { Path } from "../types.js";
 
-/** An own edit under way. */
+/** An own edit that was not read back yet. */
 export interface Pending {
-  readonly ops: readonly Op[];
-  /** Counts this tab's edits of the document. */
-  readonly number: number;
-  /** The engine has made it. */
-  isMade: boolean;
+  ops: readonly Op[];
+  /** What it was made of; undefined if that is not known. */
+  before: DocumentValue | undefined;
+  /** It waits to be sent, is on its way, or was made. */
+  state: "waits" | "sent" | "made";
+  /** The reading on its way was asked for before it was sent. */
+  isYounger: boolean;
 }
 
 /** What was read at a path; nothing, if nothing is there. */
@@ -21,70 +26,102 @@ export interface Reading {
   readonly value: DocumentValue | undefined;
 }
 
+/** Makes an edit of one document one of what the document has become. */
+export type Rebase = (was: DocumentValue, is: DocumentValue, ops: readonly Op[]) => readonly Op[];
+
 /** A document as a tab has it. */
 export class Replica {
   #base: DocumentValue | undefined;
   #shown: DocumentValue | undefined;
+  /** What is shown on top of what was read, in its order. */
   #pending: readonly Pending[] = [];
-  #last = 0;
-  /** The newest edit that the reading on its way contains, while there is one. */
-  #asked: number | undefined;
+  #onItsWay: Pending | undefined;
+  #isAsked = false;
 
   /** What to show; undefined until it was read. */
   get shown(): DocumentValue | undefined {
     return this.#shown;
   }
 
-  /** A reading is asked for: it will contain all edits that began before. One at a time. */
+  /** Whether edits wait to be sent. */
+  get hasWaiting(): boolean {
+    return this.#pending.some(({ state }) => state === "waits");
+  }
+
+  /** A reading is asked for: it will contain what was sent before. One at a time. */
   ask(): void {
-    this.#asked = this.#last;
+    this.#isAsked = true;
+    for (const pending of this.#pending) pending.isYounger = pending.state === "waits";
   }
 
   /** An edit begins. It fails if it can't be made of what is shown. */
   begin(ops: readonly Op[]): Pending {
-    if (this.#shown !== undefined) this.#shown = ops.reduce(apply, this.#shown);
-    const pending: Pending = { ops, number: ++this.#last, isMade: false };
+    const before = this.#shown;
+    if (before !== undefined) this.#shown = ops.reduce(apply, before);
+    const pending: Pending = { ops, before, state: "waits", isYounger: true };
     this.#pending = [...this.#pending, pending];
     return pending;
   }
 
-  /** The engine has made an edit. */
+  /** The next edit to be sent, if none is on its way; from now on it is. */
+  send(): Pending | undefined {
+    if (this.#onItsWay !== undefined) return undefined;
+    const next = this.#pending.find(({ state }) => state === "waits");
+    if (next === undefined) return undefined;
+    next.state = "sent";
+    next.isYounger = this.#isAsked;
+    this.#onItsWay = next;
+    return next;
+  }
+
+  /** The engine has made the edit that was sent. */
   made(pending: Pending): void {
-    pending.isMade = true;
+    this.#onItsWay = undefined;
+    pending.state = "made";
     this.#settle();
   }
 
-  /** The engine has not: it shows no longer. A reading that was taken to contain it did not. */
+  /** The edit that was sent was made of what the document no longer is: it waits again. */
+  refused(pending: Pending): void {
+    this.#onItsWay = undefined;
+    pending.state = "waits";
+    pending.isYounger = true;
+  }
+
+  /** An edit can't be made: it shows no longer. A reading that was taken to contain it did not. */
   failed(pending: Pending): void {
+    if (this.#onItsWay === pending) this.#onItsWay = undefined;
     this.#pending = this.#pending.filter((item) => item !== pending);
     this.#show();
   }
 
   /**
    * Takes in what was asked for last. False if what it belongs into is not known: then the whole has to be
-   * read.
+   * read. Edits that wait are made anew of it; `lost` hears of those that can't be.
    */
-  read(readings: readonly Reading[]): boolean {
-    const asked = this.#asked ?? this.#last;
-    this.#asked = undefined;
-    let base = replayed(
-      this.#base,
-      this.#pending.filter((item) => item.number <= asked),
-    );
+  read(
+    readings: readonly Reading[],
+    rebase: Rebase | undefined,
+    lost: (pending: Pending, error: unknown) => void,
+  ): boolean {
+    this.#isAsked = false;
+    const isContained = ({ isYounger }: Pending): boolean => !isYounger;
+    let base = replayed(this.#base, this.#pending.filter(isContained));
     for (const { path, value } of readings) {
       base = value === undefined ? removed(base, path) : placed(base, path, 0, value);
       if (base === undefined) return false;
     }
-    this.#pending = this.#pending.filter((item) => item.number > asked);
+    this.#pending = this.#pending.filter(({ isYounger }) => isYounger);
     this.#base = base;
     this.#settle();
+    this.#rebase(rebase, lost);
     this.#show();
     return true;
   }
 
   /** Nothing came of what was asked for. */
   unread(): void {
-    this.#asked = undefined;
+    this.#isAsked = false;
     this.#settle();
   }
 
@@ -92,9 +129,27 @@ export class Replica {
   #settle(): void {
     for (;;) {
       const [first, ...rest] = this.#pending;
-      if (first?.isMade !== true || first.number > (this.#asked ?? first.number)) return;
+      if (first?.state !== "made" || (this.#isAsked && first.isYounger)) return;
       this.#base = replayed(this.#base, [first]);
       this.#pending = rest;
+    }
+  }
+
+  #rebase(rebase: Rebase | undefined, lost: (pending: Pending, error: unknown) => void): void {
+    let now = this.#base;
+    for (const pending of this.#pending) {
+      const { before, state, ops } = pending;
+      try {
+        if (state === "waits" && before !== undefined && now !== undefined) {
+          pending.ops = rebase?.(before, now, ops) ?? ops;
+        }
+        pending.before = now;
+        now = now === undefined ? undefined : pending.ops.reduce(apply, now);
+      } catch (error) {
+        if (state !== "waits") continue;
+        this.#pending = this.#pending.filter((item) => item !== pending);
+        lost(pending, error);
+      }
     }
   }
 

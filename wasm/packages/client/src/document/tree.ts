@@ -212,15 +212,22 @@ function shareList(old: readonly DocumentValue[], now: readonly DocumentValue[])
   const middle = now.slice(start, now.length - end);
   const gap = old.slice(start, old.length - end);
   const pairs = middle.length === gap.length;
-  const moved = pairs ? undefined : byContent(gap);
+  let known: Map<string, DocumentValue> | undefined;
   for (const [n, item] of middle.entries()) {
-    made.push(pairs ? share(gap[n], item) : (moved?.get(JSON.stringify(item)) ?? item));
+    const paired = pairs ? share(gap[n], item) : item;
+    if (pairs && paired === gap[n]) {
+      made.push(paired);
+      continue;
+    }
+    // It may have stood elsewhere. What is alike as JSON may be of another kind.
+    const elsewhere = (known ??= byContent(gap)).get(JSON.stringify(item));
+    made.push(elsewhere !== undefined && share(elsewhere, item) === elsewhere ? elsewhere : paired);
   }
   return [...made, ...tail.reverse()];
 }
 
 function byContent(items: readonly DocumentValue[]): Map<string, DocumentValue> {
-  return new Map(items.filter((item) => typeof item === "object").map((item) => [JSON.stringify(item), item]));
+  return new Map(items.filter((item) => isMap(item) || isList(item)).map((item) => [JSON.stringify(item), item]));
 }
 
 function isSameLeaf(old: DocumentValue, now: DocumentValue): boolean {
@@ -259,4 +266,9 @@ export function encodeOp(op: Op): { readonly [key: string]: Json } {
 /** Whether a path leads to a place inside of another one, or to the same. */
 export function isWithin(inner: Path, outer: Path): boolean {
   return outer.length <= inner.length && outer.every((step, depth) => inner[depth] === step);
+}
+
+/** Whether two values are the same in content. */
+export function isSame(one: DocumentValue, other: DocumentValue): boolean {
+  return one === other || share(one, other) === one;
 }

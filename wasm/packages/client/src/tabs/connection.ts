@@ -7,7 +7,7 @@
 import { RejoinderError, fromFault } from "../error.js";
 import { closed, tell } from "../live.js";
 import type { StorageKind } from "../types.js";
-import { METHODS, type Engine, type Method, type Notice, type Params } from "../wire.js";
+import { METHODS, type Call, type ChangeOptions, type Engine, type Method, type Notice, type Params } from "../wire.js";
 import { Journal } from "./journal.js";
 import { Owner } from "./owner.js";
 import { VERSION, names, randomId } from "./protocol.js";
@@ -24,19 +24,12 @@ export interface ConnectionOptions {
   readonly worker: () => Worker;
 }
 
-/** A call under way, and the edit it makes. */
-export interface Call {
-  /** Names the edit, for ever; undefined if it makes none. */
-  readonly edit: string | undefined;
-  readonly answer: Promise<unknown>;
-}
-
 interface Pending {
   readonly message: Extract<ToOwner, { kind: "call" }>;
   readonly key: string | undefined;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: RejoinderError) => void;
-  readonly answer: Promise<unknown>;
+  readonly call: Call;
 }
 
 /** A tab's calls and what it hears. */
@@ -104,24 +97,35 @@ export class Connection implements Engine {
   }
 
   /** Asks for something. An edit is written down before this returns. */
-  start(method: Method, given: Params): Call {
+  start(method: Method, given: Params, { seen, instead }: ChangeOptions = {}): Call {
     const params = withoutGaps(given);
-    if (this.#isClosed) return { edit: undefined, answer: Promise.reject(closed()) };
-    const treatment = METHODS[method];
-    const edit = treatment === "read" ? undefined : randomId();
-    const key =
-      treatment === "journal" && edit !== undefined
-        ? this.#journal.add({ edit, method, params, atMs: Date.now() })
-        : undefined;
+    if (this.#isClosed) return { edit: undefined, answer: Promise.reject(closed()), told: 0 };
+    const edit = METHODS[method] === "read" ? undefined : randomId();
+    const key = edit === undefined ? undefined : this.#write(edit, method, params);
+    if (instead !== undefined) this.#journal.remove(instead);
     const id = ++this.#lastCall;
-    const message = { kind: "call", tab: this.tab, id, method, params, edit } as const;
+    const message = { kind: "call", tab: this.tab, id, method, params, edit, seen } as const;
     let [resolve, reject]: [Pending["resolve"], Pending["reject"]] = [() => undefined, () => undefined];
     const answer = new Promise<unknown>((yes, no) => {
       [resolve, reject] = [yes, no];
     });
-    this.#pending.set(id, { message, key, resolve, reject, answer });
+    const call: Call = { edit, answer, told: 0 };
+    this.#pending.set(id, { message, key, resolve, reject, call });
     this.#send(message);
-    return { edit, answer };
+    return call;
+  }
+
+  keep(method: Method, params: Params): string | undefined {
+    return this.#isClosed ? undefined : this.#write(randomId(), method, withoutGaps(params));
+  }
+
+  drop(key: string): void {
+    this.#journal.remove(key);
+  }
+
+  #write(edit: string, method: Method, params: Params): string | undefined {
+    if (METHODS[method] !== "journal") return undefined;
+    return this.#journal.add({ edit, method, params, atMs: Date.now() });
   }
 
   /** Asks for something, and waits for what comes of it. */
@@ -139,7 +143,7 @@ export class Connection implements Engine {
         this.#pending.delete(id);
         pending.reject(closed());
       } else {
-        edits.push(pending.answer);
+        edits.push(pending.call.answer);
       }
     }
     await Promise.race([Promise.allSettled(edits), pause(PATIENCE_MS)]);
@@ -230,7 +234,8 @@ export class Connection implements Engine {
     this.#lost = this.#owner?.id;
     this.#owner?.calls.close();
     this.#owner = { id, calls: new BroadcastChannel(names.owner(this.#prefix, id)) };
-    for (const pending of this.#pending.values()) this.#send(pending.message);
+    // What was told by the one before is not what this one tells.
+    for (const { message } of this.#pending.values()) this.#send({ ...message, seen: undefined });
     for (const listener of [...this.#openings]) tell(listener, storage);
   }
 
@@ -238,6 +243,11 @@ export class Connection implements Engine {
     const pending = this.#pending.get(answer.id);
     if (pending === undefined) return;
     this.#pending.delete(answer.id);
+    pending.call.told = answer.told ?? 0;
+    if (answer.fault?.kind === "stale") {
+      // It will be made of what the document is now; until then it stays written down.
+      return pending.reject(new RejoinderError("stale", answer.fault.message, { details: { key: pending.key } }));
+    }
     // A failed edit changed nothing, and whoever made it is told: it is not made again.
     if (pending.key !== undefined) this.#journal.remove(pending.key);
     if (answer.fault === undefined) pending.resolve(answer.result);

@@ -12,7 +12,7 @@ import type { Fields } from "../wire.js";
  * The version of all this. A page may still be open while a newer one of the same origin is loaded:
  * they share the locks, and tell one another apart by this.
  */
-export const VERSION = 2;
+export const VERSION = 3;
 
 /** Why this tab speaks. */
 export type ToOwner =
@@ -26,6 +26,8 @@ export type ToOwner =
       readonly method: string;
       readonly params: unknown;
       readonly edit: string | undefined;
+      /** How many changes of documents had been told of when what it changes was read. */
+      readonly seen?: number | undefined;
     }
   /** It is gone: nothing is sent to it any more. */
   | { readonly kind: "gone"; readonly tab: string };
@@ -41,6 +43,8 @@ export type ToTab =
       readonly id: number;
       readonly result?: unknown;
       readonly fault?: Fault;
+      /** How many changes of documents had been told of when it reached the engine. */
+      readonly told?: number;
     }
   /** Something happened. */
   | {

@@ -9,3 +9,5 @@ export type { Draft } from "./record.js";
 export type { Issue, Output, StandardSchema } from "./schema.js";
 export { undoHistory } from "./undo.js";
 export type { UndoHistory } from "./undo.js";
+export { followText } from "./text.js";
+export type { TextDelta } from "./text.js";

@@ -4,8 +4,9 @@
  * It is a merge of three: the document before the edit, right after it, and now. What the edit changed and
  * nobody touched since becomes what it was; what somebody touched stays theirs.
  */
+import { aligned, hunks } from "../document/align.js";
 import { SharedCounter, SharedText, type DocumentValue } from "../document/kinds.js";
-import { isList, isMap, share, type Op } from "../document/tree.js";
+import { isList, isMap, isSame, type Op } from "../document/tree.js";
 import type { Path } from "../types.js";
 
 /** The operations that make of `now` what it would be without the edit from `before` to `after`. */
@@ -93,99 +94,4 @@ function ofTexts(before: string, after: string, now: string, path: Path): readon
     if (inserted !== "") ops.push({ op: "spliceText", path, index, deleted: 0, inserted });
   }
   return ops;
-}
-
-/** A stretch of one list in the place of which another one has another. */
-interface Hunk {
-  readonly from: number;
-  readonly to: number;
-  readonly otherFrom: number;
-  readonly otherTo: number;
-}
-
-/** Where the elements of a list stand in another one. */
-interface Places {
-  /** The same element. */
-  exact(index: number): number | undefined;
-  /** The same element, or the one that it was made. */
-  paired(index: number): number | undefined;
-  /** Behind the nearest element before it that is there. */
-  behind(index: number): number;
-}
-
-function aligned<T>(one: readonly T[], other: readonly T[], same: (a: T, b: T) => boolean): Places {
-  const matches = matched(one, other, same);
-  const pairs = [...matches];
-  for (const { from, to, otherFrom, otherTo } of hunks(one, other, same, matches)) {
-    if (to - from !== otherTo - otherFrom) continue;
-    for (let n = from; n < to; n++) pairs[n] = otherFrom + n - from;
-  }
-  return {
-    exact: (index) => matches[index],
-    paired: (index) => pairs[index],
-    behind: (index) => {
-      for (let n = index - 1; n >= 0; n--) {
-        const place = pairs[n];
-        if (place !== undefined) return place + 1;
-      }
-      return 0;
-    },
-  };
-}
-
-function hunks<T>(
-  one: readonly T[],
-  other: readonly T[],
-  same: (a: T, b: T) => boolean,
-  matches: readonly (number | undefined)[] = matched(one, other, same),
-): Hunk[] {
-  const found: Hunk[] = [];
-  let [from, otherFrom] = [0, 0];
-  for (let index = 0; index <= one.length; index++) {
-    const place = index === one.length ? other.length : matches[index];
-    if (place === undefined) continue;
-    if (index > from || place > otherFrom) found.push({ from, to: index, otherFrom, otherTo: place });
-    [from, otherFrom] = [index + 1, place + 1];
-  }
-  return found;
-}
-
-/** Two stretches that differ are compared element by element up to this product of their lengths. */
-const COMPARED_MOST = 1_000_000;
-
-/** For each element of a list its place in another one: a longest sequence that both have. */
-function matched<T>(one: readonly T[], other: readonly T[], same: (a: T, b: T) => boolean): (number | undefined)[] {
-  const matches = Array.from<number | undefined>({ length: one.length });
-  const least = Math.min(one.length, other.length);
-  let start = 0;
-  while (start < least && same(one[start] as T, other[start] as T)) matches[start] = start++;
-  let end = 0;
-  while (end < least - start && same(one[one.length - 1 - end] as T, other[other.length - 1 - end] as T)) {
-    matches[one.length - 1 - end] = other.length - 1 - end;
-    end += 1;
-  }
-  const [height, width] = [one.length - start - end, other.length - start - end];
-  if (height * width === 0 || height * width > COMPARED_MOST) return matches;
-  // The longest common sequence of what is left, by the length that is left from each pair on.
-  const lengths = Array.from({ length: height + 1 }, () => new Uint32Array(width + 1));
-  const length = (y: number, x: number): number => lengths[y]?.[x] ?? 0;
-  const isPair = (y: number, x: number): boolean => same(one[start + y] as T, other[start + x] as T);
-  for (let y = height - 1; y >= 0; y--) {
-    const row = lengths[y];
-    if (row === undefined) continue;
-    for (let x = width - 1; x >= 0; x--) {
-      row[x] = isPair(y, x) ? length(y + 1, x + 1) + 1 : Math.max(length(y + 1, x), length(y, x + 1));
-    }
-  }
-  for (let [y, x] = [0, 0]; y < height && x < width;) {
-    if (isPair(y, x)) matches[start + y++] = start + x++;
-    else if (length(y + 1, x) >= length(y, x + 1)) y += 1;
-    else x += 1;
-  }
-  return matches;
-}
-
-/** Whether two values are the same in content. */
-function isSame(one: DocumentValue, other: DocumentValue): boolean {
-  return one === other || share(one, other) === one;
 }

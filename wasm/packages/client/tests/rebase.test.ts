@@ -1,0 +1,146 @@
+/** Edits that were made of a document mean the same elements and letters in what it became meanwhile. */
+import "./browser.js";
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { DocumentHandle } from "../src/document/handle.js";
+import { rebase } from "../src/document/rebase.js";
+import { apply, type Op } from "../src/document/tree.js";
+import { EditError, SharedText, values, type DocumentValue } from "../src/index.js";
+import { FakeEngine } from "./engine.js";
+
+const ROWS = { rows: [{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }], body: values.text("hello 😀 world") };
+
+/** What becomes of an edit after somebody else's. */
+function after(theirs: readonly Op[], own: readonly Op[], of: DocumentValue = ROWS): DocumentValue {
+  const now = theirs.reduce(apply, of);
+  return rebase(of, now, own).reduce(apply, now);
+}
+
+const unshift: Op = { op: "insert", path: ["rows", 0], value: { n: -1 } };
+
+test("an index leads to the element that was meant", () => {
+  const rows = (of: DocumentValue): unknown => (of as unknown as { rows: unknown }).rows;
+  assert.deepEqual(rows(after([unshift], [{ op: "put", path: ["rows", 2, "n"], value: 9 }])), [
+    { n: -1 },
+    { n: 0 },
+    { n: 1 },
+    { n: 9 },
+    { n: 3 },
+  ]);
+  assert.deepEqual(rows(after([unshift], [{ op: "delete", path: ["rows", 0] }])), [
+    { n: -1 },
+    { n: 1 },
+    { n: 2 },
+    { n: 3 },
+  ]);
+  assert.deepEqual(
+    rows(after([{ op: "delete", path: ["rows", 0] }], [{ op: "insert", path: ["rows", 4], value: "end" }])),
+    [{ n: 1 }, { n: 2 }, { n: 3 }, "end"],
+  );
+  assert.deepEqual(rows(after([unshift], [{ op: "move", path: ["rows", 3], to: 1 }])), [
+    { n: -1 },
+    { n: 0 },
+    { n: 3 },
+    { n: 1 },
+    { n: 2 },
+  ]);
+  // Several operations of one edit, the later about what the earlier put in.
+  const several: readonly Op[] = [
+    { op: "insert", path: ["rows", 1], value: { n: 5 } },
+    { op: "put", path: ["rows", 1, "n"], value: 6 },
+    { op: "delete", path: ["rows", 2] },
+  ];
+  assert.deepEqual(rows(after([unshift], several)), [{ n: -1 }, { n: 0 }, { n: 6 }, { n: 2 }, { n: 3 }]);
+  assert.throws(
+    () => after([{ op: "delete", path: ["rows", 2] }], [{ op: "put", path: ["rows", 2, "n"], value: 9 }]),
+    EditError,
+  );
+});
+
+test("a position in a text stands behind the letter that it stood behind", () => {
+  const body = (of: DocumentValue): string => String((of as unknown as { body: SharedText }).body);
+  const theirs: Op = { op: "spliceText", path: ["body"], index: 0, deleted: 5, inserted: "good 😁" };
+  const own = (index: number, deleted: number, inserted: string): Op => ({
+    op: "spliceText",
+    path: ["body"],
+    index,
+    deleted,
+    inserted,
+  });
+  assert.equal(body(after([theirs], [own(8, 0, "!")])), "good 😁 😀! world");
+  assert.equal(body(after([theirs], [own(8, 6, ".")])), "good 😁 😀.");
+  const between: Op = { op: "spliceText", path: ["body"], index: 11, deleted: 0, inserted: "THEIRS" };
+  assert.equal(body(after([between], [own(8, 6, "")])), "hello 😀THEIRS", "what others put between stays");
+});
+
+async function followed(t: TestContext, content: DocumentValue) {
+  const engine = new FakeEngine();
+  engine.content = content;
+  const document = new DocumentHandle(engine, "s", "plan");
+  t.after(() => document.close());
+  document.value.subscribe(() => undefined);
+  await engine.quiet(document);
+  return { engine, document };
+}
+
+test("letters that are typed one after the other stay in their order, whatever others type", async (t) => {
+  const { engine, document } = await followed(t, { body: new SharedText("") });
+  let [typed, state] = ["", 5];
+  const below = (most: number): number => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * most);
+  };
+  const all: Promise<void>[] = [];
+  for (let n = 0; n < 200; n++) {
+    const shown = String((document.value.current as { body: SharedText }).body);
+    const letter = String.fromCharCode(97 + (n % 26));
+    typed += letter;
+    // Behind the last own letter, as an editor's selection stands.
+    const index = shown.replace(/[^a-z]+$/u, "").length;
+    all.push(document.change((edit) => edit.spliceText(["body"], index, 0, letter)));
+    if (below(3) === 0) {
+      const length = (engine.content as { body: SharedText }).body.length;
+      const at = below(2) * length;
+      engine.remote([["body"]], { op: "spliceText", path: ["body"], index: at, deleted: 0, inserted: "É" });
+    }
+    for (let step = below(4); step > 0; step--) engine.step();
+    if (below(4) === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  await engine.quiet(document);
+  await Promise.all(all);
+  assert.deepEqual(document.value.current, engine.content);
+  assert.equal(String((engine.content as { body: SharedText }).body).replaceAll("É", ""), typed);
+  assert.equal(engine.kept.size, 0, "nothing is left written down");
+});
+
+test("the row that was ticked is ticked, and edits that wait are written down", async (t) => {
+  const { engine, document } = await followed(t, ROWS);
+  engine.remote([["rows"]], unshift);
+  const ticked = document.change((edit) => edit.put(["rows", 2, "done"], true));
+  const another = document.change((edit) => edit.put(["rows", 3, "done"], true));
+  assert.ok(engine.kept.size > 0);
+  await engine.quiet(document);
+  await Promise.all([ticked, another]);
+  assert.deepEqual((engine.content as unknown as typeof ROWS).rows, [
+    { n: -1 },
+    { n: 0 },
+    { n: 1 },
+    { n: 2, done: true },
+    { n: 3, done: true },
+  ]);
+  assert.equal(engine.kept.size, 0);
+});
+
+test("an edit of what somebody took away at the same moment is told so, and the rest goes on", async (t) => {
+  const { engine, document } = await followed(t, ROWS);
+  engine.remote([["rows"]], { op: "delete", path: ["rows", 2] });
+  const lost = document.change((edit) => edit.put(["rows", 2, "done"], true));
+  lost.catch(() => undefined);
+  const made = document.change((edit) => edit.put(["rows", 3, "done"], true));
+  await engine.quiet(document);
+  await assert.rejects(lost, { kind: "invalid", message: /somebody else took it away/ });
+  await made;
+  assert.deepEqual((engine.content as unknown as typeof ROWS).rows, [{ n: 0 }, { n: 1 }, { n: 3, done: true }]);
+  assert.deepEqual(document.value.current, engine.content);
+  assert.equal(engine.kept.size, 0);
+});
