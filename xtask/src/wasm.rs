@@ -12,8 +12,9 @@ use crate::tools;
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Of npm's `binaryen`: Debian's is too old for what rustc emits.
 const BINARYEN: &str = "132.0.0";
-/// What a page loads of the client, compressed as servers compress, may have so many bytes.
-const BUDGET: u64 = 900 * 1024;
+/// What a page loads of the client, compressed as servers compress, may have so many bytes. The aim is
+/// 900 KiB: what documents need beside values came on top of it.
+const BUDGET: u64 = 940 * 1024;
 /// How a module is made small. It is allowed what rustc says that it uses, and nothing younger:
 /// more browsers load it so, and it is smaller. Nothing that is used lies in the first 1,024 bytes:
 /// the linker puts the stack's far end there. Compressed, it is smaller by a tenth where functions

@@ -218,7 +218,12 @@ fn three_accounts_with_a_thousand_messages_each_are_equal_and_the_relay_knows_no
     assert!(!town.all_texts(1).iter().any(|text| text.contains("after bob")));
     town.relay.kill();
     for file in std::fs::read_dir(&town.relay.data).unwrap() {
-        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let file = file.unwrap();
+        if !file.file_type().unwrap().is_file() {
+            // The operator's socket holds nothing.
+            continue;
+        }
+        let bytes = std::fs::read(file.path()).unwrap();
         for secret in ["plainmark", "Secret Garden", "theme"] {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "the relay's store holds {secret:?}");
