@@ -74,7 +74,7 @@ const OPS: [(&str, &[&str]); 7] = [
 ];
 
 /// Every method with its parameters.
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     METHODS.into_iter()
 }

@@ -131,7 +131,7 @@ impl Draw {
     }
 
     pub(crate) fn rejection(&mut self, nth: u64) -> Rejection {
-        match nth % 14 {
+        match nth % 15 {
             0 => Rejection::Behind { index: self.u64() },
             1 => Rejection::Quota,
             2 => Rejection::TooLarge { limit: self.u64() },
@@ -145,7 +145,8 @@ impl Draw {
             10 => Rejection::Taken,
             11 => Rejection::Invalid,
             12 => Rejection::Fenced,
-            _ => Rejection::Unavailable { retry_ms: self.u64() },
+            13 => Rejection::Unavailable { retry_ms: self.u64() },
+            _ => Rejection::Full { retry_ms: self.u64() },
         }
     }
 

@@ -42,7 +42,7 @@ fn rejection_vectors() -> Vec<Value> {
         let rejection = Draw(nth).rejection(nth);
         vector(rejection.kind(), &codec::encode(&rejection))
     };
-    (0..14).map(make).collect()
+    (0..15).map(make).collect()
 }
 
 fn session_vector() -> Value {
