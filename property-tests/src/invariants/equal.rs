@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sync_core::api::{Digest, DocumentDigest, MessageView};
+use sync_core::api::{Digest, MessageView};
 use sync_core::document::OrderKey;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedMap;
@@ -100,13 +100,7 @@ fn same_whole(book: &Book, (one, other): (&Seen, &Seen), space: SpaceId) -> Resu
 
 /// What apps share is the same for all who are in, whenever and however they came.
 fn same_documents((one, other): (&Seen, &Seen), space: SpaceId) -> Result<(), Violation> {
-    let apps = |seen: &Seen| -> BTreeMap<String, DocumentDigest> {
-        let documents = seen.digests.get(&space).map(|digest| &digest.documents);
-        let all = documents.into_iter().flat_map(|documents| documents.iter());
-        let apps = all.filter(|(name, _)| name.starts_with("app/"));
-        apps.map(|(name, digest)| (name.clone(), digest.clone())).collect()
-    };
-    let (first, second) = (apps(one), apps(other));
+    let (first, second) = (one.app_documents(&space), other.app_documents(&space));
     if first == second {
         return Ok(());
     }

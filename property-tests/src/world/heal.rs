@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sync_core::Command;
-use sync_core::api::{ConversationView, Digest, MessageView, Response, Space, Status};
+use sync_core::api::{
+    ConversationView, Digest, DocumentDigest, MessageView, Response, Space, Status,
+};
 use sync_protocol::sorted::SortedMap;
 use sync_protocol::{AccountId, SpaceId};
 
@@ -14,6 +16,9 @@ use crate::violation::{Invariant, Violation};
 
 /// Devices that came to rest stay so for so long, in ms.
 const REST_MS: u64 = 10_000;
+/// How long whoever came later waits for an app's documents, in ms, and how often one may begin to.
+const HAND_OVER_MS: u64 = 65 * 60 * 1000;
+const HAND_OVERS: usize = 3;
 /// How often they may be found not at rest.
 const ROUNDS: u64 = 120;
 
@@ -38,6 +43,17 @@ pub struct Seen {
     pub own: Option<Digest>,
     /// Settings.
     pub settings: SortedMap<String, serde_json::Value>,
+}
+
+impl Seen {
+    /// The fingerprints of what apps share in a conversation.
+    #[must_use]
+    pub fn app_documents(&self, space: &SpaceId) -> BTreeMap<String, DocumentDigest> {
+        let documents = self.digests.get(space).map(|digest| &digest.documents);
+        let all = documents.into_iter().flat_map(|documents| documents.iter());
+        let apps = all.filter(|(name, _)| name.starts_with("app/"));
+        apps.map(|(name, digest)| (name.clone(), digest.clone())).collect()
+    }
 }
 
 /// What a device shows that its account has ended.
@@ -181,6 +197,33 @@ impl World {
             }
         }
         self.settle()
+    }
+
+    /// Where nobody is left who read all of an app's documents, whoever is there waits for an hour for
+    /// somebody who did, before it goes on with what it has. The world is at rest after that.
+    pub(super) fn wait_for_documents(&mut self) -> Result<(), Violation> {
+        for _ in 0..HAND_OVERS {
+            if !self.documents_differ()? {
+                break;
+            }
+            self.pass(HAND_OVER_MS)?;
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn documents_differ(&mut self) -> Result<bool, Violation> {
+        let mut shown = BTreeMap::new();
+        for device in self.living() {
+            let seen = self.look(device)?;
+            for space in seen.digests.keys() {
+                let documents = seen.app_documents(space);
+                if *shown.entry(*space).or_insert_with(|| documents.clone()) != documents {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Looks at every screen.

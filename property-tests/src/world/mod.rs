@@ -306,6 +306,9 @@ impl World {
             self.meet_anew()?;
             self.settle()?;
         }
+        if self.has_churn() {
+            self.wait_for_documents()?;
+        }
         self.note_kin();
         let seen = self.look_everywhere()?;
         if self.story.is_some() {
