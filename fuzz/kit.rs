@@ -27,22 +27,62 @@ pub fn replay(targets: &[Target]) {
     }
 }
 
-/// Keeps inputs for a target to begin with, each under the beginning of its hash.
+/// A target of which no two runs make the same seeds: a record of an MLS group is not written alike.
+#[cfg(not(target_family = "wasm"))]
+const VARIES: &str = "rows";
+
+/// What a target begins with: its corpus holds these inputs and no other, each under the beginning of
+/// its hash. With `REJOINDER_WRITE_SEEDS` the corpus is written, else it is compared.
 #[cfg(not(target_family = "wasm"))]
 pub fn seeds(target: &str, inputs: impl IntoIterator<Item = Vec<u8>>) {
-    use sha2::Digest as _;
-    use std::fmt::Write as _;
+    use std::collections::{BTreeMap, BTreeSet};
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
     let folder = folder.join(target);
+    let seeds: BTreeMap<String, Vec<u8>> =
+        inputs.into_iter().map(|input| (seed_name(&input), input)).collect();
     std::fs::create_dir_all(&folder).expect("there is room");
-    for input in inputs {
-        let hash = sha2::Sha256::digest(&input);
-        let mut name = String::new();
-        for byte in hash.iter().take(8) {
-            write!(name, "{byte:02x}").expect("a string takes all");
+    let kept = std::fs::read_dir(&folder).expect("is there");
+    let kept = kept.map(|file| file.expect("is listed").file_name().to_string_lossy().into_owned());
+    let kept: BTreeSet<String> = kept.collect();
+    if std::env::var_os("REJOINDER_WRITE_SEEDS").is_some() {
+        for old in kept.iter().filter(|name| !seeds.contains_key(*name)) {
+            std::fs::remove_file(folder.join(old)).expect("is there");
         }
-        std::fs::write(folder.join(name), input).expect("there is room");
+        for (name, input) in seeds {
+            std::fs::write(folder.join(name), input).expect("there is room");
+        }
+        return;
     }
+    if target == VARIES {
+        assert_eq!(
+            kept.len(),
+            seeds.len(),
+            "write fuzz/corpus/{target} anew: REJOINDER_WRITE_SEEDS=1"
+        );
+        return;
+    }
+    let is_kept = |(name, input): &(&String, &Vec<u8>)| {
+        std::fs::read(folder.join(name)).is_ok_and(|there| there == **input)
+    };
+    let missing: Vec<_> =
+        seeds.iter().filter(|seed| !is_kept(seed)).map(|(name, _)| name).collect();
+    let others: Vec<_> = kept.iter().filter(|name| !seeds.contains_key(*name)).collect();
+    assert!(
+        missing.is_empty() && others.is_empty(),
+        "fuzz/corpus/{target} lacks {missing:?} of its seeds and has {others:?} beside. Write it anew: \
+         REJOINDER_WRITE_SEEDS=1 cargo test kept. What a fuzzer found is kept in fuzz/regressions"
+    );
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn seed_name(input: &[u8]) -> String {
+    use sha2::Digest as _;
+    use std::fmt::Write as _;
+    let mut name = String::new();
+    for byte in sha2::Sha256::digest(input).iter().take(8) {
+        write!(name, "{byte:02x}").expect("a string takes all");
+    }
+    name
 }
 
 /// What reads encodes to what reads as the same.

@@ -4,9 +4,11 @@
 //! documents and settings.
 
 mod edit;
+#[cfg(test)]
+pub(crate) mod every;
 mod views;
 
-pub use edit::EditId;
+pub use edit::{BadEditId, EditId};
 pub use views::{
     AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ConversationView,
     DeviceView, Digest, DocumentDigest, DocumentView, DocumentsView, LastMessage, MemberView,
@@ -302,6 +304,16 @@ pub enum Command {
         /// Where.
         conversation: SpaceId,
     },
+    /// Tell those who are here now what this person is at in an app's document. Nothing of it is
+    /// stored, and nobody is told later: it is said anew to who comes.
+    SetPresence {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+        /// What, in the app's own words; `Null` says that they left.
+        state: Value,
+    },
     /// The space the user looks at: delivered first after a reconnect.
     Foreground {
         /// Which, if any.
@@ -359,6 +371,15 @@ pub enum Command {
     ListDocuments {
         /// Which space.
         space: Space,
+    },
+    /// Say, for all, what people are to call an app's document. The name by which the app opens it stays.
+    RenameDocument {
+        /// Which space.
+        space: Space,
+        /// The document's name.
+        name: String,
+        /// One line; `None` takes it back.
+        title: Option<String>,
     },
     /// Say of an app's document, for all, that it is put away, or is not.
     ArchiveDocument {
@@ -591,6 +612,19 @@ pub enum Event {
         conversation: SpaceId,
         /// Who.
         account: AccountId,
+    },
+    /// Somebody says what they are at in an app's document.
+    Presence {
+        /// Where.
+        space: Space,
+        /// The document's name, as in [`Event::Document`].
+        name: String,
+        /// Who; the own account's other devices, too.
+        account: AccountId,
+        /// On which device.
+        device: DeviceId,
+        /// What, in the app's own words; `Null` if they left.
+        state: Value,
     },
     /// A link with another device moved on.
     Link(LinkEvent),

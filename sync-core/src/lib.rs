@@ -17,6 +17,10 @@
 //! [`document`] and [`group`] can be read alone: the one keeps Automerge at arm's length, the other
 //! MLS.
 
+#[cfg(test)]
+#[macro_use]
+mod every;
+
 pub mod api;
 mod crypto;
 pub mod document;

@@ -87,8 +87,8 @@ impl Load {
 
 /// What [`crate::Engine::open`] needs: a bounded index, never documents or groups.
 #[must_use]
-pub fn index_prefixes() -> [&'static [u8]; 4] {
-    [key::META, key::DIRECTORY, key::INDEX, key::EDITS]
+pub fn index_prefixes() -> [&'static [u8]; 5] {
+    [key::META, key::DIRECTORY, key::INDEX, key::EDITS, key::NAMES]
 }
 
 /// Keys, by what they name.
@@ -104,6 +104,8 @@ pub(crate) mod key {
     pub(crate) const INDEX: &[u8] = b"x";
     pub(crate) const KEY_PACKAGES: &[u8] = b"k";
     pub(crate) const EDITS: &[u8] = b"e";
+    /// After [`INDEX`], so that a space comes before the names of its documents.
+    pub(crate) const NAMES: &[u8] = b"y";
 
     pub(crate) fn meta(name: &str) -> Vec<u8> {
         [META, name.as_bytes()].concat()
@@ -119,6 +121,11 @@ pub(crate) mod key {
 
     pub(crate) fn index(space: &SpaceId) -> Vec<u8> {
         [INDEX, space.as_bytes()].concat()
+    }
+
+    /// That a space has a document. Each stands for itself: the index row is written with each entry.
+    pub(crate) fn named(space: &SpaceId, name: &Name) -> Vec<u8> {
+        [NAMES, space.as_bytes(), &codec::encode(name)].concat()
     }
 
     pub(crate) fn space(space: &SpaceId) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Encode};
+use crate::codec::{Decode, Encode};
 use thiserror::Error;
 
 use crate::limits;

@@ -3,7 +3,14 @@
 //! Structures are maps with integer keys in ascending order, definite lengths and shortest
 //! integers: what the derive writes. Signed bytes are kept as received and never encoded again.
 
-use minicbor::{Decode, Encode};
+mod fields;
+
+pub use minicbor::Encode;
+pub use minicbor::bytes::decode as decode_bytes;
+pub use minicbor::decode::{Decode, Decoder, Error as DecodeError};
+pub use sync_protocol_derive::Decode;
+
+pub use self::fields::Fields;
 
 use crate::error::ProtocolError;
 use crate::limits;

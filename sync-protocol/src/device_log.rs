@@ -3,9 +3,7 @@
 //! Everybody verifies a log from its genesis; the relay's word counts for nothing. An entry names
 //! its index and the head before it, so a log can't be reordered, forked or shortened unseen.
 
-use minicbor::{Decode, Encode};
-
-use crate::codec::{self, Blob};
+use crate::codec::{self, Blob, Decode, Encode};
 use crate::error::ProtocolError;
 use crate::hash;
 use crate::ids::{AccountId, DeviceId, Link, LogHead, WriterId};

@@ -6,9 +6,7 @@
 
 use std::ops::Range;
 
-use minicbor::{Decode, Encode};
-
-use crate::codec::{self, Blob};
+use crate::codec::{self, Blob, Decode, Encode};
 use crate::error::ProtocolError;
 use crate::hash::{self, framed};
 use crate::ids::{AccountId, Commitment, DeviceId, EpochId, Link, LogHead, SpaceId, WriterId};
@@ -159,6 +157,9 @@ pub struct CommitHeader {
     #[cbor(n(8), default)]
     pub era: u32,
 }
+
+/// Device logs that a commit names, at most: those of all members before and after it.
+const COMMIT_LOGS: usize = 2 * limits::LEAVES;
 
 /// Where a removed device ends in a space's log, however many writers it had
 /// (`docs/protocol.md`, "Cuts").
@@ -367,7 +368,11 @@ impl Envelope {
     /// `Malformed` if there is none or it does not parse.
     pub fn commit(&self) -> Result<CommitHeader, ProtocolError> {
         let bytes = self.header.commit.as_ref().ok_or(ProtocolError::Malformed("commit header"))?;
-        codec::decode_exact("commit header", bytes.as_slice())
+        let commit: CommitHeader = codec::decode_exact("commit header", bytes.as_slice())?;
+        match commit.logs.len() > COMMIT_LOGS {
+            true => Err(ProtocolError::Malformed("commit header")),
+            false => Ok(commit),
+        }
     }
 
     /// Whether the epoch that a handshake leads to has the name that follows from what the header

@@ -1,6 +1,6 @@
 //! Errors that say whose fault it is, and that a program can match.
 
-use minicbor::{Decode, Encode};
+use crate::codec::{Decode, Encode};
 use thiserror::Error;
 
 /// Bytes that could not be what they claim to be.
@@ -130,6 +130,14 @@ pub enum Rejection {
         #[n(0)]
         retry_ms: u64,
     },
+    /// The author's cursor lies beyond the log's end: it was shown more than there is.
+    #[n(15)]
+    #[error("ahead: the log has {head} entries")]
+    Ahead {
+        /// The index after the log's last entry.
+        #[n(0)]
+        head: u64,
+    },
 }
 
 impl Rejection {
@@ -152,6 +160,7 @@ impl Rejection {
             Self::Fenced => "fenced",
             Self::Unavailable { .. } => "unavailable",
             Self::Full { .. } => "full",
+            Self::Ahead { .. } => "ahead",
         }
     }
 
@@ -169,6 +178,6 @@ impl Rejection {
     /// Whether the same request may succeed later without anybody's help.
     #[must_use]
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Behind { .. }) || self.retry_ms().is_some()
+        matches!(self, Self::Behind { .. } | Self::Ahead { .. }) || self.retry_ms().is_some()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minicbor::{Decode, Encode};
+use crate::codec::{Decode, Encode};
 
 use crate::ids::{Commitment, DeviceId, Link, WriterId};
 
@@ -66,6 +66,11 @@ impl Frontier {
         if tip.seq > entry.seq {
             *entry = tip;
         }
+    }
+
+    /// Forgets a writer.
+    pub fn remove(&mut self, writer: &WriterId) {
+        self.0.remove(writer);
     }
 
     /// Number of writers that a device has.

@@ -188,14 +188,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_fuzzing_still_holds() {
-        if std::env::var_os("REJOINDER_WRITE_SEEDS").is_some() {
-            write_seeds();
-        }
+        all_seeds();
         replay(&TARGETS);
     }
 
     /// What a fuzzer begins with: the protocol's vectors, and logs that use each kind of entry.
-    fn write_seeds() {
+    fn all_seeds() {
         let mut frames = Vec::new();
         for bytes in vectors(include_str!("../../docs/vectors/frames.json")) {
             let is_client = ClientFrame::parse(&bytes).is_ok();

@@ -4,8 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
+use minicbor::{Decoder, Encoder};
 
+use crate::codec::{Decode, Encode};
 use crate::error::ProtocolError;
 use crate::{hash, text};
 

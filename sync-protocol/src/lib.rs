@@ -8,6 +8,9 @@
 //! Reading order: [`ids`] and [`limits`], then [`device_log`] (who may speak), [`envelope`] (what is
 //! said), [`frames`] (how it travels).
 
+// The derive names it so, here as elsewhere.
+extern crate self as sync_protocol;
+
 pub mod address;
 pub mod codec;
 pub mod crypto;

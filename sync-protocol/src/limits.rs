@@ -30,6 +30,8 @@ pub const CHANGE_SET: usize = 1024 * 1024;
 pub const CHANGE_SET_ITEMS: usize = 256;
 /// Changes in one change set, over all its items.
 pub const CHANGE_SET_CHANGES: usize = 4096;
+/// What somebody says that they are at in a document: JSON, in a signal.
+pub const PRESENCE: usize = 2048;
 /// A document's name.
 pub const DOCUMENT_NAME: usize = 128;
 

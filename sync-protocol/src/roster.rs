@@ -1,13 +1,20 @@
 //! Who is in a space, in which role: the public part that the relay keeps too.
 
-use minicbor::{Decode, Encode};
+use crate::codec::{Decode, Encode};
 
 use crate::ids::{AccountId, DeviceId};
 
-/// What an account may do in a space. Ordered: an admin may do all a member may.
+/// What an account may do in a space. Ordered: each may do all that those before it may. Who may write
+/// what, members see to among themselves: the relay does not see what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Role {
+    /// Reads, and says how far.
+    #[n(2)]
+    Reader,
+    /// Also writes messages.
+    #[n(3)]
+    Commenter,
     /// Reads and writes.
     #[n(0)]
     Member,
@@ -117,7 +124,7 @@ impl Roster {
 
     /// The roster after a commit by `committer`. The same rule for engines and relay: admins
     /// change anything; a member may remove whoever signed an intent to leave (`leavers`), and
-    /// may change its own devices; the last admin passes the role to the first member by account.
+    /// may change its own devices; the last admin passes the role to the first of those who may do most.
     ///
     /// # Errors
     /// `NotAllowed`, and then nothing of the commit counts.
@@ -171,17 +178,26 @@ impl Roster {
         Ok(())
     }
 
+    /// After a commit that counts, as whoever knows that it does follows it.
+    pub fn follow(&mut self, changes: &[RosterChange]) {
+        for change in changes {
+            // What makes no sense is in no commit that counts.
+            let _ = self.apply(change);
+        }
+        self.ensure_admin();
+    }
+
     fn find(&self, account: &AccountId) -> Result<usize, usize> {
         self.members.binary_search_by_key(account, |(a, _)| *a)
     }
 
-    /// A space never stays without an admin: the first member by account takes over, which is
-    /// arbitrary but the same to all.
+    /// A space never stays without an admin: of those who may do most, the first by account takes
+    /// over, which is arbitrary but the same to all.
     fn ensure_admin(&mut self) {
-        if self.members.iter().all(|(_, role)| *role != Role::Admin)
-            && let Some(first) = self.members.first_mut()
-        {
-            first.1 = Role::Admin;
+        let most = self.members.iter().map(|(_, role)| *role).max();
+        let first = self.members.iter_mut().find(|(_, role)| Some(*role) == most);
+        if let Some((_, role)) = first {
+            *role = Role::Admin;
         }
     }
 }

@@ -319,8 +319,10 @@ pub struct DocumentsView {
 /// An app's document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentView {
-    /// What it is called.
+    /// By what an app opens it.
     pub name: String,
+    /// What people call it, if somebody has said so.
+    pub title: Option<String>,
     /// Whether somebody has put it away.
     pub archived: bool,
 }

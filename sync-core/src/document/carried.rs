@@ -7,14 +7,18 @@ use serde_json::{Map, Value as Json};
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::ids::{SpaceId, WriterId};
 use sync_protocol::limits;
+use sync_protocol::text::HEX;
 
 use super::births::nobody;
 use super::decode::{Key, decode, value_type};
 use super::history::Known;
 use super::json::{Style, whole};
+use super::tree::Tree;
 use super::values::write_all;
 use super::{AppOp, ChangeHash, Document, DocumentError, Edit, Name, Step, Unit, actor};
 
+/// Steps in which a counter is counted on, at most.
+const STEPS: i64 = 64;
 /// Under this key ends what somebody hands over.
 pub(crate) const END: &str = "end";
 /// Bytes of edits, at most, that are made together of many operations.
@@ -26,6 +30,19 @@ const CHARACTERS: usize = 8 * 1024;
 #[must_use]
 pub(crate) fn carrier() -> WriterId {
     nobody(&[0; 32])
+}
+
+impl Tree<'_> {
+    /// The operations that take everything away.
+    pub(crate) fn clearing(&self) -> Vec<AppOp> {
+        let gone = |key| AppOp::Delete { path: vec![Step::Key(key)] };
+        self.doc.keys(ROOT).map(gone).collect()
+    }
+
+    /// The content, with all that was written here.
+    pub(crate) fn content_now(&self) -> Json {
+        whole(self.doc, self.history, Style::Tagged)
+    }
 }
 
 impl Document {
@@ -50,7 +67,7 @@ impl Document {
         let doc = self.rebuilt(|known| {
             Some(known.actor) == carrier || known.placement.is_some_and(|at| at.index < index)
         });
-        whole(&doc, Style::Tagged)
+        whole(&doc, &self.history, Style::Tagged)
     }
 
     /// What a writer hands over in this document, up to a place in the log: for each document's name
@@ -87,17 +104,6 @@ impl Document {
             }
         }
         handed
-    }
-
-    /// The operations that take everything away.
-    pub(crate) fn clearing(&self) -> Vec<AppOp> {
-        let gone = |key| AppOp::Delete { path: vec![Step::Key(key)] };
-        self.doc.keys(ROOT).map(gone).collect()
-    }
-
-    /// The content, with all that was written here.
-    pub(crate) fn content_now(&self) -> Json {
-        whole(&self.doc, Style::Tagged)
     }
 }
 
@@ -148,7 +154,13 @@ pub(crate) fn difference(before: &Json, now: &Json) -> Vec<AppOp> {
     ops
 }
 
+/// A number that has a fraction is given by its bits: text is not read to the last bit everywhere. What is
+/// made of several values is made of them one by one.
 fn value(json: &Json) -> Blob {
+    let json = match json.as_f64().filter(|_| json.is_f64()) {
+        Some(float) => serde_json::json!({ "$float": HEX.encode(float.to_be_bytes()) }),
+        None => json.clone(),
+    };
     Blob(json.to_string().into_bytes())
 }
 
@@ -165,7 +177,7 @@ fn tag(json: &Json) -> Option<(&str, &Json)> {
 fn fields(json: &Json) -> Option<&Map<String, Json>> {
     match tag(json) {
         Some(("$map", inner)) => inner.as_object(),
-        Some(("$text" | "$counter" | "$time" | "$bytes", _)) => None,
+        Some(("$text" | "$counter" | "$time" | "$bytes" | "$float", _)) => None,
         _ => json.as_object(),
     }
 }
@@ -198,11 +210,24 @@ fn compare(before: &Json, now: &Json, path: &mut Vec<Step>, ops: &mut Vec<AppOp>
             }
         }
         (_, _, Some(("$counter", before)), Some(("$counter", now))) => {
-            let by =
-                now.as_i64().zip(before.as_i64()).map(|(now, before)| now.wrapping_sub(before));
-            ops.extend(by.map(|by| AppOp::Increment { path: path.clone(), by }));
+            count(before.as_i64().unwrap_or_default(), now.as_i64().unwrap_or_default(), path, ops);
         }
         _ => begin(now, path, ops, |path, value| AppOp::Put { path, value }),
+    }
+}
+
+/// In as many steps as it takes; what would take very many is put there as it is.
+fn count(before: i64, now: i64, path: &[Step], ops: &mut Vec<AppOp>) {
+    let most = i64::try_from(limits::COUNTER_STEP).unwrap_or(i64::MAX);
+    let mut left = now.saturating_sub(before);
+    if left / most >= STEPS || left / most <= -STEPS {
+        let counter = value(&serde_json::json!({ "$counter": now }));
+        return ops.push(AppOp::Put { path: path.to_vec(), value: counter });
+    }
+    while left != 0 {
+        let by = left.clamp(-most, most);
+        ops.push(AppOp::Increment { path: path.to_vec(), by });
+        left -= by;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::limits;
 use sync_protocol::text::SORTABLE;
 
@@ -11,6 +11,10 @@ use super::{DocumentError, Placement};
 
 /// The largest physical part: 48 bits of milliseconds.
 pub const MAX_MS: u64 = (1 << 48) - 1;
+
+/// Of what is there up to [`MAX_MS`], so much is left to what this device itself writes: whoever dates
+/// something at the end of time leaves nobody without a time of their own.
+const LEFT_MS: u64 = 1 << 40;
 
 /// A reading of a hybrid logical clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -54,8 +58,9 @@ impl Clock {
     /// Takes note of an entry's *effective* stamp. Claimed ones never come here: a wild clock
     /// must not drag others along.
     pub fn observe(&mut self, effective: Stamp) {
-        let effective = Stamp { ms: effective.ms.min(MAX_MS), ..effective };
-        self.observed = self.observed.max(effective);
+        if effective.ms <= MAX_MS - LEFT_MS {
+            self.observed = self.observed.max(effective);
+        }
     }
 
     /// Forgets what was issued, once all of it has its effective stamp (and that was observed):
@@ -264,7 +269,19 @@ mod tests {
     #[test]
     fn a_clock_at_its_end_stays_there() {
         let mut clock = Clock::default();
-        clock.observe(Stamp { ms: u64::MAX, counter: u16::MAX });
+        clock.tick(u64::MAX);
+        clock.issued.counter = u16::MAX;
         assert_eq!(clock.tick(5), Stamp { ms: MAX_MS, counter: u16::MAX });
+    }
+
+    #[test]
+    fn what_is_dated_at_the_end_of_time_leaves_room_for_all_that_follows() {
+        let mut clock = Clock::default();
+        clock.observe(Stamp { ms: u64::MAX, counter: u16::MAX });
+        clock.observe(Stamp { ms: MAX_MS - LEFT_MS + 1, counter: 0 });
+        assert_eq!(clock.tick(5).ms, 5);
+        clock.observe(Stamp { ms: MAX_MS - LEFT_MS, counter: u16::MAX });
+        let (one, next) = (clock.tick(6), clock.tick(6));
+        assert!(one < next && next.ms <= MAX_MS - LEFT_MS + 1);
     }
 }

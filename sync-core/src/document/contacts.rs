@@ -1,13 +1,11 @@
 //! Contacts: a record per account, the last writer wins.
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::ids::{AccountId, LogHead};
 use sync_protocol::sorted::SortedMap;
 
 use super::local::lenient;
 use super::{Document, Name};
-
-const FIELDS: u32 = 5;
 
 /// What this account keeps about another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -46,7 +44,7 @@ pub struct LogSeen {
 #[must_use]
 pub fn contact(document: &Document, account: &AccountId) -> Option<Contact> {
     let entry = is_contacts(document).then(|| document.entry(&account.to_string())).flatten()?;
-    lenient(&entry.bytes, FIELDS).map(|(contact, _)| contact)
+    lenient(&entry.bytes).map(|(contact, _)| contact)
 }
 
 /// All contacts, by account.
@@ -55,7 +53,7 @@ pub fn all(document: &Document) -> SortedMap<AccountId, Contact> {
     let entries = if is_contacts(document) { document.entries() } else { Vec::new() };
     entries
         .into_iter()
-        .filter_map(|(key, entry)| Some((key.parse().ok()?, lenient(&entry.bytes, FIELDS)?.0)))
+        .filter_map(|(key, entry)| Some((key.parse().ok()?, lenient(&entry.bytes)?.0)))
         .collect()
 }
 

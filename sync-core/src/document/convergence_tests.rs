@@ -272,7 +272,7 @@ fn a_file_goes_out_and_comes_in_whole() {
     }
     let file = author.document.export();
     let opened = automerge::AutoCommit::load(&file).unwrap();
-    assert_eq!(content_hash(&opened), author.document.content_hash());
+    assert_eq!(content_hash(&opened, &author.document.history), author.document.content_hash());
     let mut other = Author::new(2, app());
     for edit in other.document.import(&file).unwrap() {
         other.write(&edit);

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use minicbor::{Decode, Encode};
-use sync_protocol::codec::Blob;
+use sync_protocol::codec::{Blob, Decode, Encode};
 use sync_protocol::ids::AccountId;
 
 use super::clock::OrderKey;
@@ -158,7 +157,7 @@ impl From<u64> for Step {
 
 /// One operation on an app's document. The last step of `path` is where it acts. `value` is JSON
 /// text; `{"$text": "..."}`, `{"$counter": n}`, `{"$bytes": "base64"}` and `{"$time": ms}` create
-/// what JSON has no word for, at any depth; arrays and other objects create lists and maps.
+/// what JSON has no word for, at any depth; `{"$float": "16 hex digits"}` is a number by its bits; arrays and other objects create lists and maps.
 /// `{"$map": {...}}` is a map whose own keys are not looked at: what an app's users write may begin
 /// with a `$`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -230,6 +229,18 @@ pub enum AppOp {
         #[n(1)]
         value: Blob,
     },
+    /// Puts a value in the place of what is there, as a newer form of it. Several who do so at once
+    /// make one and the same, if the same was there: so devices bring a document up to date without
+    /// asking one another.
+    #[n(7)]
+    Convert {
+        /// Where: a key or an element that is there.
+        #[n(0)]
+        path: Vec<Step>,
+        /// What, as JSON text.
+        #[n(1)]
+        value: Blob,
+    },
     /// Moves an element of a list. It stays what it is, whoever changes it meanwhile, and stands
     /// once, whoever moves it at the same time.
     #[n(6)]
@@ -254,6 +265,7 @@ impl AppOp {
             Self::SpliceText { path, .. } => ("splice_text", path),
             Self::Ensure { path, .. } => ("ensure", path),
             Self::Move { path, .. } => ("move", path),
+            Self::Convert { path, .. } => ("convert", path),
         }
     }
 }

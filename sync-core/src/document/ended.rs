@@ -1,7 +1,7 @@
 //! What a removed device wrote beyond its end: it stays, since others may build on it, and does not
 //! show.
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::{DeviceId, WriterId};
 
 use super::Placement;

@@ -1,11 +1,12 @@
 //! The entries of typed documents: `key -> bytes` in the genesis maps.
 
-use automerge::{ObjId, ROOT, ReadDoc, ScalarValue, Value};
+use automerge::{AutoCommit, ObjId, ROOT, ReadDoc, ScalarValue, Value};
 use sync_protocol::ids::WriterId;
 
-use super::history::{Known, OpId};
-use super::receipts;
-use super::{Document, Placement};
+use super::ended::Ended;
+use super::history::{History, Known, OpId};
+use super::local::Local;
+use super::{Document, Grammar, Placement, receipts};
 
 /// An entry as it stands: the newest of its key, by Automerge's choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,32 +17,37 @@ pub(crate) struct Entry {
     pub(crate) placement: Option<Placement>,
 }
 
-impl Document {
-    /// Finds a typed document's maps after it was made or loaded; false if one is missing.
-    pub(crate) fn find_maps(&mut self) -> bool {
-        let names = self.grammar.map(|grammar| grammar.maps()).unwrap_or_default();
-        self.maps = names
-            .iter()
-            .filter_map(|name| self.doc.get(ROOT, *name).ok().flatten())
-            .filter_map(|(value, id)| value.is_object().then_some(id))
-            .collect();
-        self.maps.len() == names.len()
-    }
+/// The maps of a typed document, with what tells who wrote an entry and whether it shows.
+pub(super) struct Maps<'d> {
+    doc: &'d AutoCommit,
+    grammar: Option<Grammar>,
+    maps: &'d [ObjId],
+    history: &'d History,
+    local: &'d Local,
+    ended: &'d [Ended],
+}
 
+impl Maps<'_> {
     fn map_for(&self, key: &str) -> Option<&ObjId> {
         self.maps.get(self.grammar?.map_of(key)? as usize)
     }
 
-    /// One entry.
-    pub(crate) fn entry(&self, key: &str) -> Option<Entry> {
+    fn entry(&self, key: &str) -> Option<Entry> {
         let (value, id) = self.doc.get(self.map_for(key)?, key).ok()??;
         self.entry_of(value, &id).filter(|entry| self.shows(entry))
     }
 
     /// Whether anything stands under a key, shown or not.
-    pub(crate) fn has_entry(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         let map = self.map_for(key);
         map.is_some_and(|map| self.doc.get(map, key).is_ok_and(|found| found.is_some()))
+    }
+
+    /// Whether Automerge has these bytes under a key, shown or not.
+    pub(super) fn stands(&self, key: &str, bytes: &[u8]) -> bool {
+        let found = self.map_for(key).and_then(|map| self.doc.get(map, key).ok().flatten());
+        let Some((Value::Scalar(scalar), _)) = found else { return false };
+        matches!(scalar.as_ref(), ScalarValue::Bytes(there) if there == bytes)
     }
 
     /// Whether an entry's author had not ended by then.
@@ -50,16 +56,10 @@ impl Document {
         !self.ended.iter().any(|end| end.is_of(writer, entry.placement.as_ref()))
     }
 
-    /// All entries.
-    pub(crate) fn entries(&self) -> Vec<(String, Entry)> {
-        let mut entries = self.all_entries();
-        entries.retain(|(_, entry)| self.shows(entry));
-        entries
-    }
-
-    fn all_entries(&self) -> Vec<(String, Entry)> {
+    /// All entries, shown or not.
+    fn all(&self) -> Vec<(String, Entry)> {
         let mut out = Vec::new();
-        for map in &self.maps {
+        for map in self.maps {
             for item in self.doc.map_range(map, ..) {
                 let key = item.key.to_string();
                 let id = item.id();
@@ -90,11 +90,48 @@ impl Document {
         let actor = self.history.actor_number(actor.to_bytes())?;
         self.history.change_of(OpId { counter: u32::try_from(*counter).ok()?, actor })
     }
+}
+
+impl Document {
+    /// Finds a typed document's maps after it was made or loaded; false if one is missing.
+    pub(crate) fn find_maps(&mut self) -> bool {
+        let names = self.grammar.map(|grammar| grammar.maps()).unwrap_or_default();
+        self.maps = names
+            .iter()
+            .filter_map(|name| self.doc.get(ROOT, *name).ok().flatten())
+            .filter_map(|(value, id)| value.is_object().then_some(id))
+            .collect();
+        self.maps.len() == names.len()
+    }
+
+    pub(super) fn typed(&self) -> Maps<'_> {
+        Maps {
+            doc: &self.doc,
+            grammar: self.grammar,
+            maps: &self.maps,
+            history: &self.history,
+            local: &self.local,
+            ended: &self.ended,
+        }
+    }
+
+    /// One entry.
+    pub(crate) fn entry(&self, key: &str) -> Option<Entry> {
+        self.typed().entry(key)
+    }
+
+    /// All entries.
+    pub(crate) fn entries(&self) -> Vec<(String, Entry)> {
+        let typed = self.typed();
+        let mut entries = typed.all();
+        entries.retain(|(_, entry)| typed.shows(entry));
+        entries
+    }
 
     /// Reads each writer's newest receipt from the document.
     pub(crate) fn read_marks(&mut self) {
-        let is_receipts = self.grammar == Some(super::Grammar::Receipts);
-        let entries = if is_receipts { self.all_entries() } else { Vec::new() };
+        let is_receipts = self.grammar == Some(Grammar::Receipts);
+        let entries = if is_receipts { self.typed().all() } else { Vec::new() };
         self.marks = entries
             .into_iter()
             .filter_map(|(_, entry)| Some((entry.writer?, receipts::decode(&entry.bytes)?)))

@@ -8,7 +8,7 @@ use sync_protocol::text::{HEX, SORTABLE};
 use super::clock::OrderKey;
 use super::genesis::{self, GENESIS_ACTOR};
 use super::history::{History, OpId};
-use super::{Name, Reason};
+use super::{Edit, Name, Reason};
 
 const VAULT: Domain = Domain::new("rejoinder vault entry v1");
 const SHARD: Domain = Domain::new("rejoinder message shard v1");
@@ -42,6 +42,22 @@ impl Grammar {
         }
     }
 
+    /// The rules of the documents that take an edit; `None` for an app's own.
+    pub(crate) fn that_takes(edit: &Edit) -> Option<Self> {
+        match edit {
+            Edit::Message(_)
+            | Edit::EditMessage { .. }
+            | Edit::DeleteMessage { .. }
+            | Edit::React { .. } => Some(Self::Messages),
+            Edit::Receipt { .. } => Some(Self::Receipts),
+            Edit::Setting { .. } => Some(Self::Settings),
+            Edit::Contact { .. } => Some(Self::Contacts),
+            Edit::Vault { .. } => Some(Self::Vault),
+            Edit::Person(_) => Some(Self::People),
+            Edit::App { .. } => None,
+        }
+    }
+
     /// The root keys of its maps, in the order the genesis makes them.
     pub(crate) fn maps(self) -> &'static [&'static str] {
         match self {
@@ -64,6 +80,11 @@ impl Grammar {
     /// Whether a key is a message's own.
     pub(crate) fn is_message(self, key: &str) -> bool {
         self == Self::Messages && EntryKey::parse(key).is_some_and(|key| key.kind.is_none())
+    }
+
+    /// Whether an entry is never written over: a message, and what is named for its value.
+    pub(crate) fn is_written_once(self, key: &str) -> bool {
+        self == Self::Vault || self.is_message(key)
     }
 
     /// Which map an entry of this key belongs in.

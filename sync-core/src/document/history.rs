@@ -66,8 +66,12 @@ pub(crate) struct Known {
     ops: Option<Box<[OpInfo]>>,
 }
 
+/// An element of a list or a letter of a text, by the operation that inserted it.
+pub(crate) type Element = (u64, Vec<u8>);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
+    id: Vec<u8>,
     /// Absent for the genesis.
     pub(crate) writer: Option<WriterId>,
     /// Its changes' numbers, by seq.
@@ -100,6 +104,8 @@ pub(crate) struct History {
     texts: Vec<Arc<str>>,
     op_count: usize,
     unfilled: usize,
+    /// What is put into elements, and is in no change yet: the operation, and the element.
+    open: Vec<(Element, Element)>,
 }
 
 impl History {
@@ -140,6 +146,11 @@ impl History {
         self.actors.get(number as usize)
     }
 
+    /// Who wrote a change, as people are told: nobody, if it is a beginning.
+    pub(crate) fn writer_told(&self, change: &ChangeHash) -> Option<WriterId> {
+        self.writer_of(change).filter(|writer| !super::is_nobody(writer))
+    }
+
     /// Who wrote a change; `None` for the genesis.
     pub(crate) fn writer_of(&self, hash: &ChangeHash) -> Option<WriterId> {
         self.actor(self.change(hash)?.actor)?.writer
@@ -156,7 +167,7 @@ impl History {
             return *number;
         }
         let number = u32::try_from(self.actors.len()).unwrap_or(u32::MAX);
-        self.actors.push(Actor { writer, changes: Vec::new() });
+        self.actors.push(Actor { id: id.to_vec(), writer, changes: Vec::new() });
         self.by_actor.insert(id.to_vec(), number);
         number
     }
@@ -183,10 +194,48 @@ impl History {
         Some(ops.iter().filter_map(name).collect())
     }
 
+    /// An operation, by its number and its actor.
+    pub(crate) fn op_id(&self, counter: u64, actor: &[u8]) -> Option<OpId> {
+        Some(OpId { counter: u32::try_from(counter).ok()?, actor: self.actor_number(actor)? })
+    }
+
     /// The change that brought an operation, by its number and its actor.
     pub(crate) fn hash_of_op(&self, counter: u64, actor: &[u8]) -> Option<ChangeHash> {
-        let (counter, actor) = (u32::try_from(counter).ok()?, self.actor_number(actor)?);
-        self.change_of(OpId { counter, actor }).map(|change| change.hash)
+        self.change_of(self.op_id(counter, actor)?).map(|change| change.hash)
+    }
+
+    /// The element in which an operation put a value; one that is not known stands for itself. All
+    /// operations are filled in.
+    pub(crate) fn element_of(&self, counter: u64, actor: &[u8]) -> Element {
+        let own = (counter, actor.to_vec());
+        let open = self.open.iter().find(|(op, _)| *op == own).map(|(_, element)| element.clone());
+        let known = || self.inserted(self.op_id(counter, actor)?);
+        open.or_else(known).unwrap_or(own)
+    }
+
+    fn inserted(&self, id: OpId) -> Option<Element> {
+        let change = self.change_of(id)?;
+        let at = (id.counter - change.start_op) as usize;
+        let Slot::Element(element) = change.ops.as_ref()?.get(at)?.slot else { return None };
+        Some((u64::from(element.counter), self.actor(element.actor)?.id.clone()))
+    }
+
+    /// An operation of the open transaction puts a value into an element.
+    pub(crate) fn note_open(&mut self, op: Element, element: Element) {
+        self.open.push((op, element));
+    }
+
+    /// The transaction is closed, or taken back.
+    pub(crate) fn forget_open(&mut self) {
+        self.open.clear();
+    }
+
+    /// The changes that did something at a key of a map. All operations are filled in.
+    pub(crate) fn touching(&self, object: Option<OpId>, key: &str) -> Vec<ChangeHash> {
+        let Some(name) = self.name(key) else { return Vec::new() };
+        let here = |op: &OpInfo| op.object == object && op.slot == Slot::Name(name);
+        let touches = |change: &&Known| change.ops.as_deref().unwrap_or_default().iter().any(here);
+        self.changes.iter().filter(touches).map(|change| change.hash).collect()
     }
 
     /// Where the changes from the `from`-th on act: in which object, and under which key, if that is

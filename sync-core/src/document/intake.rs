@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 
 use automerge::Change;
+use sync_protocol::ids::WriterId;
 use sync_protocol::sorted::SortedSet;
 
+use super::births::born_by;
 use super::check::{POSTED_AGAIN, check, check_author};
-use super::decode::{Decoded, Key, decode};
+use super::decode::{Action, Decoded, Key, decode};
 use super::grammar::Grammar;
 use super::places::is_sign;
-use super::receipts;
 use super::{
-    ChangeHash, Document, Name, Placement, Reason, Received, Refused, Row, Touched, genesis,
+    ChangeHash, Document, Name, Placement, Reason, Received, Refused, Row, Touched, actor, genesis,
+    receipts,
 };
 
 enum Verdict {
@@ -52,7 +54,7 @@ impl Document {
         }
         if self.grammar.is_none() {
             // Only now the document has what they name.
-            self.note_paths(known, &mut received.touched);
+            self.tree().note_paths(&self.history, known, &mut received.touched);
         }
         received
     }
@@ -165,7 +167,9 @@ impl Document {
         if let Err(reason) = check(decoded, &row.writer, &self.history, self.grammar.as_ref()) {
             return Verdict::Bad(reason);
         }
-        if self.grammar == Some(Grammar::Receipts) && !self.receipts_advance(row, decoded) {
+        if self.grammar == Some(Grammar::Receipts)
+            && !receipts_advance(self.marks.get(&row.writer).copied(), decoded)
+        {
             return Verdict::Bad(Reason::Grammar("a receipt that goes back"));
         }
         match Change::from_bytes(row.change.clone()) {
@@ -180,19 +184,9 @@ impl Document {
         let Some(grammar) = self.grammar else { return false };
         decoded.ops.iter().any(|op| match op.key {
             Key::Name(name) if grammar.is_message(name) => {
-                touched.keys.contains(name) || self.has_entry(name)
+                touched.keys.contains(name) || self.typed().has(name)
             }
             _ => false,
-        })
-    }
-
-    fn receipts_advance(&self, row: &Row, decoded: &Decoded<'_>) -> bool {
-        let mut last = self.marks.get(&row.writer).copied().unwrap_or_default();
-        decoded.ops.iter().all(|op| {
-            let next = receipts::decode(op.value).unwrap_or(last);
-            let advances = next.follows(&last);
-            last = next;
-            advances
         })
     }
 
@@ -200,26 +194,15 @@ impl Document {
         self.moved |= decoded.ops.iter().any(|op| is_sign(op.value));
         self.history.push(decoded, Some(row.writer), row.placement);
         self.bytes += row.change.len();
-        self.note(decoded, touched);
+        note(self.grammar.is_some(), decoded, touched);
         if self.grammar == Some(Grammar::Receipts) {
             let marks = decoded.ops.iter().rev().find_map(|op| receipts::decode(op.value));
             self.marks.extend(marks.map(|marks| (row.writer, marks)));
         }
     }
 
-    /// Names what a change touched.
-    pub(crate) fn note(&self, decoded: &Decoded<'_>, touched: &mut Touched) {
-        touched.all |= self.grammar.is_none();
-        if self.grammar.is_some() {
-            touched.keys.extend(decoded.ops.iter().filter_map(|op| match op.key {
-                super::decode::Key::Name(name) => Some(name.to_owned()),
-                _ => None,
-            }));
-        }
-    }
-
     /// Gives changes that came with a snapshot their operations, as far as a check needs them.
-    fn fill_ops(&mut self, predecessors: bool) {
+    pub(super) fn fill_ops(&mut self, predecessors: bool) {
         if !self.history.lacks_ops() {
             return;
         }
@@ -270,5 +253,48 @@ impl Document {
             _ => touched.all = true,
         }
         touched
+    }
+
+    /// Whom a change is to be judged as written by: nobody, if it is a beginning.
+    pub(crate) fn judged_as(&mut self, row: &Row, decoded: &Decoded<'_>) -> WriterId {
+        let author = decoded.actors.first().copied().unwrap_or_default();
+        if !matches!(self.name, Name::App(..)) || self.actor_of(&row.writer).to_bytes() == author {
+            return row.writer;
+        }
+        // It overwrites nothing and takes nothing away, but for one place that it converts.
+        let may = decoded.predecessors.is_empty() || converts(decoded);
+        let born = may.then(|| born_by(&row.change)).flatten();
+        let is_its =
+            |writer: &WriterId| actor(&self.space, &self.name, writer).to_bytes() == author;
+        born.filter(is_its).unwrap_or(row.writer)
+    }
+}
+
+/// Whether a change puts a value in one place, and does nothing else to what was there before.
+fn converts(decoded: &Decoded<'_>) -> bool {
+    decoded.ops.first().is_some_and(|first| {
+        let puts = !matches!(first.action, Action::Delete | Action::Increment);
+        puts && !first.insert && first.predecessors.len() == decoded.predecessors.len()
+    })
+}
+
+fn receipts_advance(last: Option<receipts::Receipt>, decoded: &Decoded<'_>) -> bool {
+    let mut last = last.unwrap_or_default();
+    decoded.ops.iter().all(|op| {
+        let next = receipts::decode(op.value).unwrap_or(last);
+        let advances = next.follows(&last);
+        last = next;
+        advances
+    })
+}
+
+/// Names what a change touched.
+fn note(typed: bool, decoded: &Decoded<'_>, touched: &mut Touched) {
+    touched.all |= !typed;
+    if typed {
+        touched.keys.extend(decoded.ops.iter().filter_map(|op| match op.key {
+            super::decode::Key::Name(name) => Some(name.to_owned()),
+            _ => None,
+        }));
     }
 }

@@ -5,9 +5,10 @@ use serde_json::{Map, Value as Json, json};
 use sync_protocol::hash::sha256;
 use sync_protocol::limits;
 
+use super::Step;
+use super::history::History;
 use super::places::{Place, is_sign, places};
 use super::values::MAP;
-use super::{Document, Step};
 
 /// How what JSON has no word for is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,43 +19,15 @@ pub(crate) enum Style {
     Tagged,
 }
 
-impl Document {
-    /// The content as JSON: texts as strings, counters and times as numbers, bytes as
-    /// `{"$bytes": base64}`.
-    #[must_use]
-    pub fn to_json(&self) -> Json {
-        whole(&self.doc, Style::Plain)
-    }
-
-    /// The JSON at a path, plain or with everything tagged that JSON has no word for; `None` if
-    /// nothing is there.
-    #[must_use]
-    pub fn json_at(&self, path: &[Step], typed: bool) -> Option<Json> {
-        let style = if typed { Style::Tagged } else { Style::Plain };
-        let Some((last, way)) = path.split_last() else { return Some(whole(&self.doc, style)) };
-        let object = self.walk(way).ok()?;
-        let last = self.step(&object, last, false).ok()?;
-        let (found, id) = self.doc.get(&object, last).ok()??;
-        Some(value(&self.doc, found, &id, style, 0))
-    }
-
-    /// SHA-256 of the canonical JSON: keys sorted, no spaces, everything JSON has no word for
-    /// tagged. Heads say which changes a document has, this says what they came to.
-    #[must_use]
-    pub fn content_hash(&self) -> [u8; 32] {
-        content_hash(&self.doc)
-    }
-}
-
 /// As [`Document::content_hash`].
-pub(crate) fn content_hash(doc: &AutoCommit) -> [u8; 32] {
-    let json = whole(doc, Style::Tagged);
+pub(crate) fn content_hash(doc: &AutoCommit, history: &History) -> [u8; 32] {
+    let json = whole(doc, history, Style::Tagged);
     sha256(json.to_string().as_bytes())
 }
 
 /// All of a document.
-pub(crate) fn whole(doc: &AutoCommit, style: Style) -> Json {
-    object(doc, &ROOT, ObjType::Map, style, 0)
+pub(crate) fn whole(doc: &AutoCommit, history: &History, style: Style) -> Json {
+    object((doc, history), &ROOT, ObjType::Map, style, 0)
 }
 
 /// A step as Automerge takes it.
@@ -67,19 +40,26 @@ pub(crate) fn prop(step: &Step) -> Option<Prop> {
 
 /// The JSON of one value.
 pub(crate) fn value(
-    doc: &AutoCommit,
+    of: (&AutoCommit, &History),
     value: Value<'_>,
     id: &ObjId,
     style: Style,
     depth: usize,
 ) -> Json {
     match value {
-        Value::Object(kind) => object(doc, id, kind, style, depth),
+        Value::Object(kind) => object(of, id, kind, style, depth),
         Value::Scalar(scalar) => scalar_json(&scalar, style),
     }
 }
 
-fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usize) -> Json {
+fn object(
+    of: (&AutoCommit, &History),
+    id: &ObjId,
+    kind: ObjType,
+    style: Style,
+    depth: usize,
+) -> Json {
+    let (doc, history) = of;
     // The check lets nothing nest deeper; a file to import may.
     if depth > limits::DOCUMENT_DEPTH {
         return Json::Null;
@@ -89,7 +69,7 @@ fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usiz
             let mut fields = Map::new();
             for item in doc.map_range(id, ..) {
                 let inner = item.id();
-                let json = value(doc, item.value.into_value(), &inner, style, depth + 1);
+                let json = value(of, item.value.into_value(), &inner, style, depth + 1);
                 fields.insert(item.key.to_string(), json);
             }
             // What looks like one of ours, and is a user's.
@@ -106,9 +86,9 @@ fn object(doc: &AutoCommit, id: &ObjId, kind: ObjType, style: Style, depth: usiz
                 let inner = item.id();
                 let found = item.value.into_value();
                 signs |= found.as_bytes().is_some_and(is_sign);
-                items.push(value(doc, found, &inner, style, depth + 1));
+                items.push(value(of, found, &inner, style, depth + 1));
             }
-            if let Some(places) = signs.then(|| places(doc, id)).flatten() {
+            if let Some(places) = signs.then(|| places(doc, id, history)).flatten() {
                 let take = |place: &Place| items.get_mut(place.element).map(Json::take);
                 items = places.iter().filter_map(take).collect();
             }

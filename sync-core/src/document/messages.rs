@@ -7,8 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minicbor::{Decode, Encode};
-use sync_protocol::codec::Blob;
+use sync_protocol::codec::{Blob, Decode, Encode};
 use sync_protocol::ids::WriterId;
 use sync_protocol::sorted::SortedMap;
 
@@ -58,11 +57,10 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    const FIELDS: u32 = 4;
-
     pub(crate) fn of(message: &NewMessage) -> Self {
-        let attachments = (!message.attachments.is_empty()).then(|| message.attachments.clone());
-        let NewMessage { text, reply_to, expires_ms, .. } = message;
+        // The key is the entry's.
+        let NewMessage { key: _, text, reply_to, attachments, expires_ms } = message;
+        let attachments = (!attachments.is_empty()).then(|| attachments.clone());
         Self { text: text.clone(), reply_to: *reply_to, attachments, expires_ms: *expires_ms }
     }
 }
@@ -304,7 +302,7 @@ impl MessageView {
         let before = self.rank(&parsed.message);
         let parts = self.parts.entry(parsed.message).or_default();
         if parsed.kind.is_none() {
-            let read = lenient::<Body>(&entry.bytes, Body::FIELDS);
+            let read = lenient::<Body>(&entry.bytes);
             let newer = read.as_ref().is_none_or(|(_, newer)| *newer);
             let body = read.map(|(body, _)| body);
             let posted = Posted { writer, placement: entry.placement, body, newer };
@@ -377,11 +375,12 @@ fn what(key: &EntryKey, bytes: &[u8]) -> What {
     let read = match key.kind {
         _ if key.more => None,
         Some(EDIT) => {
-            lenient::<Edited>(bytes, 1).map(|(edited, newer)| (What::Edit(edited.text), newer))
+            lenient::<Edited>(bytes).map(|(edited, newer)| (What::Edit(edited.text), newer))
         }
-        Some(DELETE) => lenient::<Deleted>(bytes, 0).map(|(_, newer)| (What::Delete, newer)),
-        Some(REACT) => lenient::<Reacted>(bytes, 1)
-            .map(|(reacted, newer)| (What::Reaction(reacted.emoji), newer)),
+        Some(DELETE) => lenient::<Deleted>(bytes).map(|(_, newer)| (What::Delete, newer)),
+        Some(REACT) => {
+            lenient::<Reacted>(bytes).map(|(reacted, newer)| (What::Reaction(reacted.emoji), newer))
+        }
         _ => None,
     };
     match read {

@@ -11,6 +11,7 @@
 //!
 //! No clock, no randomness, no I/O: the same calls give the same bytes.
 
+mod alike;
 mod app;
 mod births;
 mod carried;
@@ -25,7 +26,6 @@ mod entries;
 mod genesis;
 mod grammar;
 mod history;
-mod import;
 mod intake;
 mod json;
 mod local;
@@ -39,6 +39,7 @@ pub mod receipts;
 mod row;
 pub mod settings;
 mod snapshot;
+mod tree;
 mod values;
 mod waiting;
 
@@ -48,6 +49,12 @@ mod app_tests;
 mod attack_tests;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod convergence_tests;
+#[cfg(test)]
+mod edge_tests;
+#[cfg(test)]
+pub(crate) mod every_edit;
+#[cfg(test)]
+mod repeated_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -60,12 +67,14 @@ pub(crate) use grammar::vault_key;
 pub use name::{Name, actor};
 pub use row::{ChangeHash, PATHS, Placement, Reason, Received, Refused, Row, Touched};
 
-use automerge::{ActorId, AutoCommit, Change, ObjId, TextEncoding};
+use automerge::{ActorId, AutoCommit, Change, ObjId, ReadDoc, TextEncoding};
+use serde_json::Value as Json;
 use sync_protocol::ids::{SpaceId, WriterId};
 use sync_protocol::sorted::SortedMap;
 
 use grammar::Grammar;
 use history::History;
+use json::{Style, content_hash, value, whole};
 use receipts::Receipt;
 use waiting::{Blacklist, WaitingRoom};
 
@@ -93,6 +102,9 @@ pub enum DocumentError {
     /// A file to import that holds nothing.
     #[error("an empty Automerge document: there is nothing to import")]
     EmptyImport,
+    /// A file to import with something that a document here can't hold.
+    #[error("an Automerge document with {0}, which a document here can't hold")]
+    UnfitImport(&'static str),
     /// A file to import that is no fork of the document.
     #[error("an Automerge document that has nothing in common with this one, which is not empty")]
     ForeignImport,
@@ -210,9 +222,41 @@ impl Document {
         self.ended = ended.to_vec();
     }
 
+    pub(crate) fn tree(&self) -> tree::Tree<'_> {
+        tree::Tree { doc: &self.doc, history: &self.history, moved: self.moved }
+    }
+
     fn actor_of(&mut self, writer: &WriterId) -> ActorId {
         let (space, name) = (&self.space, &self.name);
         self.actors.entry(*writer).or_insert_with(|| actor(space, name, writer)).clone()
+    }
+
+    /// The content as JSON: texts as strings, counters and times as numbers, bytes as
+    /// `{"$bytes": base64}`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        whole(&self.doc, &self.history, Style::Plain)
+    }
+
+    /// The JSON at a path, plain or with everything tagged that JSON has no word for; `None` if
+    /// nothing is there.
+    #[must_use]
+    pub fn json_at(&self, path: &[Step], typed: bool) -> Option<Json> {
+        let style = if typed { Style::Tagged } else { Style::Plain };
+        let Some((last, way)) = path.split_last() else {
+            return Some(whole(&self.doc, &self.history, style));
+        };
+        let object = self.tree().walk(way).ok()?;
+        let last = self.tree().step(&object, last, false).ok()?;
+        let (found, id) = self.doc.get(&object, last).ok()??;
+        Some(value((&self.doc, &self.history), found, &id, style, 0))
+    }
+
+    /// SHA-256 of the canonical JSON: keys sorted, no spaces, everything JSON has no word for
+    /// tagged. Heads say which changes a document has, this says what they came to.
+    #[must_use]
+    pub fn content_hash(&self) -> [u8; 32] {
+        content_hash(&self.doc, &self.history)
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use automerge::ActorId;
-use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
+use minicbor::{Decoder, Encoder, decode, encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::{SpaceId, WriterId};
 use sync_protocol::limits;

@@ -1,14 +1,12 @@
 //! People: what those who write in a conversation call themselves. One entry per writer, written by
 //! that writer alone, so that nobody names anybody else.
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::ids::{DeviceId, WriterId};
 
 use super::local::lenient;
 use super::{Document, Name};
-
-const FIELDS: u32 = 3;
 
 /// What a writer says of its person.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -50,7 +48,7 @@ pub fn all(document: &Document) -> Vec<(WriterId, Person)> {
     let entries = if is_people { document.entries() } else { Vec::new() };
     entries
         .into_iter()
-        .filter_map(|(_, entry)| Some((entry.writer?, lenient(&entry.bytes, FIELDS)?.0)))
+        .filter_map(|(_, entry)| Some((entry.writer?, lenient(&entry.bytes)?.0)))
         .collect()
 }
 

@@ -7,6 +7,9 @@
 //! stands nowhere, whatever signs there are.
 
 use automerge::{AutoCommit, Cursor, ObjId, ReadDoc, ScalarValue, ScalarValueRef, ValueRef};
+use sync_protocol::text::HEX;
+
+use super::history::{Element, History};
 
 /// How a sign begins. What follows is the element's cursor, as Automerge writes it.
 const SIGN: [u8; 8] = *b"\0moved\0\x01";
@@ -31,29 +34,54 @@ pub(crate) fn sign_of(doc: &AutoCommit, list: &ObjId, element: usize) -> Option<
     Some(ScalarValue::Bytes([SIGN.as_slice(), &cursor.to_bytes()].concat()))
 }
 
+/// The element in which an operation put what stands there.
+pub(crate) fn element_of(history: &History, op: &ObjId) -> Option<Element> {
+    match op {
+        ObjId::Id(counter, actor, _) => Some(history.element_of(*counter, actor.to_bytes())),
+        ObjId::Root => None,
+    }
+}
+
 /// The signs in a list, with the element that each stands for, if that is there.
-pub(crate) fn signs(doc: &AutoCommit, list: &ObjId) -> Vec<(usize, ObjId, Option<usize>)> {
+pub(crate) fn signs(
+    doc: &AutoCommit,
+    list: &ObjId,
+    history: &History,
+) -> Vec<(usize, ObjId, Option<usize>)> {
     let mut signs = Vec::new();
+    let mut others = Vec::new();
     for (index, item) in doc.list_range(list, ..).enumerate() {
         if let ValueRef::Scalar(ScalarValueRef::Bytes(bytes)) = &item.value
             && let Some(cursor) = bytes.strip_prefix(&SIGN)
         {
-            signs.push((index, item.id(), target(doc, list, cursor)));
+            signs.push((index, item.id(), named_by(history, cursor)));
+        } else {
+            others.push((index, item.id()));
         }
     }
-    signs
+    if signs.is_empty() {
+        return Vec::new();
+    }
+    // Who put another value into an element since has not made another element of it.
+    let elements: Vec<(Option<Element>, usize)> =
+        others.into_iter().map(|(index, id)| (element_of(history, &id), index)).collect();
+    let stands_for = |sought: Option<Element>| {
+        let found = elements.iter().find(|(element, _)| element.is_some() && *element == sought);
+        found.map(|(_, index)| *index)
+    };
+    signs.into_iter().map(|(index, id, element)| (index, id, stands_for(element))).collect()
 }
 
-fn target(doc: &AutoCommit, list: &ObjId, cursor: &[u8]) -> Option<usize> {
-    let cursor = Cursor::try_from(cursor).ok()?;
-    let at = doc.get_cursor_position(list, &cursor, None).ok()?;
-    // Of an element that is gone, the position is a neighbour's.
-    doc.get_cursor(list, at, None).is_ok_and(|there| there == cursor).then_some(at)
+/// The element that a cursor leads to.
+fn named_by(history: &History, cursor: &[u8]) -> Option<Element> {
+    let cursor = Cursor::try_from(cursor).ok()?.to_string();
+    let (counter, actor) = cursor.split_once('@')?;
+    Some(history.element_of(counter.parse().ok()?, &HEX.decode(actor).ok()?))
 }
 
 /// The elements of a list in the order in which they stand; `None` if that is Automerge's own.
-pub(crate) fn places(doc: &AutoCommit, list: &ObjId) -> Option<Vec<Place>> {
-    let signs = signs(doc, list);
+pub(crate) fn places(doc: &AutoCommit, list: &ObjId, history: &History) -> Option<Vec<Place>> {
+    let signs = signs(doc, list, history);
     if signs.is_empty() {
         return None;
     }

@@ -1,8 +1,7 @@
 //! Receipts: one entry per writer, written by that writer alone. Marks never go back: an entry that
 //! lowers one is refused. A person's state is the highest of their devices'.
 
-use minicbor::{Decode, Encode};
-use sync_protocol::codec;
+use sync_protocol::codec::{self, Decode, Encode};
 use sync_protocol::ids::WriterId;
 use sync_protocol::sorted::SortedMap;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::ids::WriterId;
 
 use super::Step;

@@ -6,16 +6,18 @@
 //! are, where the relay put the changes, what waits and what was refused.
 
 use automerge::{AutoCommit, Change, LoadOptions, OnPartialLoad, TextEncoding};
-use minicbor::{Decode, Encode};
-use sync_protocol::codec::{self, Blob};
+use sync_protocol::codec::{self, Blob, Decode, Encode};
 use sync_protocol::hash::sha256;
 use sync_protocol::ids::{SpaceId, WriterId};
+use sync_protocol::limits;
 use sync_protocol::sorted::SortedSet;
 
-use super::history::Meta;
-use super::json::content_hash;
+use super::carried::{difference, edits_of};
+use super::history::{History, Meta};
+use super::json::{Style, content_hash, whole};
+use super::looking::fits;
 use super::waiting::WaitingRoom;
-use super::{ChangeHash, Document, DocumentError, Name, Placement, Refused, Row, genesis};
+use super::{ChangeHash, Document, DocumentError, Edit, Name, Placement, Refused, Row, genesis};
 
 const VERSION: u32 = 2;
 const CHECKSUM: usize = 32;
@@ -77,8 +79,8 @@ impl Document {
         let record = Record {
             version: VERSION,
             automerge: Blob(self.canonical_bytes()?),
-            writers: self.writers(),
-            placements: self.placements(),
+            writers: self.history.writers().collect::<SortedSet<_>>().into_iter().collect(),
+            placements: placements(&self.history),
             waiting: self.waiting.rows().cloned().collect(),
             refused: self
                 .blacklist
@@ -102,20 +104,9 @@ impl Document {
         let bytes = fresh.save();
         let mut again = load_automerge(&bytes).map_err(|_| DocumentError::Unfaithful)?;
         let heads: SortedSet<ChangeHash> = again.get_heads().iter().map(|hash| hash.0).collect();
-        let faithful =
-            heads == *self.history.heads() && content_hash(&again) == self.content_hash();
+        let faithful = heads == *self.history.heads()
+            && content_hash(&again, &self.history) == self.content_hash();
         if faithful { Ok(bytes) } else { Err(DocumentError::Unfaithful) }
-    }
-
-    fn writers(&self) -> Vec<WriterId> {
-        let mut writers: Vec<_> = self.history.writers().collect();
-        writers.sort_unstable();
-        writers
-    }
-
-    fn placements(&self) -> Vec<(Hash, Placement)> {
-        let placed = |change: &super::history::Known| Some((Hash(change.hash), change.placement?));
-        self.history.by_hash().filter_map(placed).collect()
     }
 
     fn of_snapshot(space: SpaceId, name: Name, bytes: &[u8]) -> Result<Self, DocumentError> {
@@ -135,6 +126,9 @@ impl Document {
         document.bytes = record.automerge.as_slice().len();
         document.moved = record.moved;
         document.restore_history(&record.writers)?;
+        if document.moved {
+            document.fill_ops(true);
+        }
         for (hash, placement) in &record.placements {
             let change =
                 document.history.change_mut(&hash.0).ok_or(DocumentError::Corrupt("placement"))?;
@@ -179,6 +173,59 @@ impl Document {
         }
         Ok(())
     }
+
+    /// The document as `.automerge` bytes that any Automerge build opens. What is not cut yet is
+    /// in it; it becomes a change of its own, to be cut as usual.
+    pub fn export(&mut self) -> Vec<u8> {
+        self.close();
+        self.doc.save()
+    }
+
+    /// The edits that bring in what `.automerge` bytes say: what a fork of this document has beside
+    /// it, merged as Automerge merges, and into a document without content all of the file's. The
+    /// file's history stays behind, since its changes are other actors'. Apply them with
+    /// [`Document::edit`], in order.
+    ///
+    /// # Errors
+    /// `BadImport`: not an Automerge document, or larger than `DOCUMENT_IMPORT`. `EmptyImport`: it
+    /// holds nothing. `UnfitImport`: it holds what a document here can't. `ForeignImport`: both hold
+    /// something, and nothing in common.
+    pub fn import(&mut self, bytes: &[u8]) -> Result<Vec<Edit>, DocumentError> {
+        if bytes.len() > limits::DOCUMENT_IMPORT {
+            return Err(DocumentError::BadImport);
+        }
+        let options = LoadOptions::new()
+            .on_partial_load(OnPartialLoad::Error)
+            .text_encoding(TextEncoding::UnicodeCodePoint);
+        let mut file =
+            AutoCommit::load_with_options(bytes, options).map_err(|_| DocumentError::BadImport)?;
+        let changes = file.get_changes(&[]);
+        if changes.is_empty() {
+            return Err(DocumentError::EmptyImport);
+        }
+        fits(&file)?;
+        self.close();
+        let before = self.tree().content_now();
+        let shares = changes.iter().any(|change| self.history.contains(&change.hash().0));
+        let now = if shares {
+            self.merged(changes)?
+        } else if self.history.len() == 0
+            || before.as_object().is_some_and(serde_json::Map::is_empty)
+        {
+            whole(&file, &self.history, Style::Tagged)
+        } else {
+            return Err(DocumentError::ForeignImport);
+        };
+        Ok(edits_of(difference(&before, &now)))
+    }
+
+    /// What this document and others' changes to it come to.
+    fn merged(&mut self, changes: Vec<Change>) -> Result<serde_json::Value, DocumentError> {
+        let mut doc = self.rebuilt(|_| true);
+        doc.apply_changes(changes).map_err(|_| DocumentError::BadImport)?;
+        fits(&doc)?;
+        Ok(whole(&doc, &self.history, Style::Tagged))
+    }
 }
 
 fn load_automerge(bytes: &[u8]) -> Result<AutoCommit, automerge::AutomergeError> {
@@ -186,4 +233,9 @@ fn load_automerge(bytes: &[u8]) -> Result<AutoCommit, automerge::AutomergeError>
         .on_partial_load(OnPartialLoad::Error)
         .text_encoding(TextEncoding::UnicodeCodePoint);
     AutoCommit::load_with_options(bytes, options)
+}
+
+fn placements(history: &History) -> Vec<(Hash, Placement)> {
+    let placed = |change: &super::history::Known| Some((Hash(change.hash), change.placement?));
+    history.by_hash().filter_map(placed).collect()
 }

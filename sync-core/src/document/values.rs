@@ -4,10 +4,13 @@ use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{AutoCommit, AutomergeError, ObjId, ObjType, Prop, ROOT, ReadDoc, ScalarValue};
 use serde_json::{Map, Value as Json};
 use sync_protocol::limits;
+use sync_protocol::text::{BASE64, HEX};
 
 use super::OpFault;
+use super::places::is_sign;
 
 /// A value as a document holds it.
+#[derive(Clone)]
 pub(crate) enum Content {
     Scalar(ScalarValue),
     Text(String),
@@ -27,6 +30,8 @@ pub(crate) enum How {
 const OPS_PER_CHANGE: usize = limits::CHANGE_OPS_SPARE - 24;
 /// Characters of a text that are written at once: each is an operation.
 const CHARACTERS_AT_ONCE: usize = 16 * 1024;
+/// Bytes of keys and values in one change, far below what a change may have.
+const BYTES_PER_CHANGE: usize = 256 * 1024;
 /// Objects within objects.
 const TOO_DEEP: OpFault =
     OpFault::TooLarge { what: "nested objects", limit: limits::DOCUMENT_DEPTH };
@@ -40,14 +45,22 @@ pub(crate) fn is_key(key: &str) -> bool {
     !key.is_empty() && key.len() <= limits::DOCUMENT_KEY
 }
 
-/// What a JSON value says. `spare` counts what takes no bytes of its own in a change.
-pub(crate) fn content(json: Json, room: usize, spare: &mut usize) -> Result<Content, OpFault> {
+/// What is still to be had while values are read.
+pub(crate) struct Budget {
+    /// Of what takes no bytes of its own in a change.
+    pub(crate) spare: usize,
+    /// A counter beyond its limit becomes the limit: others have counted it there.
+    pub(crate) clamps: bool,
+}
+
+/// What a JSON value says.
+pub(crate) fn content(json: Json, room: usize, left: &mut Budget) -> Result<Content, OpFault> {
     let light = match &json {
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => true,
         Json::String(text) => text.is_empty(),
         Json::Number(_) => false,
     };
-    *spare = spare.checked_sub(usize::from(light)).ok_or(TOO_MANY)?;
+    left.spare = left.spare.checked_sub(usize::from(light)).ok_or(TOO_MANY)?;
     let inner = || room.checked_sub(1).ok_or(TOO_DEEP);
     Ok(match json {
         Json::Null => Content::Scalar(ScalarValue::Null),
@@ -56,7 +69,7 @@ pub(crate) fn content(json: Json, room: usize, spare: &mut usize) -> Result<Cont
         Json::String(text) => Content::Scalar(ScalarValue::Str(text.into())),
         Json::Array(items) => {
             let room = inner()?;
-            let items = items.into_iter().map(|item| content(item, room, spare));
+            let items = items.into_iter().map(|item| element(content(item, room, left)?));
             Content::List(items.collect::<Result<_, _>>()?)
         }
         Json::Object(mut fields) => {
@@ -64,7 +77,7 @@ pub(crate) fn content(json: Json, room: usize, spare: &mut usize) -> Result<Cont
             let fields = match plain {
                 Some(Json::Object(plain)) => plain,
                 Some(_) => return Err(OpFault::BadValue),
-                None => match tagged(&fields)? {
+                None => match tagged(&fields, left.clamps)? {
                     Some(special) => return Ok(special),
                     None => fields,
                 },
@@ -75,11 +88,19 @@ pub(crate) fn content(json: Json, room: usize, spare: &mut usize) -> Result<Cont
                 if !is_key(&key) {
                     return Err(OpFault::BadKey);
                 }
-                items.push((key, content(item, room, spare)?));
+                items.push((key, content(item, room, left)?));
             }
             Content::Map(items)
         }
     })
+}
+
+/// A value that may stand in a list: not one that would be taken for the sign of a moved element.
+pub(crate) fn element(content: Content) -> Result<Content, OpFault> {
+    match &content {
+        Content::Scalar(ScalarValue::Bytes(bytes)) if is_sign(bytes) => Err(OpFault::BadValue),
+        _ => Ok(content),
+    }
 }
 
 fn scalar_number(number: &serde_json::Number) -> Result<ScalarValue, OpFault> {
@@ -89,37 +110,79 @@ fn scalar_number(number: &serde_json::Number) -> Result<ScalarValue, OpFault> {
 }
 
 /// What a `{"$...": ...}` object stands for; `None` for an ordinary one.
-fn tagged(fields: &Map<String, Json>) -> Result<Option<Content>, OpFault> {
+fn tagged(fields: &Map<String, Json>, clamps: bool) -> Result<Option<Content>, OpFault> {
     let mut pairs = fields.iter();
     let (Some((tag, value)), None) = (pairs.next(), pairs.next()) else { return Ok(None) };
     let whole = value.as_i64();
     let content = match tag.as_str() {
         "$text" => value.as_str().map(|text| Content::Text(text.to_owned())),
         "$counter" => whole
-            .filter(|number| number.unsigned_abs() <= limits::COUNTER)
-            .map(|number| Content::Scalar(ScalarValue::counter(number))),
+            .filter(|number| clamps || number.unsigned_abs() <= limits::COUNTER)
+            .map(|number| Content::Scalar(ScalarValue::counter(within_limit(number)))),
+        // To the last bit, where a host's own reader of decimals is not exact.
+        "$float" => value
+            .as_str()
+            .and_then(|bits| HEX.decode(bits).ok()?.try_into().ok())
+            .map(f64::from_be_bytes)
+            .filter(|number| number.is_finite())
+            .map(|number| Content::Scalar(ScalarValue::F64(number))),
         "$time" => whole.map(|ms| Content::Scalar(ScalarValue::Timestamp(ms))),
         "$bytes" => value
             .as_str()
-            .and_then(|text| sync_protocol::text::BASE64.decode(text).ok())
+            .and_then(|text| BASE64.decode(text).ok())
             .map(|bytes| Content::Scalar(ScalarValue::Bytes(bytes))),
         _ => return Ok(None),
     };
     content.map(Some).ok_or(OpFault::BadValue)
 }
 
-/// Writes a value into a document. With `split`, what is large becomes several changes.
+fn within_limit(counter: i64) -> i64 {
+    let most = i64::try_from(limits::COUNTER).unwrap_or(i64::MAX);
+    counter.clamp(-most, most)
+}
+
+/// Whether what is large becomes several changes, and how many bytes the last of them has. By default
+/// all is one.
+#[derive(Default)]
+pub(crate) struct Split(Option<usize>);
+
+impl Split {
+    /// So many bytes are written next.
+    fn make_room(&mut self, doc: &mut AutoCommit, bytes: usize) {
+        let Some(written) = &mut self.0 else { return };
+        *written += bytes;
+        if doc.pending_ops() >= OPS_PER_CHANGE || *written > BYTES_PER_CHANGE {
+            doc.commit_with(CommitOptions::default().with_time(0));
+            *written = bytes;
+        }
+    }
+}
+
+/// About how many bytes a place and what is written there take, without what is inside.
+fn size(at: &Prop, content: &Content) -> usize {
+    let key = match at {
+        Prop::Map(key) => key.len(),
+        Prop::Seq(_) => 0,
+    };
+    let value = match content {
+        Content::Scalar(ScalarValue::Str(text)) => text.len(),
+        Content::Scalar(ScalarValue::Bytes(bytes)) => bytes.len(),
+        // Text becomes changes of its own.
+        _ => 0,
+    };
+    key + value
+}
+
+/// Writes a value into a document.
 pub(crate) fn write(
     doc: &mut AutoCommit,
     object: &ObjId,
     at: Prop,
     content: Content,
     how: How,
-    split: bool,
+    split: &mut Split,
 ) -> Result<(), AutomergeError> {
-    if split && doc.pending_ops() >= OPS_PER_CHANGE {
-        doc.commit_with(CommitOptions::default().with_time(0));
-    }
+    split.make_room(doc, size(&at, &content));
     let kind = match content {
         Content::Scalar(scalar) => {
             return match (how, at) {
@@ -156,9 +219,9 @@ fn write_text(
     doc: &mut AutoCommit,
     made: &ObjId,
     text: &str,
-    split: bool,
+    split: &Split,
 ) -> Result<(), AutomergeError> {
-    if !split {
+    if split.0.is_none() {
         return doc.splice_text(made, 0, 0, text);
     }
     let mut rest = text;
@@ -175,10 +238,11 @@ fn write_text(
 
 /// Writes a document's whole content into an empty one.
 pub(crate) fn write_all(doc: &mut AutoCommit, json: Json) -> Result<(), OpFault> {
-    let mut spare = usize::MAX;
-    if let Content::Map(items) = content(json, limits::DOCUMENT_DEPTH + 1, &mut spare)? {
+    let mut left = Budget { spare: usize::MAX, clamps: true };
+    let mut split = Split(Some(0));
+    if let Content::Map(items) = content(json, limits::DOCUMENT_DEPTH + 1, &mut left)? {
         for (key, item) in items {
-            let written = write(doc, &ROOT, Prop::Map(key), item, How::Put, true);
+            let written = write(doc, &ROOT, Prop::Map(key), item, How::Put, &mut split);
             written.map_err(|_| OpFault::BadValue)?;
         }
     }

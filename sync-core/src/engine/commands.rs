@@ -1,35 +1,27 @@
 //! What an app asks for, carried out.
 
-use minicbor::{Decode, Encode};
 use serde_json::Value;
 use sync_protocol::address::Address;
-use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{Envelope, Header, Kind, aad};
-use sync_protocol::frames::ClientFrame;
+use sync_protocol::codec::Blob;
 use sync_protocol::roster::Role;
-use sync_protocol::{AccountId, SpaceId, WriterId, limits};
+use sync_protocol::{AccountId, SpaceId, limits};
 
 use crate::api::{
     Command, CommandId, ConversationChange, Event, Failure, Member, Response, Space, Until,
 };
 use crate::document::{Edit, Name, NewMessage, OrderKey, contacts};
 use crate::engine::documents::SEGMENT;
+use crate::engine::rooms::Commands;
 use crate::engine::rows::Intention;
-use crate::engine::{Engine, Need, Step, Stop, Task, seal};
+use crate::engine::{Engine, Need, Step, Stop, Task};
 use crate::line;
+use crate::trust::posting::ERA_SHIFT;
 
 /// A message's text, in bytes.
 const TEXT: usize = 64 * 1024;
 
 /// A reaction, in bytes.
 const EMOJI: usize = 64;
-
-/// A signal's content.
-#[derive(Encode, Decode)]
-enum Signal {
-    #[n(0)]
-    Typing,
-}
 
 impl Engine {
     /// Carries a command out. `None` if the response comes later.
@@ -45,26 +37,28 @@ impl Engine {
             }
             Command::Status => return Ok(Some(Response::Status(self.status()))),
             Command::OfferDevice { name, join } => {
-                return self.offer_device(id, &line::name(name)?, *join);
+                return self.guest_side().offer_device(id, &line::name(name)?, *join);
             }
-            Command::JoinAccount { account } => return self.join_account(account),
+            Command::JoinAccount { account } => return self.guest_side().join_account(account),
             Command::CancelLink => {
-                self.cancel_link();
+                self.guest_side().cancel_link();
                 return done();
             }
             Command::RecoverAccount { address, code, name } => {
-                return self.recover_account(id, address, code, &line::name(name)?);
+                return self.guest_side().recover_account(id, address, code, &line::name(name)?);
             }
             _ => {}
         }
-        self.me()?;
+        self.account.me()?;
         match command {
-            Command::AcceptDevice { offer, history } => self.accept_device(offer, *history),
-            Command::ConfirmDevice { code } => self.confirm_device(id, code),
-            Command::NewRecoveryCode => self.new_recovery_code(id),
-            Command::ListDevices => self.list_devices(),
-            Command::RevokeDevice { device } => self.revoke_device(id, device),
-            Command::MakePrimary { device } => self.make_primary(id, device),
+            Command::AcceptDevice { offer, history } => {
+                self.host_side().accept_device(offer, *history)
+            }
+            Command::ConfirmDevice { code } => self.host_side().confirm_device(id, code),
+            Command::NewRecoveryCode => self.devices().new_recovery_code(id),
+            Command::ListDevices => self.devices().list_devices(),
+            Command::RevokeDevice { device } => self.devices().revoke_device(id, device),
+            Command::MakePrimary { device } => self.devices().make_primary(id, device),
             Command::Wait(until) => Ok(self.wait(id, *until)),
             Command::GoOffline => {
                 self.go_offline();
@@ -75,28 +69,28 @@ impl Engine {
                 done()
             }
             Command::Foreground { conversation } => {
-                self.foreground = *conversation;
+                self.session.show(*conversation);
                 done()
             }
             Command::LookupContact { address } => {
-                let account = self.resolve(address)?;
-                Ok(Some(Response::Contact(self.contact_card(&account)?)))
+                let account = self.contacts().resolve(address)?;
+                Ok(Some(Response::Contact(self.contacts().contact_card(&account)?)))
             }
-            Command::ShowContact { member } => self.show_contact(member).map(Some),
+            Command::ShowContact { member } => self.contacts().show_contact(member).map(Some),
             Command::CompareContact { account, shown } => {
-                self.compare_contact(account, shown).map(Some)
+                self.contacts().compare_contact(account, shown).map(Some)
             }
             Command::VerifyContact { account, safety_number } => {
-                self.verify_contact(account, safety_number.as_deref()).map(Some)
+                self.contacts().verify_contact(account, safety_number.as_deref()).map(Some)
             }
             Command::AcceptAddress { address, account } => {
-                self.accept_address(address, account).map(Some)
+                self.contacts().accept_address(address, account).map(Some)
             }
             Command::AcceptRelay { relay } => {
                 self.accept_relay(relay);
                 done()
             }
-            _ => self.execute_in_space(command).map(Some),
+            _ => self.commands().execute_in_space(command).map(Some),
         }
     }
 
@@ -106,18 +100,20 @@ impl Engine {
             Until::UpToDate => self.is_up_to_date(),
         };
         if !holds {
-            self.waits.insert(id, until);
+            self.requests.wait(id, until);
         }
         holds.then_some(Response::Done)
     }
+}
 
+impl Commands<'_> {
     fn execute_in_space(&mut self, command: &Command) -> Step<Response> {
         match command {
-            Command::SetName { name } => self.set_name(name),
+            Command::SetName { name } => self.profile().set_name(name),
             Command::CreateConversation { title, members } => {
                 self.create_conversation(title, members)
             }
-            Command::ListConversations => self.list_conversations(),
+            Command::ListConversations => self.views().list_conversations(),
             Command::AddMember { conversation, address, share_history } => {
                 self.add_member(conversation, address, *share_history)
             }
@@ -127,24 +123,23 @@ impl Engine {
             }
             Command::SetRole { conversation, member, role } => {
                 let account = self.member(conversation, member)?;
-                let admin = *role == Role::Admin;
-                self.wish_as_admin(conversation, Intention::SetRole { account, admin })
+                self.wish_as_admin(conversation, Intention::SetRole { account, role: *role })
             }
             Command::SetTitle { conversation, title } => {
                 self.wish_as_admin(conversation, Intention::SetTitle(line::title(title)?))
             }
             Command::Leave { conversation } => {
                 self.active_conversation(conversation)?;
-                self.intend(conversation, Intention::Leave);
+                self.member_rows().intend(conversation, Intention::Leave);
                 Ok(Response::Done)
             }
             Command::AcceptConversation { conversation } => {
                 self.active_conversation(conversation)?;
-                self.keep_setting(&accepted_key(conversation), &Value::Bool(true))?;
-                self.core_space(conversation)?.answered = true;
-                self.call_acceptance();
-                self.introduce(conversation)?;
-                self.tasks.push_back(Task::Contacts(*conversation));
+                self.devices().keep_setting(&accepted_key(conversation), &Value::Bool(true))?;
+                self.spaces.core(conversation)?.answered = true;
+                self.content_rows().call_acceptance();
+                self.profile().introduce(conversation)?;
+                self.turn.tasks.push_back(Task::Contacts(*conversation));
                 Ok(Response::Done)
             }
             Command::DeclineConversation { conversation, block } => {
@@ -153,16 +148,22 @@ impl Engine {
             Command::SetBlocked { member, blocked } => {
                 let account = match member {
                     Member::Account(account) => *account,
-                    Member::Address(address) => self.resolve_shown(address)?,
+                    Member::Address(address) => self.contacts().resolve_shown(address)?,
                 };
                 self.set_blocked(&account, *blocked)?;
                 Ok(Response::Done)
             }
-            Command::MarkRead { conversation, message } => self.mark_read(conversation, message),
-            Command::ListMessages { conversation, before, limit } => {
-                self.list_messages(conversation, before.as_ref(), *limit)
+            Command::MarkRead { conversation, message } => {
+                self.library().mark_read(conversation, message)
             }
-            Command::Typing { conversation } => self.typing(conversation),
+            Command::ListMessages { conversation, before, limit } => {
+                self.library().list_messages(conversation, before.as_ref(), *limit)
+            }
+            Command::Typing { conversation } => {
+                self.active_conversation(conversation)?;
+                self.signals().typing(conversation)?;
+                Ok(Response::Done)
+            }
             Command::SendMessage { conversation, text, reply_to } => {
                 self.send_message(conversation, text, *reply_to)
             }
@@ -198,11 +199,11 @@ impl Engine {
     fn execute_document(&mut self, command: &Command) -> Step<Response> {
         match command {
             Command::Setting { key } => {
-                let value = self.own_settings(key)?.remove(key);
+                let value = self.library().own_settings(key)?.remove(key);
                 Ok(Response::Value(value.unwrap_or(Value::Null)))
             }
             Command::Settings => {
-                let mut all = self.own_settings("")?;
+                let mut all = self.library().own_settings("")?;
                 all.retain(|key, _| !is_engines(key));
                 Ok(Response::Settings(all))
             }
@@ -213,11 +214,19 @@ impl Engine {
             | Command::ExportDocument { .. }
             | Command::ImportDocument { .. }
             | Command::ListDocuments { .. }
+            | Command::RenameDocument { .. }
             | Command::ArchiveDocument { .. }
-            | Command::DeleteDocument { .. } => self.execute_app(command),
+            | Command::DeleteDocument { .. } => self.apps().execute_app(command),
+            Command::SetPresence { space, name, state } => {
+                let (space, name) = self.library().named(*space, name)?;
+                if let Name::App(_, bare) = name {
+                    self.signals().present(&space, &bare, state)?;
+                }
+                Ok(Response::Done)
+            }
             Command::Digest { space } => {
-                let space = self.space_id(*space)?;
-                self.digest(&space)
+                let space = self.account.space_id(self.spaces, *space)?;
+                self.library().digest(&space)
             }
             // All that is left was taken before. It is listed, so that no command is forgotten.
             Command::CreateAccount { .. }
@@ -265,14 +274,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn space_id(&self, space: Space) -> Result<SpaceId, Failure> {
-        match space {
-            Space::Account => Ok(self.me()?.account().space()),
-            Space::Conversation(id) if self.spaces.contains_key(&id) => Ok(id),
-            Space::Conversation(_) => Err(Failure::NotFound("conversation")),
-        }
-    }
-
     fn active_conversation(&self, id: &SpaceId) -> Result<(), Failure> {
         match self.spaces.get(id) {
             Some(space) if space.row.own => Err(Failure::NotFound("conversation")),
@@ -287,25 +288,25 @@ impl Engine {
     fn create_conversation(&mut self, title: &str, members: &[Address]) -> Step<Response> {
         let title = if title.is_empty() { String::new() } else { line::title(title)? };
         limit("members", members.len(), limits::LEAVES - 1)?;
-        self.look_up_ahead(members);
+        self.contacts().look_up_ahead(members);
         for address in members {
             self.known_if_online(address)?;
         }
-        let id = self.random_space();
-        self.found_space(id, title, false)?;
-        let own = self.me()?.row.address.clone();
+        let id = self.member_rows().random_space();
+        self.commits().found_space(id, title, false)?;
+        let own = self.account.me()?.row().address.clone();
         for address in members.iter().filter(|address| address.as_str() != own) {
             let address = address.to_string();
-            self.intend(&id, Intention::Add { address, history: true });
+            self.member_rows().intend(&id, Intention::Add { address, history: true });
         }
         let change = ConversationChange::Founded;
-        self.notify(Event::Conversation { conversation: id, change });
+        self.turn.notify(Event::Conversation { conversation: id, change });
         Ok(Response::Conversation(id))
     }
 
     /// Connected, an address that leads nowhere is told at once; offline, later.
     fn known_if_online(&mut self, address: &Address) -> Step<()> {
-        match self.resolve(address) {
+        match self.contacts().resolve(address) {
             Ok(_) | Err(Stop::Fail(Failure::Offline | Failure::Refused(_))) => Ok(()),
             Err(Stop::Need(Need::Lookup(address))) => Err(Stop::Need(Need::Lookup(address))),
             Err(stop) => Err(stop),
@@ -321,7 +322,7 @@ impl Engine {
         {
             return Ok(Response::Done);
         }
-        if history && !self.core_space(id)?.reads_all() {
+        if history && !self.spaces.core(id)?.reads_all() {
             return Err(Failure::Partial.into());
         }
         self.wish_as_admin(id, Intention::Add { address: address.to_string(), history })
@@ -329,20 +330,20 @@ impl Engine {
 
     fn wish_as_admin(&mut self, id: &SpaceId, intention: Intention) -> Step<Response> {
         self.active_conversation(id)?;
-        let me = self.me()?.account();
-        if self.space(id)?.role(&me) != Some(Role::Admin) {
+        let me = self.account.me()?.account();
+        if self.spaces.space(id)?.role(&me) != Some(Role::Admin) {
             return Err(Failure::Denied("only an admin may do this").into());
         }
-        self.intend(id, intention);
+        self.member_rows().intend(id, intention);
         Ok(Response::Done)
     }
 
     fn member(&mut self, id: &SpaceId, member: &Member) -> Step<AccountId> {
         let account = match member {
             Member::Account(account) => *account,
-            Member::Address(address) => self.resolve_shown(address)?,
+            Member::Address(address) => self.contacts().resolve_shown(address)?,
         };
-        if self.space(id)?.role(&account).is_none() {
+        if self.spaces.space(id)?.role(&account).is_none() {
             return Err(Failure::NotFound("member").into());
         }
         Ok(account)
@@ -359,13 +360,13 @@ impl Engine {
         self.active_conversation(id)?;
         let name = self.open_segment(id)?;
         self.answer(id);
-        self.prepare_introduction(id)?;
-        let writer = self.writer()?;
-        let now = self.wall;
-        let space = self.core_space(id)?;
+        self.profile().prepare_introduction(id)?;
+        let writer = self.account.writer()?;
+        let now = self.turn.wall;
+        let space = self.spaces.core(id)?;
         let key = OrderKey { stamp: space.row.clock.tick(now), tag: writer.tag() };
         let message = NewMessage { reply_to, ..NewMessage::new(key, text) };
-        self.edit(id, &name, Edit::Message(message))?;
+        self.outbox().edit(id, &name, Edit::Message(message))?;
         Ok(Response::Message(key))
     }
 
@@ -373,52 +374,57 @@ impl Engine {
     pub(super) fn answer(&mut self, id: &SpaceId) {
         let Some(space) = self.spaces.get_mut(id) else { return };
         if space.row.invited_by.is_some() && !std::mem::replace(&mut space.answered, true) {
-            self.tasks.push_back(Task::Setting(accepted_key(id), Value::Bool(true)));
-            self.tasks.push_back(Task::Contacts(*id));
-            self.call_acceptance();
+            self.turn.tasks.push_back(Task::Setting(accepted_key(id), Value::Bool(true)));
+            self.turn.tasks.push_back(Task::Contacts(*id));
+            self.content_rows().call_acceptance();
         }
     }
 
     /// The segment that takes the next message or amendment, open.
     fn open_segment(&mut self, id: &SpaceId) -> Step<Name> {
         loop {
-            let space = self.core_space(id)?;
-            let first = space.row.context.era << crate::trust::posting::ERA_SHIFT;
+            let space = self.spaces.core(id)?;
+            let first = space.row.context.era << ERA_SHIFT;
             space.row.segment = space.row.segment.max(first);
             let segment = space.row.segment;
-            self.document(id, &Name::Messages(segment))?;
-            let space = self.core_space(id)?;
-            if space.view.segment_len(segment) < SEGMENT {
+            self.documents.document(self.spaces, id, &Name::Messages(segment))?;
+            let space = self.spaces.core(id)?;
+            // The last one of an era takes what there is: the next number is another era's.
+            let is_last = segment >> ERA_SHIFT != (segment + 1) >> ERA_SHIFT;
+            if is_last || space.view.segment_len(segment) < SEGMENT {
                 return Ok(Name::Messages(segment));
             }
             space.row.segment = segment + 1;
-            self.save_space(id);
+            self.turn.save_space(id);
         }
     }
 
     fn amend(&mut self, id: &SpaceId, message: &OrderKey, edit: Edit, own: bool) -> Step<Response> {
         self.active_conversation(id)?;
-        let author = self.find_message(id, message)?;
-        if own && author != self.me()?.account() {
+        let author = self.library().find_message(id, message)?;
+        if own && author != self.account.me()?.account() {
             return Err(Failure::Denied("not your message").into());
         }
         let name = self.open_segment(id)?;
-        self.edit(id, &name, edit)?;
+        self.outbox().edit(id, &name, edit)?;
         Ok(Response::Done)
     }
 
     fn decline(&mut self, id: &SpaceId, block: bool) -> Step<Response> {
         self.active_conversation(id)?;
-        if let Some(inviter) = self.space(id)?.row.invited_by.filter(|_| block) {
+        if let Some(inviter) = self.spaces.space(id)?.row.invited_by.filter(|_| block) {
             self.set_blocked(&inviter, true)?;
         }
-        self.intend(id, Intention::Leave);
+        self.member_rows().intend(id, Intention::Leave);
         Ok(Response::Done)
     }
 
     fn set_blocked(&mut self, account: &AccountId, blocked: bool) -> Step<()> {
-        let space = self.space_id(Space::Account)?;
-        let known = contacts::contact(self.document(&space, &Name::Contacts)?, account);
+        let space = self.account.space_id(self.spaces, Space::Account)?;
+        let known = contacts::contact(
+            self.documents.document(self.spaces, &space, &Name::Contacts)?,
+            account,
+        );
         let person = self.people.get(account);
         let contact = known.unwrap_or_else(|| contacts::Contact {
             name: person.map(|person| person.name.clone()).unwrap_or_default(),
@@ -427,7 +433,7 @@ impl Engine {
         });
         let contact = contacts::Contact { blocked, ..contact };
         let edit = Edit::Contact { account: *account, contact: Some(contact) };
-        self.edit(&space, &Name::Contacts, edit)?;
+        self.outbox().edit(&space, &Name::Contacts, edit)?;
         Ok(())
     }
 
@@ -438,60 +444,27 @@ impl Engine {
             )
             .into());
         }
-        let space = self.space_id(Space::Account)?;
-        self.document(&space, &Name::Settings)?;
+        let space = self.account.space_id(self.spaces, Space::Account)?;
+        self.documents.document(self.spaces, &space, &Name::Settings)?;
         let bytes = (!value.is_null()).then(|| Blob(value.to_string().into_bytes()));
         limit("setting's key", key.len(), limits::DOCUMENT_KEY)?;
         limit("setting", bytes.as_ref().map_or(0, |bytes| bytes.0.len()), TEXT)?;
-        self.edit(&space, &Name::Settings, Edit::Setting { key: key.to_owned(), value: bytes })?;
+        self.outbox().edit(
+            &space,
+            &Name::Settings,
+            Edit::Setting { key: key.to_owned(), value: bytes },
+        )?;
         Ok(Response::Done)
-    }
-
-    fn typing(&mut self, id: &SpaceId) -> Step<Response> {
-        self.active_conversation(id)?;
-        if !self.session.is_open() {
-            return Ok(Response::Done);
-        }
-        let writer = self.writer()?;
-        let signing = self.me()?.identity.signing.clone();
-        let space = self.core_space(id)?;
-        let header = Header::new(Kind::Signal, space.row.epoch, space.row.next);
-        let epoch = space.row.epoch;
-        let key = space.core.as_mut().and_then(|core| core.content_key(&epoch, &writer));
-        if let Some(key) = key {
-            let aad = aad(id, &writer, &codec::encode(&header));
-            let payload = seal::seal(&key, &aad, &codec::encode(&Signal::Typing), &mut self.rng);
-            let envelope = Envelope::sign(id, &writer, header, payload, &signing);
-            let envelope = Blob(envelope.to_bytes());
-            self.send(&ClientFrame::Signal { space: *id, envelope });
-        }
-        Ok(Response::Done)
-    }
-
-    /// A signal that can't be shown at once is worth nothing later: it is dropped.
-    pub(super) fn on_signal(&mut self, id: &SpaceId, writer: &WriterId, envelope: &[u8]) {
-        let Ok(envelope) = Envelope::parse(envelope) else { return };
-        let Some(space) = self.spaces.get_mut(id).filter(|space| !space.row.own) else { return };
-        let next = space.row.next;
-        let (epoch, current) = (envelope.header.epoch, space.row.epoch);
-        let Some(core) = space.core.as_mut().filter(|_| epoch == current) else { return };
-        let Some(row) = core.writer_at(&writer.device, next) else { return };
-        let (account, key) = (row.account, row.key);
-        let Some(secret) = core.content_key(&epoch, writer) else { return };
-        let aad = aad(id, writer, envelope.header_bytes());
-        let typing = envelope.header.kind == Kind::Signal
-            && envelope.verify(id, writer, &key).is_ok()
-            && seal::open(&secret, &aad, envelope.payload())
-                .is_ok_and(|content| codec::decode::<Signal>("signal", &content).is_ok());
-        if typing {
-            self.notify(Event::Typing { conversation: *id, account });
-        }
     }
 }
 
 /// Whether a setting is the engine's own, and not an app's.
 fn is_engines(key: &str) -> bool {
-    let kept = [super::devices::RECORDS, super::profile::PROFILE, super::renewals::CALLS];
+    let kept = [
+        crate::engine::account::devices::RECORDS,
+        crate::engine::people::profile::PROFILE,
+        crate::engine::members::renewals::CALLS,
+    ];
     kept.iter().any(|prefix| key.starts_with(prefix))
 }
 

@@ -3,10 +3,9 @@
 //! Whoever asks may be gone before it hears the answer: a tab that is closed, a process that is
 //! killed. It asks again under the same name, and what was made already is only answered again.
 
-use std::collections::BTreeMap;
-
-use minicbor::{Decode, Encode};
-use sync_protocol::{SpaceId, codec};
+use sync_protocol::SpaceId;
+use sync_protocol::codec::{self, Decode, Encode};
+use sync_protocol::sorted::SortedMap;
 
 use crate::api::{Command, CommandId, EditId, Response};
 use crate::document::OrderKey;
@@ -16,12 +15,12 @@ use crate::records::key;
 /// Edits remembered; the oldest are forgotten first.
 pub const EDITS: usize = 4096;
 
-/// Edits made under a name.
+/// Edits made under a name: [`EDITS`] at most.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
-    made: BTreeMap<EditId, EditRow>,
+    made: SortedMap<EditId, EditRow>,
     /// By number: the order in which they are forgotten.
-    order: BTreeMap<u64, EditId>,
+    order: SortedMap<u64, EditId>,
 }
 
 /// What is kept of an edit.
@@ -92,7 +91,7 @@ impl Engine {
         edit: &EditId,
         command: &Command,
     ) -> Step<Option<Response>> {
-        if let Some(row) = self.edits.made.get(edit) {
+        if let Some(row) = self.requests.edits().made.get(edit) {
             return Ok(Some(row.answer.to_response()));
         }
         let response = self.execute(id, command)?;
@@ -103,22 +102,22 @@ impl Engine {
     }
 
     fn remember(&mut self, edit: EditId, answer: Answer) {
-        while self.edits.order.len() >= EDITS
-            && let Some((_, oldest)) = self.edits.order.first_key_value()
+        while self.requests.edits().order.len() >= EDITS
+            && let Some((_, oldest)) = self.requests.edits().order.first()
         {
             self.forget_edits(&[*oldest]);
         }
-        let number = self.edits.order.last_key_value().map_or(0, |(last, _)| last + 1);
+        let number = self.requests.edits().order.last().map_or(0, |(last, _)| last + 1);
         let row = EditRow { number, answer };
-        self.batch.put(key::edit(&edit), codec::encode(&row));
-        self.edits.order.insert(number, edit);
-        self.edits.made.insert(edit, row);
+        self.turn.batch.put(key::edit(&edit), codec::encode(&row));
+        self.requests.edits_mut().order.insert(number, edit);
+        self.requests.edits_mut().made.insert(edit, row);
     }
 
     pub(super) fn forget_edits(&mut self, edits: &[EditId]) {
         for edit in edits {
-            if self.edits.forget(edit) {
-                self.batch.delete(key::edit(edit));
+            if self.requests.edits_mut().forget(edit) {
+                self.turn.batch.delete(key::edit(edit));
             }
         }
     }
@@ -128,6 +127,7 @@ impl Engine {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::api::every::every_command;
     use crate::records::Records;
     use crate::{Input, Output};
     use serde_json::json;
@@ -163,6 +163,11 @@ mod tests {
         }
 
         fn ask(&mut self, command: Command) -> Response {
+            self.try_ask(command).unwrap().unwrap()
+        }
+
+        /// The answer, if it does not wait for a relay.
+        fn try_ask(&mut self, command: Command) -> Option<Result<Response, crate::Failure>> {
             self.asked += 1;
             self.engine.handle(1_000, Input::Command(self.asked, command));
             let mut answers = self.settle();
@@ -171,8 +176,7 @@ mod tests {
                 self.engine.handle(600_000, Input::Woken);
                 answers = self.settle();
             }
-            let (_, answer) = answers.into_iter().find(|(id, _)| *id == self.asked).unwrap();
-            answer.unwrap()
+            answers.into_iter().find_map(|(id, answer)| (id == self.asked).then_some(answer))
         }
 
         fn settle(&mut self) -> Vec<(CommandId, Result<Response, crate::Failure>)> {
@@ -236,6 +240,17 @@ mod tests {
         assert_eq!(list(&mut device), 1);
         assert_ne!(device.ask(send), sent, "without a name it is another message");
         assert_eq!(list(&mut device), 2);
+    }
+
+    #[test]
+    fn every_command_is_carried_out_by_some_room() {
+        let mut device = Device::with_account();
+        for command in every_command() {
+            let asked = format!("{command:?}");
+            if let Some(Err(crate::Failure::Invalid(why))) = device.try_ask(command) {
+                assert_ne!(why, "no command of a document", "{asked}");
+            }
+        }
     }
 
     #[test]

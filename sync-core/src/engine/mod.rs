@@ -1,104 +1,59 @@
 //! The engine: a sans-IO state machine over one account on one device.
 //!
-//! How an edit travels: `commands` makes it an [`crate::document::Edit`], `outbox` applies it,
-//! cuts it into a numbered change set, seals and pushes it; at the other end `session` takes the
-//! delivery, `deliveries` proves and opens each entry in log order, and `documents` takes in its
-//! changes. `membership` and `handshakes` do the same for who is in, `inbox` for being let in.
+//! How an edit travels: `commands` makes it an [`crate::document::Edit`], `space::outbox` applies
+//! it, cuts it into a numbered change set, seals and pushes it; at the other end `session` takes the
+//! delivery, `space::deliveries` proves and opens each entry in log order, and `documents` takes in
+//! its changes. `members` does the same for who is in, `entering` for being let in. `rooms` says
+//! which of them may use what.
 //!
 //! Work that needs records which are not in memory is parked as a task and taken up again when
 //! the host has loaded them: every task asks for all it needs before it changes anything, or can
 //! be continued where it stopped.
 
 mod account;
-mod additions;
-mod apps;
-mod carrying;
-mod change_set;
 mod commands;
-mod commits;
-mod confirmed;
-mod contacts;
-mod content;
-mod deliveries;
-mod devices;
-mod digest;
 mod documents;
-mod dormancy;
-mod doubt;
-mod doubted;
 mod edits;
-mod ends;
-mod entrances;
-mod eras;
-mod escrow;
+mod entering;
+mod exit;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod guest;
-mod handshakes;
-mod hosting;
-mod inbox;
-mod introductions;
-mod key_packages;
-mod link;
-mod lodging;
-mod logs;
-mod lost;
-mod membership;
-mod outbox;
-mod own_log;
-mod past;
+mod linking;
+mod members;
 mod people;
-mod placed;
-mod planning;
-mod postings;
-mod profile;
-mod receipts;
-mod renewals;
-mod replies;
+mod requests;
+mod rooms;
 mod rows;
 mod seal;
 mod session;
-mod sightings;
-mod sizes;
+mod signals;
 mod space;
-mod status;
-mod strangers;
-mod tickets;
-mod unfollowed;
-mod vault;
-mod views;
-mod welcome;
-mod words;
+#[cfg(test)]
+mod testing;
+mod turn;
 
-use std::collections::{BTreeMap, VecDeque};
+use sync_protocol::{SpaceId, codec};
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
-use sync_protocol::address::Address;
-use sync_protocol::codec::Blob;
-use sync_protocol::device_log::Action;
-use sync_protocol::sorted::{SortedMap, SortedSet};
-use sync_protocol::{AccountId, DeviceId, SpaceId, WriterId, codec};
+use crate::api::{Input, Output, Response, Until};
+use crate::records::{Load, Records, key};
 
-use crate::api::{Command, CommandId, Event, Failure, Input, Output, Response, Until};
-use crate::records::{Batch, Load, Records, key};
-
-use account::Me;
+use account::{Account, Me};
 use documents::Documents;
 pub use edits::EDITS;
-use edits::Edits;
-use guest::Guest;
-use hosting::Hosting;
-use key_packages::Packages;
-use lodging::Lodging;
-use own_log::Wish;
+use entering::strays::Strays;
+use exit::Exit;
+use linking::Linking;
 use people::People;
+use requests::Requests;
 use session::Session;
-use sightings::Sightings;
-use space::SpaceState;
-use status::Standing;
-use tickets::Stray;
-use vault::Vaulting;
+use session::status::Standing;
+use space::Spaces;
+use space::sightings::Sightings;
+use space::state::SpaceState;
+use turn::{Need, Step, Stop, Task, Turn};
+
+/// Looking for idle spaces costs with their number: once in so many batches.
+const EVICT_EVERY: u64 = 32;
 
 /// Why a store's index could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,159 +73,38 @@ pub enum OpenError {
 
 /// One account on one device. See the crate's page for the order of calls.
 pub struct Engine {
-    rng: ChaCha20Rng,
-    /// The engine's own time, in ms: never goes back. What waits, waits by this.
-    now: u64,
-    /// The host's clock as last told, Unix ms: what people are shown.
-    wall: u64,
-    /// What added to the host's clock gives the engine's time: a clock set back moves it.
-    skew: i64,
-    outputs: VecDeque<Output>,
-    batch: Batch,
-    next_batch: u64,
-    durable: u64,
-    /// Outputs that must not leave before the batch with this number is durable.
-    held: VecDeque<(u64, Output)>,
-    pending: Vec<Output>,
-    /// Asked for after this input's batch, so that they see it.
-    loads: Vec<Load>,
-    failed: bool,
-    me: Option<Me>,
+    /// What one input may use, and what it leaves behind.
+    turn: Turn,
+    /// Outputs on their way to the host, in order, some until a batch is durable.
+    exit: Exit,
+    /// What waits to go on: commands, and steps that lack a record or an answer.
+    requests: Requests,
+    /// The connection with the relay.
     session: Session,
+    /// Who this device is, and what it owes its account.
+    account: Account,
+    /// Everybody whose device log is known.
     people: People,
     /// How far others have read the spaces they share with this account.
     sightings: Sightings,
-    spaces: SortedMap<SpaceId, Box<SpaceState>>,
-    documents: Documents,
-    /// Edits made under a name, and what they were answered.
-    edits: Edits,
-    /// Private halves of published key packages, once they were needed.
-    key_packages: Option<crate::group::Records>,
-    fresh_key_packages: crate::group::Records,
-    packages: Packages,
-    tasks: VecDeque<Task>,
-    parked: SortedMap<Need, VecDeque<Task>>,
-    waits: SortedMap<CommandId, Until>,
-    unsaved: Unsaved,
-    wake: Option<u64>,
-    foreground: Option<SpaceId>,
-    /// What this device does while it has no account.
-    guest: Option<Guest>,
-    /// A device that is being linked.
-    hosting: Option<Box<Hosting>>,
-    /// What is wanted in the own log and waits for what comes before it.
-    wishes: VecDeque<(Action, Wish)>,
-    /// Devices of the account that are still to come into its space.
-    lodging: Lodging,
+    /// Conversations, and the account's own space.
+    spaces: Spaces,
     /// Spaces this account is in and this device is not.
-    strays: BTreeMap<SpaceId, Stray>,
-    vaulting: Vaulting,
-    /// When the relay last saw the account's devices, once asked.
-    seen: Option<Vec<(DeviceId, u64)>>,
-    told_revoked: bool,
-    /// What the app was told last of how things stand, and how they stand.
+    strays: Strays,
+    /// Documents in memory.
+    documents: Documents,
+    /// How a device gets an account, and how an account gets a device.
+    linking: Linking,
+    /// What the app was told last of how things stand.
     standing: Standing,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("account", &self.me.as_ref().map(|me| me.row.account))
+            .field("account", &self.account.own().map(|me| me.row().account))
             .field("spaces", &self.spaces.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// Rows changed in memory during this input, to be written once at its end.
-#[derive(Debug, Default)]
-struct Unsaved {
-    spaces: SortedSet<SpaceId>,
-    states: SortedSet<SpaceId>,
-    writers: SortedSet<(SpaceId, WriterId)>,
-    session: bool,
-    account: bool,
-}
-
-/// What a task cannot go on without.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
-    Load(Load),
-    /// The relay's answer about an address.
-    Lookup(Address),
-    /// The relay's answer about an account's device log.
-    Log(AccountId),
-    /// The relay's answer about when devices were last seen.
-    Seen,
-    /// The vault, with all that this device owes it, at the relay.
-    Vaulted,
-}
-
-/// Something to be done, now or when what it needs is there.
-#[derive(Debug)]
-enum Task {
-    Command(CommandId, Command),
-    /// Take in what was delivered for a space, in order.
-    TakeIn(SpaceId),
-    /// Take in what came into the inbox, in order.
-    Invitations,
-    /// Take up an invitation that came before the removal it undoes.
-    Rejoin(SpaceId),
-    /// Send what waits in a space, or move its membership forward.
-    Advance(SpaceId),
-    /// Bring the list's row up to date and announce what is new.
-    Summarise(SpaceId),
-    /// Write a space's receipts.
-    Receipts(SpaceId),
-    /// Place what the relay stored.
-    Place(sync_protocol::frames::Stored),
-    /// Enter a space by its ticket, left with the handshake at this index.
-    Enter(SpaceId, Blob, u64),
-    /// Bring the vault up to date.
-    Vault,
-    /// Keep a setting of the engine's own.
-    Setting(String, serde_json::Value),
-    /// Read how far the account's other devices have come in a receipts document.
-    Siblings(SpaceId, u32),
-    /// Read what people call themselves in a conversation, from an era on; in the account's own
-    /// space, what the account is called.
-    Names(SpaceId, u32),
-    /// Write down who invited this account into a conversation.
-    Inviter(SpaceId),
-    /// Go on with conversations that may have been accepted.
-    Accepted,
-    /// Say a new name in a conversation.
-    Introduce(SpaceId),
-    /// Keep for the account's other devices who is in a conversation.
-    Contacts(SpaceId),
-    /// Let in the account's devices that are not in its space.
-    HostMissing,
-    /// Go on with an app's documents as they were handed over.
-    TakeUp(SpaceId),
-    /// Read what was passed over for want of keys, if another device has written them down.
-    ReadLost,
-    /// Tell that somebody's devices changed, if their safety number had been compared.
-    Compared(AccountId),
-}
-
-/// The outcome of a step that may lack something.
-type Step<T> = Result<T, Stop>;
-
-/// Why a step did not complete: for now, or for good.
-#[derive(Debug)]
-enum Stop {
-    Need(Need),
-    Fail(Failure),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Fail(failure)
-    }
-}
-
-impl From<Load> for Stop {
-    fn from(load: Load) -> Self {
-        Self::Need(Need::Load(load))
     }
 }
 
@@ -282,51 +116,26 @@ impl Engine {
     /// `Damaged` or `Newer`; the store is left as it is.
     pub fn open(seed: [u8; 32], now_ms: u64, index: Records) -> Result<Self, OpenError> {
         let mut engine = Self {
-            rng: ChaCha20Rng::from_seed(seed),
-            now: now_ms,
-            wall: now_ms,
-            skew: 0,
-            outputs: VecDeque::new(),
-            batch: Batch::default(),
-            next_batch: 1,
-            durable: 0,
-            held: VecDeque::new(),
-            pending: Vec::new(),
-            loads: Vec::new(),
-            failed: false,
-            me: None,
+            turn: Turn::new(seed, now_ms),
+            exit: Exit::default(),
+            requests: Requests::default(),
             session: Session::default(),
+            account: Account::default(),
             people: People::default(),
             sightings: Sightings::default(),
-            spaces: SortedMap::new(),
+            spaces: Spaces::default(),
+            strays: Strays::default(),
             documents: Documents::default(),
-            edits: Edits::default(),
-            key_packages: None,
-            fresh_key_packages: crate::group::Records::new(),
-            packages: Packages::default(),
-            tasks: VecDeque::new(),
-            parked: SortedMap::new(),
-            waits: SortedMap::new(),
-            unsaved: Unsaved::default(),
-            wake: None,
-            foreground: None,
-            guest: None,
-            hosting: None,
-            wishes: VecDeque::new(),
-            lodging: Lodging::default(),
-            strays: BTreeMap::new(),
-            vaulting: Vaulting::default(),
-            seen: None,
-            told_revoked: false,
+            linking: Linking::default(),
             standing: Standing::default(),
         };
         engine.read_index(&index)?;
-        engine.resume_receipts();
-        engine.resume_names();
-        engine.resume_inviters();
-        engine.resume_taking_up();
-        engine.note_vaulted();
-        engine.call_vault_if_owed();
+        engine.content_rows().resume_receipts();
+        engine.profile().resume_names();
+        engine.content_rows().resume_inviters();
+        engine.content_rows().resume_taking_up();
+        engine.vault().note_vaulted();
+        engine.vault().call_vault_if_owed();
         engine.start_session();
         engine.finish();
         Ok(engine)
@@ -343,48 +152,56 @@ impl Engine {
                     self.spaces.insert(id, Box::new(SpaceState::new(id, row)));
                     self.note_waiting(&id);
                 }
-                Some(b'e') => self.edits.read(record, value)?,
+                Some(b'y') => self.spaces.read_name(record)?,
+                Some(b'e') => self.requests.edits_mut().read(record, value)?,
                 _ => {}
             }
         }
+        for (id, space) in self.spaces.iter_mut() {
+            for name in std::mem::take(&mut space.row.documents_before) {
+                space.row.lists(&name);
+                self.turn.batch.put(key::named(id, &name), Vec::new());
+                self.turn.unsaved.spaces.insert(*id);
+            }
+        }
         if let Some(value) = index.get(&key::meta("session")) {
-            self.session.row = read_row("session", value)?;
+            self.session.read(read_row("session", value)?);
         }
         if let Some(value) = index.get(&key::meta("account")) {
-            self.me = Some(Me::read(value, self.session.row.incarnation)?);
+            self.account.take_up(Me::read(value, self.session.incarnation())?);
         }
         if let Some(value) = index.get(&key::meta("packages")) {
-            self.packages = Packages::read(value);
+            self.account.keys.read(value);
         }
-        if let Some(value) = index.get(&key::meta("guest")).filter(|_| self.me.is_none()) {
+        if let Some(value) = index.get(&key::meta("guest")).filter(|_| self.account.own().is_none())
+        {
             let row: rows::GuestRow = read_row("guest", value)?;
             rows::check_format(row.format)?;
-            self.resume_guest(row);
+            self.guest_side().resume_guest(row);
         }
         Ok(())
     }
 
     /// Takes one input. Drain [`poll_output`](Self::poll_output) after it.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
-        self.tell_time(now_ms);
-        if self.failed {
+        self.turn.tell_time(now_ms);
+        self.spaces.begin_turn(self.turn.now);
+        if self.exit.has_failed() {
             if let Input::Command(id, _) = input {
-                self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
+                self.exit.refuse(id);
             }
             return;
         }
         match input {
-            Input::Command(id, command) => self.tasks.push_back(Task::Command(id, command)),
-            Input::Cancel(id) => {
-                self.waits.remove(&id);
-            }
+            Input::Command(id, command) => self.turn.tasks.push_back(Task::Command(id, command)),
+            Input::Cancel(id) => self.requests.cancel(&id),
             Input::Connected => self.on_connected(),
             Input::Disconnected => self.on_disconnected(),
             Input::Received(message) => self.on_message(&message),
-            Input::Persisted(number) => self.on_persisted(number),
+            Input::Persisted(number) => self.exit.on_persisted(number),
             Input::Loaded(load, records) => self.on_loaded(load, records),
             Input::Woken => {
-                self.wake = None;
+                self.exit.on_woken();
                 self.on_woken();
             }
             Input::StoreFailed => self.on_store_failed(),
@@ -393,86 +210,95 @@ impl Engine {
         self.finish();
     }
 
-    /// A clock that was set back must not stop everything that waits: the engine's time goes on
-    /// from where it was.
-    fn tell_time(&mut self, now_ms: u64) {
-        self.wall = now_ms;
-        let now = now_ms.saturating_add_signed(self.skew);
-        if now < self.now {
-            self.skew = self.now.cast_signed().wrapping_sub(now_ms.cast_signed());
-        } else {
-            self.now = now;
-        }
-    }
-
     /// The next output, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.exit.poll()
     }
 
     fn run_tasks(&mut self) {
-        while let Some(task) = self.tasks.pop_front() {
+        loop {
+            self.settle();
+            let Some(task) = self.turn.tasks.pop_front() else { return };
             if let Err(Stop::Need(need)) = self.run(&task) {
                 self.park(need, task);
             }
         }
     }
 
+    /// Clears away what ended during the last step, then lets tasks go on that have what they
+    /// lacked: they must not see a session or an account that is no more.
+    fn settle(&mut self) {
+        loop {
+            if std::mem::take(&mut self.turn.lapsed.session) {
+                self.forget_session();
+            } else if std::mem::take(&mut self.turn.lapsed.account) {
+                self.wipe();
+            } else {
+                break;
+            }
+        }
+        self.go_on();
+    }
+
+    /// Tasks go on that have what they lacked.
+    fn go_on(&mut self) {
+        for need in std::mem::take(&mut self.turn.found).into_iter().rev() {
+            self.requests.unpark(&need, &mut self.turn.tasks);
+        }
+    }
+
     fn run(&mut self, task: &Task) -> Step<()> {
         match task {
             Task::Command(id, command) => match self.execute(*id, command) {
-                Ok(Some(response)) => self.respond(*id, Ok(response)),
+                Ok(Some(response)) => self.turn.respond(*id, Ok(response)),
                 Ok(None) => {}
-                Err(Stop::Fail(failure)) => self.respond(*id, Err(failure)),
+                Err(Stop::Fail(failure)) => self.turn.respond(*id, Err(failure)),
                 Err(stop) => return Err(stop),
             },
-            Task::TakeIn(space) => self.take_in(space)?,
-            Task::Invitations => self.take_invitations()?,
-            Task::Rejoin(space) => self.rejoin(space)?,
-            Task::Advance(space) => self.advance(space)?,
-            Task::Summarise(space) => self.summarise(space)?,
-            Task::Receipts(space) => self.write_receipts(space)?,
-            Task::Place(stored) => self.place(stored)?,
-            Task::Enter(space, ticket, index) => self.enter_by_ticket(space, ticket, *index)?,
-            Task::Vault => self.write_vault()?,
-            Task::Setting(key, value) => self.keep_setting(key, value)?,
-            Task::Siblings(space, segment) => self.follow_siblings(space, *segment)?,
-            Task::Names(space, era) => self.hear_names(space, *era)?,
-            Task::Inviter(space) => self.keep_inviter(space)?,
-            Task::Accepted => self.heed_acceptance()?,
-            Task::Introduce(space) => self.introduce_again(space)?,
-            Task::Contacts(space) => self.keep_contacts(space)?,
-            Task::HostMissing => self.host_missing()?,
-            Task::TakeUp(space) => self.take_up(space)?,
-            Task::ReadLost => self.read_what_was_lost()?,
-            Task::Compared(account) => self.tell_compared(account)?,
+            Task::TakeIn(space) => self.intake().take_in(space)?,
+            Task::Invitations => self.invitations().take_invitations()?,
+            Task::Rejoin(space) => self.invitations().rejoin(space)?,
+            Task::Advance(space) => self.members().advance(space)?,
+            Task::Summarise(space) => self.library().summarise(space)?,
+            Task::Receipts(space) => self.views().write_receipts(space)?,
+            Task::Place(stored) => self.intake().place(stored)?,
+            Task::Enter(space, ticket, index) => {
+                self.tickets().enter_by_ticket(space, ticket, *index)?
+            }
+            Task::Vault => self.vault().write_vault()?,
+            Task::Setting(key, value) => self.devices().keep_setting(key, value)?,
+            Task::Siblings(space, segment) => self.library().follow_siblings(space, *segment)?,
+            Task::Names(space, era) => self.profile().hear_names(space, *era)?,
+            Task::Calls => self.commits().heed_calls()?,
+            Task::Inviter(space) => self.profile().keep_inviter(space)?,
+            Task::Accepted => {
+                self.library().heed_acceptance()?;
+                self.profile().look_for_calls();
+            }
+            Task::Introduce(space) => self.profile().introduce_again(space)?,
+            Task::Contacts(space) => self.profile().keep_contacts(space)?,
+            Task::HostMissing => self.devices().host_missing()?,
+            Task::TakeUp(space) => self.library().take_up(space)?,
+            Task::ReadLost => self.checks().read_what_was_lost()?,
+            Task::Compared(account) => self.contacts().tell_compared(account)?,
         }
         Ok(())
     }
 
     fn park(&mut self, need: Need, task: Task) {
-        let first = !self.parked.contains_key(&need);
-        match &need {
-            Need::Load(load) if first => {
-                if let Load::Document(id, name) = load {
+        if !self.requests.park(need.clone(), task) {
+            return;
+        }
+        match need {
+            Need::Load(load) => {
+                if let Load::Document(id, name) = &load {
                     self.documents.start_loading(id, name);
                 }
-                self.loads.push(load.clone());
+                self.turn.loads.push(load);
             }
-            _ => {}
-        }
-        self.parked.entry(need.clone()).or_default().push_back(task);
-        match need {
-            Need::Lookup(address) if first => self.ask_lookup(address),
-            Need::Seen if first => self.ask_seen(),
-            _ => {}
-        }
-    }
-
-    /// Takes parked tasks up again, before any that came later.
-    fn unpark(&mut self, need: &Need) {
-        for task in self.parked.remove(need).unwrap_or_default().into_iter().rev() {
-            self.tasks.push_front(task);
+            Need::Lookup(address) => self.contacts().ask_lookup(address),
+            Need::Seen => self.devices().ask_seen(),
+            Need::Log(_) | Need::Vaulted => {}
         }
     }
 
@@ -489,198 +315,143 @@ impl Engine {
                     space.read_group(records);
                 }
             }
-            Load::Document(id, name) => self.open_document(id, name, &records),
-            Load::KeyPackages => self.read_key_packages(records),
+            Load::Document(id, name) => self.content().open_document(id, name, &records),
+            Load::KeyPackages => self.own_packages().read_key_packages(records),
         }
-        self.unpark(&Need::Load(load));
-    }
-
-    fn on_persisted(&mut self, number: u64) {
-        self.durable = self.durable.max(number);
-        while self.held.front().is_some_and(|(needs, _)| *needs <= self.durable) {
-            let output = self.held.pop_front().map(|(_, output)| output);
-            self.outputs.extend(output);
-        }
+        self.turn.found(Need::Load(load));
     }
 
     /// Nothing that was not durable may be built upon: the host opens the store anew.
     fn on_store_failed(&mut self) {
-        self.failed = true;
-        self.outputs.clear();
-        let held = std::mem::take(&mut self.held).into_iter().map(|(_, output)| output);
-        for output in held.chain(std::mem::take(&mut self.pending)) {
-            if let Output::Respond(id, _) = output {
-                self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
-            }
-        }
-        let parked = std::mem::take(&mut self.parked).into_values().flatten();
-        for task in parked.chain(std::mem::take(&mut self.tasks)) {
-            if let Task::Command(id, _) = task {
-                self.outputs.push_back(Output::Respond(id, Err(Failure::Store)));
-            }
-        }
-        self.outputs.push_back(Output::Disconnect);
+        let parked = self.requests.take_parked();
+        let tasks = parked.into_iter().chain(std::mem::take(&mut self.turn.tasks));
+        let commands = tasks.filter_map(|task| match task {
+            Task::Command(id, _) => Some(id),
+            _ => None,
+        });
+        let commands = commands.collect();
+        self.exit.fail(std::mem::take(&mut self.turn.pending), commands);
     }
 
     /// Ends an input: writes what changed as one batch, and lets go of what needs no waiting.
     fn finish(&mut self) {
-        if self.failed {
+        if self.exit.has_failed() {
             return;
         }
         self.report_waits();
         self.save();
         self.report_turn();
-        if !self.batch.is_empty() {
-            let mut batch = std::mem::take(&mut self.batch);
-            batch.number = self.next_batch;
-            self.next_batch += 1;
-            self.outputs.push_back(Output::Persist(batch));
+        std::mem::take(&mut self.turn.urgent).into_iter().for_each(|output| self.exit.now(output));
+        let turn = &mut self.turn;
+        let (batch, loads) = (std::mem::take(&mut turn.batch), std::mem::take(&mut turn.loads));
+        self.exit.write(batch, loads, std::mem::take(&mut turn.pending));
+        self.library().evict_documents();
+        if self.exit.next_batch().is_multiple_of(EVICT_EVERY) {
+            self.spaces.evict(|id| self.documents.any_open(id));
         }
-        self.outputs.extend(std::mem::take(&mut self.loads).into_iter().map(Output::Load));
-        let needs = self.next_batch - 1;
-        for output in std::mem::take(&mut self.pending) {
-            if needs <= self.durable {
-                self.outputs.push_back(output);
-            } else {
-                self.held.push_back((needs, output));
-            }
-        }
-        self.evict_documents();
-        self.evict_spaces();
         self.set_wake();
     }
 
     fn save(&mut self) {
-        let unsaved = std::mem::take(&mut self.unsaved);
+        let unsaved = std::mem::take(&mut self.turn.unsaved);
         for id in &unsaved.spaces {
             self.note_waiting(id);
             if let Some(space) = self.spaces.get(id) {
-                self.batch.put(key::index(id), codec::encode(&space.row));
+                self.turn.batch.put(key::index(id), codec::encode(&space.row));
             }
         }
         for id in &unsaved.states {
             if let Some(core) = self.spaces.get(id).and_then(|space| space.core.as_ref()) {
-                self.batch.put(key::state(id), codec::encode(&core.state));
+                self.turn.batch.put(key::state(id), codec::encode(&core.state));
             }
         }
         for (id, writer) in &unsaved.writers {
             if let Some(core) = self.spaces.get(id).and_then(|space| space.core.as_ref()) {
                 let tip = core.tips.tip(writer);
-                self.batch.put(key::writer(id, writer), codec::encode(&tip));
+                self.turn.batch.put(key::writer(id, writer), codec::encode(&tip));
             }
         }
         if unsaved.session {
-            self.batch.put(key::meta("session"), codec::encode(&self.session.row));
+            self.turn.batch.put(key::meta("session"), codec::encode(self.session.row()));
         }
-        if let Some(me) = self.me.as_ref().filter(|_| unsaved.account) {
-            self.batch.put(key::meta("account"), codec::encode(&me.row));
-        }
-    }
-
-    /// Sent, told or answered once everything written so far is durable.
-    fn after_durable(&mut self, output: Output) {
-        self.pending.push(output);
-    }
-
-    fn respond(&mut self, id: CommandId, result: Result<Response, Failure>) {
-        self.after_durable(Output::Respond(id, result));
-    }
-
-    fn notify(&mut self, event: Event) {
-        self.after_durable(Output::Notify(event));
-    }
-
-    fn seed(&mut self) -> [u8; 32] {
-        let mut seed = [0; 32];
-        self.rng.fill_bytes(&mut seed);
-        seed
-    }
-
-    fn nonzero(&mut self) -> u64 {
-        loop {
-            let number = self.rng.next_u64();
-            if number != 0 {
-                return number;
-            }
+        if let Some(me) = self.account.own().filter(|_| unsaved.account) {
+            self.turn.batch.put(key::meta("account"), codec::encode(&me.row()));
         }
     }
 
     /// Asks to be called at the earliest of all times anything waits for.
     fn set_wake(&mut self) {
-        let at = self.next_deadline().map(|at| at.saturating_add_signed(self.skew.wrapping_neg()));
-        if at != self.wake {
-            self.wake = at;
-            self.outputs.extend(at.map(Output::Wake));
-        }
+        let at = self.next_deadline().map(|at| self.turn.host_time(at));
+        self.exit.wake_at(at);
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        let receipts = self.spaces.values().filter_map(|space| space.receipts_at);
+        let receipts = self.spaces.values().filter_map(|space| space.receipting.deadline());
         let spaces = self.spaces.values();
-        let retries =
-            spaces.flat_map(|space| [space.retry_at, space.shown_less_at, space.hand_over_at]);
+        let retries = spaces.flat_map(|space| {
+            let (handover, another) = (space.handover.deadline(), space.another.deadline());
+            [space.retry_at, space.shown_less_at, handover, another]
+        });
         let retries = retries.flatten();
-        let guest = self.guest.as_ref().and_then(Guest::deadline);
-        let hosting = self.hosting.as_ref().map(|hosting| hosting.deadline());
-        let strays = self.strays_due();
-        let (lodging, session) = (self.lodging.deadline(), self.session.deadline());
-        let packages = self.packages.deadline().filter(|_| self.session.is_open());
-        let others = [guest, hosting, lodging, strays, self.vaulting.at, session, packages];
+        let linking = self.linking.deadline();
+        let strays = self.strays.due(self.turn.now);
+        let (lodging, session) = (self.account.lodging.deadline(), self.session.deadline());
+        let packages = self.account.keys.deadline().filter(|_| self.session.is_open());
+        let others =
+            [linking, lodging, strays, self.account.vaulting.deadline(), session, packages];
         receipts.chain(retries).chain(others.into_iter().flatten()).min()
     }
 
     fn on_woken(&mut self) {
-        let now = self.now;
+        let now = self.turn.now;
+        let mut others = Vec::new();
         for (id, space) in self.spaces.iter_mut() {
-            if space.receipts_at.is_some_and(|at| at <= now) {
-                space.receipts_at = None;
-                self.tasks.push_back(Task::Receipts(*id));
+            if space.receipting.is_due(now) {
+                self.turn.tasks.push_back(Task::Receipts(*id));
             }
             if space.retry_at.is_some_and(|at| at <= now) {
                 space.retry_at = None;
-                self.tasks.push_back(Task::Advance(*id));
+                self.turn.tasks.push_back(Task::Advance(*id));
             }
-            if space.hand_over_at.take_if(|at| *at <= now).is_some() {
-                space.its_turn = true;
-                self.tasks.push_back(Task::Advance(*id));
+            if space.another.is_due(now) {
+                others.push((*id, space.row.generation));
+            }
+            if space.handover.is_due(now) {
+                self.turn.tasks.push_back(Task::Advance(*id));
             }
             if space.shown_less_at.take_if(|at| *at <= now).is_some() && space.is_shown_less() {
                 space.row.lagging = true;
-                self.tasks.push_back(Task::Advance(*id));
+                self.turn.tasks.push_back(Task::Advance(*id));
             }
         }
-        if self.vaulting.at.is_some_and(|at| at <= now) {
-            self.vaulting.at = None;
-            self.tasks.push_back(Task::Vault);
+        for (id, generation) in others {
+            self.fetching().on_new_generation(&id, generation);
         }
-        if self.lodging.is_due(now) {
-            self.tasks.push_back(Task::HostMissing);
+        if self.account.vaulting.is_due(now) {
+            self.turn.tasks.push_back(Task::Vault);
         }
-        self.packages_woken();
-        self.seek();
-        self.guest_woken();
-        self.hosting_woken();
+        if self.account.lodging.is_due(now) {
+            self.turn.tasks.push_back(Task::HostMissing);
+        }
+        self.own_packages().packages_woken();
+        self.tickets().seek();
+        self.guest_side().guest_woken();
+        self.host_side().hosting_woken();
         self.session_woken();
     }
 
     fn report_waits(&mut self) {
-        if self.waits.is_empty() {
+        if !self.requests.has_waits() {
             return;
         }
         let stored = self.all_stored();
         let up_to_date = self.is_up_to_date();
-        let reached: Vec<_> = self
-            .waits
-            .iter()
-            .filter(|(_, until)| match until {
-                Until::Stored => stored,
-                Until::UpToDate => up_to_date,
-            })
-            .map(|(id, _)| *id)
-            .collect();
+        let reached = self.requests.take_reached(|until| match until {
+            Until::Stored => stored,
+            Until::UpToDate => up_to_date,
+        });
         for id in reached {
-            self.waits.remove(&id);
-            self.respond(id, Ok(Response::Done));
+            self.turn.respond(id, Ok(Response::Done));
         }
     }
 }

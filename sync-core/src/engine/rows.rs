@@ -2,8 +2,7 @@
 
 use std::cmp::Ordering;
 
-use minicbor::{Decode, Encode};
-use sync_protocol::codec::Blob;
+use sync_protocol::codec::{Blob, Decode, Encode};
 use sync_protocol::frames::Welcomes;
 use sync_protocol::ids::{Commitment, LogHead, RelayId};
 use sync_protocol::signing::PublicKey;
@@ -11,10 +10,11 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Link, SpaceId, WriterId};
 
 use crate::document::receipts::Mark;
 use crate::document::{Clock, Edit, Ended, Name, OrderKey, Stamp};
-use crate::engine::eras::Eras;
+use crate::engine::documents::eras::Eras;
 use crate::engine::{OpenError, seal};
 use crate::group::Context;
-use crate::trust::{Head, Lineage};
+use crate::trust::{Head, Lineage, Rights};
+use sync_protocol::roster::Role;
 
 /// The store format that this build writes, and the only one it reads. 1 had MLS records as JSON, 2
 /// one certificate under way at most, 3 epochs whose group nobody could check, another running hash of
@@ -78,6 +78,30 @@ pub(super) struct AccountRow {
     /// Devices that were certified and never came.
     #[cbor(n(23), default)]
     pub(super) unwanted: Vec<DeviceId>,
+}
+
+impl AccountRow {
+    /// The row of a device that has just come into an account, with nothing of it yet.
+    pub(super) fn new(account: AccountId, signing: [u8; 32], hpke: [u8; 32]) -> Self {
+        Self {
+            format: FORMAT,
+            account,
+            signing,
+            hpke,
+            joins: Vec::new(),
+            address: String::new(),
+            name: String::new(),
+            claimed: true,
+            device_name: String::new(),
+            complete: false,
+            recovering: Vec::new(),
+            linking: Vec::new(),
+            named: None,
+            blocked: Vec::new(),
+            signed: None,
+            unwanted: Vec::new(),
+        }
+    }
 }
 
 /// An entry that this device signed: there is no other of its for this index.
@@ -248,9 +272,12 @@ pub(super) struct SpaceRow {
     /// The newest message segment.
     #[n(14)]
     pub(super) segment: u32,
-    /// All documents seen.
-    #[n(15)]
+    /// All documents seen, sorted. Each has a record of its own.
+    #[cbor(skip)]
     pub(super) documents: Vec<Name>,
+    /// Where they stood before each had a record of its own.
+    #[cbor(n(15), default)]
+    pub(super) documents_before: Vec<Name>,
     #[n(16)]
     pub(super) unread: u64,
     #[n(17)]
@@ -438,7 +465,7 @@ pub(super) enum Intention {
         #[n(0)]
         account: AccountId,
         #[n(1)]
-        admin: bool,
+        role: Role,
     },
     #[n(3)]
     SetTitle(#[n(0)] String),
@@ -475,12 +502,15 @@ pub(super) enum Intention {
     Renew(#[n(0)] AccountId),
 }
 
+/// The index of an epoch's handshake until the log has shown it to this device.
+pub(super) const NOT_SHOWN: u64 = u64::MAX;
+
 /// An epoch whose root is known.
 #[derive(Clone, Encode, Decode)]
 pub(super) struct EpochRow {
     #[n(0)]
     pub(super) number: u64,
-    /// The index of the handshake that made it.
+    /// The index of the handshake that made it, or [`NOT_SHOWN`].
     #[n(1)]
     pub(super) index: u64,
     #[cbor(n(2), with = "minicbor::bytes")]
@@ -493,7 +523,23 @@ pub(super) struct EpochRow {
     pub(super) era: u32,
 }
 
+impl SpaceRow {
+    /// A document belongs to the list. Whether that is news.
+    pub(super) fn lists(&mut self, name: &Name) -> bool {
+        let at = self.documents.binary_search(name);
+        at.map_err(|at| self.documents.insert(at, name.clone())).is_err()
+    }
+}
+
 impl EpochRow {
+    /// The log shows it: what its header says of it counts, to which its id commits, whatever was
+    /// written down. Gives whether any of that is news.
+    pub(super) fn is_shown(&mut self, number: u64, index: u64, era: u32) -> bool {
+        let is_news = (self.number, self.index, self.era) != (number, index, era);
+        (self.number, self.index, self.era) = (number, index, era);
+        is_news
+    }
+
     /// What the epoch's id commits to of it.
     pub(super) fn commitment(&self) -> Commitment {
         seal::key_commitment(&self.root, &self.binding)
@@ -559,6 +605,17 @@ pub(super) struct StateRow {
     /// Epochs that such commits made, and that were given up: the log does not have them.
     #[cbor(n(12), default)]
     pub(super) abandoned: Vec<EpochId>,
+    /// While the log is read up to where this device was let in: where the last handshake stands that
+    /// adds this account, by its header.
+    #[n(13)]
+    pub(super) added_at: Option<u64>,
+    /// Who may not write everything, over the log.
+    #[cbor(n(14), default)]
+    pub(super) rights: Rights,
+    /// Writers of whom it is only told how far they have written, by who let this device in: their
+    /// own first entry says it.
+    #[cbor(n(15), default)]
+    pub(super) told: Vec<WriterId>,
 }
 
 /// Own commits that the relay confirmed, in a row.
@@ -570,6 +627,9 @@ pub(super) struct UnfollowedRow {
     /// What they were to do.
     #[n(1)]
     pub(super) wishes: Vec<Intention>,
+    /// Something was passed over before them.
+    #[cbor(n(2), default)]
+    pub(super) doubted: bool,
 }
 
 /// An intent in the log.
@@ -604,7 +664,7 @@ pub(super) struct CutRow {
     pub(super) link: Link,
     #[n(1)]
     pub(super) commitment: sync_protocol::ids::Commitment,
-    /// The encoded [`super::change_set::ChangeSet`].
+    /// The encoded [`crate::engine::space::change_set::ChangeSet`].
     #[n(2)]
     pub(super) set: Blob,
     /// The edits it came from: to write them again, should the number be lost.
@@ -786,24 +846,8 @@ mod tests {
     use crate::records::{Records, key};
 
     fn device(format: u32) -> Vec<u8> {
-        codec::encode(&AccountRow {
-            format,
-            account: AccountId::of_root_key(&[1; 32]),
-            signing: [2; 32],
-            hpke: [3; 32],
-            joins: Vec::new(),
-            address: String::new(),
-            name: String::new(),
-            claimed: true,
-            device_name: String::new(),
-            complete: true,
-            recovering: Vec::new(),
-            linking: Vec::new(),
-            named: None,
-            blocked: Vec::new(),
-            signed: None,
-            unwanted: Vec::new(),
-        })
+        let row = AccountRow::new(AccountId::of_root_key(&[1; 32]), [2; 32], [3; 32]);
+        codec::encode(&AccountRow { format, complete: true, ..row })
     }
 
     fn guest(format: u32) -> Vec<u8> {

@@ -11,11 +11,11 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::epoch_id;
 use sync_protocol::{DeviceId, EpochId, SpaceId, WriterId, limits};
 
-use super::change_set::{ChangeSet, Item, Seen, WINDOW};
-use super::seal;
 use crate::document::{
     Document, Edit, Name, NewMessage, OrderKey, Placement, Stamp, actor, change_hash,
 };
+use crate::engine::seal;
+use crate::engine::space::change_set::{ChangeSet, Item, Seen, WINDOW};
 
 use crate::trust::logs::{KnownLog, testing::log};
 use crate::trust::sightings::{Beside, Reading, Sighting};

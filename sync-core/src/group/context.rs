@@ -1,11 +1,11 @@
 //! What all members agree on besides keys, carried in the MLS group context.
 
-use minicbor::{Decode, Encode};
 use openmls::prelude::{
     CredentialType, Extension, ExtensionType, Extensions, GroupContext,
     RequiredCapabilitiesExtension, UnknownExtension,
 };
 use sync_protocol::codec;
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::limits;
 use sync_protocol::roster::Roster;
 

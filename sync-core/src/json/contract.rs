@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::error::CallError;
 
 /// Every method with its parameters. Beside them, any may be named by `edit`.
-const METHODS: [(&str, &[&str]); 54] = [
+const METHODS: [(&str, &[&str]); 56] = [
     ("account.create", &["address", "name"]),
     ("account.set_name", &["name"]),
     ("account.recover", &["address", "recovery_code", "name"]),
@@ -49,9 +49,11 @@ const METHODS: [(&str, &[&str]); 54] = [
     ("document.list", &["space"]),
     ("document.history", &["space", "name", "before", "limit"]),
     ("document.conflicts", &["space", "name", "path"]),
+    ("document.rename", &["space", "name", "title"]),
     ("document.archive", &["space", "name", "archived"]),
     ("document.delete", &["space", "name"]),
     ("document.change", &["space", "name", "ops"]),
+    ("document.presence", &["space", "name", "state"]),
     ("document.export", &["space", "name"]),
     ("document.import", &["space", "name", "bytes"]),
     ("sync.wait", &["until", "timeout_ms"]),
@@ -63,26 +65,20 @@ const METHODS: [(&str, &[&str]); 54] = [
 ];
 
 /// The operations on documents, with their fields beside `op`.
-const OPS: [(&str, &[&str]); 7] = [
+const OPS: [(&str, &[&str]); 8] = [
     ("put", &["path", "value"]),
     ("insert", &["path", "value"]),
     ("delete", &["path"]),
     ("increment", &["path", "by", "value"]),
     ("splice_text", &["path", "index", "delete", "insert", "value", "unit"]),
     ("ensure", &["path", "value"]),
+    ("convert", &["path", "value"]),
     ("move", &["path", "to"]),
 ];
 
-/// Every method with its parameters.
-#[cfg(all(test, not(target_family = "wasm")))]
-pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+/// Every method with the parameters that it takes.
+pub fn methods() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     METHODS.into_iter()
-}
-
-/// Every method's name.
-#[cfg(test)]
-pub(super) fn methods() -> impl Iterator<Item = &'static str> {
-    METHODS.iter().map(|(method, _)| *method)
 }
 
 /// Refuses a method that there is none of, and parameters that it doesn't take.

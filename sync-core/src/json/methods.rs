@@ -194,7 +194,9 @@ fn role(params: Params<'_>) -> Result<Role, CallError> {
     match params.text("role")?.as_str() {
         "admin" => Ok(Role::Admin),
         "member" => Ok(Role::Member),
-        _ => Err(CallError::params("role is admin or member")),
+        "commenter" => Ok(Role::Commenter),
+        "reader" => Ok(Role::Reader),
+        _ => Err(CallError::params("role is admin, member, commenter or reader")),
     }
 }
 
@@ -278,7 +280,16 @@ fn document(verb: &str, params: Params<'_>) -> Found {
             let archived = params.flag("archived")?;
             return Ok(Some(Command::ArchiveDocument { space, name, archived }));
         }
+        "rename" => {
+            params.required("title")?;
+            let title = params.optional_text("title")?;
+            return Ok(Some(Command::RenameDocument { space, name, title }));
+        }
         "delete" => return Ok(Some(Command::DeleteDocument { space, name })),
+        "presence" => {
+            let state = params.required("state")?.clone();
+            return Ok(Some(Command::SetPresence { space, name, state }));
+        }
         _ => return Ok(None),
     };
     Ok(Some(Command::AskDocument { space, name, question }))
@@ -304,6 +315,7 @@ fn op(params: Params<'_>) -> Result<AppOp, CallError> {
         "put" => AppOp::Put { path, value: value()? },
         "insert" => AppOp::Insert { path, value: value()? },
         "ensure" => AppOp::Ensure { path, value: value()? },
+        "convert" => AppOp::Convert { path, value: value()? },
         "delete" => AppOp::Delete { path },
         "move" => {
             let to = params.number("to")?;
@@ -362,7 +374,10 @@ fn edit(verb: &str, params: Params<'_>) -> Found {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::mem::discriminant;
+
     use super::*;
+    use crate::api::every::every_command;
     use crate::api::{Member, Space};
     use crate::document::{OrderKey, Stamp, Step};
     use crate::json::Fault;
@@ -402,7 +417,7 @@ mod tests {
             "recovery_code": "a b c", "qr": "X", "history": "all", "code": "123 4567",
             "device": device().to_string(), "account": account().to_string(), "join": "ask",
             "relay": sync_protocol::ids::RelayId::from_bytes([5; 32]).to_string(), "safety_number": "12345", "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
-            "archived": true,
+            "archived": true, "state": { "at": 1 },
         });
         let promised = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
@@ -410,18 +425,28 @@ mod tests {
             conversation.remove conversation.leave conversation.read message.send message.edit \
             message.delete message.react message.list settings.get settings.set settings.all \
             document.get document.change document.export document.import document.list document.history \
-            document.conflicts document.archive document.delete sync.wait sync.digest network.offline \
+            document.conflicts document.rename document.archive document.delete document.presence sync.wait sync.digest network.offline \
             network.online network.accept_relay edit.forget";
         for method in promised.split_whitespace() {
-            assert!(contract::methods().any(|known| known == method), "{method}");
+            assert!(contract::methods().any(|(known, _)| known == method), "{method}");
         }
-        for method in contract::methods() {
+        let mut asked = Vec::new();
+        for (method, _) in contract::methods() {
             let mut taken = params.as_object().unwrap().clone();
             taken.retain(|name, _| {
                 let alone = Map::from_iter([(name.clone(), Value::Null)]);
                 contract::check(method, &alone).is_ok()
             });
-            assert!(plan(method, &taken).is_ok(), "{method} {taken:?}");
+            let plan = plan(method, &taken);
+            assert!(plan.is_ok(), "{method} {taken:?}");
+            asked.extend(plan.ok().map(|plan| discriminant(&plan.command)));
+        }
+        // A document is asked by `AskDocument`; an edit's name stands beside any method.
+        let without = ["ReadDocument", "Once"];
+        for command in every_command() {
+            let name = format!("{command:?}");
+            let has_none = without.iter().any(|known| name.starts_with(known));
+            assert_ne!(asked.contains(&discriminant(&command)), has_none, "{name}");
         }
     }
 
@@ -463,6 +488,7 @@ mod tests {
 
     #[test]
     fn bad_parameters_are_named() {
+        let op = |op: Value| json!({ "space": "account", "name": "n", "ops": [op] });
         for (method, params, word) in [
             ("account.create", json!({ "name": "x" }), "address"),
             ("account.create", json!({ "address": "ada" }), "name"),
@@ -493,6 +519,22 @@ mod tests {
             ("account.recover", json!({ "address": "ada" }), "recovery_code"),
             ("network.online", json!({ "edit": "short" }), "edit"),
             ("edit.forget", json!({ "edits": ["short"] }), "edits"),
+            ("document.rename", json!({ "space": "account", "name": "n" }), "title is missing"),
+            (
+                "document.rename",
+                json!({ "space": "account", "name": "n", "title": 1 }),
+                "title is a text",
+            ),
+            ("document.change", op(json!({ "op": "convert", "path": ["a"] })), "value is missing"),
+            ("document.change", op(json!({ "op": "move", "path": ["a", 0], "to": -1 })), "to"),
+            ("document.change", op(json!({ "op": "increment", "path": ["a"], "by": 0.5 })), "by"),
+            ("document.change", op(json!({ "op": "put", "path": "a", "value": 1 })), "path"),
+            ("document.change", op(json!({ "op": "change", "path": ["a"] })), "change"),
+            (
+                "conversation.role",
+                json!({ "conversation": space().to_string(), "address": "bob", "role": "owner" }),
+                "admin, member, commenter or reader",
+            ),
         ] {
             let error = error(method, &params);
             assert_eq!(error.fault, Fault::Params, "{method} {params}");

@@ -11,6 +11,7 @@ mod people;
 mod shape_tests;
 mod shapes;
 
+pub use contract::methods;
 pub use error::{CallError, Fault};
 pub use methods::{Plan, Shape, plan};
 pub use notices::{FEW, Notification, RECENT, announcement, notification};

@@ -7,7 +7,7 @@ use sync_protocol::{DeviceId, SpaceId};
 
 use super::people::Known;
 use super::shapes;
-use crate::api::{ContactChange, Event, LinkEvent, MessageView, Whose};
+use crate::api::{ContactChange, Event, LinkEvent, MessageView, Space, Whose};
 use crate::document::OrderKey;
 
 /// A notification of so many messages carries them whole; of more, only their ids.
@@ -73,6 +73,19 @@ pub fn notification(event: &Event) -> Notification {
             "typing",
             json!({ "conversation": conversation.to_string(), "account": account.to_string() }),
         ),
+        Event::Presence { space, name, account, device, state } => {
+            let params = json!({
+                "space": match space {
+                    Space::Account => "account".to_owned(),
+                    Space::Conversation(id) => id.to_string(),
+                },
+                "name": name,
+                "account": account.to_string(),
+                "device": device.to_string(),
+                "state": state,
+            });
+            wrap("presence", params)
+        }
         Event::Evidence { space, why } => {
             let (reason, what) = (why.code(), why.to_string());
             let account = why.account().map(|account| account.to_string());

@@ -9,15 +9,15 @@ use sync_protocol::dormancy::Dormancy;
 use sync_protocol::ids::RelayId;
 use sync_protocol::roster::Role;
 use sync_protocol::sorted::SortedSet;
-use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
+use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
 
 use super::people::Known;
 use super::{contract, notices, shapes};
 use crate::api::{
     Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ContactChange,
-    ConversationChange, ConversationView, DeviceView, DocumentView, DocumentsView, Event, Failure,
-    LastMessage, LinkEvent, MemberView, MessageView, NewAccount, Origin, Problem, Progress,
-    Response, Status, Unreadable, Vouched, Whose,
+    ConversationChange, ConversationView, DeviceView, Digest, DocumentDigest, DocumentView,
+    DocumentsView, Event, Failure, LastMessage, LinkEvent, MemberView, MessageView, NewAccount,
+    Origin, Problem, Progress, Response, Space, Status, Unreadable, Vouched, Whose,
 };
 use crate::document::{OrderKey, Placement, Rank, Stamp, Step};
 use crate::trust::Invalid;
@@ -120,7 +120,8 @@ fn a_message() -> MessageView {
     }
 }
 
-fn answers() -> Value {
+/// One answer of each kind.
+fn every_answer() -> Vec<Response> {
     let account = NewAccount { account: account(1), device: device(1), recovery_code: text("a b") };
     let contact = ContactCard {
         account: account.account,
@@ -130,7 +131,7 @@ fn answers() -> Value {
         shown: text("QR"),
         compared: Compared::Changed,
     };
-    let list = DeviceView {
+    let listed = DeviceView {
         device: device(1),
         name: text("phone"),
         role: "companion",
@@ -141,34 +142,94 @@ fn answers() -> Value {
         revoked: true,
     };
     let documents = DocumentsView {
-        documents: vec![DocumentView { name: text("plan"), archived: true }],
+        documents: vec![DocumentView {
+            name: text("plan"),
+            title: Some(text("The plan")),
+            archived: true,
+        }],
         waiting: true,
     };
     let author = Author { origin: Origin::Sibling, account: account.account, device: device(2) };
     let change = ChangeView { change: [8; 32], author: Some(author), at_ms: Some(5) };
     let conflict = ConflictView { value: json!({ "$text": "a" }), author: Some(author) };
-    let of = |answer| shapes::response(answer);
-    let known = Known::from([(account.account, (Some(text("ada")), text("Ada")))]);
-    json!({
-        "status": of(Response::Status(a_status())),
-        "account": of(Response::Account(account)),
-        "contact": of(Response::Contact(contact)),
-        "comparison": of(Response::Comparison(Comparison::Behind)),
-        "conversation": of(Response::Conversations(vec![a_conversation()])).get(0),
-        "conversation id": of(Response::Conversation(space())),
-        "message": shapes::message(&a_message(), &known),
-        "message id": of(Response::Message(key(1))),
-        "device": of(Response::Devices(vec![list])).get(0),
-        "device id": of(Response::Device(device(1))),
-        "device name": of(Response::DeviceName(text("phone"))),
-        "documents": of(Response::Documents(documents)),
-        "history": of(Response::History(vec![change])),
-        "conflicts": of(Response::Conflicts(vec![conflict])),
-        "offer": of(Response::Offer(text("QR"))),
-        "recovery code": of(Response::RecoveryCode(text("a b"))),
-    })
+    let writer = WriterId { device: device(1), incarnation: 2 };
+    let digest = Digest {
+        frontier: [(writer, (3, [4; 32]))].into(),
+        documents: [(text("settings"), DocumentDigest { heads: vec![[5; 32]], content: [6; 32] })]
+            .into(),
+        view: [7; 32],
+    };
+    every! { Response;
+        Response::Done => [Response::Done],
+        Response::Account(_) => [Response::Account(account)],
+        Response::Status(_) => [Response::Status(a_status())],
+        Response::Contact(_) => [Response::Contact(contact)],
+        Response::Comparison(_) => [Response::Comparison(Comparison::Behind)],
+        Response::Conversation(_) => [Response::Conversation(space())],
+        Response::Conversations(_) => [Response::Conversations(vec![a_conversation()])],
+        Response::Message(_) => [Response::Message(key(1))],
+        Response::Messages(_) => [Response::Messages(vec![a_message()])],
+        Response::Value(_) => [Response::Value(json!("dark"))],
+        Response::Settings(_) => [Response::Settings([(text("theme"), json!("dark"))].into())],
+        Response::Heads(_) => [Response::Heads(vec![[8; 32]])],
+        Response::Bytes(_) => [Response::Bytes(vec![1, 2])],
+        Response::Documents(_) => [Response::Documents(documents)],
+        Response::History(_) => [Response::History(vec![change])],
+        Response::Conflicts(_) => [Response::Conflicts(vec![conflict])],
+        Response::Digest(_) => [Response::Digest(digest)],
+        Response::Offer(_) => [Response::Offer(text("QR"))],
+        Response::DeviceName(_) => [Response::DeviceName(text("phone"))],
+        Response::RecoveryCode(_) => [Response::RecoveryCode(text("a b"))],
+        Response::Device(_) => [Response::Device(device(1))],
+        Response::Devices(_) => [Response::Devices(vec![listed])],
+    }
 }
 
+/// What the vectors call an answer, and whether it is one of several.
+fn called(answer: &Response) -> (&'static str, bool) {
+    match answer {
+        Response::Done => ("done", false),
+        Response::Account(_) => ("account", false),
+        Response::Status(_) => ("status", false),
+        Response::Contact(_) => ("contact", false),
+        Response::Comparison(_) => ("comparison", false),
+        Response::Conversation(_) => ("conversation id", false),
+        Response::Conversations(_) => ("conversation", true),
+        Response::Message(_) => ("message id", false),
+        Response::Messages(_) => ("message", true),
+        Response::Value(_) => ("value", false),
+        Response::Settings(_) => ("settings", false),
+        Response::Heads(_) => ("heads", false),
+        Response::Bytes(_) => ("bytes", false),
+        Response::Documents(_) => ("documents", false),
+        Response::History(_) => ("history", false),
+        Response::Conflicts(_) => ("conflicts", false),
+        Response::Digest(_) => ("digest", false),
+        Response::Offer(_) => ("offer", false),
+        Response::DeviceName(_) => ("device name", false),
+        Response::RecoveryCode(_) => ("recovery code", false),
+        Response::Device(_) => ("device id", false),
+        Response::Devices(_) => ("device", true),
+    }
+}
+
+fn answers() -> Value {
+    let known = Known::from([(account(1), (Some(text("ada")), text("Ada")))]);
+    let all = every_answer().into_iter().map(|answer| {
+        let (name, is_one_of_several) = called(&answer);
+        let shape = match answer {
+            Response::Messages(list) => {
+                list.iter().map(|view| shapes::message(view, &known)).collect()
+            }
+            other => shapes::response(other),
+        };
+        let shape = if is_one_of_several { shape[0].clone() } else { shape };
+        (name.to_owned(), shape)
+    });
+    Value::Object(all.collect())
+}
+
+/// One event of each kind, or several.
 fn events() -> Vec<Event> {
     let conversation = space();
     let moved = ContactChange::Moved { address: text("bob"), now: account(3) };
@@ -176,26 +237,49 @@ fn events() -> Vec<Event> {
         ConversationChange::NotAdded { address: text("cat"), reason: Rejection::NotFound };
     let paths = Some(vec![vec![Step::from("items"), Step::Index(2)]]);
     let author = Author { origin: Origin::Sibling, account: account(1), device: device(2) };
-    vec![
-        Event::Receipts { conversation, accounts: vec![account(2)] },
-        Event::Conversation { conversation, change: ConversationChange::Joined },
-        Event::Conversation { conversation, change: not_added },
-        Event::Document { space: space(), name: text("app/plan"), paths, by: Some(author) },
-        Event::Settings { keys: vec![text("theme")] },
-        Event::Status(Box::new(a_status())),
-        Event::Typing { conversation, account: account(2) },
-        Event::Link(LinkEvent::Account(whose())),
-        Event::Link(LinkEvent::Code { code: text("1234567"), whose: whose() }),
-        Event::Link(LinkEvent::Done { account: account(1), device: device(2) }),
-        Event::Link(LinkEvent::Failed(Failure::Offline)),
-        Event::Devices { account: account(2), added: vec![device(3)], revoked: vec![device(2)] },
-        Event::Contact { account: account(2), change: ContactChange::Devices },
-        Event::Contact { account: account(2), change: moved },
-        Event::RecoveryCode(text("a b")),
-        Event::Revoked { unsent: 2 },
-        Event::History { conversation, read: 1, total: 2 },
-        Event::Evidence { space: space(), why: Invalid::OtherHistory },
-    ]
+    let mut all = every! { Event;
+        Event::Receipts { .. } => [Event::Receipts { conversation, accounts: vec![account(2)] }],
+        Event::Conversation { .. } => [
+            Event::Conversation { conversation, change: ConversationChange::Joined },
+            Event::Conversation { conversation, change: not_added },
+        ],
+        Event::Document { .. } => [
+            Event::Document { space: space(), name: text("app/plan"), paths, by: Some(author) }
+        ],
+        Event::Presence { .. } => [Event::Presence {
+            space: Space::Conversation(space()),
+            name: text("app/plan"),
+            account: account(2),
+            device: device(2),
+            state: json!({ "cursor": 7 }),
+        }],
+        Event::Settings { .. } => [Event::Settings { keys: vec![text("theme")] }],
+        Event::Status(_) => [Event::Status(Box::new(a_status()))],
+        Event::Typing { .. } => [Event::Typing { conversation, account: account(2) }],
+        Event::Link(_) => [
+            Event::Link(LinkEvent::Account(whose())),
+            Event::Link(LinkEvent::Code { code: text("1234567"), whose: whose() }),
+            Event::Link(LinkEvent::Done { account: account(1), device: device(2) }),
+            Event::Link(LinkEvent::Failed(Failure::Offline)),
+        ],
+        Event::Devices { .. } => [Event::Devices {
+            account: account(2),
+            added: vec![device(3)],
+            revoked: vec![device(2)],
+        }],
+        Event::Contact { .. } => [
+            Event::Contact { account: account(2), change: ContactChange::Devices },
+            Event::Contact { account: account(2), change: moved },
+        ],
+        Event::RecoveryCode(_) => [Event::RecoveryCode(text("a b"))],
+        Event::Revoked { .. } => [Event::Revoked { unsent: 2 }],
+        Event::History { .. } => [Event::History { conversation, read: 1, total: 2 }],
+        Event::Evidence { .. } => [Event::Evidence { space: space(), why: Invalid::OtherHistory }],
+        // Announced with the messages themselves: see below.
+        Event::Messages { .. } => [Event::Messages { conversation, messages: vec![key(1)] }],
+    };
+    all.retain(|event| !matches!(event, Event::Messages { .. }));
+    all
 }
 
 fn told() -> Vec<Value> {
@@ -213,7 +297,7 @@ fn told() -> Vec<Value> {
 #[test]
 fn the_shapes_are_those_that_typescript_reads() {
     let methods: Map<String, Value> =
-        contract::all().map(|(method, names)| (method.to_owned(), json!(names))).collect();
+        contract::methods().map(|(method, names)| (method.to_owned(), json!(names))).collect();
     let made = json!({ "methods": methods, "answers": answers(), "notices": told() });
     if std::env::var_os("REJOINDER_WRITE_VECTORS").is_some() {
         let path = format!("{}/../docs/vectors/shapes.json", env!("CARGO_MANIFEST_DIR"));
@@ -222,5 +306,45 @@ fn the_shapes_are_those_that_typescript_reads() {
         return;
     }
     let committed: Value = serde_json::from_str(SHAPES).unwrap();
-    assert_eq!(committed, made, "docs/vectors/shapes.json is not what the code does");
+    let mut apart = Vec::new();
+    differences(&committed, &made, "", &mut apart);
+    assert!(
+        apart.is_empty(),
+        "docs/vectors/shapes.json is not what the code does:\n  {}\nIf that is meant, write it anew: \
+         REJOINDER_WRITE_VECTORS=1 cargo test -p sync-core shapes",
+        apart.join("\n  "),
+    );
+}
+
+/// Says where two values differ, each place in a line.
+fn differences(before: &Value, now: &Value, path: &str, out: &mut Vec<String>) {
+    match (before, now) {
+        (Value::Object(before), Value::Object(now)) => {
+            for (name, value) in before {
+                let path = format!("{path}/{name}");
+                match now.get(name) {
+                    Some(other) => differences(value, other, &path, out),
+                    None => out.push(format!("{path} is gone")),
+                }
+            }
+            let new = now.iter().filter(|(name, _)| !before.contains_key(*name));
+            out.extend(new.map(|(name, value)| format!("{path}/{name} is new: {value}")));
+        }
+        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
+            for (at, pair) in before.iter().zip(now).enumerate() {
+                differences(pair.0, pair.1, &format!("{path}/{at}"), out);
+            }
+        }
+        _ if before != now => out.push(format!("{path} was {before}, and is {now}")),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_difference_is_told_by_its_place() {
+    let mut out = Vec::new();
+    let before = json!({ "a": { "b": 1, "c": [1, 2] }, "d": 0 });
+    differences(&before, &json!({ "a": { "b": 2, "c": [1, 3] }, "e": 0 }), "", &mut out);
+    let told = ["/a/b was 1, and is 2", "/a/c/1 was 2, and is 3", "/d is gone", "/e is new: 0"];
+    assert_eq!(out, told);
 }

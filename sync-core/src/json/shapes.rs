@@ -9,8 +9,8 @@ use sync_protocol::text::{BASE64, HEX};
 use super::people::Known;
 use crate::api::{
     Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ConversationChange,
-    ConversationView, DeviceView, Digest, DocumentView, DocumentsView, MemberView, MessageView,
-    Problem, Progress, Response, Status, Unreadable, Vouched,
+    ConversationView, DeviceView, Digest, DocumentView, DocumentsView, LastMessage, MemberView,
+    MessageView, Problem, Progress, Response, Status, Unreadable, Vouched,
 };
 
 use crate::document::Step;
@@ -52,7 +52,10 @@ pub fn response(response: Response) -> Value {
         Response::Messages(list) => list.iter().map(|view| message(view, &Known::new())).collect(),
         Response::Value(value) => value,
         Response::Documents(DocumentsView { documents, waiting }) => {
-            let one = |view: &DocumentView| json!({ "name": view.name, "archived": view.archived });
+            let one = |view: &DocumentView| {
+                let DocumentView { name, title, archived } = view;
+                json!({ "name": name, "title": title, "archived": archived })
+            };
             json!({ "documents": documents.iter().map(one).collect::<Value>(), "waiting": waiting })
         }
         Response::History(changes) => {
@@ -88,31 +91,50 @@ pub fn response(response: Response) -> Value {
 /// How things stand.
 #[must_use]
 pub fn status(status: &Status) -> Value {
+    let Status {
+        account,
+        device,
+        address,
+        name,
+        nameless,
+        role,
+        connected,
+        up_to_date,
+        last_confirmed_ms,
+        waiting,
+        spaces,
+        unreadable,
+        withheld,
+        away,
+        put_back_ms,
+        problem,
+    } = status;
     json!({
-        "account": status.account.map(|id| id.to_string()),
-        "device": status.device.map(|id| id.to_string()),
-        "address": status.address,
-        "name": status.name,
-        "nameless": status.nameless,
-        "role": status.role,
-        "connected": status.connected,
-        "up_to_date": status.up_to_date,
-        "last_confirmed_ms": status.last_confirmed_ms,
-        "waiting": status.waiting,
-        "spaces": status.spaces,
-        "unreadable": status.unreadable,
-        "withheld": status.withheld,
-        "away": status.away.iter().map(away).collect::<Value>(),
-        "put_back_ms": status.put_back_ms,
-        "problem": status.problem.as_ref().map(problem),
+        "account": account.map(|id| id.to_string()),
+        "device": device.map(|id| id.to_string()),
+        "address": address,
+        "name": name,
+        "nameless": nameless,
+        "role": role,
+        "connected": connected,
+        "up_to_date": up_to_date,
+        "last_confirmed_ms": last_confirmed_ms,
+        "waiting": waiting,
+        "spaces": spaces,
+        "unreadable": unreadable,
+        "withheld": withheld,
+        "away": away.iter().map(self::away).collect::<Value>(),
+        "put_back_ms": put_back_ms,
+        "problem": problem.as_ref().map(self::problem),
     })
 }
 
 fn away(view: &AwayView) -> Value {
+    let AwayView { device, last_seen_ms, dormancy } = view;
     json!({
-        "device": view.device.to_string(),
-        "last_seen_ms": view.last_seen_ms,
-        "dormancy": view.dormancy.word(),
+        "device": device.to_string(),
+        "last_seen_ms": last_seen_ms,
+        "dormancy": dormancy.word(),
     })
 }
 
@@ -135,70 +157,92 @@ fn problem(problem: &Problem) -> Value {
             (rejection.kind(), rejection.to_string(), Some(space.to_string()))
         }
     };
-    json!({ "kind": kind, "message": message, "space": space })
+    json!({ "kind": kind, "message": message, "space": space, "relay": null })
 }
 
 fn device(view: &DeviceView) -> Value {
+    let DeviceView { device, name, role, current, linked_ms, last_seen_ms, dormancy, revoked } =
+        view;
     json!({
-        "device": view.device.to_string(),
-        "name": view.name,
-        "role": view.role,
-        "current": view.current,
-        "linked_ms": view.linked_ms,
-        "last_seen_ms": view.last_seen_ms,
-        "dormancy": view.dormancy.map(Dormancy::word),
-        "revoked": view.revoked,
+        "device": device.to_string(),
+        "name": name,
+        "role": role,
+        "current": current,
+        "linked_ms": linked_ms,
+        "last_seen_ms": last_seen_ms,
+        "dormancy": dormancy.map(Dormancy::word),
+        "revoked": revoked,
     })
 }
 
 fn conversation(view: &ConversationView) -> Value {
-    let last = view.last.as_ref().map(|last| {
-        json!({
-            "message": last.message.to_string(),
-            "author": last.author.to_string(),
-            "text": last.text,
-            "at_ms": last.at_ms,
-        })
-    });
+    let ConversationView {
+        conversation,
+        title,
+        members,
+        adding,
+        unread,
+        last,
+        muted,
+        archived,
+        pinned,
+        pending,
+        active,
+        unreadable,
+        waiting,
+        vouched,
+        withheld,
+    } = view;
     json!({
-        "conversation": view.conversation.to_string(),
-        "title": view.title,
-        "members": view.members.iter().map(member).collect::<Value>(),
-        "adding": view.adding,
-        "unread": view.unread,
-        "last": last,
-        "muted": view.muted,
-        "archived": view.archived,
-        "pinned": view.pinned,
-        "pending": view.pending,
-        "active": view.active,
-        "unreadable": view.unreadable.as_ref().map(unreadable),
-        "waiting": view.waiting,
-        "vouched": view.vouched.as_ref().map(vouched),
-        "withheld": view.withheld,
+        "conversation": conversation.to_string(),
+        "title": title,
+        "members": members.iter().map(member).collect::<Value>(),
+        "adding": adding,
+        "unread": unread,
+        "last": last.as_ref().map(self::last),
+        "muted": muted,
+        "archived": archived,
+        "pinned": pinned,
+        "pending": pending,
+        "active": active,
+        "unreadable": unreadable.as_ref().map(self::unreadable),
+        "waiting": waiting,
+        "vouched": vouched.as_ref().map(self::vouched),
+        "withheld": withheld,
+    })
+}
+
+fn last(last: &LastMessage) -> Value {
+    let LastMessage { message, author, text, at_ms } = last;
+    json!({
+        "message": message.to_string(),
+        "author": author.to_string(),
+        "text": text,
+        "at_ms": at_ms,
     })
 }
 
 fn vouched(view: &Vouched) -> Value {
-    json!({
-        "account": view.account.to_string(),
-        "device": view.device.to_string(),
-        "at_ms": view.at_ms,
-    })
+    let Vouched { account, device, at_ms } = view;
+    json!({ "account": account.to_string(), "device": device.to_string(), "at_ms": at_ms })
 }
 
 fn unreadable(view: &Unreadable) -> Value {
-    json!({ "changes": view.changes, "first_ms": view.first_ms, "last_ms": view.last_ms })
+    let Unreadable { changes, first_ms, last_ms } = view;
+    json!({ "changes": changes, "first_ms": first_ms, "last_ms": last_ms })
 }
 
 fn member(view: &MemberView) -> Value {
+    let MemberView { account, address, name, role } = view;
     json!({
-        "account": view.account.to_string(),
-        "address": view.address,
-        "name": view.name,
-        "role": match view.role {
+        "account": account.to_string(),
+        "address": address,
+        "name": name,
+        "role": match role {
             Role::Admin => "admin",
             Role::Member => "member",
+            Role::Commenter => "commenter",
+            Role::Reader => "reader",
         },
     })
 }
@@ -209,27 +253,43 @@ pub fn message(view: &MessageView, known: &Known) -> Value {
     let accounts = |ids: &mut dyn Iterator<Item = &AccountId>| -> Value {
         ids.map(ToString::to_string).collect()
     };
-    let reactions = view.reactions.iter();
+    let MessageView {
+        message,
+        author,
+        device,
+        text,
+        at_ms,
+        rank,
+        reply_to,
+        edited,
+        deleted,
+        reactions,
+        status,
+        delivered,
+        read,
+        needs_update,
+    } = view;
+    let reactions = reactions.iter();
     let reactions =
         object(reactions.map(|(account, emoji)| (account.to_string(), emoji.clone().into())));
-    let author = known.get(&view.author);
+    let by = known.get(author);
     json!({
-        "message": view.message.to_string(),
-        "author": view.author.to_string(),
-        "author_address": author.and_then(|(address, _)| address.clone()),
-        "author_name": author.map(|(_, name)| name),
-        "device": view.device.to_string(),
-        "text": view.text,
-        "at_ms": view.at_ms,
-        "rank": view.rank.to_string(),
-        "reply_to": view.reply_to.map(|key| key.to_string()),
-        "edited": view.edited,
-        "deleted": view.deleted,
+        "message": message.to_string(),
+        "author": author.to_string(),
+        "author_address": by.and_then(|(address, _)| address.clone()),
+        "author_name": by.map(|(_, name)| name),
+        "device": device.to_string(),
+        "text": text,
+        "at_ms": at_ms,
+        "rank": rank.to_string(),
+        "reply_to": reply_to.map(|key| key.to_string()),
+        "edited": edited,
+        "deleted": deleted,
         "reactions": reactions,
-        "status": progress(view.status),
-        "delivered": accounts(&mut view.delivered.iter()),
-        "read": accounts(&mut view.read.iter()),
-        "needs_update": view.needs_update,
+        "status": progress(*status),
+        "delivered": accounts(&mut delivered.iter()),
+        "read": accounts(&mut read.iter()),
+        "needs_update": needs_update,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::group::Leaf;
 /// Epochs of one space that the account knows: from its vault, or because this device was in.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    epochs: SortedMap<EpochId, (u64, Vec<Commitment>)>,
+    epochs: SortedMap<EpochId, Vec<(u64, Commitment)>>,
     /// Those of which the word counts, by number.
     counted: SortedMap<u64, Vec<EpochId>>,
 }
@@ -36,9 +36,9 @@ impl Known {
     /// Adds an epoch: its number, and what it commits to. Of several that were written down for one
     /// epoch the log decides; until then any may be meant.
     pub fn add(&mut self, epoch: EpochId, number: u64, commitment: Commitment) {
-        let (_, commitments) = self.epochs.entry(epoch).or_insert((number, Vec::new()));
-        if !commitments.contains(&commitment) {
-            commitments.push(commitment);
+        let said = self.epochs.entry(epoch).or_default();
+        if !said.contains(&(number, commitment)) {
+            said.push((number, commitment));
         }
     }
 
@@ -74,17 +74,20 @@ impl Known {
     /// Where an epoch stands beside what is known.
     ///
     /// # Errors
-    /// [`Invalid::OtherGroup`] if it is known and commits to something else, [`Invalid::Older`] if a
-    /// later one is known.
+    /// [`Invalid::OtherGroup`] if what counts says that it commits to something else,
+    /// [`Invalid::Older`] if a later one is known.
     pub fn place(
         &self,
         epoch: &EpochId,
         number: u64,
         commitment: &Commitment,
     ) -> Result<Standing, Invalid> {
-        if let Some((of, commitments)) = self.epochs.get(epoch) {
-            let same = *of == number && commitments.contains(commitment);
-            return if same { Ok(Standing::Proven) } else { Err(Invalid::OtherGroup) };
+        let said = self.epochs.get(epoch).map(Vec::as_slice).unwrap_or_default();
+        if said.contains(&(number, *commitment)) {
+            return Ok(Standing::Proven);
+        }
+        if self.counted.values().any(|counted| counted.contains(epoch)) {
+            return Err(Invalid::OtherGroup);
         }
         match self.newest() {
             Some(newest) if number <= newest => Err(Invalid::Older),
@@ -210,6 +213,20 @@ mod tests {
         made_up.add(epoch(3), u64::MAX, commitment(3));
         assert_eq!(made_up.place(&epoch(9), 5, &commitment(9)), Ok(Standing::Ahead));
         assert!(!made_up.is_past(0));
+    }
+
+    #[test]
+    fn of_several_words_on_one_epoch_the_one_that_fits_is_meant() {
+        let mut known = Known::default();
+        for number in [u64::MAX, 3, 0] {
+            known.add(epoch(1), number, commitment(1));
+        }
+        known.add(epoch(1), 3, commitment(8));
+        assert_eq!(known.place(&epoch(1), 3, &commitment(1)), Ok(Standing::Proven));
+        // None of it counts: it may all be made up.
+        assert_eq!(known.place(&epoch(1), 3, &commitment(9)), Ok(Standing::Ahead));
+        known.count(epoch(1), 3);
+        assert_eq!(known.place(&epoch(1), 3, &commitment(9)), Err(Invalid::OtherGroup));
     }
 
     #[test]

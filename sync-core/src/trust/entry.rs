@@ -99,7 +99,7 @@ pub fn judge(facts: Facts, proof: &mut impl Proof) -> Verdict {
             // Who could write then may not be known to who comes later.
             (true, _) => Verdict::Passed(None),
             (false, true) => Verdict::Passed(Some(Invalid::NotAMember)),
-            (false, false) => Verdict::Doubtful(Invalid::Signature),
+            (false, false) => Verdict::Doubtful(Invalid::NotAMember),
         };
     }
     match facts.chain {
@@ -184,7 +184,7 @@ mod tests {
     fn who_could_not_write_there_moves_nobodys_chain() {
         let outside = Facts { is_leaf: false, ..next() };
         assert_eq!(verdict(outside, AUTHOR), Verdict::Passed(Some(Invalid::NotAMember)));
-        assert_eq!(verdict(outside, NOBODY), Verdict::Doubtful(Invalid::Signature));
+        assert_eq!(verdict(outside, NOBODY), Verdict::Doubtful(Invalid::NotAMember));
         let past = Facts { past: true, ..outside };
         for proof in [NOBODY, CHAIN, AUTHOR] {
             assert_eq!(verdict(past, proof), Verdict::Passed(None));

@@ -5,7 +5,7 @@
 //! the epoch before it and to what its commit did: from one good epoch the names alone lead back, and
 //! each handshake on the way is as its author signed it.
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::envelope::CommitHeader;
 use sync_protocol::ids::LogHead;
 use sync_protocol::roster::RosterChange;

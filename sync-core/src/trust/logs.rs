@@ -4,8 +4,8 @@
 //! were shown the same. So what each knows of the members' logs goes along, sealed, with what they
 //! say: a few bytes, of one member at a time.
 
-use minicbor::{Decode, Encode};
 use sync_protocol::AccountId;
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::device_log::DeviceLog;
 
 /// How a log that came stands to the one of the same account that is known.

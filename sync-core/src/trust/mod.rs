@@ -15,9 +15,11 @@ mod lineage;
 pub(crate) mod logs;
 pub(crate) mod pins;
 pub mod posting;
+pub mod rights;
 pub(crate) mod safety;
 pub(crate) mod sightings;
 
 pub use heads::{Head, Heads};
 pub use invalid::Invalid;
 pub use lineage::{Ancestor, Lineage};
+pub use rights::Rights;

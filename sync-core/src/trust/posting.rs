@@ -4,7 +4,7 @@
 //! depend on which are open. A writer's order keys ascend from segment to segment: whatever does
 //! not is refused by all, whether they have the other copy before them or not.
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 
 use crate::document::Stamp;
 

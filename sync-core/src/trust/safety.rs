@@ -1,7 +1,7 @@
 //! Safety numbers: what two people compare to find out that nobody stands between them
 //! (`docs/protocol.md`, "Device logs").
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::LogHead;

@@ -4,7 +4,7 @@
 //! space tells along with it, sealed, how far it has read some others: those that all who can read
 //! it are in. Who is in one of the others as well sees whether it was shown less, or something else.
 
-use minicbor::{Decode, Encode};
+use sync_protocol::codec::{Decode, Encode};
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::{SpaceId, WriterId};
 

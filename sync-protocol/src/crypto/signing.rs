@@ -3,9 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::codec::{Decode, Encode};
 pub use ed25519_dalek::SigningKey;
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
-use minicbor::{Decode, Encode};
 
 use crate::codec;
 use crate::error::ProtocolError;

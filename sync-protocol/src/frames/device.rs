@@ -1,9 +1,7 @@
 //! What a device says.
 
-use minicbor::{Decode, Encode};
-
 use crate::address::Address;
-use crate::codec::Blob;
+use crate::codec::{Blob, Decode, Encode};
 use crate::error::ProtocolError;
 use crate::frames::relay::Challenge;
 use crate::hash;

@@ -1,8 +1,6 @@
 //! What a relay says.
 
-use minicbor::{Decode, Encode};
-
-use crate::codec::Blob;
+use crate::codec::{Blob, Decode, Encode};
 use crate::error::Rejection;
 use crate::ids::{AccountId, DeviceId, RelayId, RendezvousId, SpaceId, WriterId};
 

@@ -131,7 +131,7 @@ impl Draw {
     }
 
     pub(crate) fn rejection(&mut self, nth: u64) -> Rejection {
-        match nth % 15 {
+        match nth % 16 {
             0 => Rejection::Behind { index: self.u64() },
             1 => Rejection::Quota,
             2 => Rejection::TooLarge { limit: self.u64() },
@@ -146,7 +146,8 @@ impl Draw {
             11 => Rejection::Invalid,
             12 => Rejection::Fenced,
             13 => Rejection::Unavailable { retry_ms: self.u64() },
-            _ => Rejection::Full { retry_ms: self.u64() },
+            14 => Rejection::Full { retry_ms: self.u64() },
+            _ => Rejection::Ahead { head: self.u64() },
         }
     }
 

@@ -6,11 +6,12 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::DeviceKeys;
 use sync_protocol::ids::{LogHead, RendezvousId};
 
-use super::kit::Choices;
-use super::rng;
-use crate::engine::link::{Channel, Invite, Offer, Onward, Reply};
+use crate::engine::linking::link::{Channel, Invite, Offer, Onward, Reply};
 use crate::engine::seal::{self, Secret};
 use crate::trust::code;
+
+use super::kit::Choices;
+use super::rng;
 
 /// Words that somebody in between may choose at most.
 const STEPS: usize = 32;

@@ -10,30 +10,27 @@ mod linking;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod seeds;
 
+use kit::{Target, reads_again, reads_exactly};
 use rand_core::SeedableRng;
-use sync_protocol::codec;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::roster::Roster;
-use sync_protocol::signing::Signed;
-use sync_protocol::signing::SigningKey;
-use sync_protocol::{AccountId, DeviceId, SpaceId};
+use sync_protocol::signing::{Signed, SigningKey};
+use sync_protocol::{AccountId, DeviceId, SpaceId, codec};
 
 use crate::document::Name;
-use crate::engine::Engine;
-use crate::engine::change_set::ChangeSet;
-use crate::engine::doubted::DoubtedRow;
-use crate::engine::link::{Channel, Invite, Offer, Onward, Reply};
+use crate::engine::linking::link::{Channel, Invite, Offer, Onward, Reply};
+use crate::engine::members::welcome::{Common, Invitation};
 use crate::engine::rows::{
     AccountRow, Anchor, CutRow, EpochRow, Grant, GuestRow, JournalRow, PendingRow, PersonRow,
     SealedCommit, SessionRow, SpaceRow, StateRow, Ticket, TicketBody, VaultEpoch, WriterRow,
 };
-use crate::engine::seal;
-use crate::engine::welcome::{Common, Invitation};
+use crate::engine::space::change_set::ChangeSet;
+use crate::engine::space::doubted::DoubtedRow;
+use crate::engine::{Engine, seal};
 use crate::group::{Context, Group, Identity, new_key_package, read_key_package};
 use crate::records::{Records, key};
 use crate::trust::logs::KnownLog;
 use crate::trust::safety::Shown;
-use kit::{Target, reads_again, reads_exactly};
 
 /// All targets of this crate.
 pub const TARGETS: [Target; 6] = [
@@ -220,9 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_fuzzing_still_holds() {
-        if std::env::var_os("REJOINDER_WRITE_SEEDS").is_some() {
-            seeds::write();
-        }
+        seeds::all();
         kit::replay(&TARGETS);
     }
 }

@@ -5,16 +5,17 @@ use sync_protocol::ids::{Commitment, Link, LogHead};
 use sync_protocol::signing::Signed;
 use sync_protocol::{DeviceId, EpochId, SpaceId, hash};
 
-use super::kit::seeds;
-use super::{SPACE, changes, group, identity, linking, package};
 use crate::document::{AppOp, Document, Edit, NewMessage, OrderKey, Stamp, Step};
-use crate::engine::change_set::{ChangeSet, Item, Seen};
-use crate::engine::link::Onward;
+use crate::engine::linking::link::Onward;
+use crate::engine::members::welcome::{Common, Invitation};
 use crate::engine::rows::{
     Anchor, FORMAT, Grant, GuestRow, Hint, SealedCommit, SessionRow, Ticket, TicketBody,
 };
-use crate::engine::welcome::{Common, Invitation};
+use crate::engine::space::change_set::{ChangeSet, Item, Seen};
 use crate::group::Change;
+
+use super::kit::seeds;
+use super::{SPACE, changes, group, identity, linking, package};
 
 fn led<T: minicbor::Encode<()>>(kind: u8, value: &T) -> Vec<u8> {
     [&[kind], codec::encode(value).as_slice()].concat()
@@ -24,7 +25,7 @@ fn raw(kind: u8, bytes: &[u8]) -> Vec<u8> {
     [&[kind], bytes].concat()
 }
 
-pub(super) fn write() {
+pub(super) fn all() {
     link_words();
     ways_in();
     let (sets, bodies) = documents();

@@ -1,0 +1,7 @@
+//! How this device comes into a space: invited by another, or by a ticket that an own device left.
+
+pub(in crate::engine) mod entrances;
+pub(in crate::engine) mod footing;
+pub(in crate::engine) mod inbox;
+pub(in crate::engine) mod strays;
+pub(in crate::engine) mod tickets;
