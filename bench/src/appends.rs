@@ -4,14 +4,12 @@
 use std::time::{Duration, Instant};
 
 use sync_protocol::frames::ClientFrame;
-use sync_server::hub::Hub;
-use sync_server::relay::{Identity, Relay};
-use sync_server::store::RedbStore;
 use sync_server::telemetry;
 
 use crate::author::{Author, push, space};
+use crate::durable;
 use crate::floors::RawLog;
-use crate::link::{Seat, found, open, unbounded, write_all};
+use crate::link::{Seat, found, open, write_all};
 use crate::report::{Measure, Target};
 use crate::rounds::{Scale, median};
 use crate::{Outcome, failed};
@@ -58,12 +56,8 @@ pub(crate) async fn measure(scale: Scale) -> Outcome<Vec<Measure>> {
 /// Appends a second, entries in a commit, and bytes of an entry.
 async fn through_hub(documents: usize, each: usize) -> Outcome<(f64, f64, usize)> {
     let directory = tempfile::tempdir()?;
-    let relay = sync_protocol::ids::RelayId::from_bytes([5; 32]);
-    let settings = unbounded();
     let metrics = telemetry::init_metrics()?;
-    let store = RedbStore::open(directory.path())?;
-    let relay = Relay::open(store, Identity { relay, generation: 7 }, settings)?;
-    let (hub, thread) = Hub::start(relay)?;
+    let (hub, thread) = durable::start(directory.path(), durable::Way::Log)?;
     let mut writers = Vec::new();
     let mut entry = 0;
     for number in 0..documents as u64 {
@@ -86,7 +80,7 @@ async fn through_hub(documents: usize, each: usize) -> Outcome<(f64, f64, usize)
     Ok((total / took.as_secs_f64(), total / commits, entry))
 }
 
-async fn together(writers: Vec<(Seat, Vec<ClientFrame>)>) -> Outcome<Duration> {
+pub(crate) async fn together(writers: Vec<(Seat, Vec<ClientFrame>)>) -> Outcome<Duration> {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for (mut seat, frames) in writers {

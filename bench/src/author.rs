@@ -141,6 +141,11 @@ impl Author {
         self.sealed(space, chain, 2, payload)
     }
 
+    /// A signal: it is handed on and not stored.
+    pub(crate) fn signal(&mut self, space: SpaceId) -> Blob {
+        self.envelope(space, header(Kind::Signal, 0), 1_000)
+    }
+
     /// The next place in this author's chain.
     pub(crate) fn next(&mut self) -> Chain {
         let (seq, writer) = (self.seq + 1, self.writer());

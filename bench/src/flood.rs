@@ -361,7 +361,7 @@ impl Rogue {
 }
 
 /// A new conversation with somebody in it, and their way in.
-fn invite(by: &mut Author, number: u64, whom: &Author) -> Vec<ClientFrame> {
+pub(crate) fn invite(by: &mut Author, number: u64, whom: &Author) -> Vec<ClientFrame> {
     let id = space(number);
     let mut frames = by.found(id, &[whom]);
     if let Some(ClientFrame::Push(Push { welcomes, .. })) = frames.last_mut() {

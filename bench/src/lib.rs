@@ -11,13 +11,16 @@ mod apply;
 mod author;
 mod catch_up;
 mod crowd;
+mod durable;
 pub mod echo;
 mod engine;
 mod fan_out;
 mod flood;
 mod floors;
+mod hello;
 mod latency;
 mod link;
+pub mod load;
 pub mod machine;
 mod memory;
 mod people;
@@ -49,13 +52,15 @@ pub(crate) fn failed(what: impl ToString) -> Failure {
 }
 
 /// The families, in the order in which they run: the name that a filter picks, and what is in it.
-pub const GROUPS: [(&str, &str); 12] = [
+pub const GROUPS: [(&str, &str); 14] = [
     ("engine", "append, seal, open"),
     ("apply", "changes into a document, alone and in a batch"),
     ("account", "opening and reconnecting with many conversations"),
+    ("hello", "a device that comes back to many spaces"),
     ("size", "bytes of a message on disk and on the wire"),
     ("catch-up", "a native client that was away"),
     ("appends", "durable appends through the relay's hub"),
+    ("durable", "the relay's log beside commits of its store, in turn"),
     ("fan-out", "one writer to seven readers"),
     ("latency", "a message's way at 50 a second"),
     ("memory", "an idle connection"),
@@ -94,9 +99,11 @@ async fn measured(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
         "engine" => aside(move || engine::measure(scale)).await,
         "apply" => aside(move || apply::measure(scale)).await,
         "account" => aside(move || account::measure(scale)).await,
+        "hello" => aside(move || hello::measure(scale)).await,
         "size" => aside(move || size::measure(scale)).await,
         "catch-up" => catch_up::measure(scale).await,
         "appends" => appends::measure(scale).await,
+        "durable" => durable::measure(scale).await,
         "fan-out" => fan_out::measure(scale).await,
         "latency" => latency::measure(scale).await,
         "memory" => memory::measure(scale).await,

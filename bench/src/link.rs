@@ -1,7 +1,7 @@
 //! The way from an author to a relay: over a socket as clients have it, or straight to the hub.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -12,7 +12,7 @@ use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 use sync_server::hub::{Hub, Outgoing, Place};
 use sync_server::relay::{Incoming, SessionId, Settings};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::Message;
@@ -42,7 +42,21 @@ pub(crate) async fn web_socket(
     path: &str,
     tls: Option<&TlsConnector>,
 ) -> Outcome<WebSocket> {
-    let tcp = TcpStream::connect(address).await?;
+    web_socket_over(TcpStream::connect(address).await?, path, tls).await
+}
+
+/// A connection from one of this machine's own addresses.
+pub(crate) async fn connect_from(from: Ipv4Addr, relay: SocketAddr) -> Outcome<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    Ok(socket.connect(relay).await?)
+}
+
+async fn web_socket_over(
+    tcp: TcpStream,
+    path: &str,
+    tls: Option<&TlsConnector>,
+) -> Outcome<WebSocket> {
     tcp.set_nodelay(true)?;
     let stream = match tls {
         None => MaybeTlsStream::Plain(tcp),
@@ -91,6 +105,18 @@ impl Wire {
     pub(crate) async fn open(address: SocketAddr, tls: Option<&TlsConnector>) -> Outcome<Self> {
         let socket = web_socket(address, "/v1/socket", tls).await?;
         Ok(Self { socket, assembler: Assembler::default() })
+    }
+
+    /// The same from one of this machine's own addresses.
+    pub(crate) async fn open_from(from: Ipv4Addr, relay: SocketAddr) -> Outcome<Self> {
+        let tcp = connect_from(from, relay).await?;
+        let socket = web_socket_over(tcp, "/v1/socket", None).await?;
+        Ok(Self { socket, assembler: Assembler::default() })
+    }
+
+    /// Asks whether the other side is there.
+    pub(crate) async fn ping(&mut self) -> Outcome<()> {
+        Ok(self.socket.send(Message::Ping(Bytes::from_static(&[7; 100]))).await?)
     }
 }
 

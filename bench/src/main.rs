@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench::{GROUPS, Outcome, Scale, json_lines, machine, table};
+use bench::{GROUPS, Outcome, Scale, json_lines, load, machine, table};
 use clap::{Parser, Subcommand};
 
 /// Measures Rejoinder beside its floors.
@@ -27,6 +27,8 @@ struct Cli {
 enum Task {
     /// Lists the families.
     List,
+    /// Honest people and those who attack, around a relay: how long the honest wait.
+    Load(load::Options),
     /// The durable echo that the relay is compared with.
     #[command(hide = true)]
     Echo {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
             }
             Ok(true)
         }
+        Some(Task::Load(options)) => runtime.block_on(load::run(options)),
         Some(Task::Echo { listen, data }) => {
             runtime.block_on(bench::echo::serve(*listen, data)).map(|()| true)
         }

@@ -61,6 +61,14 @@ impl Server {
         Self::start(command, false)
     }
 
+    /// Starts the relay's program over a directory, with the limits that it has by itself, which hold
+    /// for this machine's addresses as for others; but all sign up at once.
+    pub(crate) fn counting_all(data: &Path) -> Outcome<Self> {
+        let mut command = relay_over(data)?;
+        command.env("REJOINDER_LIMITS__SIGN_UPS_PER_S", "0").env("REJOINDER_UNLIMITED", "[]");
+        Self::start(command, false)
+    }
+
     /// Starts the durable echo over a directory.
     pub(crate) fn echo(data: &Path) -> Outcome<Self> {
         let mut command = Command::new(program("bench")?);
@@ -114,6 +122,17 @@ impl Server {
         let line = metrics.lines().find_map(|line| line.strip_prefix("relay_sent_bytes_total"));
         let number = line.and_then(|line| line.trim().parse().ok());
         number.ok_or_else(|| failed("the relay does not say how much it sent"))
+    }
+
+    /// What was refused so far, by reason, as the relay counts it.
+    pub(crate) fn refusals(&self) -> Outcome<Vec<(String, f64)>> {
+        let metrics = http(self.address, "/metrics")?;
+        let lines = metrics.lines().filter_map(|line| {
+            let rest = line.strip_prefix("relay_refusals_total{reason=\"")?;
+            let (reason, count) = rest.split_once("\"}")?;
+            Some((reason.to_owned(), count.trim().parse().ok()?))
+        });
+        Ok(lines.collect())
     }
 
     /// Kills it at once, as a crash would.

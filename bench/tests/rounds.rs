@@ -37,6 +37,30 @@ fn a_reconnect_is_one_round_trip() {
 }
 
 #[test]
+fn a_device_that_comes_back_to_many_spaces_can_be_measured() {
+    run("hello");
+}
+
+/// What `cargo xtask load` takes.
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    load: bench::load::Options,
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn people_talk_beside_those_who_attack() {
+    use clap::Parser as _;
+    let words = "load --people 20 --every-ms 200 --skew 0.5 --seconds 1 --attackers 1 --accounts 2 \
+                 --attack signatures --attack heads --attack questions";
+    let cli = Cli::parse_from(words.split_whitespace());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    // However long anybody waits on this machine: nobody honest is refused.
+    assert!(runtime.block_on(bench::load::run(&cli.load)).unwrap());
+}
+
+#[test]
 fn sizes_can_be_measured() {
     run("size");
 }
@@ -49,6 +73,7 @@ fn a_catch_up_can_be_measured() {
 #[test]
 fn appends_and_a_restart_can_be_measured() {
     run("appends");
+    run("durable");
     run("restart");
 }
 

@@ -29,6 +29,7 @@ use crate::gather::Gather;
 use crate::origins::Origins;
 use crate::peers::{Network, Pace, Peer, Place, Places, Proxies, Says, Turned, read_preface};
 use crate::refusals::{Refused, SharedRefusals};
+use crate::tls;
 
 /// The least that hyper accepts; given back once the socket is a WebSocket.
 const HEAD_BUFFER: usize = 8 * 1024;
@@ -89,6 +90,11 @@ impl Door {
     /// keeps none of them out.
     pub(crate) fn for_operators(config: &Config, refusals: Arc<SharedRefusals>) -> Self {
         Self { places: Places::new(OPERATORS, 0), ..Self::new(config, refusals) }
+    }
+
+    /// How long a message on a socket may take.
+    pub(crate) fn message_deadline(&self) -> Duration {
+        self.deadlines.message
     }
 
     /// Connections that are open.
@@ -187,6 +193,11 @@ impl Door {
 }
 
 impl Caller {
+    /// Cancelled when its place is somebody else's.
+    pub(crate) fn over(&self) -> CancellationToken {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).over()
+    }
+
     fn belong(&self, peer: Peer) -> Result<(), Turned> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).belong(peer)
     }
@@ -260,7 +271,11 @@ impl Connection {
         let is_known = matches!(says, None | Some(Says::ProxyProtocol));
         let peer = self.door.peer(address).filter(|_| is_known);
         let paces = self.door.paces(peer);
-        if let Err(turned) = paces.and_then(|()| peer.map_or(Ok(()), |peer| place.belong(peer))) {
+        let belongs = paces.and_then(|()| match peer {
+            Some(peer) => place.belong(peer),
+            None => place.belong_to_nobody(),
+        });
+        if let Err(turned) = belongs {
             drop(place);
             let answer = self.door.turn(turned);
             if turned == Turned::TooFast && self.tls.is_some() {
@@ -269,12 +284,18 @@ impl Connection {
             }
             return self.turn_away(stream, answer).await;
         }
+        let over = place.over();
         let caller = Caller { address, place: Arc::new(Mutex::new(place)) };
         let (refusals, whole) = (Arc::clone(&self.door.refusals), self.door.deadlines.whole);
         let door = self.door.clone();
         let served = self.over(stream, |request| answer(request, &door, &caller, &router));
-        if timeout(whole, served).await.is_err() {
-            refusals.note(Refused::Deadline);
+        tokio::select! {
+            served = timeout(whole, served) => {
+                if served.is_err() {
+                    refusals.note(Refused::Deadline);
+                }
+            }
+            () = over.cancelled() => refusals.note(Refused::Connections),
         }
     }
 
@@ -293,16 +314,21 @@ impl Connection {
         A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
     {
         let deadlines = self.door.deadlines;
-        let in_time = match self.tls {
+        let refused = match self.tls {
             None => serve_http(stream, deadlines, answer).await,
             Some(tls) => match timeout(deadlines.handshake, tls.accept(stream)).await {
+                // An authority has seen by now what it came for.
+                Ok(Ok(stream)) if tls::is_proof(&stream) => None,
                 Ok(Ok(stream)) => serve_http(stream, deadlines, answer).await,
-                Ok(Err(_)) => true,
-                Err(_) => false,
+                Ok(Err(error)) => {
+                    let is_none = error.kind() == std::io::ErrorKind::InvalidData;
+                    is_none.then_some(Refused::Malformed)
+                }
+                Err(_) => Some(Refused::Deadline),
             },
         };
-        if !in_time {
-            self.door.refusals.note(Refused::Deadline);
+        if let Some(refused) = refused {
+            self.door.refusals.note(refused);
         }
     }
 }
@@ -316,6 +342,9 @@ fn answer(
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static {
     let has_body = !request.body().is_end_stream();
     let is_answered = door.answers(caller, request.headers());
+    if is_answered && has_body {
+        door.refusals.note(Refused::Malformed);
+    }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(caller.clone());
     let router = router.clone();
@@ -339,8 +368,8 @@ fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
     response
 }
 
-/// Serves HTTP until either side ends it. Whether that was in time.
-async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F) -> bool
+/// Serves HTTP until either side ends it. Why it did, if it was this one.
+async fn serve_http<T, F, A>(stream: T, deadlines: Deadlines, answer: F) -> Option<Refused>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Request<Incoming>) -> A,
@@ -356,11 +385,14 @@ where
         answer(request)
     });
     match http.serve_connection(io, service).with_upgrades().await {
-        Ok(()) => true,
+        Ok(()) => None,
         // Who was answered may leave the connection idle.
-        Err(error) if error.is_timeout() => asked.load(Ordering::Relaxed),
+        Err(error) if error.is_timeout() => {
+            (!asked.load(Ordering::Relaxed)).then_some(Refused::Deadline)
+        }
+        Err(error) if stalled(&error) => Some(Refused::Deadline),
         // A peer that breaks off concerns nobody else.
-        Err(error) => !stalled(&error),
+        Err(error) => error.is_parse().then_some(Refused::Malformed),
     }
 }
 

@@ -167,8 +167,34 @@ pub struct Config {
     /// Origins of web pages (`https://app.example`) that may open sockets, beside those of this
     /// relay's own host; `*` for any.
     pub origins: Vec<String>,
+    /// Certificates from an authority, instead of PEM files.
+    pub acme: Option<Acme>,
     /// Quotas and rates.
     pub limits: Settings,
+}
+
+/// Certificates by ACME (RFC 8555): the relay proves on its own port, in TLS, that the names are its own
+/// (TLS-ALPN-01, RFC 8737). So it has to be reached on port 443.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    /// Names that the certificate is for.
+    pub domains: Vec<String>,
+    /// Whether the operator agrees to the authority's terms: there is no certificate otherwise.
+    pub terms_agreed: bool,
+    /// Where the authority writes to: mail addresses.
+    #[serde(default)]
+    pub contact: Vec<String>,
+    /// The authority's directory.
+    #[serde(default = "lets_encrypt")]
+    pub directory: String,
+    /// Certificates that the authority's own is signed by, PEM, instead of the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+fn lets_encrypt() -> String {
+    instant_acme::LetsEncrypt::Production.url().to_owned()
 }
 
 impl Default for Config {
@@ -190,6 +216,7 @@ impl Default for Config {
             proxies: Vec::new(),
             unlimited: Network::loopback().to_vec(),
             origins: Vec::new(),
+            acme: None,
             limits: Settings::default(),
         }
     }

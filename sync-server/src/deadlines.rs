@@ -11,13 +11,15 @@ use tokio::time::{Sleep, sleep};
 
 use crate::relay::Settings;
 
-/// How long the phases before a connection is a socket may take.
+/// How long the phases of a connection may take, up to a whole message on its socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     /// What a proxy says first, TLS, the head of a request, and the silence between two: each.
     pub(crate) handshake: Duration,
     /// Until something of what is written is taken.
     pub(crate) write: Duration,
+    /// From a message's first part to its last.
+    pub(crate) message: Duration,
     /// All of it.
     pub(crate) whole: Duration,
 }
@@ -27,6 +29,7 @@ impl Deadlines {
         Self {
             handshake: Duration::from_millis(settings.handshake_timeout_ms),
             write: Duration::from_millis(settings.write_timeout_ms),
+            message: Duration::from_millis(settings.message_timeout_ms),
             whole: Duration::from_millis(settings.http_timeout_ms),
         }
     }

@@ -1,11 +1,12 @@
 //! The hub: one thread owns the relay and its store.
 //!
 //! It takes input that waits, by turns, applies it, commits once, and hands out what follows: many
-//! appends, one fsync. A batch ends by its number, its time or the memory of what it leads to, whichever
-//! comes first. Input that waits is bounded in messages and bytes, over all and for each session, so busy
+//! appends, one fsync. A batch ends by its number, its time, its bytes or the memory of what it leads to,
+//! whichever comes first. Input that waits is bounded in messages and bytes, over all and for each session, so busy
 //! senders wait at their sockets. It never waits for a socket: a session whose queue is full is ended.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,13 +20,16 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Wall};
 use crate::deadlines::GOODBYE;
 use crate::heartbeat::Heartbeat;
+use crate::log::AnyLog;
 use crate::peers::Peer;
 use crate::refusals::{RefusalLog, Refused, SharedRefusals};
 use crate::relay::{Frame, Incoming, Output, Relay, SessionId, Speaker, TICK_MS};
+use crate::rooms::Rooms;
 use crate::rules::TokenHash;
 use crate::store::{RedbStore, StoreError};
 use crate::telemetry;
 use crate::turns::{Turns, Who};
+use crate::verifying::Verifying;
 use crate::waiting::{All, Waiting};
 
 pub use crate::clock::wall_ms as now_ms;
@@ -40,10 +44,17 @@ const BATCH: usize = 1_024;
 const BATCH_TIME: Duration = Duration::from_millis(10);
 /// Bytes of memory that what follows from them may take, but for the last one's.
 const BATCH_OUTPUT: usize = 8 * 1024 * 1024;
+/// Bytes that devices sent of what is applied in one transaction, but for the last one's: one sync has
+/// to write them all, and everybody in it waits.
+const BATCH_INPUT: usize = 512 * 1024;
 /// KiB of frames that may wait or be under way.
 const QUEUE_KIB: usize = 128 * 1024;
+/// The same of one client address, or one site: others find room beside it.
+const ADDRESS_KIB: usize = QUEUE_KIB / 4;
 /// The same of one session: one message of the largest size, with room for others behind small ones.
 const SESSION_KIB: usize = limits::MESSAGE / 1024 + 64;
+/// As what each counts, however small: all that may wait then finds a place in line.
+const LEAST_KIB: usize = 16;
 /// What devices are told to wait when the relay drains, in ms.
 const DRAIN_RETRY_MS: u64 = 1_000;
 
@@ -61,18 +72,23 @@ pub enum Outgoing {
 pub struct Shared {
     pub(crate) waiting: Waiting,
     speaker: OnceLock<Speaker>,
-    /// Room for what it sends, in KiB.
+    /// Room for what it sends, in KiB; and for what all of its client address send.
     room: Arc<Semaphore>,
+    around: Option<Arc<Semaphore>>,
+    /// Whether what it pushed last was refused before it was looked at.
+    rests: AtomicBool,
     over: CancellationToken,
     grace: OnceLock<Duration>,
 }
 
 impl Shared {
-    fn new(all: All) -> Self {
+    fn new(all: All, around: Option<Arc<Semaphore>>) -> Self {
         Self {
             waiting: Waiting::new(all),
             speaker: OnceLock::new(),
             room: Arc::new(Semaphore::new(SESSION_KIB)),
+            around,
+            rests: AtomicBool::new(false),
             over: CancellationToken::new(),
             grace: OnceLock::new(),
         }
@@ -88,6 +104,16 @@ impl Shared {
     pub(crate) async fn ended(&self) {
         self.over.cancelled().await;
         tokio::time::sleep(self.grace.get().copied().unwrap_or_default()).await;
+    }
+
+    /// Whether what it pushes is likely to be refused: then nothing is spent on it before that.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    /// Whether the session is over: what still comes is not looked at.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
     }
 
     /// How large a message may be now.
@@ -123,8 +149,9 @@ enum Input {
     Frame {
         session: SessionId,
         frame: Box<Incoming>,
+        bytes: usize,
         room: OwnedSemaphorePermit,
-        own_room: OwnedSemaphorePermit,
+        own_room: [Option<OwnedSemaphorePermit>; 2],
     },
     Malformed {
         session: SessionId,
@@ -141,7 +168,10 @@ enum Input {
     Drain,
 }
 
-type Looks = dyn FnOnce(&mut Relay<RedbStore>, u64) + Send;
+/// The relay that the hub owns: with a log of its own, or one whose store keeps all by itself.
+pub type Kept = Relay<RedbStore, AnyLog>;
+
+type Looks = dyn FnOnce(&mut Kept, u64) + Send;
 
 /// What somebody does with the relay between two batches.
 struct Look(Box<Looks>);
@@ -161,6 +191,8 @@ pub struct Hub {
     all: All,
     refusals: Arc<SharedRefusals>,
     heartbeat: Arc<Heartbeat>,
+    rooms: Rooms,
+    verifying: Arc<Verifying>,
 }
 
 /// Whether the hub serves.
@@ -194,14 +226,12 @@ impl Hub {
     ///
     /// # Errors
     /// If the system has no thread left.
-    pub fn start(
-        relay: Relay<RedbStore>,
-    ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
+    pub fn start(relay: Kept) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
         Self::start_by(relay, Clock::start())
     }
 
     fn start_by(
-        relay: Relay<RedbStore>,
+        relay: Kept,
         clock: Clock,
     ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
         let (input, queue) = mpsc::channel(QUEUE);
@@ -225,13 +255,19 @@ impl Hub {
         let thread = std::thread::Builder::new().name("hub".to_owned());
         let thread = thread.spawn(move || core.run(queue))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB));
-        Ok((Self { input, room, state, all, refusals, heartbeat }, thread))
+        let (rooms, verifying) = (Rooms::new(ADDRESS_KIB), Arc::new(Verifying::here()));
+        Ok((Self { input, room, state, all, refusals, heartbeat, rooms, verifying }, thread))
     }
 
     /// Whether the hub serves, as it changes.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.state.clone()
+    }
+
+    /// Counts something that was refused before it came to the hub.
+    pub(crate) fn refused(&self, refused: Refused) {
+        self.refusals.note(refused);
     }
 
     /// What is refused before it comes to the hub is counted here.
@@ -258,7 +294,8 @@ impl Hub {
         nonce: [u8; 32],
     ) -> Result<Place, Gone> {
         let (sender, out) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(self.all.clone()));
+        let around = peer.map(|peer| self.rooms.of(peer));
+        let shared = Arc::new(Shared::new(self.all.clone(), around));
         let at_hub = Arc::clone(&shared);
         self.put(Input::Connect { session, peer, nonce, out: sender, shared: at_hub }).await?;
         Ok(Place { session, out, shared })
@@ -276,11 +313,36 @@ impl Hub {
         bytes: usize,
     ) -> Result<(), Gone> {
         let (session, shared) = place;
-        let kib = bytes.div_ceil(1024).clamp(1, SESSION_KIB);
+        let kib = bytes.div_ceil(1024).clamp(LEAST_KIB, SESSION_KIB);
         let kib = u32::try_from(kib).map_err(|_| Gone)?;
-        let own_room = Arc::clone(&shared.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
-        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| Gone)?;
-        self.put(Input::Frame { session, frame, room, own_room }).await
+        let room_in = async |room: &Arc<Semaphore>| {
+            Arc::clone(room).acquire_many_owned(kib).await.map_err(|_| Gone)
+        };
+        let own = room_in(&shared.room).await?;
+        let around = match &shared.around {
+            Some(around) => Some(room_in(around).await?),
+            None => None,
+        };
+        let room = room_in(&self.room).await?;
+        let own_room = [Some(own), around];
+        self.put(Input::Frame { session, frame, bytes, room, own_room }).await
+    }
+
+    /// A frame with the signatures of what it pushes verified, unless it is likely to be refused.
+    ///
+    /// # Errors
+    /// `Gone`.
+    pub(crate) async fn verified(
+        &self,
+        frame: Incoming,
+        shared: &Shared,
+    ) -> Result<Incoming, Gone> {
+        match shared.speaker() {
+            Some(speaker) if !shared.rests() => {
+                self.verifying.verify(frame, *speaker).await.ok_or(Gone)
+            }
+            Some(_) | None => Ok(frame),
+        }
     }
 
     /// Ends a session that sent something that is not a frame.
@@ -311,10 +373,10 @@ impl Hub {
     /// `Gone`.
     pub async fn with<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&mut Relay<RedbStore>, u64) -> T + Send + 'static,
+        look: impl FnOnce(&mut Kept, u64) -> T + Send + 'static,
     ) -> Result<T, Gone> {
         let (tell, told) = oneshot::channel();
-        let look = move |relay: &mut Relay<RedbStore>, now_ms| {
+        let look = move |relay: &mut Kept, now_ms| {
             // Whoever asked may be gone.
             let _ = tell.send(look(relay, now_ms));
         };
@@ -351,7 +413,7 @@ struct Socket {
 }
 
 struct Core {
-    relay: Relay<RedbStore>,
+    relay: Kept,
     sockets: BTreeMap<SessionId, Socket>,
     turns: Turns<Input>,
     health: watch::Sender<Health>,
@@ -426,12 +488,7 @@ impl Core {
         let socket = self.sockets.get(&session);
         let account = socket.and_then(|socket| socket.shared.speaker()).map(|one| one.account);
         let peer = socket.and_then(|socket| socket.peer);
-        let who = match (account, peer) {
-            (Some(account), _) => Who::Account(account),
-            (None, Some(peer)) => Who::Peer(peer),
-            (None, None) => Who::Session(session),
-        };
-        self.turns.add(session, who, input);
+        self.turns.add(session, Who::is(session, account, peer), input);
         false
     }
 
@@ -439,15 +496,16 @@ impl Core {
     fn take_in(&mut self) -> Option<OwnedSemaphorePermit> {
         let (started, now_ms) = (Instant::now(), self.clock.steady_ms());
         let mut taken: Option<OwnedSemaphorePermit> = None;
-        let mut count = 0;
-        while count < BATCH && self.relay.held_bytes() < BATCH_OUTPUT {
+        let (mut count, mut taken_bytes) = (0, 0);
+        while count < BATCH && taken_bytes < BATCH_INPUT && self.relay.held_bytes() < BATCH_OUTPUT {
             let Some((session, input)) = self.turns.next() else { break };
             count += 1;
             match input {
                 Input::Connect { nonce, peer, .. } => {
                     self.relay.connect_from(session, peer, nonce, now_ms);
                 }
-                Input::Frame { frame, room, own_room, .. } => {
+                Input::Frame { frame, bytes, room, own_room, .. } => {
+                    taken_bytes += bytes;
                     self.frame(session, *frame, now_ms);
                     drop(own_room);
                     match &mut taken {
@@ -473,7 +531,11 @@ impl Core {
 
     fn frame(&mut self, session: SessionId, frame: Incoming, now_ms: u64) {
         let opens = matches!(frame, Incoming::Frame(ClientFrame::Hello(_)));
+        let pushes = matches!(frame, Incoming::Push(_));
         self.relay.receive(session, frame, now_ms);
+        if pushes && let Some(socket) = self.sockets.get(&session) {
+            socket.shared.rests.store(self.relay.rests(session), Ordering::Relaxed);
+        }
         if opens && let Some(socket) = self.sockets.get(&session) {
             let speaker = self.relay.speaker(session);
             // A session is opened once.
@@ -534,6 +596,7 @@ impl Core {
             }
         }
         self.relieve();
+        self.relay.write_down(self.clock.steady_ms());
     }
 
     /// Queues a message for a socket; a socket that lets too much wait is given up.
@@ -580,7 +643,7 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
     use crate::relay::{Identity, Settings};
@@ -614,7 +677,9 @@ mod tests {
         let store = RedbStore::open(data.path()).unwrap();
         let identity = Identity { relay: RelayId::from_bytes([1; 32]), generation: 7 };
         let settings = Settings { hello_timeout_ms: 100, ..Settings::default() };
-        let relay = Relay::open(store, identity, settings).unwrap();
+        let log: AnyLog = Box::<crate::log::Unkept>::default();
+        let mut relay = Relay::alone(store, log, settings).unwrap();
+        relay.found(identity).unwrap();
         let clock = Clock::beside(|| WALL_MS.load(Ordering::Relaxed));
         let (hub, thread) = Hub::start_by(relay, clock).unwrap();
         let jumps = [YEARS_MS as i64, -(YEARS_MS as i64) - 3_600_000, 3_600_000];

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use sync_server::admin::{self, Ask, Control};
 use sync_server::config::{Cli, Config, Flags, Task};
+use sync_server::data::Data;
 use sync_server::heartbeat::Heartbeat;
 use sync_server::hub::now_ms;
 use sync_server::notify;
@@ -177,9 +178,10 @@ fn ask_and_print(config: &Config, ask: &Ask) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The store of a relay that isn't running.
+/// The store of a relay that isn't running, with all that its log has.
 fn open(config: &Config) -> Result<RedbStore, ServerError> {
-    RedbStore::open_existing(&config.data)
+    Data::open_existing(&config.data)
+        .and_then(Data::caught_up)
         .map_err(|cause| ServerError::opening(&config.data, cause))
 }
 
@@ -217,11 +219,19 @@ fn new_generation() -> Result<u64, StoreError> {
 }
 
 fn check(config: &Config, path: Option<&Path>) -> Result<(), Failure> {
-    let store = match path {
-        Some(path) => RedbStore::open_file(path).map_err(failure)?,
-        None => open(config).map_err(failure)?,
+    let failed = |cause| failure(ServerError::opening(&config.data, cause));
+    let (store, log) = match path {
+        Some(path) => (RedbStore::open_file(path).map_err(failure)?, None),
+        None => {
+            let Data { store, log } = Data::open_existing(&config.data).map_err(failed)?;
+            (store, Some(log))
+        }
     };
     let checked = store.copier().check().map_err(failure)?;
+    if let Some(log) = log {
+        println!("log           good, {} bytes", log.bytes());
+        println!("log waiting   {} commands", log.behind(store.applied().map_err(failed)?));
+    }
     println!("rows good     {}", checked.rows);
     println!("bytes in use  {}", checked.bytes);
     println!("rows damaged  {}", checked.damaged.len());

@@ -23,6 +23,20 @@ pub enum Refused {
     Origin,
     /// A phase of a connection took too long.
     Deadline,
+    /// What came is no request, no frame or no message, or larger than any may be.
+    Malformed,
+    /// A socket that sends more pings than any device does.
+    Pings,
+    /// More than one may ask, say or try before a hello.
+    Early,
+    /// A hello that is not signed by the device that it names.
+    Unproven,
+    /// A new account that the operator does not let in.
+    Registration,
+    /// An account that the operator keeps out.
+    Suspended,
+    /// Something new while the disk is full to its reserve.
+    Full,
     /// Too many sessions that did not say hello.
     Unauthenticated,
     /// Too many of them from one client address.
@@ -47,6 +61,8 @@ pub enum Refused {
     SessionsOfAccount,
     /// An account has used up its share of the relay's time.
     Work,
+    /// All accounts of one client address have used up theirs.
+    WorkOfPeer,
     /// A device pushes too much.
     Pushes,
     /// An account has pushed as much as it may in a day.
@@ -69,7 +85,7 @@ pub enum Refused {
 
 impl Refused {
     /// All of them, in order.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 37] = [
         Self::System,
         Self::Connections,
         Self::ConnectionsOfPeer,
@@ -78,6 +94,13 @@ impl Refused {
         Self::ProxyHeader,
         Self::Origin,
         Self::Deadline,
+        Self::Malformed,
+        Self::Pings,
+        Self::Early,
+        Self::Unproven,
+        Self::Registration,
+        Self::Suspended,
+        Self::Full,
         Self::Unauthenticated,
         Self::UnauthenticatedOfPeer,
         Self::HellosOfPeer,
@@ -90,6 +113,7 @@ impl Refused {
         Self::SessionsOfDevice,
         Self::SessionsOfAccount,
         Self::Work,
+        Self::WorkOfPeer,
         Self::Pushes,
         Self::Daily,
         Self::DailyOfPeer,
@@ -113,6 +137,13 @@ impl Refused {
             Self::ProxyHeader => "proxy_header",
             Self::Origin => "origin",
             Self::Deadline => "deadline",
+            Self::Malformed => "malformed",
+            Self::Pings => "pings",
+            Self::Early => "early",
+            Self::Unproven => "unproven",
+            Self::Registration => "registration",
+            Self::Suspended => "suspended",
+            Self::Full => "full",
             Self::Unauthenticated => "unauthenticated",
             Self::UnauthenticatedOfPeer => "unauthenticated_of_address",
             Self::HellosOfPeer => "hellos_of_address",
@@ -125,6 +156,7 @@ impl Refused {
             Self::SessionsOfDevice => "sessions_of_device",
             Self::SessionsOfAccount => "sessions_of_account",
             Self::Work => "work",
+            Self::WorkOfPeer => "work_of_address",
             Self::Pushes => "pushes",
             Self::Daily => "daily",
             Self::DailyOfPeer => "daily_of_address",
@@ -139,8 +171,14 @@ impl Refused {
 }
 
 /// How many there were of each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusals([u64; Refused::ALL.len()]);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self([0; Refused::ALL.len()])
+    }
+}
 
 impl Refusals {
     /// One more.
@@ -166,8 +204,14 @@ impl Refusals {
 }
 
 /// The same, counted by many tasks at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SharedRefusals([AtomicU64; Refused::ALL.len()]);
+
+impl Default for SharedRefusals {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 impl SharedRefusals {
     pub(crate) fn note(&self, refused: Refused) {

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::rules::{self, Mended};
+use crate::log::{FileLog, LOG_FILES, Log as _, LogId};
+use crate::rules::{self, Fault, Mended, Position, State};
 use crate::store::{FILE, RedbStore, StoreError};
 
 /// What a repair did.
@@ -16,12 +17,14 @@ pub struct Repaired {
     pub damaged: usize,
     /// What was made whole.
     pub mended: Mended,
+    /// Commands of the log that were applied again.
+    pub again: u64,
     /// Where the damaged file is now.
     pub kept: PathBuf,
 }
 
-/// Repairs the store in a directory, and gives it another generation: devices read everything anew
-/// and write again what it lacks of theirs.
+/// Repairs the store in a directory, applies again what its log has beyond it, and gives it another
+/// generation: devices read everything anew and write again what it lacks of theirs. A new log begins.
 ///
 /// # Errors
 /// If nothing of it can be read, or the new file can't be written. The damaged one is as it was then.
@@ -32,22 +35,60 @@ pub fn repair(directory: &Path, generation: u64, now_ms: u64) -> Result<Repaired
     let _ = std::fs::remove_file(&partial);
     let salvaged = damaged.copier().salvage_to(&partial)?;
     let mut store = RedbStore::open_file(&partial)?;
+    let known = (rules::log_of(&store).ok().flatten(), rules::applied(&store).ok());
     let mended = rules::mend(&mut store)?;
+    let (mut store, again) = match known {
+        (Some(log), Some(applied)) => apply_again(store, directory, log, applied)?,
+        _ => (store, 0),
+    };
     rules::put_back(&mut store, generation)?;
     drop((store, damaged));
     let kept = directory.join(format!("relay.redb.damaged-{now_ms}"));
     let failed = |error: std::io::Error| StoreError::Io(error.to_string());
+    // The log first: a store that knows no log, beside one, is taken to be its own.
+    for name in LOG_FILES.iter().filter(|name| directory.join(name).exists()) {
+        let kept = directory.join(format!("{name}.before-{now_ms}"));
+        std::fs::rename(directory.join(name), kept).map_err(failed)?;
+    }
     std::fs::rename(&path, &kept).map_err(failed)?;
     std::fs::rename(&partial, &path).map_err(failed)?;
     std::fs::File::open(directory).and_then(|at| at.sync_all()).map_err(failed)?;
-    Ok(Repaired { rows: salvaged.rows, damaged: salvaged.damaged.len(), mended, kept })
+    Ok(Repaired { rows: salvaged.rows, damaged: salvaged.damaged.len(), mended, again, kept })
+}
+
+/// Applies what the log has beyond a store, as far as it can be read. Gives how many commands that were.
+fn apply_again(
+    store: RedbStore,
+    directory: &Path,
+    known: LogId,
+    applied: Position,
+) -> Result<(RedbStore, u64), StoreError> {
+    let Ok(mut log) = FileLog::up_to_break(directory, known, applied) else {
+        return Ok((store, 0));
+    };
+    let mut state = State::open(store)?;
+    let (mut after, mut again) = (applied, 0);
+    while let Ok(Some((position, command))) = log.next(after) {
+        after = position;
+        again += 1;
+        match rules::apply_at(&mut state, position, command) {
+            Ok(_) | Err(Fault::Rejected(_)) => {}
+            Err(Fault::Store(error)) if error.is_damage() => {}
+            Err(Fault::Store(error)) => return Err(error),
+        }
+        // They stand in the log as well, or wait in the store for the next start.
+        state.take_facts();
+    }
+    state.commit()?;
+    Ok((state.into_store(), again))
 }
 
 impl fmt::Display for Repaired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, damaged, mended, kept } = self;
+        let Self { rows, damaged, mended, again, kept } = self;
         writeln!(f, "rows good     {rows}")?;
         writeln!(f, "rows damaged  {damaged}")?;
+        writeln!(f, "commands applied again  {again}")?;
         for (space, entries) in &mended.cut {
             writeln!(f, "space {space} lost its last {entries} entries")?;
         }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Extension, RawQuery, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures_util::StreamExt as _;
@@ -25,12 +25,17 @@ use tokio_util::task::TaskTracker;
 use crate::accept::{Acceptor, Caller, Door};
 use crate::admin::{self, AdminError, Answers, Control};
 use crate::config::Config;
+use crate::data::Data;
 use crate::disk::Reserve;
-use crate::hub::{Health, Hub};
+use crate::hub::{Health, Hub, now_ms};
+use crate::log::AnyLog;
+use crate::page::Page;
 use crate::relay::{Identity, Relay, SessionId};
 use crate::rules::TokenHash;
-use crate::store::{Copier, FILE, RedbStore, StoreError};
-use crate::tls::Certificate;
+use crate::socket::Ends;
+use crate::store::{Copier, FILE, StoreError};
+pub use crate::tls::AcmeError;
+use crate::tls::{Certificate, Keeper};
 use crate::{disk, socket, telemetry, web};
 
 /// Goodbyes have to be out within this time.
@@ -75,6 +80,9 @@ pub enum ServerError {
         /// What is wrong.
         cause: String,
     },
+    /// No certificate from an authority.
+    #[error("[acme]: {0}")]
+    Acme(#[from] AcmeError),
     /// No web app where one should be.
     #[error("{0} has no index.html; --web names the folder of a built web app (`cargo xtask web`)")]
     Web(PathBuf),
@@ -102,6 +110,9 @@ impl ServerError {
             | StoreError::Older { .. }
             | StoreError::Corrupt(_)
             | StoreError::Damaged { .. }
+            | StoreError::NewerRules { .. }
+            | StoreError::LogBroken { .. }
+            | StoreError::LogForeign
             | StoreError::Full
             | StoreError::Io(_) => Self::Open { path: data.join(FILE), cause },
         }
@@ -132,15 +143,21 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, ServerError> {
         let metrics = telemetry::init_metrics()?;
         let tls = Certificate::load(config)?;
+        let keeper = match (&config.acme, &tls) {
+            (Some(acme), Some(tls)) => Some(Keeper::new(acme, &config.data, tls.clone())?),
+            _ => None,
+        };
         let web = web::files(config)?;
         let listener = listen(config.listen).await?;
         let address = listener
             .local_addr()
             .map_err(|cause| ServerError::Listen { address: config.listen, cause })?;
-        let store = RedbStore::open(&config.data)
-            .map_err(|cause| ServerError::opening(&config.data, cause))?;
+        let Data { store, log } =
+            Data::open(&config.data).map_err(|cause| ServerError::opening(&config.data, cause))?;
         let copier = store.copier();
-        let mut relay = Relay::open(store, new_identity()?, config.limits.clone())?;
+        let log: AnyLog = Box::new(log);
+        let mut relay = Relay::alone(store, log, config.limits.clone())?;
+        relay.found(new_identity()?)?;
         relay.set_registration(config.registration);
         let mut reserve = Reserve::new(config.min_free_bytes);
         let room = Room { data: config.data.clone(), copier: copier.clone() };
@@ -161,6 +178,8 @@ impl Server {
             door: door.clone(),
             leaving: Arc::clone(&leaving),
             connections: config.max_connections,
+            tls: tls.clone(),
+            page: Page::default(),
         };
         let (control, controls) = mpsc::unbounded_channel();
         let answers = Answers {
@@ -203,6 +222,9 @@ impl Server {
             router = router.fallback_service(web);
         }
         let shakes = tls.as_ref().map(Certificate::acceptor);
+        if let Some(keeper) = keeper {
+            tasks.spawn(keeper.keep(stop.clone()));
+        }
         let acceptor = Acceptor { listener, tls: shakes, router, door, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");
@@ -296,6 +318,8 @@ struct App {
     door: Door,
     leaving: Arc<AtomicBool>,
     connections: usize,
+    tls: Option<Certificate>,
+    page: Page,
 }
 
 /// What devices ask for.
@@ -334,12 +358,16 @@ async fn ready(State(app): State<App>) -> Response {
     }
 }
 
-async fn render(State(app): State<App>) -> String {
-    telemetry::connections(app.door.taken());
-    let age = Duration::from_millis(app.hub.heartbeat().age_ms());
-    telemetry::at_a_look(age, app.connections);
-    app.metrics.run_upkeep();
-    app.metrics.render()
+async fn render(State(app): State<App>) -> Response {
+    let page = app.page.look(Instant::now(), || {
+        telemetry::connections(app.door.taken());
+        let age = Duration::from_millis(app.hub.heartbeat().age_ms());
+        let lasts_s = app.tls.as_ref().and_then(|tls| tls.lasts_s(now_ms() / 1_000));
+        telemetry::at_a_look(age, app.connections, lasts_s);
+        app.metrics.run_upkeep();
+        app.metrics.render().into()
+    });
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response()
 }
 
 async fn open_socket(
@@ -360,6 +388,7 @@ async fn open_socket(
     let session = SessionId(app.next.fetch_add(1, Ordering::Relaxed));
     let token = app.tasks.token();
     let key = query.as_deref().and_then(token_in);
+    let ends = Ends { within: app.door.message_deadline(), over: caller.over() };
     upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -370,7 +399,7 @@ async fn open_socket(
             // A task of its own: the one that shook hands is several times its size.
             let (sink, stream) = socket.split();
             tokio::spawn(async move {
-                socket::serve(sink, stream, app.hub, (session, peer), (nonce, key)).await;
+                socket::serve(sink, stream, app.hub, (session, peer), (nonce, key), ends).await;
                 drop((token, caller));
             });
             std::future::ready(())

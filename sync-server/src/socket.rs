@@ -1,6 +1,8 @@
 //! One socket: messages in parts on one side, the hub on the other. Reading and writing go on side
 //! by side in one task; neither holds more than a few KiB while the socket is idle.
 
+use std::time::Duration;
+
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -10,17 +12,27 @@ use sync_protocol::error::Rejection;
 use sync_protocol::limits;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::deadlines::{Controls, GOODBYE, PING, SILENCE, WRITE};
 use crate::hub::{Hub, Outgoing, Place, Shared};
 use crate::inflow::{Arrived, Inflow};
 use crate::peers::Peer;
+use crate::refusals::Refused;
 use crate::relay::{Frame, Incoming, SessionId};
 use crate::rules::TokenHash;
 use crate::telemetry;
 
 /// Bytes of messages after which a flush is due.
 const TOGETHER: usize = limits::CHUNK;
+
+/// What ends a socket from outside.
+pub(crate) struct Ends {
+    /// How long a message may take.
+    pub(crate) within: Duration,
+    /// Its place is somebody else's.
+    pub(crate) over: CancellationToken,
+}
 
 /// Serves a socket until either side ends it.
 pub(crate) async fn serve(
@@ -29,6 +41,7 @@ pub(crate) async fn serve(
     hub: Hub,
     (session, peer): (SessionId, Option<Peer>),
     (nonce, token): ([u8; 32], Option<TokenHash>),
+    ends: Ends,
 ) {
     let Ok(place) = hub.connect_from(session, peer, nonce).await else { return };
     if let Some(token) = token
@@ -38,20 +51,49 @@ pub(crate) async fn serve(
     }
     let Place { session, out, shared } = place;
     tokio::select! {
-        () = read(stream, &hub, session, &shared) => {}
-        () = write(sink, out, &shared) => {}
+        () = read(stream, &hub, session, &shared, ends.within) => {}
+        () = write(sink, out, &hub, &shared) => {}
         () = shared.ended() => {}
+        () = ends.over.cancelled() => hub.refused(Refused::Connections),
     }
     hub.disconnect(session).await;
 }
 
-async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId, shared: &Shared) {
+async fn read(
+    mut stream: SplitStream<WebSocket>,
+    hub: &Hub,
+    session: SessionId,
+    shared: &Shared,
+    within: Duration,
+) {
     let (mut inflow, mut partial) = (Inflow::default(), 0);
     let mut controls = Controls::new(Instant::now());
+    let mut due = None;
     loop {
         // Who does not take what it asked for can't ask for more.
         shared.waiting.little().await;
-        let Ok(Some(Ok(message))) = timeout(SILENCE, stream.next()).await else { return };
+        let quiet = Instant::now() + SILENCE;
+        let until = due.map_or(quiet, |due| quiet.min(due));
+        let message = match timeout_at(until, stream.next()).await {
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(error))) => {
+                if is_malformed(error) {
+                    hub.refused(Refused::Malformed);
+                    return end(hub, session, Rejection::Invalid).await;
+                }
+                return;
+            }
+            Ok(None) => return,
+            Err(_) if due.is_some_and(|due| due <= Instant::now()) => {
+                hub.refused(Refused::Deadline);
+                return end(hub, session, Rejection::Invalid).await;
+            }
+            Err(_) => return telemetry::closed("silent"),
+        };
+        if shared.is_over() {
+            // What it was told last would be lost if nobody took in what it says.
+            continue;
+        }
         let part = match message {
             Message::Binary(part) => part,
             Message::Ping(said) | Message::Pong(said) => {
@@ -59,9 +101,13 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
                 if controls.take(Instant::now()) {
                     continue;
                 }
+                hub.refused(Refused::Pings);
                 return end(hub, session, Rejection::Rate { retry_ms: 0 }).await;
             }
-            Message::Text(_) => return end(hub, session, Rejection::Invalid).await,
+            Message::Text(_) => {
+                hub.refused(Refused::Malformed);
+                return end(hub, session, Rejection::Invalid).await;
+            }
             Message::Close(_) => return,
         };
         telemetry::received(part.len());
@@ -70,24 +116,31 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
                 partial += part.len();
                 // A buffer that grows has room for as much again.
                 shared.waiting.has_partial(2 * partial);
+                due = due.or_else(|| Some(Instant::now() + within));
                 continue;
             }
-            Ok(Arrived::Whole(whole)) => {
-                Incoming::parse(&whole).map(|frame| (verified(frame, shared), whole.len()))
-            }
-            Ok(Arrived::TooLarge(space)) => Ok((Box::new(Incoming::TooLarge(space)), part.len())),
+            Ok(Arrived::Whole(whole)) => Incoming::parse(&whole).map(|frame| (frame, whole.len())),
+            Ok(Arrived::TooLarge(space)) => Ok((Incoming::TooLarge(space), part.len())),
             Err(error) => Err(error),
         };
         drop(part);
+        due = None;
         if std::mem::take(&mut partial) > 0 {
             shared.waiting.has_partial(0);
         }
         let handed = match taken {
-            Ok((frame, size)) => hub.frame((session, shared), frame, size).await,
+            Ok((frame, size)) => match hub.verified(frame, shared).await {
+                Ok(frame) => hub.frame((session, shared), Box::new(frame), size).await,
+                Err(gone) => Err(gone),
+            },
             Err(ProtocolError::TooLarge { limit, .. }) => {
+                hub.refused(Refused::Malformed);
                 return end(hub, session, Rejection::TooLarge { limit: limit as u64 }).await;
             }
-            Err(_) => return end(hub, session, Rejection::Invalid).await,
+            Err(_) => {
+                hub.refused(Refused::Malformed);
+                return end(hub, session, Rejection::Invalid).await;
+            }
         };
         if handed.is_err() {
             return std::future::pending().await;
@@ -95,13 +148,16 @@ async fn read(mut stream: SplitStream<WebSocket>, hub: &Hub, session: SessionId,
     }
 }
 
-/// A frame with the signatures of what it pushes verified here, beside other sockets, so that the
-/// hub need not.
-fn verified(mut frame: Incoming, shared: &Shared) -> Box<Incoming> {
-    if let Some(speaker) = shared.speaker() {
-        frame.verify(speaker);
+/// Whether a socket broke because of what came, rather than because it closed.
+fn is_malformed(error: axum::Error) -> bool {
+    let Ok(error) = error.into_inner().downcast::<tungstenite::Error>() else { return false };
+    match *error {
+        tungstenite::Error::Protocol(error) => {
+            error != tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
+        }
+        tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => true,
+        _ => false,
     }
-    Box::new(frame)
 }
 
 /// Tells the hub, and leaves the socket to the writer: it sends the goodbye and closes.
@@ -114,6 +170,7 @@ async fn end(hub: &Hub, session: SessionId, reason: Rejection) {
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut out: UnboundedReceiver<Outgoing>,
+    hub: &Hub,
     shared: &Shared,
 ) {
     let mut ping_at = Instant::now() + PING;
@@ -135,7 +192,8 @@ async fn write(
                 let _ = timeout(GOODBYE, sink.close()).await;
                 return;
             }
-            Ok(Err(_)) | Err(_) => return,
+            Ok(Err(_)) => return,
+            Err(_) => return hub.refused(Refused::Slow),
         }
     }
 }

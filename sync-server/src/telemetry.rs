@@ -69,7 +69,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("relay_received_bytes_total", "Bytes of WebSocket messages received"),
     ("relay_sent_bytes_total", "Bytes of WebSocket messages sent"),
     ("relay_batch_inputs", "Inputs applied in one commit"),
-    ("relay_commit_seconds", "Time of one commit, its fsync included"),
+    ("relay_commit_seconds", "Time of one sync of the log, for all that waited"),
     ("relay_commits_total", "Durable commits"),
     ("relay_commands_total", "Commands applied"),
     ("relay_appended_total", "Entries appended to logs"),
@@ -83,6 +83,9 @@ pub const METRICS: &[(&str, &str)] = &[
     ("relay_clock_jumps_total", "Times that the machine's clock jumped"),
     ("relay_clock_off_seconds", "How far stamps are from the machine's clock"),
     ("relay_heartbeat_age_seconds", "Since the relay said last that it goes on"),
+    ("relay_hello_spaces_total", "Spaces looked at for devices that came back"),
+    ("relay_certificate_lasts_seconds", "Until the certificate is good no more"),
+    ("relay_certificate_failures_total", "Times that an authority gave no certificate"),
     ("relay_damaged_total", "Reads that met a damaged row"),
     ("relay_store_bytes", "Length of the store's file, holes included"),
     ("relay_store_disk_bytes", "Bytes that the store takes on the disk"),
@@ -121,7 +124,14 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// What is looked at when somebody asks for metrics.
-pub(crate) fn at_a_look(heartbeat_age: Duration, connections_limit: usize) {
+pub(crate) fn at_a_look(
+    heartbeat_age: Duration,
+    connections_limit: usize,
+    certificate_lasts_s: Option<i64>,
+) {
+    if let Some(lasts_s) = certificate_lasts_s {
+        gauge!("relay_certificate_lasts_seconds").set(lasts_s as f64);
+    }
     gauge!("relay_heartbeat_age_seconds").set(heartbeat_age.as_secs_f64());
     gauge!("relay_connections_limit").set(connections_limit as f64);
     if let Some(bytes) = resident_bytes() {
@@ -201,6 +211,11 @@ pub(crate) fn refusals(refusals: &Refusals) {
 pub(crate) fn waiting(bytes: usize, inputs: usize) {
     gauge!("relay_queued_bytes").set(bytes as f64);
     gauge!("relay_waiting_inputs").set(inputs as f64);
+}
+
+/// No certificate came from the authority.
+pub(crate) fn no_certificate() {
+    counter!("relay_certificate_failures_total").increment(1);
 }
 
 pub(crate) fn clock_jumped() {

@@ -11,10 +11,9 @@ use tokio::sync::mpsc;
 
 use super::{AccountAsk, AddressAsk, Ask, SpaceAsk, TokenAsk};
 use crate::heartbeat::Heartbeat;
-use crate::hub::{Hub, now_ms};
-use crate::relay::Relay;
+use crate::hub::{Hub, Kept, now_ms};
 use crate::rules::{self, AccountDevice, Action, Standing, Token, TokenHash};
-use crate::store::{Copier, RedbStore, StoreError};
+use crate::store::{Copier, StoreError};
 use crate::telemetry;
 
 /// Bytes of randomness in a token.
@@ -77,10 +76,7 @@ impl Answers {
     }
 
     /// Looks at the relay between two batches.
-    async fn read(
-        &self,
-        look: impl FnOnce(&mut Relay<RedbStore>) -> Answer + Send + 'static,
-    ) -> Answer {
+    async fn read(&self, look: impl FnOnce(&mut Kept) -> Answer + Send + 'static) -> Answer {
         self.hub.with(move |relay, _| look(relay)).await.map_err(|_| gone())?
     }
 
@@ -93,8 +89,15 @@ impl Answers {
         Ok(json!("done"))
     }
 
+    /// What was acknowledged lies in the log: it is written into the store, where copies and counts look.
+    async fn write_down(&self) -> Result<(), String> {
+        let written = self.hub.with(|relay, _| relay.checkpoint()).await.map_err(|_| gone())?;
+        written.map(drop).map_err(|error| error.to_string())
+    }
+
     async fn stats(&self) -> Answer {
         let age_ms = self.heartbeat.age_ms();
+        self.write_down().await?;
         let copier = self.copier.clone();
         let contents = tokio::task::spawn_blocking(move || copier.contents()).await;
         let contents = contents.map_err(|error| error.to_string())?;
@@ -123,6 +126,7 @@ impl Answers {
     }
 
     async fn backup(&self, to: PathBuf, keep: usize) -> Answer {
+        self.write_down().await?;
         let copier = self.copier.clone();
         let copied = move || copier.backup(&to, keep, now_ms());
         let copied = tokio::task::spawn_blocking(copied).await;
@@ -194,7 +198,7 @@ impl Answers {
     }
 }
 
-fn sessions(relay: &mut Relay<RedbStore>) -> Value {
+fn sessions(relay: &mut Kept) -> Value {
     let here = relay.who_is_here().map(|(session, device)| {
         json!({
             "session": session.0,
@@ -205,7 +209,7 @@ fn sessions(relay: &mut Relay<RedbStore>) -> Value {
     here.collect::<Vec<_>>().into()
 }
 
-fn tokens(relay: &mut Relay<RedbStore>) -> Answer {
+fn tokens(relay: &mut Kept) -> Answer {
     let tokens = rules::tokens(relay.state()).map_err(|error| error.to_string())?;
     let tokens = tokens.into_iter().map(|(name, token)| {
         let Token { uses, until_ms, note } = token;
@@ -214,7 +218,7 @@ fn tokens(relay: &mut Relay<RedbStore>) -> Answer {
     Ok(tokens.collect::<Vec<_>>().into())
 }
 
-fn show_account(relay: &mut Relay<RedbStore>, account: &AccountId) -> Answer {
+fn show_account(relay: &mut Kept, account: &AccountId) -> Answer {
     let failed = |error: StoreError| error.to_string();
     let log = relay.state_mut().log(account).map_err(failed)?;
     let log = log.ok_or_else(|| format!("no account {account}"))?;
@@ -248,7 +252,7 @@ fn show_account(relay: &mut Relay<RedbStore>, account: &AccountId) -> Answer {
     }))
 }
 
-fn show_space(relay: &mut Relay<RedbStore>, space: &SpaceId) -> Answer {
+fn show_space(relay: &mut Kept, space: &SpaceId) -> Answer {
     let failed = |error: StoreError| error.to_string();
     if rules::is_deleted(relay.state(), space).map_err(failed)? {
         return Ok(json!({ "space": space.to_string(), "standing": "deleted" }));

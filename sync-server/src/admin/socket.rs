@@ -2,17 +2,23 @@
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answers, Ask, LINE, Told};
 
 /// How long a question may take to arrive.
 const QUESTION: Duration = Duration::from_secs(10);
+/// How long an answer may take to be taken.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Questions at once: a script that asks in a loop, and does not read, fills no memory.
+const AT_ONCE: usize = 64;
 /// Only its owner may connect.
 const MODE: u32 = 0o600;
 
@@ -52,6 +58,7 @@ pub fn listen(
     std::fs::set_permissions(&unnamed, mode).map_err(failed)?;
     std::fs::rename(&unnamed, path).map_err(failed)?;
     let path = path.to_owned();
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     Ok(async move {
         loop {
             let accepted = tokio::select! {
@@ -60,7 +67,13 @@ pub fn listen(
             };
             match accepted {
                 Ok((stream, _)) => {
-                    tokio::spawn(serve(stream, answers.clone()));
+                    // Who comes beyond that is turned away, and may come again.
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let serves = serve(stream, answers.clone());
+                    tokio::spawn(async move {
+                        serves.await;
+                        drop(place);
+                    });
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -87,6 +100,9 @@ async fn serve(stream: UnixStream, answers: Answers) {
     };
     let mut said = serde_json::to_vec(&told).unwrap_or_default();
     said.push(b'\n');
-    let _ = to.write_all(&said).await;
-    let _ = to.shutdown().await;
+    let told = async {
+        to.write_all(&said).await?;
+        to.shutdown().await
+    };
+    let _ = tokio::time::timeout(ANSWER, told).await;
 }

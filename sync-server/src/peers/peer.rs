@@ -36,11 +36,20 @@ impl Peer {
     /// What is counted for it, and how many times a peer's limit each may have: itself, and the site
     /// that it is a part of. Otherwise one site would be 65,536 peers.
     pub fn prefixes(self) -> impl Iterator<Item = (Prefix, u64)> {
-        let site = match self.prefix {
+        std::iter::once((self.prefix, 1)).chain(self.site().map(|site| (site, WIDE)))
+    }
+
+    /// The widest of these.
+    #[must_use]
+    pub fn widest(self) -> Prefix {
+        self.site().unwrap_or(self.prefix)
+    }
+
+    fn site(self) -> Option<Prefix> {
+        match self.prefix {
             Prefix::Network([a, b, c, d, e, f, ..]) => Some(Prefix::Site([a, b, c, d, e, f])),
             Prefix::V4(_) | Prefix::Site(_) => None,
-        };
-        std::iter::once((self.prefix, 1)).chain(site.map(|site| (site, WIDE)))
+        }
     }
 }
 
@@ -62,6 +71,7 @@ mod tests {
         assert_eq!(peer("2001:db8:1:2::1"), peer("2001:db8:1:2:ffff:ffff:ffff:ffff"));
         assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
         let site = |address| peer(address).prefixes().last().unwrap();
+        assert_eq!(peer("2001:db8:1:2::1").widest(), site("2001:db8:1:2::1").0);
         assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
         assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:2:2::1"));
         assert_eq!(peer("2001:db8:1:2::1").prefixes().count(), 2);
@@ -72,5 +82,6 @@ mod tests {
         assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
         assert_eq!(peer("192.0.2.1"), peer("::ffff:192.0.2.1"));
         assert_eq!(peer("192.0.2.1").prefixes().count(), 1);
+        assert_eq!(peer("192.0.2.1").widest(), peer("192.0.2.1").prefix);
     }
 }

@@ -1,10 +1,15 @@
 //! Places for connections: so many in all, and so many for each peer. Whoever holds one gives it
 //! back by dropping it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::peers::peer::{Peer, Prefix};
+
+/// Where all are taken, who comes is looked at all the same: by so many places more.
+const LOOKED_AT: usize = 64;
 
 /// All places.
 #[derive(Clone, Debug)]
@@ -18,6 +23,11 @@ pub(crate) struct Places {
 struct Taken {
     all: usize,
     of: BTreeMap<Prefix, u64>,
+    /// The widest prefix of each that is counted, by how many are there.
+    crowds: BTreeSet<(u64, Prefix)>,
+    /// Those who are counted, by that prefix, the oldest first, and how each is told to go.
+    there: BTreeMap<(Prefix, u64), CancellationToken>,
+    newest: u64,
 }
 
 /// Why there is no place.
@@ -35,8 +45,11 @@ pub(crate) enum Turned {
 #[derive(Debug)]
 pub(crate) struct Place {
     taken: Arc<Mutex<Taken>>,
+    most: usize,
     each: u64,
     of: Option<Peer>,
+    number: u64,
+    over: CancellationToken,
 }
 
 impl Places {
@@ -51,11 +64,19 @@ impl Places {
     /// [`Turned::Full`].
     pub(crate) fn take(&self) -> Result<Place, Turned> {
         let mut taken = lock(&self.taken);
-        if taken.all >= self.most {
+        if taken.all >= self.most + LOOKED_AT {
             return Err(Turned::Full);
         }
         taken.all += 1;
-        Ok(Place { taken: Arc::clone(&self.taken), each: self.each, of: None })
+        taken.newest += 1;
+        Ok(Place {
+            taken: Arc::clone(&self.taken),
+            most: self.most,
+            each: self.each,
+            of: None,
+            number: taken.newest,
+            over: CancellationToken::new(),
+        })
     }
 
     /// How many are taken.
@@ -65,10 +86,12 @@ impl Places {
 }
 
 impl Place {
-    /// Counts it for a peer from here on, and for nobody else.
+    /// Counts it for a peer from here on, and for nobody else. Where all places are taken, the largest
+    /// crowd makes room: its oldest has to go.
     ///
     /// # Errors
-    /// [`Turned::PeerFull`]: then it is counted as before.
+    /// [`Turned::PeerFull`], or [`Turned::Full`] for one of the largest crowd: then it is counted as
+    /// before.
     pub(crate) fn belong(&mut self, peer: Peer) -> Result<(), Turned> {
         if self.of == Some(peer) {
             return Ok(());
@@ -80,11 +103,25 @@ impl Place {
         if self.each > 0 && peer.prefixes().any(is_full) {
             return Err(Turned::PeerFull);
         }
-        taken.give_back(self.of.replace(peer));
-        for (prefix, _) in peer.prefixes() {
-            *taken.of.entry(prefix).or_default() += 1;
+        if self.of.is_none() && taken.all > self.most {
+            taken.make_room(peer)?;
         }
+        taken.give_back(self.of.replace(peer), self.number);
+        taken.count(peer, self.number, &self.over);
         Ok(())
+    }
+
+    /// Nobody is counted for it, so nobody makes room for it.
+    ///
+    /// # Errors
+    /// [`Turned::Full`].
+    pub(crate) fn belong_to_nobody(&self) -> Result<(), Turned> {
+        if lock(&self.taken).all > self.most { Err(Turned::Full) } else { Ok(()) }
+    }
+
+    /// Cancelled when it has to go.
+    pub(crate) fn over(&self) -> CancellationToken {
+        self.over.clone()
     }
 }
 
@@ -92,18 +129,52 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         taken.all = taken.all.saturating_sub(1);
-        taken.give_back(self.of);
+        taken.give_back(self.of, self.number);
     }
 }
 
 impl Taken {
-    fn give_back(&mut self, of: Option<Peer>) {
-        for (prefix, _) in of.into_iter().flat_map(Peer::prefixes) {
+    /// Lets the oldest of the largest crowd go, for one that is not of it.
+    fn make_room(&mut self, peer: Peer) -> Result<(), Turned> {
+        let (count, crowd) = *self.crowds.last().ok_or(Turned::Full)?;
+        let own = self.of.get(&peer.widest()).copied().unwrap_or(0);
+        if own + 1 >= count {
+            return Err(Turned::Full);
+        }
+        let oldest = self.there.range((crowd, 0)..).next().map(|(key, _)| *key);
+        let oldest = oldest.filter(|(of, _)| *of == crowd).ok_or(Turned::Full)?;
+        if let Some(over) = self.there.remove(&oldest) {
+            over.cancel();
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, peer: Peer, number: u64, over: &CancellationToken) {
+        for (prefix, _) in peer.prefixes() {
+            let now = self.of.get(&prefix).copied().unwrap_or(0) + 1;
+            self.recount(peer, prefix, now);
+        }
+        self.there.insert((peer.widest(), number), over.clone());
+    }
+
+    fn give_back(&mut self, of: Option<Peer>, number: u64) {
+        let Some(peer) = of else { return };
+        for (prefix, _) in peer.prefixes() {
             let left = self.of.get(&prefix).map_or(0, |count| count.saturating_sub(1));
-            if left == 0 {
-                self.of.remove(&prefix);
-            } else {
-                self.of.insert(prefix, left);
+            self.recount(peer, prefix, left);
+        }
+        self.there.remove(&(peer.widest(), number));
+    }
+
+    fn recount(&mut self, peer: Peer, prefix: Prefix, now: u64) {
+        let before = match now {
+            0 => self.of.remove(&prefix),
+            _ => self.of.insert(prefix, now),
+        };
+        if peer.widest() == prefix {
+            self.crowds.remove(&(before.unwrap_or(0), prefix));
+            if now > 0 {
+                self.crowds.insert((now, prefix));
             }
         }
     }
@@ -137,10 +208,38 @@ mod tests {
         held.remove(0);
         held.push(take(&places, "192.0.2.1").unwrap());
         held.extend((0..6).map(|n| take(&places, &format!("198.51.100.{n}")).unwrap()));
-        assert_eq!(places.take().unwrap_err(), Turned::Full);
+        // The largest crowd makes room, as long as it is larger than who comes would be.
+        let oldest = held[0].over();
+        held.push(take(&places, "203.0.113.1").unwrap());
+        assert!(oldest.is_cancelled() && !held[1].over().is_cancelled());
+        held.remove(0);
+        assert_eq!(take(&places, "192.0.2.1").unwrap_err(), Turned::Full);
+        assert_eq!(take(&places, "192.0.2.2").unwrap_err(), Turned::Full);
+        assert_eq!(places.take().unwrap().belong_to_nobody(), Err(Turned::Full));
         drop(held);
         assert_eq!(places.taken(), 0);
-        assert!(lock(&places.taken).of.is_empty());
+        let taken = lock(&places.taken);
+        assert!(taken.of.is_empty() && taken.crowds.is_empty() && taken.there.is_empty());
+    }
+
+    #[test]
+    fn five_sites_that_take_all_places_leave_one_for_whoever_comes() {
+        let places = Places::new(50, 3);
+        let mut held = Vec::new();
+        for site in 0..5 {
+            for n in 0..10 {
+                held.push(take(&places, &format!("2001:db8:{site}:{n}::1")).unwrap());
+            }
+        }
+        for n in 0..30 {
+            held.push(take(&places, &format!("192.0.2.{n}")).unwrap());
+            let before = held.len();
+            held.retain(|place| !place.over().is_cancelled());
+            assert_eq!((before, held.len()), (51, 50));
+        }
+        // All have four or five by now: nobody is a crowd beside them.
+        let of = |site: &str| lock(&places.taken).of.get(&peer(site).widest()).copied().unwrap();
+        assert!((0..5).all(|n| of(&format!("2001:db8:{n}:1::1")) == 4));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What everybody may do now: by client address before a session, by account and device within one.
 //! Whoever causes a cost is asked for it here, and whoever is refused is counted by reason.
 
+use std::collections::BTreeMap;
+
 use sync_protocol::error::Rejection;
 use sync_protocol::ids::AccountId;
 
@@ -25,6 +27,8 @@ pub(super) struct Bounds {
     doorway: Doorway,
     rates: AccountRates,
     ledger: Ledger,
+    /// Where the newest session of each account that is here comes from, if that is counted.
+    homes: BTreeMap<AccountId, Peer>,
     refusals: Refusals,
 }
 
@@ -35,6 +39,7 @@ impl Bounds {
             doorway: Doorway::default(),
             rates: AccountRates::default(),
             ledger: Ledger::default(),
+            homes: BTreeMap::new(),
             refusals: Refusals::default(),
         }
     }
@@ -119,12 +124,34 @@ impl Bounds {
         now_ms: u64,
     ) -> Result<(), Rejection> {
         let has = self.rates.has(&self.settings, account, limited, count, now_ms);
-        has.map_err(|retry_ms| self.refused(limited.reason(), Rejection::Rate { retry_ms }))
+        has.map_err(|retry_ms| self.refused(limited.reason(), Rejection::Rate { retry_ms }))?;
+        let home = self.homes.get(&account).copied().filter(|_| limited == Limited::Work);
+        let Some(home) = home else { return Ok(()) };
+        let has = self.doorway.has(&self.settings, home, Early::Working, now_ms);
+        has.map_err(|(refused, retry_ms)| self.refused(refused, Rejection::Rate { retry_ms }))
+    }
+
+    /// An account is here from an address on.
+    pub(super) fn is_here(&mut self, account: AccountId, peer: Option<Peer>) {
+        match peer {
+            Some(peer) => self.homes.insert(account, peer),
+            None => self.homes.remove(&account),
+        };
+    }
+
+    /// Nobody of an account is here any more.
+    pub(super) fn is_gone(&mut self, account: &AccountId) {
+        self.homes.remove(account);
     }
 
     /// So much of it was used already.
     pub(super) fn spend(&mut self, account: AccountId, spent: (Limited, u64), now_ms: u64) {
         self.rates.spend(&self.settings, account, spent, now_ms);
+        if let (Limited::Work, cost) = spent
+            && let Some(home) = self.homes.get(&account)
+        {
+            self.doorway.spend(&self.settings, *home, (Early::Working, cost), now_ms);
+        }
     }
 
     /// Whether more may be delivered to an account for now. That is no refusal: it comes later.
@@ -221,6 +248,28 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_accounts_of_one_address_share_its_time() {
+        let settings = Settings { work_us_per_address_per_s: 10_000, ..Settings::default() };
+        let mut bounds = Bounds::new(settings);
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|one| Peer::of(one.parse().unwrap()));
+        let account = |n: u8| AccountId::from_bytes([n; 33]);
+        for n in 0..10 {
+            bounds.is_here(account(n), Some(here));
+            bounds.spend(account(n), (Limited::Work, 10_000), 5_000);
+        }
+        bounds.is_here(account(20), Some(there));
+        bounds.is_here(account(21), None);
+        let mut may = |n| bounds.has(account(n), (Limited::Work, 1), 5_000).is_ok();
+        // Each has some of its own left, and the address has not.
+        assert!(!may(0) && !may(9) && may(20) && may(21));
+        assert_eq!(bounds.refusals().of(Refused::WorkOfPeer), 2);
+        assert_eq!(bounds.refusals().of(Refused::Work), 0);
+        bounds.is_gone(&account(0));
+        assert_eq!(bounds.homes.len(), 10);
+        assert!(bounds.has(account(1), (Limited::Work, 1), 15_000).is_ok());
+    }
 
     fn bounds() -> (Bounds, AccountId) {
         let settings = Settings {

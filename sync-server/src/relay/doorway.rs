@@ -16,6 +16,10 @@ use crate::relay::settings::Settings;
 /// Prefixes whose rates are remembered.
 const REMEMBERED: usize = 65_536;
 
+/// Seconds of its share of the relay's time that an address may take at once: accounts have ten of
+/// theirs, and that of many together would be long for everybody else.
+const WORK_BURST_S: u64 = 5;
+
 /// What somebody does who is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Early {
@@ -29,6 +33,8 @@ pub(super) enum Early {
     Rendezvous,
     /// Has bytes stored. Its account pays as well, and is known; but accounts are free.
     Storing,
+    /// Takes of the relay's time: likewise.
+    Working,
 }
 
 /// What became of one who came in.
@@ -62,6 +68,7 @@ struct Buckets {
     requests: Bucket,
     rendezvous: Bucket,
     stored: Bucket,
+    worked: Bucket,
 }
 
 impl Buckets {
@@ -72,6 +79,7 @@ impl Buckets {
             Early::Request => &mut self.requests,
             Early::Rendezvous => &mut self.rendezvous,
             Early::Storing => &mut self.stored,
+            Early::Working => &mut self.worked,
         }
     }
 }
@@ -140,7 +148,7 @@ impl Doorway {
     }
 
     fn place(&mut self, session: SessionId, peer: Option<Peer>, comes: bool) {
-        let widest = peer.and_then(|peer| peer.prefixes().last()).map(|(prefix, _)| prefix);
+        let widest = peer.map(Peer::widest);
         if widest.is_none() {
             let before = self.uncounted.len();
             if comes {
@@ -194,6 +202,36 @@ impl Doorway {
         let taken = self.all.of(early).take(all, cost, now_ms);
         taken.map_err(|retry_ms| (refused.1, retry_ms))
     }
+
+    /// Whether an address may do something, of which it is known later how much it was.
+    pub(super) fn has(
+        &mut self,
+        settings: &Settings,
+        peer: Peer,
+        early: Early,
+        now_ms: u64,
+    ) -> Result<(), (Refused, u64)> {
+        let (each, _) = rates(settings, early);
+        for (prefix, times) in peer.prefixes() {
+            let has = self.rates.of(prefix).of(early).has(each.times(times), 1, now_ms);
+            has.map_err(|retry_ms| (reasons(early).0, retry_ms))?;
+        }
+        Ok(())
+    }
+
+    /// An address did so much of something.
+    pub(super) fn spend(
+        &mut self,
+        settings: &Settings,
+        peer: Peer,
+        (early, cost): (Early, u64),
+        now_ms: u64,
+    ) {
+        let (each, _) = rates(settings, early);
+        for (prefix, times) in peer.prefixes() {
+            self.rates.of(prefix).of(early).spend(each.times(times), cost, now_ms);
+        }
+    }
 }
 
 /// The rate of each address, and of all together.
@@ -218,6 +256,10 @@ fn rates(settings: &Settings, early: Early) -> (Rate, Rate) {
             let bytes = settings.stored_mib_per_address_per_day.saturating_mul(1024 * 1024);
             (Rate::per_day(bytes), Rate::per_s(0))
         }
+        Early::Working => {
+            let us = settings.work_us_per_address_per_s;
+            (Rate::per_s(us).with_burst(us.saturating_mul(WORK_BURST_S)), Rate::per_s(0))
+        }
     }
 }
 
@@ -229,6 +271,7 @@ fn reasons(early: Early) -> (Refused, Refused) {
         Early::Request => (Refused::EarlyRequestsOfPeer, Refused::EarlyRequests),
         Early::Rendezvous => (Refused::RendezvousOfPeer, Refused::Rendezvous),
         Early::Storing => (Refused::DailyOfPeer, Refused::DailyOfPeer),
+        Early::Working => (Refused::WorkOfPeer, Refused::WorkOfPeer),
     }
 }
 

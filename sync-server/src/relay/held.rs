@@ -25,10 +25,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// A message for one session.
-    pub(super) fn send(&mut self, session: SessionId, frame: &RelayFrame) {
+    /// A message for one session. Gives its size.
+    pub(super) fn send(&mut self, session: SessionId, frame: &RelayFrame) -> usize {
         self.say(session);
-        self.push(session, Frame::of(frame));
+        let frame = Frame::of(frame);
+        let size = frame.len();
+        self.push(session, frame);
+        size
     }
 
     /// A message that others are sent as well, which keeps it once.
@@ -128,7 +131,7 @@ mod tests {
         let ticket = Answer::Ticket { ticket: Blob(vec![7; 100_000]), index: 0 };
         let reply = RelayFrame::Reply(Reply { id: 1, answer: ticket });
         let mut held = Held::default();
-        (0..10).for_each(|n| held.send(SessionId(n), &reply));
+        (0..10).for_each(|n| assert!(held.send(SessionId(n), &reply) > 100_000));
         assert!(held.bytes() > 1_000_000);
         held.clear();
         (0..10).for_each(|n| held.share(SessionId(n), Frame::of(&reply)));

@@ -38,6 +38,8 @@ pub struct Pushing {
     pub(super) count: usize,
     /// Bytes of all.
     pub(super) bytes: usize,
+    /// Bytes of its ways in and its ticket, which go into the log with it whatever becomes of it.
+    pub(super) beside: usize,
     pub(super) welcomes: Option<Welcomes>,
     pub(super) ticket: Option<Blob>,
 }
@@ -66,6 +68,10 @@ impl From<Push> for Pushing {
         let Push { space, envelopes, welcomes, ticket } = push;
         let count = envelopes.len();
         let bytes = envelopes.iter().map(|envelope| envelope.0.len()).sum();
+        let beside = ticket.as_ref().map_or(0, |ticket| ticket.0.len())
+            + welcomes.as_ref().map_or(0, |Welcomes { common, items }| {
+                common.0.len() + items.iter().map(|one| one.item.0.len()).sum::<usize>()
+            });
         let mut parsed = Vec::with_capacity(count.min(limits::PUSH_ENVELOPES));
         let mut malformed = None;
         for bytes in envelopes.into_iter().take(limits::PUSH_ENVELOPES) {
@@ -84,6 +90,7 @@ impl From<Push> for Pushing {
             is_verified: false,
             count,
             bytes,
+            beside,
             welcomes,
             ticket,
         }
@@ -102,6 +109,14 @@ pub struct Speaker {
 }
 
 impl Incoming {
+    /// How many signatures there are to verify.
+    pub(crate) fn signatures(&self) -> usize {
+        match self {
+            Self::Push(push) => push.envelopes.len(),
+            Self::TooLarge(_) | Self::Frame(_) => 0,
+        }
+    }
+
     /// Verifies what it pushes. Costs some fifty microseconds an envelope: a host that serves many
     /// does it where it reads, and the relay does not do it again.
     pub fn verify(&mut self, speaker: &Speaker) {

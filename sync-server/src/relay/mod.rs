@@ -2,149 +2,162 @@
 //!
 //! The host calls [`Relay::connect`], [`Relay::receive`] and [`Relay::disconnect`] as sockets come,
 //! speak and go, [`Relay::tick`] every [`TICK_MS`], and after each bunch of these
-//! [`Relay::commit`]: one durable transaction for everything since the last one, and only then the
+//! [`Relay::commit`]: one sync of the log for everything since the last one, and only then the
 //! frames that answer it. Nothing here reads a clock, draws randomness or iterates a hash map.
+//!
+//! Sessions propose commands and wait. Commands come back in the order of the log, are applied, and
+//! their effects drive everybody's sessions; so it makes no difference which node proposed them.
 //!
 //! A session is catching up or live. Catching up, entries are read from the store as credit allows;
 //! live, they are handed on as they commit, encoded once for all receivers. A session that runs out
 //! of credit is catching up again, so nothing ever waits in memory for a slow reader.
 
 mod bounds;
+mod course;
 mod damage;
-mod delivery;
+mod deliveries;
+mod desk;
 mod doorway;
-mod frontier;
+mod effects;
+mod gate;
+mod hall;
 mod held;
 mod incoming;
 mod ledger;
 mod opening;
+mod outcomes;
 mod output;
+mod presence;
+mod proposals;
 mod push;
 mod rate;
-mod registration;
 mod rendezvous;
 mod requests;
+mod serving;
 mod session;
+mod sessions;
 mod settings;
+mod times;
 mod work;
 
+pub use gate::Registration;
 pub use incoming::{Incoming, Pushing, Speaker};
 pub use output::{Counts, Frame, Identity, Output, SessionId};
+pub use proposals::Node;
 pub(crate) use rate::{Bucket, Rate};
-pub use registration::Registration;
 pub use settings::Settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
+
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Challenge, ClientFrame, Notice, RelayFrame};
-use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
+use sync_protocol::frames::{Answer, Challenge, ClientFrame, Hello, Request};
 use sync_protocol::limits;
 
+use crate::log::{Log, Unkept};
 use crate::peers::Peer;
-use crate::refusals::Refusals;
-use crate::relay::bounds::Bounds;
-use crate::relay::damage::Damage;
-use crate::relay::doorway::Entry;
-use crate::relay::held::Held;
-use crate::relay::rate::Limited;
-use crate::relay::rendezvous::Meetings;
-use crate::relay::session::{EarlySteps, Open, Session};
-use crate::rules::{self, AccountDevice, Action, Command, Effect, Fault, State};
+use crate::refusals::{Refusals, Refused};
+use crate::relay::course::Course;
+use crate::relay::desk::Desk;
+use crate::relay::hall::Hall;
+use crate::relay::proposals::{Then, Waiting};
+use crate::relay::session::{Open, position_in, position_of};
+use crate::rules::{AccountDevice, Action, CommandId, Fault, State, TokenHash};
 use crate::store::{Store, StoreError};
 
 /// How often the host calls [`Relay::tick`], in ms.
 pub const TICK_MS: u64 = 1000;
-/// How often what devices acknowledged is written down, in ms.
-const FLUSH_MS: u64 = 5_000;
 /// What a session that was turned away is told to wait, in ms.
 const BUSY_MS: u64 = 2_000;
-/// Between two sessions that are told to come back: so many of them a second another relay takes.
-const SPREAD_MS: u64 = 2;
+/// What a device is told to wait that has had more than a node has, in ms.
+const AHEAD_MS: u64 = 200;
 /// Sweeps of what ended, a tick.
 const SWEEPS: usize = 4;
-/// Frames, beside the hello, that a session may send before it is authenticated.
-const EARLY_FRAMES: u32 = 64;
-/// A device is told when it has fewer key packages than this.
-const KEY_PACKAGES_LOW: u64 = 10;
 
-/// The relay's whole logic over a store.
+/// The relay's whole logic over a store: machines that know nothing of one another, and what has to
+/// pass between them.
+///
+/// A frame is looked at on the `Desk`, which proposes a command at most. What a command did is told
+/// to all whom it concerns, wherever it came from; then to who proposed it.
 #[derive(Debug)]
-pub struct Relay<S> {
-    state: State<S>,
-    bounds: Bounds,
-    sessions: BTreeMap<SessionId, Session>,
-    accounts: BTreeMap<AccountId, BTreeSet<SessionId>>,
-    devices: BTreeMap<AccountDevice, BTreeSet<SessionId>>,
-    meetings: Meetings,
-    /// What may be sent once the batch is durable.
-    held: Held,
-    appended: BTreeMap<SpaceId, Vec<Piece>>,
-    /// Sessions that may have something to receive.
-    ready: BTreeSet<SessionId>,
-    /// Sessions that pushed and have not had a cursor since.
-    owed: BTreeSet<SessionId>,
-    /// Sessions whose acknowledged cursor is not written down yet.
-    acked: BTreeSet<SessionId>,
-    /// The time that the host passed in last.
-    now_ms: u64,
-    /// What a stamp is ahead of that time.
-    ahead_ms: u64,
-    flushed_ms: u64,
-    /// Sessions of accounts that were delivered as much as they may be for now.
-    resting: BTreeSet<SessionId>,
-    /// Whose turn it is among those that are ready.
-    next_served: SessionId,
+pub struct Relay<S, L = Unkept> {
+    course: Course<S, L>,
+    hall: Hall,
+    /// Sessions whose next frame may be looked at.
+    go_on: VecDeque<SessionId>,
     failure: Option<StoreError>,
-    damage: Damage,
-    /// Who may make an account.
-    registration: Registration,
-    /// Whether the disk is full to its reserve.
-    is_full: bool,
-    draining: Option<u64>,
-    counts: Counts,
-}
-
-/// Entries that one session appended in a row.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    first: u64,
-    end: u64,
-    by: SessionId,
 }
 
 impl<S: Store> Relay<S> {
-    /// Opens the relay that a store holds, or founds one with this identity if it is empty.
+    /// Opens the relay that a store holds, or founds one with this identity if it is empty. Each commit
+    /// makes its rows durable: it keeps no log.
     ///
     /// # Errors
     /// If the store can't be read.
     pub fn open(store: S, identity: Identity, settings: Settings) -> Result<Self, StoreError> {
-        let mut relay = Self {
-            state: State::open(store, identity)?,
-            bounds: Bounds::new(settings),
-            sessions: BTreeMap::new(),
-            accounts: BTreeMap::new(),
-            devices: BTreeMap::new(),
-            meetings: Meetings::default(),
-            held: Held::default(),
-            appended: BTreeMap::new(),
-            ready: BTreeSet::new(),
-            owed: BTreeSet::new(),
-            acked: BTreeSet::new(),
-            now_ms: 0,
-            ahead_ms: 0,
-            flushed_ms: 0,
-            resting: BTreeSet::new(),
-            next_served: SessionId(0),
-            failure: None,
-            damage: Damage::default(),
-            registration: Registration::default(),
-            is_full: false,
-            draining: None,
-            counts: Counts::default(),
-        };
-        relay.run_facts()?;
-        relay.state.commit()?;
+        let mut relay = Self::alone(store, Unkept::default(), settings)?;
+        relay.found(identity)?;
         Ok(relay)
+    }
+}
+
+impl<S: Store, L: Log> Relay<S, L> {
+    /// Opens the relay that a store holds, and applies what its own log has beyond that. It is
+    /// [founded](Self::found) before it serves.
+    ///
+    /// # Errors
+    /// If one of them can't be read.
+    pub fn alone(store: S, log: L, settings: Settings) -> Result<Self, StoreError> {
+        let mut relay = Self::new(store, log, Node { node: 0, life: 0 }, settings)?;
+        relay.advance()?;
+        relay.course.begin_alone();
+        // What a crash kept from being proposed.
+        relay.course.find_facts()?;
+        relay.course.put_late_facts(relay.hall.times)?;
+        relay.advance()?;
+        Ok(relay)
+    }
+
+    /// Opens one of the nodes that share a log on what its store holds. It serves once the log says
+    /// who the relay is.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub fn of_many(store: S, log: L, node: Node, settings: Settings) -> Result<Self, StoreError> {
+        let mut relay = Self::new(store, log, node, settings)?;
+        relay.course.find_facts()?;
+        Ok(relay)
+    }
+
+    fn new(store: S, log: L, node: Node, settings: Settings) -> Result<Self, StoreError> {
+        let (course, hall) = (Course::new(store, log, node)?, Hall::new(settings));
+        Ok(Self { course, hall, go_on: VecDeque::new(), failure: None })
+    }
+
+    /// Founds the relay, if it is nobody's yet, and brings its rules up to date: both are commands, and
+    /// the first of the log says who it is.
+    ///
+    /// # Errors
+    /// If it can't be written down.
+    pub fn found(&mut self, identity: Identity) -> Result<(), StoreError> {
+        self.course.found(identity, self.hall.times)?;
+        self.advance()?;
+        self.checkpoint().map(drop)
+    }
+
+    /// Writes down what was applied, so that the log need not keep it. Says whether there was anything.
+    ///
+    /// # Errors
+    /// If it can't be written: that ends the relay.
+    pub fn checkpoint(&mut self) -> Result<bool, StoreError> {
+        let written = self.course.checkpoint(self.hall.times);
+        if let Err(error) = &written {
+            self.fail(error.clone());
+        }
+        written
+    }
+
+    fn desk(&mut self) -> Desk<'_, S> {
+        self.hall.desk(&mut self.course.state, &mut self.course.damage)
     }
 
     /// A socket opened of somebody who is not limited by address. `nonce` must be fresh and random;
@@ -161,36 +174,17 @@ impl<S: Store> Relay<S> {
         nonce: [u8; 32],
         now_ms: u64,
     ) {
-        self.now_ms = now_ms;
+        self.hall.times.now_ms = now_ms;
         let challenge = Challenge {
             nonce,
-            relay: self.state.identity().relay,
-            time_ms: self.stamp(now_ms),
+            relay: self.course.state.identity().relay,
+            time_ms: self.hall.times.stamp(),
             min_version: limits::MIN_VERSION,
             max_version: limits::VERSION,
         };
-        let entry = self.bounds.enter(session, peer);
-        let known = Session {
-            challenge: challenge.clone(),
-            silent_from_ms: now_ms,
-            early: EarlySteps::default(),
-            peer,
-            open: None,
-        };
-        self.sessions.insert(session, known);
-        if let Some(retry_ms) = self.unavailable() {
-            return self.close(session, Rejection::Unavailable { retry_ms });
-        }
-        match entry {
-            Entry::In => {}
-            Entry::Instead(other, _) => {
-                self.close(other, Rejection::Unavailable { retry_ms: BUSY_MS });
-            }
-            Entry::Full => {
-                return self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
-            }
-        }
-        self.held.send(session, &RelayFrame::Challenge(challenge));
+        let serves = self.failure.is_none() && self.course.state.is_founded();
+        let unavailable = (!serves).then_some(BUSY_MS);
+        self.hall.enter(session, peer, challenge, unavailable);
     }
 
     /// A frame arrived. What it changes becomes durable, and what it causes is sent, at the next
@@ -200,36 +194,56 @@ impl<S: Store> Relay<S> {
     }
 
     fn take_in(&mut self, session: SessionId, frame: Incoming, now_ms: u64) {
-        self.now_ms = now_ms;
-        let Some(known) = self.sessions.get_mut(&session) else { return };
+        self.hall.times.now_ms = now_ms;
         if self.failure.is_some() {
             return;
         }
-        let is_open = known.open.is_some();
-        known.early.frames += u32::from(!is_open);
-        if let Some(account) = known.open.as_ref().map(|open| open.account) {
-            self.bounds.spend(account, (Limited::Work, work::FRAME), now_ms);
-            if let Err(reason) = self.bounds.overspends(account, now_ms) {
-                return self.close(session, reason);
+        if self.hall.keeps_for_later(session, &frame) {
+            return self.hall.keep(session, frame);
+        }
+        self.look_at(session, frame);
+        self.go_on();
+    }
+
+    /// Applies what the log has ordered, and looks at what sessions sent while they waited for it.
+    fn go_on(&mut self) {
+        loop {
+            if self.failure.is_some() {
+                return;
+            }
+            if let Err(error) = self.advance() {
+                return self.fail(error);
+            }
+            let Some(session) = self.go_on.front().copied() else { return };
+            match self.hall.next_frame(session) {
+                Some(frame) => self.look_at(session, frame),
+                None => {
+                    self.go_on.pop_front();
+                }
             }
         }
-        let Some(known) = self.sessions.get(&session) else { return };
+    }
+
+    fn look_at(&mut self, session: SessionId, frame: Incoming) {
+        let Some(is_open) = self.hall.take_frame(session) else { return };
         let done = match frame {
-            _ if !is_open && known.early.frames > EARLY_FRAMES => Err(Rejection::Quota.into()),
-            Incoming::Push(push) if is_open => self.push(session, push, now_ms),
+            Incoming::Push(push) if is_open => self.push(session, push),
             Incoming::TooLarge(space) if is_open => {
                 let limit = limits::MESSAGE as u64;
-                self.refuse(session, space, 0, Rejection::TooLarge { limit });
+                self.hall.refuse(session, space, 0, Rejection::TooLarge { limit });
                 Ok(())
             }
             Incoming::Push(_) | Incoming::TooLarge(_) => Err(Rejection::Invalid.into()),
-            Incoming::Frame(frame) => self.frame(session, frame, is_open, now_ms),
+            Incoming::Frame(frame) => self.frame(session, frame, is_open),
         };
         match done {
             Ok(()) => {}
-            Err(Fault::Rejected(reason)) => self.close(session, reason),
-            Err(Fault::Store(error)) => match self.damage.refuses(error) {
-                Ok(reason) => self.close(session, reason),
+            Err(Fault::Rejected(Rejection::Invalid)) => {
+                self.hall.close_for(session, Refused::Malformed, Rejection::Invalid);
+            }
+            Err(Fault::Rejected(reason)) => self.hall.close(session, reason),
+            Err(Fault::Store(error)) => match self.course.damage.refuses(error) {
+                Ok(reason) => self.hall.close(session, reason),
                 Err(error) => self.fail(error),
             },
         }
@@ -240,75 +254,163 @@ impl<S: Store> Relay<S> {
         session: SessionId,
         frame: ClientFrame,
         is_open: bool,
-        now_ms: u64,
     ) -> Result<(), Fault> {
         match frame {
-            ClientFrame::Hello(hello) if !is_open => self.hello(session, &hello, now_ms),
-            ClientFrame::Request(request) => self.request(session, request, now_ms),
+            ClientFrame::Hello(hello) if !is_open => self.hello(session, hello),
+            ClientFrame::Request(request) => self.request(session, request),
             ClientFrame::Meet { rendezvous, step } => {
-                self.meet(session, rendezvous, step, now_ms);
+                let may = self.desk().may_meet(session, &step);
+                self.hall.meet(session, rendezvous, may.map(|()| step));
                 Ok(())
             }
             ClientFrame::Signal { space, envelope } if is_open => {
-                self.signal(session, space, envelope, now_ms)
+                let signalled = self.desk().signal(session, space, envelope)?;
+                self.hall.signalled(session, signalled);
+                Ok(())
             }
             ClientFrame::Ack { cursor } if is_open => {
-                self.acknowledge(session, &cursor);
+                let (identity, newest) =
+                    (self.course.state.identity(), self.course.state.newest_position());
+                if let Some(position) = position_in(&cursor, identity.generation, newest) {
+                    self.hall.acknowledge(session, position);
+                }
                 Ok(())
             }
             ClientFrame::Credit { bytes } if is_open => {
-                self.credit(session, bytes);
+                self.hall.credit(session, bytes);
                 Ok(())
             }
             _ => Err(Rejection::Invalid.into()),
         }
     }
 
+    fn hello(&mut self, session: SessionId, hello: Hello) -> Result<(), Fault> {
+        let generation = self.course.state.identity().generation;
+        let position = hello.cursor.as_ref().and_then(|one| position_of(one, generation));
+        let is_ahead = position > Some(self.course.state.newest_position());
+        if self.course.is_of_many() && is_ahead {
+            // It was somewhere else, which is further than this node.
+            return Err(Rejection::Unavailable { retry_ms: AHEAD_MS }.into());
+        }
+        let mut opening = Box::new(self.desk().hello(session, hello)?);
+        let action = opening.next();
+        self.propose(session, action, Then::Open(opening))
+    }
+
+    fn push(&mut self, session: SessionId, mut push: Pushing) -> Result<(), Fault> {
+        let Some(speaker) = self.speaker(session) else { return Ok(()) };
+        let (space, first) = (push.space, push.first_seq());
+        let admitted = self.desk().admit(session, &push);
+        self.hall.note_admitted(session, admitted.is_ok());
+        match admitted {
+            Ok(()) => {}
+            Err(Fault::Rejected(reason)) => {
+                self.hall.refuse(session, space, first, reason);
+                return Ok(());
+            }
+            Err(Fault::Store(error)) => return Err(error.into()),
+        }
+        push.verify(&speaker);
+        let first = push.first_seq();
+        let looked = self.desk().push(&speaker, push);
+        let done = looked.and_then(|(action, confirming)| match (action, confirming.refused) {
+            (Some(action), refused) => {
+                let confirming = proposals::Confirming { refused, ..confirming };
+                self.propose(session, action, Then::Confirm(confirming))
+            }
+            (None, Some((seq, reason))) => {
+                self.hall.refuse(session, space, seq, reason);
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        });
+        let reason = match done {
+            Ok(()) => return Ok(()),
+            Err(Fault::Rejected(reason)) => reason,
+            Err(Fault::Store(error)) => self.course.damage.refuses(error)?,
+        };
+        self.hall.refuse(session, space, first, reason);
+        Ok(())
+    }
+
+    fn request(&mut self, session: SessionId, request: Request) -> Result<(), Fault> {
+        let Request { id, op } = request;
+        let step = match self.is_open(session) {
+            true => self.desk().answer(session, id, op),
+            false => self.desk().early_answer(session, &op),
+        };
+        match step.and_then(|step| self.go(session, id, step)) {
+            Ok(()) => {}
+            Err(Fault::Rejected(reason)) => self.hall.refuse_request(session, id, reason),
+            Err(Fault::Store(error)) => {
+                let reason = self.course.damage.refuses(error)?;
+                self.hall.reply(session, id, Answer::Refused(reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// A socket brought a token along.
+    pub fn present(&mut self, session: SessionId, token: TokenHash) {
+        self.hall.present(session, token);
+    }
+
     /// Something arrived that is not a frame, or too much of it: the session ends.
     pub fn malformed(&mut self, session: SessionId, reason: Rejection) {
-        self.close(session, reason);
+        self.hall.close(session, reason);
     }
 
     /// A socket closed, for whatever reason.
     pub fn disconnect(&mut self, session: SessionId, now_ms: u64) {
-        self.now_ms = now_ms;
-        self.forget(session);
+        self.hall.times.now_ms = now_ms;
+        self.hall.forget(session);
+        self.write_seen();
     }
 
     /// Time passed: deadlines, cursors, frontiers.
     pub fn tick(&mut self, now_ms: u64) {
-        self.now_ms = now_ms;
-        for id in self.meetings.late(now_ms) {
-            let told = self.meetings.end_late(&id, now_ms);
-            self.tell(told);
+        self.hall.times.now_ms = now_ms;
+        let is_due = self.hall.tick();
+        self.write_seen();
+        for _ in 0..SWEEPS {
+            match self.course.sweep(self.hall.times) {
+                Ok(true) => self.go_on(),
+                Ok(false) => break,
+                Err(error) => {
+                    self.fail(error);
+                    break;
+                }
+            }
         }
-        self.close_silent(now_ms);
-        self.sweep(now_ms);
-        self.ready.extend(&self.owed);
-        self.ready.append(&mut self.resting);
+        for waiting in self.course.late(self.hall.times) {
+            if let Waiting::Session(session, _) = waiting {
+                self.hall.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
+            }
+        }
         if self.failure.is_none()
-            && let Err(error) = self.state.write_activity()
+            && let Err(error) = self.course.put_late_facts(self.hall.times)
         {
-            self.contain(error);
+            self.fail(error);
         }
-        if now_ms.saturating_sub(self.flushed_ms) >= FLUSH_MS {
-            self.flushed_ms = now_ms;
-            self.flush();
-            self.bounds.sweep(now_ms);
+        if self.failure.is_none() {
+            let written = self.course.state.write_activity();
+            if let Err(error) = self.course.damage.skips(written) {
+                self.fail(error);
+            }
+        }
+        if is_due {
             self.write_sums();
         }
+        self.go_on();
     }
 
-    /// Closes sessions that neither said hello in time nor are at a rendezvous.
-    fn close_silent(&mut self, now_ms: u64) {
-        let timeout_ms = self.bounds.settings().hello_timeout_ms;
-        let late = self.sessions.iter().filter(|(id, session)| {
-            let silent_ms = now_ms.saturating_sub(session.silent_from_ms);
-            session.open.is_none() && silent_ms >= timeout_ms && !self.meetings.has(**id)
-        });
-        let late: Vec<_> = late.map(|(id, _)| *id).collect();
-        for session in late {
-            self.close(session, Rejection::Invalid);
+    /// Writes down how far devices are, and when they were here.
+    fn write_seen(&mut self) {
+        let seen = self.hall.take_seen();
+        if self.failure.is_none() {
+            for (device, position, seen_ms) in seen {
+                self.course.state.put_frontier(&device, position, seen_ms);
+            }
         }
     }
 
@@ -316,47 +418,59 @@ impl<S: Store> Relay<S> {
     /// store fails, nothing of the batch counts: every session is closed as unavailable, and
     /// [`failure`](Relay::failure) says why from then on.
     pub fn commit(&mut self, now_ms: u64) -> Vec<Output> {
-        self.held.say_all();
+        self.hall.times.now_ms = now_ms;
+        self.go_on();
+        self.hall.say_all();
+        self.write_seen();
         if self.failure.is_none() {
-            match self.state.commit() {
-                Ok(true) => self.counts.commits += 1,
+            match self.course.sync(self.hall.times) {
+                Ok(true) => self.hall.counts.commits += 1,
                 Ok(false) => {}
                 Err(error) => self.fail(error),
             }
         }
         if self.failure.is_none()
-            && let Err(error) = self.deliver(now_ms)
+            && let Err(error) = self.hall.deliver(&mut self.course.state, &mut self.course.damage)
         {
-            self.fail_after_commit(error);
+            self.failure = Some(error);
+            self.hall.fail(false);
         }
-        self.state.end_batch();
-        self.held.take()
+        self.course.state.end_batch();
+        self.hall.take_outputs()
+    }
+
+    /// Writes down what was applied, if it is time to: a host calls it once it has handed out what a
+    /// commit gave, which waits for nothing that is done here.
+    pub fn write_down(&mut self, now_ms: u64) {
+        self.hall.times.now_ms = now_ms;
+        let is_due = self.course.is_due(self.hall.times);
+        if is_due && self.failure.is_none() {
+            // What goes wrong with it is noted where it ends the relay.
+            let _ = self.checkpoint();
+        }
     }
 
     /// Bytes of memory of what the next commit gives: a host commits before they are too many.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.held.bytes()
+        self.hall.held_bytes()
     }
 
     /// Whether there is more to send than one commit gives: commit again before waiting.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        !self.ready.is_empty()
+        self.hall.deliveries.is_busy()
     }
 
     /// Says goodbye to every session (`Unavailable`) and takes no new ones; the next commit flushes
     /// what is known of them.
     pub fn drain(&mut self, retry_ms: u64, now_ms: u64) {
-        self.now_ms = now_ms;
-        self.draining = Some(retry_ms);
-        // Spread, or all would come back at once: the longer, the more they are.
-        let all: Vec<_> = self.sessions.keys().copied().collect();
-        for (n, session) in (0..).zip(all) {
-            let retry_ms = retry_ms.saturating_add(n * SPREAD_MS);
-            self.close(session, Rejection::Unavailable { retry_ms });
-        }
+        self.hall.times.now_ms = now_ms;
+        self.hall.drain(retry_ms);
+        self.write_seen();
         self.write_sums();
+        self.go_on();
+        self.course.leave();
     }
 
     /// Writes down what accounts had stored since the last time.
@@ -364,9 +478,10 @@ impl<S: Store> Relay<S> {
         if self.failure.is_some() {
             return;
         }
-        for (account, bytes) in self.bounds.take_sums() {
-            let counted = self.run(Action::CountStored { account, bytes }, self.now_ms);
-            if let Err(Fault::Store(error)) = counted {
+        for (account, bytes) in self.hall.bounds.take_sums() {
+            if let Err(error) =
+                self.course.put(Action::CountStored { account, bytes }, self.hall.times)
+            {
                 return self.fail(error);
             }
         }
@@ -374,18 +489,18 @@ impl<S: Store> Relay<S> {
 
     /// Changes quotas and rates while it goes on.
     pub fn set_settings(&mut self, settings: Settings) {
-        self.bounds.set_settings(settings);
+        self.hall.bounds.set_settings(settings);
     }
 
     /// Changes who may make an account.
     pub fn set_registration(&mut self, registration: Registration) {
-        self.registration = registration;
+        self.hall.set_registration(registration);
     }
 
     /// Notes whether the disk is full to its reserve: nothing new is taken then, and reading,
     /// acknowledging and deleting go on.
     pub fn set_full(&mut self, is_full: bool) {
-        self.is_full = is_full;
+        self.hall.set_full(is_full);
     }
 
     /// Does what its operator asks.
@@ -393,74 +508,48 @@ impl<S: Store> Relay<S> {
     /// # Errors
     /// Why it is not done; a store that fails ends the relay.
     pub fn operate(&mut self, action: Action, now_ms: u64) -> Result<(), Rejection> {
-        self.now_ms = now_ms;
-        let out = match &action {
-            Action::Suspend { account, suspended: true } => Some((*account, Rejection::Denied)),
-            Action::EndAccount { account } => Some((*account, Rejection::Revoked)),
-            _ => None,
-        };
-        let effect = match self.run(action, now_ms) {
-            Ok(effect) => effect,
+        self.hall.times.now_ms = now_ms;
+        let asked = self.ask(action);
+        let answered = asked.map(|id| self.answered(&id));
+        answered.ok().flatten().unwrap_or(Err(Rejection::Unavailable { retry_ms: BUSY_MS }))
+    }
+
+    /// Proposes what its operator asks: [what comes of it](Self::answered) may be known later.
+    ///
+    /// # Errors
+    /// A log that takes nothing ends the relay.
+    pub fn ask(&mut self, action: Action) -> Result<CommandId, Rejection> {
+        let id = match self.course.propose(action, Waiting::Operator, self.hall.times) {
+            Ok(id) => id,
             Err(Fault::Rejected(reason)) => return Err(reason),
             Err(Fault::Store(error)) => {
                 self.fail(error);
                 return Err(Rejection::Unavailable { retry_ms: BUSY_MS });
             }
         };
-        if let Some((account, reason)) = out {
-            for session in self.sessions_of(&account) {
-                self.close(session, reason.clone());
-            }
-        }
-        if let Effect::SpaceEnded { members } = effect {
-            // What they are to be told of it, they are told when they come back.
-            let here = |account: &AccountId| self.sessions_of(account);
-            let here: Vec<_> = members.iter().flat_map(here).collect();
-            for session in here {
-                self.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });
-            }
-        }
-        Ok(())
+        self.go_on();
+        Ok(id)
     }
 
-    /// Sweeps some of what ended.
-    fn sweep(&mut self, now_ms: u64) {
-        for _ in 0..SWEEPS {
-            let swept = match rules::unswept(&self.state) {
-                Ok(Some(swept)) => swept,
-                Ok(None) => return,
-                Err(error) => return self.contain(error),
-            };
-            match self.run(Action::Sweep { swept }, now_ms) {
-                Ok(_) => {}
-                Err(Fault::Rejected(_)) => return,
-                Err(Fault::Store(error)) => return self.fail(error),
-            }
-        }
-    }
-
-    fn contain(&mut self, error: StoreError) {
-        if let Err(error) = self.damage.note(error) {
-            self.fail(error);
-        }
+    /// What came of what its operator asked, once it is known.
+    pub fn answered(&mut self, id: &CommandId) -> Option<Result<(), Rejection>> {
+        self.course.answered(id)
     }
 
     /// Account, device and session of all who are here.
     pub fn who_is_here(&self) -> impl Iterator<Item = (SessionId, AccountDevice)> + '_ {
-        self.sessions
-            .iter()
-            .filter_map(|(id, session)| Some((*id, session.open.as_ref()?.device())))
+        self.hall.sessions.who_is_here()
     }
 
     /// The state below.
     #[must_use]
     pub fn state(&self) -> &State<S> {
-        &self.state
+        &self.course.state
     }
 
     /// The state below, whose caches change as it is read.
     pub fn state_mut(&mut self) -> &mut State<S> {
-        &mut self.state
+        &mut self.course.state
     }
 
     /// Why the relay stopped serving, if it did. It never recovers: open a new one on the store.
@@ -472,244 +561,89 @@ impl<S: Store> Relay<S> {
     /// Whether a session is authenticated.
     #[must_use]
     pub fn is_open(&self, session: SessionId) -> bool {
-        self.open_session(session).is_some()
+        self.hall.sessions.open(session).is_some()
     }
 
     /// Who speaks in a session, if it is authenticated.
     #[must_use]
     pub fn speaker(&self, session: SessionId) -> Option<Speaker> {
-        self.open_session(session).map(Open::speaker)
+        self.hall.sessions.open(session).map(Open::speaker)
+    }
+
+    /// Whether what a session pushed last was refused before it was looked at: what its account, or the
+    /// disk, has no room for.
+    #[must_use]
+    pub fn rests(&self, session: SessionId) -> bool {
+        self.hall.sessions.open(session).is_some_and(|open| open.rests)
     }
 
     /// What the relay is bounded by.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        self.bounds.settings()
+        self.hall.bounds.settings()
     }
 
     /// How far stamps are ahead of the times that the host passes in, from now on. Those are of a
     /// clock that never goes back, and limits and deadlines go by it; stamps are Unix milliseconds.
     pub fn stamp_ahead(&mut self, ahead_ms: u64) {
-        self.ahead_ms = ahead_ms;
-    }
-
-    fn stamp(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_add(self.ahead_ms)
+        self.hall.times.ahead_ms = ahead_ms;
     }
 
     /// What happened so far, in numbers.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let all = self.sessions.len() as u64;
-        let unauthenticated = self.bounds.waiting();
-        let sessions = all.saturating_sub(unauthenticated);
-        let damaged = self.damage.count();
-        Counts { sessions, unauthenticated, damaged, ..self.counts }
+        Counts { damaged: self.course.damage.count(), ..self.hall.counts() }
     }
 
     /// What was refused so far, by reason.
     #[must_use]
     pub fn refusals(&self) -> Refusals {
-        self.bounds.refusals()
+        self.hall.refusals()
     }
 
     /// The store below.
     #[must_use]
     pub fn store(&self) -> &S {
-        self.state.store()
+        self.course.state.store()
     }
 
     /// The store below, to make a disk full, say.
     pub fn store_mut(&mut self) -> &mut S {
-        self.state.store_mut()
+        self.course.state.store_mut()
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &L {
+        self.course.log()
+    }
+
+    /// The log: more may have been ordered.
+    pub fn log_mut(&mut self) -> &mut L {
+        self.course.log_mut()
+    }
+
+    /// Gives store and log back, as they are.
+    #[must_use]
+    pub fn into_parts(self) -> (S, L) {
+        self.course.into_parts()
+    }
+
+    /// Whether a session waits for a command: what it sends is looked at later.
+    #[must_use]
+    pub fn waits(&self, session: SessionId) -> bool {
+        self.hall.sessions.get(session).is_some_and(|known| known.turn.waits())
     }
 
     /// Gives the store back; uncommitted writes are still in it.
     #[must_use]
     pub fn into_store(self) -> S {
-        self.state.into_store()
-    }
-
-    /// Where a session comes from, if that is counted.
-    fn peer(&self, session: SessionId) -> Option<Peer> {
-        self.sessions.get(&session).and_then(|known| known.peer)
-    }
-
-    fn unavailable(&self) -> Option<u64> {
-        self.draining.or_else(|| self.failure.as_ref().map(|_| BUSY_MS))
-    }
-
-    fn open_session(&self, session: SessionId) -> Option<&Open> {
-        self.sessions.get(&session)?.open.as_deref()
-    }
-
-    fn open_session_mut(&mut self, session: SessionId) -> Option<&mut Open> {
-        self.sessions.get_mut(&session)?.open.as_deref_mut()
-    }
-
-    fn sessions_of(&self, account: &AccountId) -> Vec<SessionId> {
-        self.accounts.get(account).into_iter().flatten().copied().collect()
-    }
-
-    fn sessions_of_device(&self, device: &AccountDevice) -> Vec<SessionId> {
-        self.devices.get(device).into_iter().flatten().copied().collect()
-    }
-
-    /// Ends a session from this side.
-    fn close(&mut self, session: SessionId, reason: Rejection) {
-        if self.sessions.contains_key(&session) {
-            self.held.close(session, reason);
-            self.forget(session);
-        }
-    }
-
-    fn close_all(&mut self, reason: &Rejection) {
-        let all: Vec<_> = self.sessions.keys().copied().collect();
-        for session in all {
-            self.close(session, reason.clone());
-        }
-    }
-
-    fn forget(&mut self, session: SessionId) {
-        self.flush_one(session);
-        let told = self.meetings.leave(session);
-        self.tell(told);
-        self.acked.remove(&session);
-        self.owed.remove(&session);
-        self.ready.remove(&session);
-        self.resting.remove(&session);
-        self.held.forget(session);
-        let Some(known) = self.sessions.remove(&session) else { return };
-        self.bounds.leave(session);
-        let Some(open) = known.open else { return };
-        remove_from(&mut self.accounts, &open.account, session);
-        remove_from(&mut self.devices, &open.device(), session);
+        self.course.into_parts().0
     }
 
     /// The store failed: nothing since the last commit happened.
     fn fail(&mut self, error: StoreError) {
-        self.held.clear();
-        self.fail_after_commit(error);
-    }
-
-    fn fail_after_commit(&mut self, error: StoreError) {
         self.failure.get_or_insert(error);
-        self.appended.clear();
-        self.close_all(&Rejection::Unavailable { retry_ms: BUSY_MS });
-    }
-
-    /// Applies an action as a command, and what follows from it in other partitions.
-    fn run(&mut self, action: Action, now_ms: u64) -> Result<Effect, Fault> {
-        let before = self.log_len_before(&action)?;
-        let account = match &action {
-            Action::AppendLog { account, .. } => Some(*account),
-            _ => None,
-        };
-        self.counts.commands += 1;
-        let command = Command::new(self.stamp(now_ms), action);
-        let done = rules::apply_whole(&mut self.state, |state| rules::apply(state, command));
-        let effect = self.damage.contained(done)?;
-        if let (Some(account), Effect::LogGrew { len, ended }) = (account, &effect)
-            && *len > before
-        {
-            self.log_grew(&account, *len, ended, before == 0)?;
-        }
-        self.run_facts()?;
-        Ok(effect)
-    }
-
-    fn log_len_before(&mut self, action: &Action) -> Result<u64, StoreError> {
-        let Action::AppendLog { account, .. } = action else { return Ok(0) };
-        Ok(self.state.log(account)?.map_or(0, |log| log.len()))
-    }
-
-    fn run_facts(&mut self) -> Result<(), StoreError> {
-        loop {
-            let (mut was_any, mut receiver) = (false, None);
-            let done = rules::apply_whole(&mut self.state, |state| {
-                let Some(command) = rules::next_fact(state)? else { return Ok(Effect::Done) };
-                was_any = true;
-                if let Action::PutInbox { device, .. } = &command.action {
-                    receiver = Some(*device);
-                }
-                rules::apply(state, command)
-            });
-            match done {
-                Ok(_) if !was_any => return Ok(()),
-                Ok(_) | Err(Fault::Rejected(_)) => {}
-                Err(Fault::Store(error)) => {
-                    self.damage.note(error)?;
-                    rules::pass_fact(&mut self.state);
-                    continue;
-                }
-            }
-            if let Some(device) = receiver {
-                self.wake_inbox(&device);
-            }
-        }
-    }
-
-    fn wake_inbox(&mut self, device: &AccountDevice) {
-        for session in self.sessions_of_device(device) {
-            if let Some(open) = self.open_session_mut(session) {
-                open.inbox_waiting = true;
-                self.ready.insert(session);
-            }
-        }
-    }
-
-    /// Tells everybody who shares a space with an account, and closes the sessions of ended
-    /// devices.
-    fn log_grew(
-        &mut self,
-        account: &AccountId,
-        len: u64,
-        ended: &[DeviceId],
-        is_new: bool,
-    ) -> Result<(), StoreError> {
-        for device in ended {
-            let device = AccountDevice { account: *account, device: *device };
-            for session in self.sessions_of_device(&device) {
-                self.close(session, Rejection::Revoked);
-            }
-        }
-        if is_new {
-            return Ok(());
-        }
-        let mut concerned = BTreeSet::from([*account]);
-        let memberships = self.state.memberships(account)?;
-        let cost = memberships.len() as u64 * work::NOTICE_SPACE;
-        self.bounds.spend(*account, (Limited::Work, cost), self.now_ms);
-        for (space, membership) in memberships {
-            if membership.until.is_none()
-                && let Some(Some(space)) = self.damage.skips(self.state.space(&space))?
-            {
-                concerned.extend(space.members());
-            }
-        }
-        let notice = RelayFrame::Notice(Notice::LogChanged { account: *account, len });
-        let notice = Frame::of(&notice);
-        for account in concerned {
-            for session in self.sessions_of(&account) {
-                self.held.share(session, notice.clone());
-            }
-        }
-        Ok(())
-    }
-
-    fn credit(&mut self, session: SessionId, bytes: u64) {
-        if let Some(open) = self.open_session_mut(session) {
-            open.add_credit(bytes);
-            self.ready.insert(session);
-        }
-    }
-}
-
-fn remove_from<K: Ord>(map: &mut BTreeMap<K, BTreeSet<SessionId>>, key: &K, session: SessionId) {
-    if let Some(sessions) = map.get_mut(key) {
-        sessions.remove(&session);
-        if sessions.is_empty() {
-            map.remove(key);
-        }
+        self.hall.fail(true);
     }
 }

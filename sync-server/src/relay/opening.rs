@@ -5,98 +5,66 @@ use std::sync::Arc;
 
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Hello, RelayFrame, Session as SessionBytes, Welcome, verify_session};
+use sync_protocol::frames::{Hello, Session as SessionBytes, Welcome, verify_session};
 use sync_protocol::ids::{AccountId, SpaceId, WriterId};
 use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
 
+use crate::refusals::Refused;
+use crate::relay::desk::Desk;
 use crate::relay::doorway::Early;
 use crate::relay::incoming::Speaker;
+use crate::relay::proposals::Opening;
 use crate::relay::rate::Limited;
-use crate::relay::registration::{FULL_MS, Registration};
 use crate::relay::session::{Open, position_in};
-use crate::relay::{Relay, SessionId, work};
-use crate::rules::{self, AccountDevice, Action, Fault, Membership, Standing, TokenHash};
+use crate::relay::{SessionId, presence, work};
+use crate::rules::{self, AccountDevice, Fault, Membership, Standing};
 use crate::store::{Store, StoreError};
 
-impl<S: Store> Relay<S> {
-    pub(super) fn hello(
-        &mut self,
-        session: SessionId,
-        hello: &Hello,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        check_shape(hello)?;
-        // Nothing is written for somebody who did not prove who they are.
-        let (log, follows) = self.proposed_log(session, hello)?;
-        let key = self.authenticate(session, hello, (&log, follows))?;
+impl<S: Store> Desk<'_, S> {
+    /// Looks at a hello. What it gives is to be proposed.
+    pub(super) fn hello(&mut self, session: SessionId, hello: Hello) -> Result<Opening, Fault> {
+        check_shape(&hello)?;
+        // Nothing is proposed for somebody who did not prove who they are.
+        let (log, follows) = self.proposed_log(session, &hello)?;
+        let key = self.authenticate(session, &hello, (&log, follows))?;
         let device = AccountDevice { account: hello.account, device: hello.device };
         let writer = WriterId { device: hello.device, incarnation: hello.incarnation };
-        self.bounds.has(hello.account, (Limited::Work, 1), now_ms)?;
+        self.bounds.has(hello.account, (Limited::Work, 1), self.times.now_ms)?;
         self.must_be_newest(session, device, writer)?;
-        self.may_open_one_more(device, writer)?;
-        self.may_begin(device, hello.incarnation, now_ms)?;
-        match rules::standing(&self.state, &hello.account)? {
+        let (of_device, of_account) = self.sessions.beside(&device, &writer);
+        self.bounds.may_open(of_device, of_account)?;
+        self.may_begin(device, hello.incarnation)?;
+        match rules::standing(self.state, &hello.account)? {
             Standing::Good => {}
-            Standing::Suspended => return Err(Rejection::Denied.into()),
+            Standing::Suspended => {
+                return Err(self.bounds.refused(Refused::Suspended, Rejection::Denied).into());
+            }
             Standing::Deleted => return Err(Rejection::Revoked.into()),
         }
-        if follows && self.state.log(&hello.account)?.is_none() {
-            self.admit_founder(session, now_ms)?;
-        }
-        if follows && !hello.log.is_empty() {
-            let (account, entries) = (hello.account, hello.log.clone());
-            let known = self.state.log(&account)?.map_or(0, |log| log.entries().len());
-            let bytes: usize = entries.iter().skip(known).map(|entry| entry.0.len()).sum();
-            self.run(Action::AppendLog { account, index: 0, entries }, now_ms)?;
-            let state = &self.state;
-            self.bounds.stored((account, bytes as u64), |account| state.stored(account))?;
-        }
-        let incarnation = hello.incarnation;
-        let (fence, next_fence) = (hello.fence, hello.next_fence);
-        self.run(Action::Fence { device, incarnation, fence, next_fence }, now_ms)?;
-        self.end_older(device, writer);
+        let known = self.state.log(&hello.account)?.map(|log| log.entries().len());
+        let brings = follows && hello.log.len() > known.unwrap_or(0);
+        let token = match known {
+            None if follows => {
+                let token = self.sessions.get(session).and_then(|known| known.early.token);
+                self.has_room()?;
+                let may = self.gate.founder(token);
+                may.map_err(|reason| self.bounds.refused(Refused::Registration, reason))?
+            }
+            _ => None,
+        };
         let speaker = Speaker { account: hello.account, writer, key };
-        self.welcome(session, hello, speaker, now_ms)?;
-        Ok(())
-    }
-
-    /// A socket brought a token along.
-    pub fn present(&mut self, session: SessionId, token: TokenHash) {
-        if let Some(known) = self.sessions.get_mut(&session) {
-            known.early.token = Some(token);
-        }
-    }
-
-    /// Whether somebody may make an account in a session; its token is spent for it.
-    pub(super) fn admit_founder(&mut self, session: SessionId, now_ms: u64) -> Result<(), Fault> {
-        if self.is_full {
-            return Err(Rejection::Full { retry_ms: FULL_MS }.into());
-        }
-        let token = self.sessions.get(&session).and_then(|known| known.early.token);
-        match (self.registration, token) {
-            (Registration::Open, _) => Ok(()),
-            (Registration::Token, Some(hash)) => {
-                self.run(Action::SpendToken { hash }, now_ms).map(drop)
-            }
-            (Registration::Token, None) | (Registration::Closed, _) => {
-                Err(Rejection::Denied.into())
-            }
-        }
+        let known = brings.then_some(known.unwrap_or(0));
+        Ok(Opening { hello, speaker, token, known, stored: 0 })
     }
 
     /// A device seldom needs a new store, and each is something that everybody it writes to keeps.
-    fn may_begin(
-        &mut self,
-        device: AccountDevice,
-        incarnation: u64,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
+    fn may_begin(&mut self, device: AccountDevice, incarnation: u64) -> Result<(), Fault> {
         if self.state.knows_store(&device, incarnation)? {
             return Ok(());
         }
         let limited = Limited::Incarnation(device.device);
-        Ok(self.bounds.limit(device.account, limited, now_ms)?)
+        Ok(self.bounds.limit(device.account, limited, self.times.now_ms)?)
     }
 
     /// The account's log with what a hello carries: that founds the account, or extends what is
@@ -110,7 +78,7 @@ impl<S: Store> Relay<S> {
         // Each new entry has signatures to be verified.
         let new =
             (hello.log.len() as u64).saturating_sub(known.as_ref().map_or(0, |log| log.len()));
-        let (peer, now_ms) = (self.peer(session), self.now_ms);
+        let (peer, now_ms) = (self.sessions.peer(session), self.times.now_ms);
         self.bounds.may_early(peer, (Early::Hello, 1 + new), now_ms)?;
         if hello.log.is_empty() {
             return Ok((known.ok_or(Rejection::NotFound)?, true));
@@ -141,9 +109,10 @@ impl<S: Store> Relay<S> {
             None => Rejection::Taken,
         };
         let device = log.active(&hello.device).ok_or(absent)?;
-        let known = self.sessions.get(&session).ok_or(Rejection::Invalid)?;
+        let known = self.sessions.get(session).ok_or(Rejection::Invalid)?;
         let signed = SessionBytes { challenge: &known.challenge, hello };
-        verify_session(&signed, &device.keys.signing).map_err(|_| Rejection::Denied)?;
+        let is_signed = verify_session(&signed, &device.keys.signing);
+        is_signed.map_err(|_| self.bounds.refused(Refused::Unproven, Rejection::Denied))?;
         Ok(device.keys.signing)
     }
 
@@ -155,44 +124,19 @@ impl<S: Store> Relay<S> {
         device: AccountDevice,
         writer: WriterId,
     ) -> Result<(), Rejection> {
-        let newer = self.sessions_of_device(&device).into_iter().any(|other| {
-            other > session && self.open_session(other).is_some_and(|open| open.writer == writer)
-        });
+        let mut of_store = self.sessions.of_writer(&device, &writer).into_iter();
+        let newer = of_store.any(|other| other > session);
         if newer { Err(Rejection::Unavailable { retry_ms: 0 }) } else { Ok(()) }
     }
 
-    /// Whether a device, and its account, may have a session beside those of other stores.
-    fn may_open_one_more(
+    /// The session that a hello opens, what it is told, and how much was looked at for it.
+    pub(super) fn welcome(
         &mut self,
-        device: AccountDevice,
-        writer: WriterId,
-    ) -> Result<(), Rejection> {
-        let stays = |session: &SessionId| {
-            self.open_session(*session).is_some_and(|open| open.writer != writer)
-        };
-        let of_device = self.sessions_of_device(&device).into_iter().filter(stays).count();
-        let of_account = self.sessions_of(&device.account).into_iter().filter(stays).count();
-        self.bounds.may_open(of_device, of_account)
-    }
-
-    /// One live session for each store of a device.
-    fn end_older(&mut self, device: AccountDevice, writer: WriterId) {
-        for older in self.sessions_of_device(&device) {
-            if self.open_session(older).is_some_and(|open| open.writer == writer) {
-                self.close(older, Rejection::Fenced);
-            }
-        }
-    }
-
-    fn welcome(
-        &mut self,
-        session: SessionId,
-        hello: &Hello,
-        speaker: Speaker,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
+        opening: &Opening,
+    ) -> Result<(Box<Open>, Welcome, u64), StoreError> {
+        let Opening { hello, speaker, .. } = opening;
         let (position, from_start) = self.starting_point(hello);
-        let mut open = Box::new(Open::new(speaker, hello.foreground));
+        let mut open = Box::new(Open::new(*speaker, hello.foreground));
         open.cursor = position;
         open.acked_before = self.state.frontier(&open.device())?;
         let mut looked_at = 0;
@@ -201,27 +145,18 @@ impl<S: Store> Relay<S> {
         }
         let (digest, read) = self.state.membership_digest(&hello.account)?;
         let cost = work::HELLO + looked_at * work::HELLO_SPACE + work::rows(read);
-        self.bounds.spend(hello.account, (Limited::Work, cost), now_ms);
-        self.counts.looked_at += looked_at + read;
-        let device = open.device();
+        self.bounds.spend(hello.account, (Limited::Work, cost), self.times.now_ms);
+        let own = (&hello.account, &hello.device);
         let welcome = Welcome {
-            time_ms: self.stamp(now_ms),
+            time_ms: self.times.stamp(),
             changed: open.behind.len() as u64,
             from_start,
             log_len: self.state.log(&hello.account)?.map_or(0, |log| log.len()),
-            key_packages: self.state.package_count(&device)?,
+            key_packages: self.state.package_count(&open.device())?,
             spaces_differ: hello.digest.as_slice() != digest,
-            away: self.away((&hello.account, &hello.device), now_ms)?,
+            away: presence::away(self.state, self.sessions, own, self.times)?,
         };
-        self.accounts.entry(hello.account).or_default().insert(session);
-        self.devices.entry(device).or_default().insert(session);
-        if let Some(known) = self.sessions.get_mut(&session) {
-            known.open = Some(open);
-            self.bounds.leave(session);
-        }
-        self.held.send(session, &RelayFrame::Welcome(welcome));
-        self.ready.insert(session);
-        Ok(())
+        Ok((open, welcome, looked_at + read))
     }
 
     /// The position that deliveries start from, and whether the device is told that they start

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{MeetEvent, MeetStep, RelayFrame};
+use sync_protocol::frames::{MeetEvent, MeetStep};
 use sync_protocol::ids::RendezvousId;
 use sync_protocol::limits;
 
 use crate::refusals::Refused;
+use crate::relay::desk::Desk;
 use crate::relay::doorway::Early;
 use crate::relay::rate::Limited;
-use crate::relay::{BUSY_MS, Relay, SessionId};
+use crate::relay::{BUSY_MS, SessionId};
 use crate::store::Store;
 
 /// Rendezvous that a session may open before it is authenticated.
@@ -57,7 +58,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    fn one(session: SessionId, id: RendezvousId, event: MeetEvent) -> Self {
+    pub(super) fn one(session: SessionId, id: RendezvousId, event: MeetEvent) -> Self {
         Self { events: vec![(session, id, event)], free: Vec::new() }
     }
 }
@@ -211,44 +212,34 @@ impl Meetings {
     }
 }
 
-impl<S: Store> Relay<S> {
-    /// One step of a session at a rendezvous.
-    pub(super) fn meet(
-        &mut self,
-        session: SessionId,
-        id: RendezvousId,
-        step: MeetStep,
-        now_ms: u64,
-    ) {
-        let late = self.meetings.end_late(&id, now_ms);
-        self.tell(late);
-        let may = self.may_meet(session, &step, now_ms);
-        let done = may.and_then(|()| self.meetings.step(session, id, step, now_ms));
-        self.tell(done.unwrap_or_else(|reason| Told::one(session, id, MeetEvent::Ended(reason))));
-    }
-
-    /// To open one before authentication a few times, and as the client address's rate allows; then,
-    /// and to come to one, as the account's rate allows.
-    fn may_meet(
+impl<S: Store> Desk<'_, S> {
+    /// To open a rendezvous as the client address's rate allows, and before authentication a few times;
+    /// then, and to come to one, as the account's rate allows.
+    pub(super) fn may_meet(
         &mut self,
         session: SessionId,
         step: &MeetStep,
-        now_ms: u64,
     ) -> Result<(), Rejection> {
-        let account = self.open_session(session).map(|open| open.account);
+        let now_ms = self.times.now_ms;
+        let account = self.sessions.open(session).map(|open| open.account);
+        let peer = self.sessions.peer(session);
         match (step, account) {
             (MeetStep::Say(_) | MeetStep::Leave, _) => return Ok(()),
             (MeetStep::Join, None) => return Err(Rejection::Denied),
-            (MeetStep::Open | MeetStep::Join, Some(account)) => {
+            (MeetStep::Join, Some(account)) => {
                 self.bounds.limit(account, Limited::Rendezvous, now_ms)?;
             }
+            (MeetStep::Open, Some(account)) => {
+                self.bounds.limit(account, Limited::Rendezvous, now_ms)?;
+                // Accounts are free: what many of one address open is its own all the same.
+                self.bounds.may_early(peer, (Early::Rendezvous, 1), now_ms)?;
+            }
             (MeetStep::Open, None) => {
-                let known = self.sessions.get_mut(&session).ok_or(Rejection::Invalid)?;
+                let known = self.sessions.get_mut(session).ok_or(Rejection::Invalid)?;
                 known.early.openings += 1;
                 if known.early.openings > EARLY_OPENINGS {
-                    return Err(Rejection::Quota);
+                    return Err(self.bounds.refused(Refused::Early, Rejection::Quota));
                 }
-                let peer = known.peer;
                 self.bounds.may_early(peer, (Early::Rendezvous, 1), now_ms)?;
             }
         }
@@ -258,19 +249,6 @@ impl<S: Store> Relay<S> {
             return Err(self.bounds.refused(Refused::Rendezvous, full));
         }
         Ok(())
-    }
-
-    /// Tells what came of a step. A session that is not authenticated, and at no rendezvous any more, has
-    /// to say hello in time from now on.
-    pub(super) fn tell(&mut self, told: Told) {
-        for session in told.free {
-            if let Some(known) = self.sessions.get_mut(&session) {
-                known.silent_from_ms = self.now_ms;
-            }
-        }
-        for (session, rendezvous, event) in told.events {
-            self.held.send(session, &RelayFrame::Met { rendezvous, event });
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
 
 use crate::peers::Peer;
-use crate::relay::incoming::Speaker;
+use crate::relay::incoming::{Incoming, Speaker};
 use crate::relay::rate::Bucket;
 use crate::rules::{AccountDevice, TokenHash};
 
@@ -25,7 +25,51 @@ pub(super) struct Session {
     /// Where it comes from, if that is counted.
     pub(super) peer: Option<Peer>,
     pub(super) open: Option<Box<Open>>,
+    /// Commands that it waits for, and what it sent meanwhile.
+    pub(super) turn: Turn,
 }
+
+/// A session's order: what it sends next is looked at once what it proposed before was applied. So what
+/// one session says stays in its order, whatever the log does to commands on their way.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    waits: usize,
+    later: VecDeque<Incoming>,
+}
+
+impl Turn {
+    /// Whether it waits for a command.
+    pub(super) fn waits(&self) -> bool {
+        self.waits > 0
+    }
+
+    /// It proposes a command.
+    pub(super) fn begin(&mut self) {
+        self.waits += 1;
+    }
+
+    /// A command of its was applied.
+    pub(super) fn end(&mut self) {
+        self.waits = self.waits.saturating_sub(1);
+    }
+
+    /// Keeps a frame for later. Whether there is room for it.
+    pub(super) fn keep(&mut self, frame: Incoming) -> bool {
+        let has_room = self.later.len() < LATER;
+        if has_room {
+            self.later.push_back(frame);
+        }
+        has_room
+    }
+
+    /// The next frame, if its time has come.
+    pub(super) fn next(&mut self) -> Option<Incoming> {
+        if self.waits() { None } else { self.later.pop_front() }
+    }
+}
+
+/// Frames of one session that are kept for later. Hosts hold back what they can.
+const LATER: usize = 256;
 
 /// What a session did before it was authenticated: bounded, as nobody answers for it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +90,8 @@ pub(super) struct Open {
     pub(super) key: PublicKey,
     /// What the device can still take in, in bytes.
     pub(super) credit: i64,
+    /// What there was not credit enough for: it is not read again before there is.
+    pub(super) wants: u64,
     /// The next inbox item to deliver.
     pub(super) inbox_next: u64,
     pub(super) inbox_waiting: bool,
@@ -61,6 +107,8 @@ pub(super) struct Open {
     /// What is written down from earlier sessions.
     pub(super) acked_before: u64,
     pub(super) rates: SessionRates,
+    /// Whether what it pushed last was refused before it was looked at.
+    pub(super) rests: bool,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +140,7 @@ impl Open {
             writer,
             key,
             credit: limits::WINDOW as i64,
+            wants: 0,
             inbox_next: 0,
             inbox_waiting: true,
             behind: Behind { foreground, ..Behind::default() },
@@ -101,6 +150,7 @@ impl Open {
             acked: 0,
             acked_before: 0,
             rates: SessionRates::default(),
+            rests: false,
         }
     }
 
@@ -125,6 +175,18 @@ impl Open {
     pub(super) fn affords(&self, cost: u64) -> bool {
         let cost = i64::try_from(cost).unwrap_or(i64::MAX);
         cost <= self.credit || self.credit > limits::WINDOW as i64 / 2
+    }
+
+    /// Whether something of this cost may be sent now. If not, it is waited for.
+    pub(super) fn can_take(&mut self, cost: u64) -> bool {
+        let can = self.affords(cost);
+        self.wants = if can { 0 } else { cost };
+        can
+    }
+
+    /// Whether it waits for more credit than it has: what comes next was read once, and cost too much.
+    pub(super) fn lacks_credit(&self) -> bool {
+        self.wants > 0 && !self.affords(self.wants)
     }
 
     pub(super) fn spend(&mut self, cost: u64) {
@@ -191,21 +253,45 @@ impl Behind {
     }
 }
 
-/// A position as devices keep it: opaque to them, with the generation of the store.
+/// What a cursor begins with: the version of its form.
+const CURSOR: u8 = 1;
+
+/// A position as devices keep it, opaque to them: the generation, the epoch of how spaces are shared out
+/// among logs, and how far each of these was read. There is one log yet.
 pub(super) fn cursor(generation: u64, position: u64) -> Blob {
-    Blob([generation.to_be_bytes(), position.to_be_bytes()].concat())
+    let (epoch, logs) = (0u32.to_be_bytes(), [1]);
+    let (generation, position) = (generation.to_be_bytes(), position.to_be_bytes());
+    Blob([&[CURSOR][..], &generation, &epoch, &logs, &position].concat())
 }
 
-/// The position in a cursor, if it is one of this store and not from its future.
+/// The position in a cursor, if it is one of this generation; it may be ahead of what is here.
+pub(super) fn position_of(cursor: &Blob, generation: u64) -> Option<u64> {
+    let (front, position) = cursor.as_slice().split_last_chunk::<8>()?;
+    let position = u64::from_be_bytes(*position);
+    (*cursor == self::cursor(generation, position) && front.len() == 14).then_some(position)
+}
+
+/// The position in a cursor, if it is one of this generation and not from its future.
 pub(super) fn position_in(cursor: &Blob, generation: u64, newest: u64) -> Option<u64> {
-    let (of, position) = cursor.as_slice().split_first_chunk::<8>()?;
-    let position = u64::from_be_bytes(position.try_into().ok()?);
-    (u64::from_be_bytes(*of) == generation && position <= newest).then_some(position)
+    position_of(cursor, generation).filter(|position| *position <= newest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sync_protocol::frames::ClientFrame;
+
+    #[test]
+    fn what_a_session_sends_waits_for_what_it_proposed() {
+        let mut turn = Turn::default();
+        let frame = |bytes| Incoming::Frame(ClientFrame::Credit { bytes });
+        turn.begin();
+        assert!(turn.keep(frame(1)) && turn.next().is_none());
+        turn.end();
+        assert!(matches!(turn.next(), Some(Incoming::Frame(ClientFrame::Credit { bytes: 1 }))));
+        assert!(turn.next().is_none() && !turn.waits());
+        assert_eq!((0..1_000).filter(|n| turn.keep(frame(*n))).count(), LATER);
+    }
 
     fn space(n: u8) -> SpaceId {
         SpaceId::from_bytes([n; 32])
@@ -232,6 +318,8 @@ mod tests {
         assert_eq!(position_in(&made, 7, 100), Some(100));
         assert_eq!(position_in(&made, 8, 100), None);
         assert_eq!(position_in(&made, 7, 99), None);
+        assert_eq!((position_of(&made, 7), position_of(&made, 8)), (Some(100), None));
+        assert!(made.0.len() <= limits::CURSOR);
         assert_eq!(position_in(&Blob(vec![1; 15]), 7, 99), None);
         assert_eq!(position_in(&Blob(vec![0; 17]), 0, 99), None);
     }

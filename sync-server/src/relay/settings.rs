@@ -76,7 +76,8 @@ pub struct Settings {
     pub sign_ups_per_address_per_hour: u64,
     /// Requests before a hello from one client address.
     pub early_requests_per_address_per_s: u64,
-    /// Rendezvous that are opened before a hello from one client address in an hour, and at once.
+    /// Rendezvous that are opened from one client address in an hour, and at once, by whichever
+    /// accounts or before a hello.
     pub rendezvous_per_address_per_hour: u64,
     /// MiB that an account may have stored, in its own spaces and others'.
     pub stored_mib_per_account: u64,
@@ -87,6 +88,8 @@ pub struct Settings {
     /// Microseconds of the relay's time that an account may take in a second: one second is all there
     /// is.
     pub work_us_per_s: u64,
+    /// The same of all accounts of one client address together: accounts are free.
+    pub work_us_per_address_per_s: u64,
     /// Bytes that are delivered to an account in a second.
     pub delivered_bytes_per_s: u64,
     /// Sessions of one device.
@@ -105,6 +108,9 @@ pub struct Settings {
     pub handshake_timeout_ms: u64,
     /// Milliseconds in which something has to be taken of what is written to a connection.
     pub write_timeout_ms: u64,
+    /// Milliseconds that a message may take from its first part to its last: long enough for the
+    /// largest over the slowest link.
+    pub message_timeout_ms: u64,
     /// Milliseconds after which a connection ends that has not become a socket, whatever goes on in it:
     /// long enough for a web app over the slowest link.
     pub http_timeout_ms: u64,
@@ -127,7 +133,7 @@ impl Default for Settings {
             packages_per_hour: limits::PACKAGES_PER_HOUR,
             handshakes_per_hour: limits::HANDSHAKES_PER_HOUR,
             incarnations_per_hour: limits::INCARNATIONS_PER_HOUR,
-            inbox_puts_per_s: 200,
+            inbox_puts_per_s: 50,
             signals_per_s: 100,
             sign_ups_per_s: 100,
             spaces_per_account: 20_000,
@@ -155,7 +161,8 @@ impl Default for Settings {
             stored_mib_per_day: 512,
             stored_mib_per_address_per_day: 4 * 1024,
             work_us_per_s: 50_000,
-            delivered_bytes_per_s: 32 * 1024 * 1024,
+            work_us_per_address_per_s: 200_000,
+            delivered_bytes_per_s: 8 * 1024 * 1024,
             sessions_per_device: 4,
             sessions_per_account: 20,
             waits_per_s: 100,
@@ -163,6 +170,7 @@ impl Default for Settings {
             hello_timeout_ms: 10_000,
             handshake_timeout_ms: 10_000,
             write_timeout_ms: 30_000,
+            message_timeout_ms: 300_000,
             http_timeout_ms: 600_000,
         }
     }

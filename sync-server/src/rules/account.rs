@@ -1,7 +1,5 @@
 //! Accounts: device logs, memberships, addresses.
 
-use std::sync::Arc;
-
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::device_log::DeviceLog;
@@ -10,10 +8,10 @@ use sync_protocol::frames::membership_digest;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
 use crate::rules::command::{AccountDevice, Action, Command};
-use crate::rules::ends;
-use crate::rules::rows::{self, AccountRow, Membership, StoredBytes, key2};
+use crate::rules::rows::{self, AccountRow, AddressRow, Membership, StoredBytes, key2};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
+use crate::rules::{activity, ends};
 use crate::store::{Store, StoreError, Table};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -31,18 +29,22 @@ pub(super) fn apply_account<S: Store>(
         Action::AppendLog { account, index, entries } => {
             append_log(state, account, index, &entries, time_ms)
         }
-        Action::SetMembership { account, space, from, until, by } => {
-            set_membership(state, &account, &space, Membership { from, until, by })?;
+        Action::SetMembership { account, space, from, until, by, index } => {
+            let index = index.saturating_add(1);
+            let now = Membership { from, until, by, index, answered: 0 };
+            set_membership(state, &account, &space, now)?;
             Ok(Effect::Done)
         }
-        Action::Answer { account, space } => {
-            answer(state, &account, &space)?;
+        Action::Answer { account, space, index } => {
+            answer(state, &account, &space, index)?;
             Ok(Effect::Done)
         }
         Action::ClaimAddress { address, account } => {
             let claimed = claim(state, &address, account)?;
             if claimed {
-                state.put_fact(&Command::new(time_ms, Action::CountAddress { account }));
+                let at = state.applied();
+                let action = Action::NoteAddress { account, address, leads: true, at };
+                state.put_fact(time_ms, action);
             }
             Ok(Effect::Done)
         }
@@ -52,15 +54,8 @@ pub(super) fn apply_account<S: Store>(
         }
         Action::ReleaseAddress { address } => ends::release_address(state, &address, time_ms),
         Action::Sweep { swept } => ends::sweep(state, &swept),
-        Action::UncountAddress { account } => {
-            let row = state.account(&account)?;
-            let addresses = row.addresses.saturating_sub(1);
-            put_account(state, &account, AccountRow { addresses, ..row });
-            Ok(Effect::Done)
-        }
-        Action::CountAddress { account } => {
-            let row = state.account(&account)?;
-            put_account(state, &account, AccountRow { addresses: row.addresses + 1, ..row });
+        Action::NoteAddress { account, address, leads, at } => {
+            note_address(state, &account, &address, AddressRow { leads, at })?;
             Ok(Effect::Done)
         }
         Action::CountStored { account, bytes } => {
@@ -87,21 +82,21 @@ fn append_log<S: Store>(
     let log = extend(known.as_deref(), &account, fresh)?;
     let ended = ended(known.as_deref(), &log);
     for device in ended.iter().map(|device| AccountDevice { account, device: *device }) {
-        state.put_fact(&Command::new(time_ms, Action::EndDevice { device }));
+        state.put_fact(time_ms, Action::EndDevice { device });
     }
     for (entry, at) in fresh.iter().zip(before..) {
         let key = key2(account.as_bytes(), &at.to_be_bytes());
         state.store_mut().put(Table::Logs, &key, entry.0.clone());
     }
     let len = log.len();
-    state.logs.insert(account, Arc::new(log));
+    state.log_grew(log);
     let row = state.account(&account)?;
     put_account(state, &account, AccountRow { log_len: len, ..row });
     if is_new {
         let action = Action::Reserve { space: account.space(), account };
-        state.put_fact(&Command::new(time_ms, action));
+        state.put_fact(time_ms, action);
     }
-    Ok(Effect::LogGrew { len, ended })
+    Ok(Effect::LogGrew { account, before, len, ended })
 }
 
 /// The log that an account would have with these entries, from index 0 on. Nothing is written.
@@ -157,21 +152,29 @@ fn set_membership<S: Store>(
     now: Membership,
 ) -> Result<(), StoreError> {
     let known = state.membership(account, space)?;
+    if known.is_some_and(|known| known.index >= now.index) {
+        // It comes late: what stands is of a later entry.
+        return Ok(());
+    }
     let from = match (known, now.until) {
         (Some(known), Some(_)) => known.from,
         _ => now.from,
     };
     let was_in = known.is_some_and(|known| known.until.is_none());
-    let row = rows::encode(&Membership { from, ..now });
+    // What it wrote may be heard of before it is heard that it may.
+    let answered = known.map_or(0, |known| known.answered);
+    let by = now.by.filter(|_| answered < now.index);
+    let row = rows::encode(&Membership { from, by, answered, ..now });
     state.store_mut().put(Table::Memberships, &rows::membership(account, space), row);
     let row = state.account(account)?;
     let spaces = row.spaces.saturating_sub(u64::from(was_in)) + u64::from(now.until.is_none());
-    put_account(state, account, AccountRow { spaces, digest: None, ..row });
-    state.put_active(account, space, state.newest_position())?;
+    put_account(state, account, AccountRow { spaces, ..row });
+    state.store_mut().delete(Table::Digests, account.as_bytes());
+    activity::put(state, account, space, state.newest_position())?;
     if let Some(by) = known.and_then(|known| known.by) {
         count_unanswered(state, account, &by, |count| count.saturating_sub(1))?;
     }
-    if let Some(by) = now.by {
+    if let Some(by) = by {
         count_unanswered(state, account, &by, |count| count + 1)?;
     }
     Ok(())
@@ -181,12 +184,18 @@ fn answer<S: Store>(
     state: &mut State<S>,
     account: &AccountId,
     space: &SpaceId,
+    index: u64,
 ) -> Result<(), StoreError> {
-    let Some(known) = state.membership(account, space)? else { return Ok(()) };
-    let Some(by) = known.by else { return Ok(()) };
-    let row = rows::encode(&Membership { by: None, ..known });
+    let nothing = Membership { from: 0, until: Some(0), by: None, index: 0, answered: 0 };
+    let known = state.membership(account, space)?.unwrap_or(nothing);
+    let answers = known.by.filter(|_| index >= known.index);
+    let by = known.by.filter(|_| answers.is_none());
+    let row = rows::encode(&Membership { by, answered: known.answered.max(index), ..known });
     state.store_mut().put(Table::Memberships, &rows::membership(account, space), row);
-    count_unanswered(state, account, &by, |count| count.saturating_sub(1))
+    match answers {
+        Some(by) => count_unanswered(state, account, &by, |count| count.saturating_sub(1)),
+        None => Ok(()),
+    }
 }
 
 fn count_unanswered<S: Store>(
@@ -210,6 +219,27 @@ fn count_unanswered<S: Store>(
 
 fn put_account<S: Store>(state: &mut State<S>, account: &AccountId, row: AccountRow) {
     state.store_mut().put(Table::Accounts, account.as_bytes(), rows::encode(&row));
+}
+
+/// An address leads to an account or does no more, as the newest command about it says.
+fn note_address<S: Store>(
+    state: &mut State<S>,
+    account: &AccountId,
+    address: &Address,
+    now: AddressRow,
+) -> Result<(), StoreError> {
+    let key = key2(account.as_bytes(), address.as_str().as_bytes());
+    let known = state.store().row(Table::AddressesOf, &key)?;
+    let known: Option<AddressRow> = known.map(|row| rows::decode("address", &row)).transpose()?;
+    if known.is_some_and(|known| known.at >= now.at) {
+        return Ok(());
+    }
+    let row = state.account(account)?;
+    let led = known.is_some_and(|known| known.leads);
+    let addresses = row.addresses.saturating_sub(u64::from(led)) + u64::from(now.leads);
+    put_account(state, account, AccountRow { addresses, ..row });
+    state.store_mut().put(Table::AddressesOf, &key, rows::encode(&now));
+    Ok(())
 }
 
 /// Whether the address is newly the account's; `Taken` if it is another's.
@@ -239,15 +269,15 @@ impl<S: Store> State<S> {
         &mut self,
         account: &AccountId,
     ) -> Result<([u8; 32], u64), StoreError> {
-        let row = self.account(account)?;
-        if let Some(digest) = row.digest {
+        let known = self.store().row(Table::Digests, account.as_bytes())?;
+        if let Some(digest) = known.and_then(|row| row.as_slice().try_into().ok()) {
             return Ok((digest, 0));
         }
         let all = self.memberships(account)?;
         let count = all.len() as u64;
         let present = all.iter().filter(|(_, membership)| membership.until.is_none());
         let digest = membership_digest(present.map(|(space, _)| space));
-        put_account(self, account, AccountRow { digest: Some(digest), ..row });
+        self.store_mut().put(Table::Digests, account.as_bytes(), digest.to_vec());
         Ok((digest, count))
     }
 

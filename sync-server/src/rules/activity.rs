@@ -68,36 +68,57 @@ impl Activity {
     }
 }
 
+/// A space was appended to. `added`: it has members that it did not have before.
+pub(super) fn note<S: Store>(state: &mut State<S>, id: &SpaceId, space: &Space, added: bool) {
+    if !added && state.activity.has(id) {
+        return;
+    }
+    if state.activity.note(*id, space.members()) {
+        state.store_mut().put(Table::Noted, id.as_bytes(), Vec::new());
+    }
+}
+
+/// What was noted before a crash is noted still.
+pub(super) fn load<S: Store>(state: &mut State<S>) -> Result<(), StoreError> {
+    let mut noted = Vec::new();
+    state.store().scan(Table::Noted, &[], &[0xff; SpaceId::LEN + 1], &mut |key, _| {
+        noted.extend(SpaceId::try_from(key).ok());
+        true
+    })?;
+    for id in noted {
+        let members: Vec<_> = match state.space(&id) {
+            Ok(space) => space.into_iter().flat_map(Space::members).collect(),
+            // Its own trouble, and nobody else's.
+            Err(error) if error.is_damage() => continue,
+            Err(error) => return Err(error),
+        };
+        state.activity.note(id, members.into_iter());
+    }
+    Ok(())
+}
+
+/// Writes where an account's space was active last.
+pub(super) fn put<S: Store>(
+    state: &mut State<S>,
+    account: &AccountId,
+    space: &SpaceId,
+    position: u64,
+) -> Result<(), StoreError> {
+    let at = rows::membership(account, space);
+    let before = state.store().row(Table::ActiveAt, &at)?;
+    let before: Option<u64> = before.map(|row| rows::decode("activity", &row)).transpose()?;
+    if before == Some(position) {
+        return Ok(());
+    }
+    if let Some(before) = before {
+        state.store_mut().delete(Table::Active, &active(account, before, space));
+    }
+    state.store_mut().put(Table::Active, &active(account, position, space), Vec::new());
+    state.store_mut().put(Table::ActiveAt, &at, rows::encode(&position));
+    Ok(())
+}
+
 impl<S: Store> State<S> {
-    /// A space was appended to. `added`: it has members that it did not have before.
-    pub(super) fn note_activity(&mut self, id: &SpaceId, space: &Space, added: bool) {
-        if !added && self.activity.has(id) {
-            return;
-        }
-        if self.activity.note(*id, space.members()) {
-            self.store_mut().put(Table::Noted, id.as_bytes(), Vec::new());
-        }
-    }
-
-    /// What was noted before a crash is noted still.
-    pub(super) fn load_activity(&mut self) -> Result<(), StoreError> {
-        let mut noted = Vec::new();
-        self.store().scan(Table::Noted, &[], &[0xff; SpaceId::LEN + 1], &mut |key, _| {
-            noted.extend(SpaceId::try_from(key).ok());
-            true
-        })?;
-        for id in noted {
-            let members: Vec<_> = match self.space(&id) {
-                Ok(space) => space.into_iter().flat_map(Space::members).collect(),
-                // Its own trouble, and nobody else's.
-                Err(error) if error.is_damage() => continue,
-                Err(error) => return Err(error),
-            };
-            self.activity.note(id, members.into_iter());
-        }
-        Ok(())
-    }
-
     /// Writes rows of members of spaces that were appended to, those of the longest ago first.
     ///
     /// # Errors
@@ -114,31 +135,10 @@ impl<S: Store> State<S> {
                 Err(error) => return Err(error),
             };
             for account in position.iter().flat_map(|_| &members) {
-                self.put_active(account, &id, position.unwrap_or_default())?;
+                put(self, account, &id, position.unwrap_or_default())?;
             }
             self.store_mut().delete(Table::Noted, id.as_bytes());
         }
-        Ok(())
-    }
-
-    /// Writes where an account's space was active last.
-    pub(super) fn put_active(
-        &mut self,
-        account: &AccountId,
-        space: &SpaceId,
-        position: u64,
-    ) -> Result<(), StoreError> {
-        let at = rows::membership(account, space);
-        let before = self.store().row(Table::ActiveAt, &at)?;
-        let before: Option<u64> = before.map(|row| rows::decode("activity", &row)).transpose()?;
-        if before == Some(position) {
-            return Ok(());
-        }
-        if let Some(before) = before {
-            self.store_mut().delete(Table::Active, &active(account, before, space));
-        }
-        self.store_mut().put(Table::Active, &active(account, position, space), Vec::new());
-        self.store_mut().put(Table::ActiveAt, &at, rows::encode(&position));
         Ok(())
     }
 

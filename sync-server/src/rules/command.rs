@@ -6,27 +6,80 @@ use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::Envelope;
 use sync_protocol::frames::Welcomes;
-use sync_protocol::ids::{AccountId, DeviceId, SpaceId, WriterId};
+use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
 
 use crate::rules::admission::{Token, TokenHash};
 use crate::rules::ends::Swept;
-
-/// The version of these rules. A command carries the version that it was made under.
-pub const RULES: u32 = 1;
+use crate::rules::version;
 
 /// One step of one partition.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Command {
-    /// The relay's clock when the command was made, Unix milliseconds.
+    /// Who proposed it: the same command twice does nothing twice.
     #[n(0)]
-    pub time_ms: u64,
-    /// [`RULES`].
+    pub id: CommandId,
+    /// The relay's clock when the command was made, Unix milliseconds.
     #[n(1)]
+    pub time_ms: u64,
+    /// The version of the rules that were in force where it was made.
+    #[n(2)]
     pub rules: u32,
     /// What happens.
-    #[n(2)]
+    #[n(3)]
     pub action: Action,
+}
+
+/// Names a command: what a node proposes in one of its lives, it numbers from 1 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct CommandId {
+    /// The node.
+    #[n(0)]
+    pub node: u64,
+    /// Its life: later ones are greater.
+    #[n(1)]
+    pub life: u64,
+    /// The number. 0 is nobody's: such a command is new each time.
+    #[n(2)]
+    pub n: u64,
+}
+
+/// Where a command stands in the log: 1, 2, 3, ... 0 is before all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Position(#[n(0)] pub u64);
+
+impl Position {
+    /// Entries that one command can append, as a power of two.
+    const ENTRIES: u32 = 12;
+
+    /// The one behind it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The position of an entry that this command appends: the same wherever it is applied.
+    #[must_use]
+    pub fn entry(self, n: u64) -> u64 {
+        (self.0 << Self::ENTRIES) | n
+    }
+
+    /// The command that appended the entry at a position.
+    #[must_use]
+    pub fn of_entry(position: u64) -> Self {
+        Self(position >> Self::ENTRIES)
+    }
+}
+
+/// Names a fact: the command that it follows from, and its number among those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct FactId {
+    /// The command's position.
+    #[n(0)]
+    pub cause: Position,
+    /// The number.
+    #[n(1)]
+    pub n: u32,
 }
 
 /// What a command reads and writes, and nothing else.
@@ -42,6 +95,8 @@ pub enum Partition {
     Device(AccountDevice),
     /// A token that lets new accounts in.
     Token(TokenHash),
+    /// The relay itself: who it is, and by which rules it goes.
+    Relay,
 }
 
 /// A device of an account. Anybody can write down anybody's key: what is kept for a device is kept
@@ -129,6 +184,9 @@ pub enum Action {
         /// Who added it, if it did not come by itself.
         #[n(4)]
         by: Option<AccountId>,
+        /// The index of the entry that says so: later ones stand.
+        #[n(5)]
+        index: u64,
     },
     /// An address is claimed for an account.
     #[n(3)]
@@ -140,12 +198,21 @@ pub enum Action {
         #[n(1)]
         account: AccountId,
     },
-    /// The account has one more address.
+    /// An address leads to an account, or does no more.
     #[n(4)]
-    CountAddress {
+    NoteAddress {
         /// Whose.
         #[n(0)]
         account: AccountId,
+        /// Which.
+        #[n(1)]
+        address: Address,
+        /// Whether it does.
+        #[n(2)]
+        leads: bool,
+        /// The position of the command that says so: later ones stand.
+        #[n(3)]
+        at: Position,
     },
     /// A device's session opens.
     #[n(5)]
@@ -245,6 +312,9 @@ pub enum Action {
         /// Where.
         #[n(1)]
         space: SpaceId,
+        /// The index of what it wrote.
+        #[n(2)]
+        index: u64,
     },
     /// An account had so many bytes stored.
     #[n(14)]
@@ -297,13 +367,6 @@ pub enum Action {
         #[n(0)]
         address: Address,
     },
-    /// The account has one address less.
-    #[n(20)]
-    UncountAddress {
-        /// Whose.
-        #[n(0)]
-        account: AccountId,
-    },
     /// Some of what ended goes.
     #[n(21)]
     Sweep {
@@ -334,6 +397,36 @@ pub enum Action {
         /// Its hash.
         #[n(0)]
         hash: TokenHash,
+    },
+    /// The relay is founded. The first to be applied says who it is.
+    #[n(25)]
+    Found {
+        /// Its name.
+        #[n(0)]
+        relay: RelayId,
+        /// Of its logs and cursors.
+        #[n(1)]
+        generation: u64,
+        /// The rules that it begins with.
+        #[n(2)]
+        rules: u32,
+    },
+    /// From here on other rules are in force.
+    #[n(26)]
+    ActivateRules {
+        /// Their version.
+        #[n(0)]
+        version: u32,
+    },
+    /// What a command means for another partition than its own.
+    #[n(27)]
+    Fact {
+        /// Which: it is applied once.
+        #[n(0)]
+        id: FactId,
+        /// What happens.
+        #[n(1)]
+        action: Box<Action>,
     },
 }
 
@@ -414,43 +507,52 @@ impl<'b, C> Decode<'b, C> for Sealed {
 }
 
 impl Command {
-    /// A command under today's rules.
+    /// A command of nobody's, under the newest rules.
     #[must_use]
     pub fn new(time_ms: u64, action: Action) -> Self {
-        Self { time_ms, rules: RULES, action }
+        Self { id: CommandId::default(), time_ms, rules: version::NEWEST, action }
     }
 
     /// The one partition that it touches.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        match &self.action {
-            Action::Push { space, .. }
-            | Action::Reserve { space, .. }
-            | Action::TakeWelcome { space, .. }
-            | Action::EndSpace { space }
-            | Action::LeaveSpace { space, .. }
-            | Action::Sweep { swept: Swept::Space(space) } => Partition::Space(*space),
-            Action::AppendLog { account, .. }
-            | Action::SetMembership { account, .. }
-            | Action::Answer { account, .. }
-            | Action::CountAddress { account }
-            | Action::CountStored { account, .. }
-            | Action::UncountAddress { account }
-            | Action::EndAccount { account }
-            | Action::Suspend { account, .. }
-            | Action::Sweep { swept: Swept::Account(account) } => Partition::Account(*account),
-            Action::ClaimAddress { address, .. } | Action::ReleaseAddress { address } => {
+        self.action.partition()
+    }
+}
+
+impl Action {
+    /// The one partition that it touches.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        match self {
+            Self::Push { space, .. }
+            | Self::Reserve { space, .. }
+            | Self::TakeWelcome { space, .. }
+            | Self::EndSpace { space }
+            | Self::LeaveSpace { space, .. }
+            | Self::Sweep { swept: Swept::Space(space) } => Partition::Space(*space),
+            Self::AppendLog { account, .. }
+            | Self::SetMembership { account, .. }
+            | Self::Answer { account, .. }
+            | Self::NoteAddress { account, .. }
+            | Self::CountStored { account, .. }
+            | Self::EndAccount { account }
+            | Self::Suspend { account, .. }
+            | Self::Sweep { swept: Swept::Account(account) } => Partition::Account(*account),
+            Self::ClaimAddress { address, .. } | Self::ReleaseAddress { address } => {
                 Partition::Address(address.clone())
             }
-            Action::AddToken { hash, .. }
-            | Action::RemoveToken { hash }
-            | Action::SpendToken { hash } => Partition::Token(*hash),
-            Action::Fence { device, .. }
-            | Action::PutKeyPackages { device, .. }
-            | Action::TakeKeyPackage { device, .. }
-            | Action::PutInbox { device, .. }
-            | Action::AckInbox { device, .. }
-            | Action::EndDevice { device } => Partition::Device(*device),
+            Self::AddToken { hash, .. }
+            | Self::RemoveToken { hash }
+            | Self::SpendToken { hash } => Partition::Token(*hash),
+            Self::Fence { device, .. }
+            | Self::PutKeyPackages { device, .. }
+            | Self::TakeKeyPackage { device, .. }
+            | Self::PutInbox { device, .. }
+            | Self::AckInbox { device, .. }
+            | Self::EndDevice { device } => Partition::Device(*device),
+            Self::Found { .. } | Self::ActivateRules { .. } => Partition::Relay,
+            Self::Fact { action, .. } => action.partition(),
         }
     }
 }

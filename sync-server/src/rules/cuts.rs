@@ -7,6 +7,7 @@ use sync_protocol::ids::DeviceId;
 use crate::rules::Fault;
 use crate::rules::space::Space;
 use crate::rules::state::State;
+use crate::rules::writers;
 use crate::store::{Store, StoreError};
 
 /// Judges a commit's cuts of devices that it removes from accounts which stay. `cursor` is how far
@@ -27,42 +28,40 @@ pub(super) fn judge<S: Store>(
         return Err(Rejection::Invalid.into());
     }
     for device in commit.ended() {
-        if state.wrote_from(space.row.number, device, cursor)? {
+        if wrote_from(state, space.row.number, device, cursor)? {
             return Err(Rejection::Behind { index: space.row.head.saturating_sub(1) }.into());
         }
     }
     Ok(())
 }
 
-impl<S: Store> State<S> {
-    /// How many writers of a device have written in a space.
-    pub(super) fn writers_in(
-        &mut self,
-        space: u32,
-        device: &DeviceId,
-    ) -> Result<usize, StoreError> {
-        let mut count = 0;
-        for writer in self.writers_of(device)? {
-            if let Some(number) = self.known_number(&writer)? {
-                count += usize::from(self.tip(space, number)?.is_some());
-            }
+/// How many writers of a device have written in a space.
+pub(super) fn writers_in<S: Store>(
+    state: &mut State<S>,
+    space: u32,
+    device: &DeviceId,
+) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for writer in writers::of_device(state.store(), device)? {
+        if let Some(number) = state.known_number(&writer)? {
+            count += usize::from(state.tip(space, number)?.is_some());
         }
-        Ok(count)
     }
+    Ok(count)
+}
 
-    /// Whether a change set of a device stands in a space's log at an index or behind it.
-    fn wrote_from(
-        &mut self,
-        space: u32,
-        device: &DeviceId,
-        index: u64,
-    ) -> Result<bool, StoreError> {
-        for writer in self.writers_of(device)? {
-            let Some(number) = self.known_number(&writer)? else { continue };
-            if self.tip(space, number)?.is_some_and(|row| row.index >= index) {
-                return Ok(true);
-            }
+/// Whether a change set of a device stands in a space's log at an index or behind it.
+fn wrote_from<S: Store>(
+    state: &mut State<S>,
+    space: u32,
+    device: &DeviceId,
+    index: u64,
+) -> Result<bool, StoreError> {
+    for writer in writers::of_device(state.store(), device)? {
+        let Some(number) = state.known_number(&writer)? else { continue };
+        if state.tip(space, number)?.is_some_and(|row| row.index >= index) {
+            return Ok(true);
         }
-        Ok(false)
     }
+    Ok(false)
 }

@@ -4,7 +4,6 @@ use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::InboxItem;
 use sync_protocol::ids::AccountId;
-use sync_protocol::limits;
 
 use crate::rules::command::{AccountDevice, Action, Command, InboxFrom};
 use crate::rules::rows::{self, DeviceRow, FrontierRow, InboxRow, SenderRow, key2};
@@ -26,7 +25,7 @@ pub(super) fn apply_device<S: Store>(
     match command.action {
         Action::Fence { device, incarnation, fence, next_fence } => {
             hold_fence(state, &device, incarnation, fence, next_fence)?;
-            Ok(Effect::Done)
+            Ok(Effect::Opened { device, incarnation })
         }
         Action::PutKeyPackages { device, once, last_resort } => {
             put_packages(state, &device, once, last_resort)
@@ -62,7 +61,7 @@ fn hold_fence<S: Store>(
         return Err(Rejection::Fenced.into());
     }
     if held.is_none() {
-        if row.stores >= limits::INCARNATIONS {
+        if row.stores >= state.allowed().incarnations {
             return Err(Rejection::Quota.into());
         }
         row.stores += 1;
@@ -83,7 +82,7 @@ fn put_packages<S: Store>(
     last_resort: Option<Blob>,
 ) -> Result<Effect, Fault> {
     let mut row = present(state, device)?;
-    if row.packages + once.len() as u64 > limits::KEY_PACKAGES as u64 {
+    if row.packages + once.len() as u64 > state.allowed().key_packages {
         return Err(Rejection::Quota.into());
     }
     for package in once {
@@ -137,7 +136,7 @@ fn take_package<S: Store>(
     device: &AccountDevice,
     once: bool,
 ) -> Result<Effect, StoreError> {
-    let mut row = state.device(device)?;
+    let mut row = device_row(state, device)?;
     let from = if once { 0 } else { LAST_RESORT };
     let from = key2(&device.to_bytes(), &from.to_be_bytes());
     let to = key2(&device.to_bytes(), &[0xff; 9]);
@@ -147,7 +146,8 @@ fn take_package<S: Store>(
         false
     })?;
     let Some((key, package)) = first else {
-        return Ok(Effect::Package { package: None, left: row.packages, spent: false });
+        let left = row.packages;
+        return Ok(Effect::Package { device: *device, package: None, left, spent: false });
     };
     let spent = !key.ends_with(&LAST_RESORT.to_be_bytes());
     if spent {
@@ -155,7 +155,8 @@ fn take_package<S: Store>(
         row.packages = row.packages.saturating_sub(1);
         put_device(state, device, row);
     }
-    Ok(Effect::Package { package: Some(package.into()), left: row.packages, spent })
+    let (device, package) = (*device, Some(package.into()));
+    Ok(Effect::Package { device, package, left: row.packages, spent })
 }
 
 fn put_inbox<S: Store>(
@@ -173,7 +174,7 @@ fn put_inbox<S: Store>(
             return Ok(Effect::Done);
         }
         // A way in is acknowledged by now, together with its handshake: there was room then.
-        (Ok(row), Some(_)) => (row, one_more(state.sender(device, &from.account)?, bytes)),
+        (Ok(row), Some(_)) => (row, one_more(sender_row(state, device, &from.account)?, bytes)),
         (Err(fault), _) => return Err(fault),
         (Ok(_), None) => with_room(state, device, &from.account, bytes, false)?,
     };
@@ -184,7 +185,7 @@ fn put_inbox<S: Store>(
     let item = InboxRow { from, time_ms, item };
     state.store_mut().put(Table::Inboxes, &key, rows::encode(&item));
     put_device(state, device, row);
-    Ok(Effect::InboxGrew { number })
+    Ok(Effect::InboxGrew { device: *device, number })
 }
 
 /// What an item costs who receives it.
@@ -208,16 +209,17 @@ fn with_room<S: Store>(
     is_welcome: bool,
 ) -> Result<(DeviceRow, SenderRow), Fault> {
     let row = present(state, device)?;
-    let sender = one_more(state.sender(device, account)?, bytes);
-    let all = (row.inbox_last - row.inbox_acked) as usize;
-    let most = match (is_welcome, sender.items as usize) {
-        (true, 1) => limits::INBOX_ITEMS + limits::INBOX_LAST,
-        (true, ..=limits::INBOX_WELCOMES_OF_ONE) => limits::INBOX_ITEMS,
-        _ => limits::INBOX_ITEMS - limits::INBOX_RESERVE,
+    let sender = one_more(sender_row(state, device, account)?, bytes);
+    let all = row.inbox_last - row.inbox_acked;
+    let allowed = state.allowed();
+    let most = match is_welcome {
+        true if sender.items == 1 => allowed.inbox_items + allowed.inbox_last,
+        true if sender.items <= allowed.inbox_welcomes_of_one => allowed.inbox_items,
+        _ => allowed.inbox_items - allowed.inbox_reserve,
     };
     if all >= most
-        || sender.items > limits::INBOX_ITEMS_OF_ONE as u64
-        || sender.bytes > limits::INBOX_BYTES_OF_ONE as u64
+        || sender.items > allowed.inbox_items_of_one
+        || sender.bytes > allowed.inbox_bytes_of_one
     {
         return Err(Rejection::Quota.into());
     }
@@ -244,7 +246,7 @@ fn ack_inbox<S: Store>(
     number: u64,
     time_ms: u64,
 ) -> Result<(), StoreError> {
-    let mut row = state.device(device)?;
+    let mut row = device_row(state, device)?;
     let upto = number.min(row.inbox_last);
     for gone in row.inbox_acked + 1..=upto {
         let key = key2(&device.to_bytes(), &gone.to_be_bytes());
@@ -252,7 +254,7 @@ fn ack_inbox<S: Store>(
         let item: InboxRow = rows::decode("inbox", &item)?;
         welcomes::taken(state, item.from.handshake, time_ms);
         state.store_mut().delete(Table::Inboxes, &key);
-        let waits = state.sender(device, &item.from.account)?;
+        let waits = sender_row(state, device, &item.from.account)?;
         let bytes = waits.bytes.saturating_sub(bytes_of(&item.from, &item.item));
         let left = SenderRow { items: waits.items.saturating_sub(1), bytes };
         put_sender(state, device, &item.from.account, left);
@@ -266,7 +268,7 @@ fn ack_inbox<S: Store>(
 
 /// The row of a device that did not end.
 fn present<S: Store>(state: &State<S>, device: &AccountDevice) -> Result<DeviceRow, Fault> {
-    let row = state.device(device)?;
+    let row = device_row(state, device)?;
     if row.has_ended { Err(Rejection::Revoked.into()) } else { Ok(row) }
 }
 
@@ -289,18 +291,42 @@ fn put_device<S: Store>(state: &mut State<S>, device: &AccountDevice, row: Devic
     state.store_mut().put(Table::Devices, &device.to_bytes(), rows::encode(&row));
 }
 
+fn device_row<S: Store>(state: &State<S>, device: &AccountDevice) -> Result<DeviceRow, StoreError> {
+    let row = state.store().row(Table::Devices, &device.to_bytes())?;
+    row.map_or(Ok(DeviceRow::default()), |row| rows::decode("device", &row))
+}
+
+fn sender_row<S: Store>(
+    state: &State<S>,
+    device: &AccountDevice,
+    account: &AccountId,
+) -> Result<SenderRow, StoreError> {
+    let key = key2(&device.to_bytes(), account.as_bytes());
+    let row = state.store().row(Table::InboxSenders, &key)?;
+    row.map_or(Ok(SenderRow::default()), |row| rows::decode("inbox sender", &row))
+}
+
+/// An item as it is delivered: with what it has in common with others.
+fn inbox_item<S: Store>(state: &State<S>, key: &[u8], row: &[u8]) -> Result<InboxItem, StoreError> {
+    let number = key.last_chunk().map(|number| u64::from_be_bytes(*number));
+    let number = number.ok_or_else(|| StoreError::row("inbox"))?;
+    let InboxRow { from, time_ms, item } = rows::decode("inbox", row)?;
+    let InboxFrom { account, device, handshake, .. } = from;
+    let common = handshake.map(|(space, index)| welcomes::common(state, &space, index));
+    let common = common.transpose()?.flatten();
+    let space = handshake.map(|(space, _)| space);
+    Ok(InboxItem { number, account, device, time_ms, space, item, common })
+}
+
+fn frontier_row<S: Store>(
+    state: &State<S>,
+    device: &AccountDevice,
+) -> Result<Option<FrontierRow>, StoreError> {
+    let row = state.store().row(Table::Frontiers, &device.to_bytes())?;
+    row.map(|row| rows::decode("frontier", &row)).transpose()
+}
+
 impl<S: Store> State<S> {
-    fn device(&self, device: &AccountDevice) -> Result<DeviceRow, StoreError> {
-        let row = self.store().row(Table::Devices, &device.to_bytes())?;
-        row.map_or(Ok(DeviceRow::default()), |row| rows::decode("device", &row))
-    }
-
-    fn sender(&self, device: &AccountDevice, account: &AccountId) -> Result<SenderRow, StoreError> {
-        let key = key2(&device.to_bytes(), account.as_bytes());
-        let row = self.store().row(Table::InboxSenders, &key)?;
-        row.map_or(Ok(SenderRow::default()), |row| rows::decode("inbox sender", &row))
-    }
-
     /// Whether a device's inbox would take a way in of so many bytes from an account.
     ///
     /// # Errors
@@ -336,7 +362,7 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn package_count(&self, device: &AccountDevice) -> Result<u64, StoreError> {
-        self.device(device).map(|row| row.packages)
+        device_row(self, device).map(|row| row.packages)
     }
 
     /// The number of the newest inbox item of a device, acknowledged or not.
@@ -344,7 +370,7 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn newest_item(&self, device: &AccountDevice) -> Result<u64, StoreError> {
-        self.device(device).map(|row| row.inbox_last)
+        device_row(self, device).map(|row| row.inbox_last)
     }
 
     /// Visits the items that wait in an inbox, from a number on, until `visit` says `false`.
@@ -360,9 +386,9 @@ impl<S: Store> State<S> {
         let first = key2(&device.to_bytes(), &from.to_be_bytes());
         let end = key2(&device.to_bytes(), &[0xff; 9]);
         let mut failed = None;
-        self.store().scan(Table::Inboxes, &first, &end, &mut |key, row| match self
-            .inbox_item(key, row)
-        {
+        self.store().scan(Table::Inboxes, &first, &end, &mut |key, row| match inbox_item(
+            self, key, row,
+        ) {
             Ok(item) => visit(item),
             Err(error) => {
                 failed = Some(error);
@@ -372,24 +398,12 @@ impl<S: Store> State<S> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// An item as it is delivered: with what it has in common with others.
-    fn inbox_item(&self, key: &[u8], row: &[u8]) -> Result<InboxItem, StoreError> {
-        let number = key.last_chunk().map(|number| u64::from_be_bytes(*number));
-        let number = number.ok_or_else(|| StoreError::row("inbox"))?;
-        let InboxRow { from, time_ms, item } = rows::decode("inbox", row)?;
-        let InboxFrom { account, device, handshake, .. } = from;
-        let common = handshake.map(|(space, index)| welcomes::common(self, &space, index));
-        let common = common.transpose()?.flatten();
-        let space = handshake.map(|(space, _)| space);
-        Ok(InboxItem { number, account, device, time_ms, space, item, common })
-    }
-
     /// The position up to which a device acknowledged everything.
     ///
     /// # Errors
     /// If the store fails.
     pub fn frontier(&self, device: &AccountDevice) -> Result<u64, StoreError> {
-        Ok(self.frontier_row(device)?.map_or(0, |row| row.position))
+        Ok(frontier_row(self, device)?.map_or(0, |row| row.position))
     }
 
     /// When a device's session was last known to be open here, Unix milliseconds.
@@ -397,12 +411,7 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn last_seen(&self, device: &AccountDevice) -> Result<Option<u64>, StoreError> {
-        Ok(self.frontier_row(device)?.map(|row| row.seen_ms))
-    }
-
-    fn frontier_row(&self, device: &AccountDevice) -> Result<Option<FrontierRow>, StoreError> {
-        let row = self.store().row(Table::Frontiers, &device.to_bytes())?;
-        row.map(|row| rows::decode("frontier", &row)).transpose()
+        Ok(frontier_row(self, device)?.map(|row| row.seen_ms))
     }
 
     /// Records what a device acknowledged, and that it is here. Not a command: losing it means

@@ -11,8 +11,8 @@ use sync_protocol::address::Address;
 use sync_protocol::error::Rejection;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
-use crate::rules::command::{AccountDevice, Action, Command};
-use crate::rules::rows::{self, key2, numbered};
+use crate::rules::command::{AccountDevice, Action};
+use crate::rules::rows::{self, AddressRow, key2, numbered};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault, Standing};
 use crate::store::{Row, Store, StoreError, Table};
@@ -57,14 +57,21 @@ pub(super) fn end_space<S: Store>(
         state.store_mut().delete(table, id.as_bytes());
     }
     let members: Vec<AccountId> = space.members().collect();
-    state.forget_space(id);
-    let until = Some(space.row.head);
+    state.spaces_mut().end(id);
+    let index = space.row.head;
+    let until = Some(index);
     for account in &members {
-        let action =
-            Action::SetMembership { account: *account, space: *id, from: 0, until, by: None };
-        state.put_fact(&Command::new(time_ms, action));
+        let action = Action::SetMembership {
+            account: *account,
+            space: *id,
+            from: 0,
+            until,
+            by: None,
+            index,
+        };
+        state.put_fact(time_ms, action);
     }
-    Ok(Effect::SpaceEnded { members })
+    Ok(Effect::SpaceEnded { space: *id, members })
 }
 
 /// Suspends an account, or lets it in again.
@@ -77,14 +84,17 @@ pub(super) fn suspend<S: Store>(
     state.log(account)?.ok_or(Rejection::NotFound)?;
     let key = key(ACCOUNT, account.as_bytes());
     match (standing(state, account)?, suspended) {
-        (Standing::Deleted, _) => return Err(Rejection::Taken.into()),
+        (Standing::Deleted, _) => Err(Rejection::Taken.into()),
         (_, true) => {
             let mark = rows::encode(&MarkRow { is_deleted: false, time_ms });
             state.store_mut().put(Table::Marks, &key, mark);
+            Ok(Effect::Suspended { account: *account })
         }
-        (_, false) => state.store_mut().delete(Table::Marks, &key),
+        (_, false) => {
+            state.store_mut().delete(Table::Marks, &key);
+            Ok(Effect::Done)
+        }
     }
-    Ok(Effect::Done)
 }
 
 /// Deletes an account: its devices end, its own space and those that it is alone in go, and so do its
@@ -105,15 +115,15 @@ pub(super) fn end_account<S: Store>(
     let devices: Vec<DeviceId> = log.devices().map(|(device, _)| *device).collect();
     for device in devices.iter().map(|device| AccountDevice { account: *account, device: *device })
     {
-        state.put_fact(&Command::new(time_ms, Action::EndDevice { device }));
+        state.put_fact(time_ms, Action::EndDevice { device });
     }
     for (space, membership) in state.memberships(account)? {
         if membership.until.is_none() {
             let action = Action::LeaveSpace { space, account: *account };
-            state.put_fact(&Command::new(time_ms, action));
+            state.put_fact(time_ms, action);
         }
     }
-    Ok(Effect::AccountEnded { devices })
+    Ok(Effect::AccountEnded { account: *account, devices })
 }
 
 /// A deleted account's part in a space: whoever was alone there takes it along. Where others are,
@@ -140,7 +150,8 @@ pub(super) fn release_address<S: Store>(
 ) -> Result<Effect, Fault> {
     let account = state.address(address)?.ok_or(Rejection::NotFound)?;
     state.store_mut().delete(Table::Addresses, address.as_str().as_bytes());
-    state.put_fact(&Command::new(time_ms, Action::UncountAddress { account }));
+    let (address, at) = (address.clone(), state.applied());
+    state.put_fact(time_ms, Action::NoteAddress { account, address, leads: false, at });
     Ok(Effect::Done)
 }
 
@@ -189,7 +200,7 @@ fn sweep_space<S: Store>(
             state.store_mut().delete(table, &key);
         }
     }
-    state.forget_tips();
+    state.spaces_mut().end_tips();
     Ok(!is_left && room > 0)
 }
 
@@ -206,20 +217,20 @@ fn sweep_account<S: Store>(state: &mut State<S>, account: &AccountId) -> Result<
     if room == 0 {
         return Ok(false);
     }
-    // Nothing says which addresses are an account's: all are looked at.
-    let mut own = Vec::new();
-    state.store().scan(Table::Addresses, &[], &[0xff; 80], &mut |key, row| {
-        let is_own = rows::decode::<AccountId>("address", row).is_ok_and(|of| of == *account);
-        if is_own {
-            own.push(key.to_vec());
+    let own =
+        some_rows(state, Table::AddressesOf, account.as_bytes(), &ends_of_address(account), room)?;
+    for (key, _) in &own {
+        let address = key.get(AccountId::LEN..).unwrap_or_default();
+        let row = state.store().row(Table::Addresses, address)?;
+        let leads = row.map(|row| rows::decode::<AccountId>("address", &row)).transpose()?;
+        if leads == Some(*account) {
+            state.store_mut().delete(Table::Addresses, address);
         }
-        own.len() < STEP
-    })?;
-    for key in &own {
-        state.store_mut().delete(Table::Addresses, key);
+        state.store_mut().delete(Table::AddressesOf, key);
     }
+    state.store_mut().delete(Table::Digests, account.as_bytes());
     state.store_mut().delete(Table::Accounts, account.as_bytes());
-    Ok(own.len() < STEP)
+    Ok(own.len() < room)
 }
 
 fn some_rows<S: Store>(
@@ -306,7 +317,7 @@ pub fn unswept<S: Store>(state: &State<S>) -> Result<Option<Swept>, StoreError> 
     Ok(found)
 }
 
-/// The addresses that lead to an account: all are looked at.
+/// The addresses that lead to an account.
 ///
 /// # Errors
 /// If the store fails.
@@ -314,12 +325,21 @@ pub fn address_list_of<S: Store>(
     state: &State<S>,
     account: &AccountId,
 ) -> Result<Vec<String>, StoreError> {
-    let mut own = Vec::new();
-    state.store().scan(Table::Addresses, &[], &[0xff; 80], &mut |key, row| {
-        if rows::decode::<AccountId>("address", row).is_ok_and(|of| of == *account) {
-            own.push(String::from_utf8_lossy(key).into_owned());
+    let (mut own, mut damaged) = (Vec::new(), None);
+    let ends = ends_of_address(account);
+    state.store().scan(Table::AddressesOf, account.as_bytes(), &ends, &mut |key, row| {
+        let address = key.get(AccountId::LEN..).unwrap_or_default();
+        match rows::decode::<AddressRow>("address", row) {
+            Ok(row) if row.leads => own.push(String::from_utf8_lossy(address).into_owned()),
+            Ok(_) => {}
+            Err(error) => damaged = Some(error),
         }
         true
     })?;
-    Ok(own)
+    damaged.map_or(Ok(own), Err)
+}
+
+/// Behind all rows of an account's addresses.
+fn ends_of_address(account: &AccountId) -> Vec<u8> {
+    key2(account.as_bytes(), &[0xff])
 }

@@ -5,6 +5,7 @@
 
 use sync_protocol::ids::SpaceId;
 
+use crate::rules::command::Position;
 use crate::rules::rows::numbered;
 use crate::rules::space::Space;
 use crate::rules::state::State;
@@ -24,38 +25,72 @@ pub struct Logged {
     pub envelope: Vec<u8>,
 }
 
-/// Entries of this batch: most receivers get them right after the commit, and nothing has to be read
-/// back for them.
-#[derive(Debug, Default)]
+/// Positions of entries, and the entries of this batch: most receivers get them right after the commit,
+/// and nothing has to be read back for them.
+#[derive(Debug)]
 pub(super) struct Fresh {
-    /// The first one's global position; the others follow without a gap.
-    first: u64,
-    entries: Vec<Logged>,
+    /// The newest entry's global position.
+    newest: u64,
+    /// The command that is applied now, and how many entries it has appended.
+    command: Position,
+    count: u64,
+    /// In the order of their positions.
+    entries: Vec<(u64, Logged)>,
+    /// While a command is applied: the newest position, and how many entries there were.
+    before: Option<(u64, usize)>,
 }
 
 impl Fresh {
-    fn keep(&mut self, position: u64, entry: Logged) {
-        if self.entries.is_empty() {
-            self.first = position;
-        }
-        self.entries.push(entry);
+    /// Behind this position.
+    pub(super) fn new(newest: u64) -> Self {
+        let command = Position::default();
+        Self { newest, command, count: 0, entries: Vec::new(), before: None }
+    }
+
+    /// The newest entry's position.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// A command is applied from here on.
+    pub(super) fn begin(&mut self, command: Position) {
+        (self.command, self.count) = (command, 0);
+    }
+
+    /// Keeps an entry, and gives its position.
+    fn keep(&mut self, entry: Logged) -> u64 {
+        self.newest = self.command.entry(self.count);
+        self.count += 1;
+        self.entries.push((self.newest, entry));
+        self.newest
     }
 
     fn get(&self, position: u64) -> Option<&Logged> {
-        let place = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        self.entries.get(place)
+        let place = self.entries.binary_search_by_key(&position, |(at, _)| *at);
+        self.entries.get(place.ok()?).map(|(_, entry)| entry)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.entries.truncate(len);
-    }
-
-    fn clear(&mut self) {
+    /// Lets go of what was handed on.
+    pub(super) fn clear(&mut self) {
         self.entries = Vec::new();
+    }
+
+    /// From here on what is done can be taken back.
+    pub(super) fn mark(&mut self) {
+        self.before = Some((self.newest, self.entries.len()));
+    }
+
+    /// What was done stays.
+    pub(super) fn keep_all(&mut self) {
+        self.before = None;
+    }
+
+    /// All is as it was at the mark.
+    pub(super) fn undo(&mut self) {
+        if let Some((newest, count)) = self.before.take() {
+            self.newest = newest;
+            self.entries.truncate(count);
+        }
     }
 }
 
@@ -64,38 +99,45 @@ pub(super) fn chunk_of(index: u64) -> u32 {
     u32::try_from(index / u64::from(CHUNK)).unwrap_or(u32::MAX)
 }
 
+/// Appends an entry, and its position to the space's index. Rows of the space itself are
+/// written with the commit, once for all that was appended.
+pub(super) fn append<S: Store>(
+    state: &mut State<S>,
+    space: &mut Space,
+    writer: u32,
+    envelope: Vec<u8>,
+) {
+    let row = &mut space.row;
+    let mut entry = Vec::with_capacity(envelope.len() + 12);
+    put_varint(&mut entry, u64::from(writer));
+    put_varint(&mut entry, row.time_ms);
+    entry.extend_from_slice(&envelope);
+    let position = state.fresh_mut().keep(Logged { writer, time_ms: row.time_ms, envelope });
+    state.store_mut().put(Table::Entries, &position.to_be_bytes(), entry);
+    if row.head.is_multiple_of(u64::from(CHUNK)) {
+        space.tail.clear();
+        put_varint(&mut space.tail, position);
+    } else {
+        put_varint(&mut space.tail, position - row.position);
+    }
+    row.position = position;
+    row.head += 1;
+    if row.head.is_multiple_of(u64::from(CHUNK))
+        && let Some((key, tail)) = tail_row(space)
+    {
+        state.store_mut().put(Table::Index, &key, tail);
+    }
+}
+
+fn entry<S: Store>(state: &State<S>, position: u64) -> Result<Logged, StoreError> {
+    if let Some(fresh) = state.fresh().get(position) {
+        return Ok(fresh.clone());
+    }
+    let row = state.store().row(Table::Entries, &position.to_be_bytes())?;
+    parse_entry(&row.ok_or_else(|| StoreError::row("entry"))?)
+}
+
 impl<S: Store> State<S> {
-    /// Appends an entry, and its position to the space's index. Rows of the space itself are
-    /// written with the commit, once for all that was appended.
-    pub(super) fn append(&mut self, space: &mut Space, writer: u32, envelope: Vec<u8>) {
-        let position = self.new_position();
-        let row = &mut space.row;
-        let mut entry = Vec::with_capacity(envelope.len() + 12);
-        put_varint(&mut entry, u64::from(writer));
-        put_varint(&mut entry, row.time_ms);
-        entry.extend_from_slice(&envelope);
-        self.store_mut().put(Table::Entries, &position.to_be_bytes(), entry);
-        self.fresh.keep(position, Logged { writer, time_ms: row.time_ms, envelope });
-        if row.head.is_multiple_of(u64::from(CHUNK)) {
-            space.tail.clear();
-            put_varint(&mut space.tail, position);
-        } else {
-            put_varint(&mut space.tail, position - row.position);
-        }
-        row.position = position;
-        row.head += 1;
-        if row.head.is_multiple_of(u64::from(CHUNK)) {
-            self.put_tail(space);
-        }
-    }
-
-    /// Writes the newest row of a space's index.
-    pub(super) fn put_tail(&mut self, space: &Space) {
-        let Some(last) = space.row.head.checked_sub(1) else { return };
-        let key = numbered(space.row.number, chunk_of(last));
-        self.store_mut().put(Table::Index, &key, space.tail.clone());
-    }
-
     /// Visits the entries of a space with `first <= index < end`, until `visit` says `false`.
     ///
     /// # Errors
@@ -120,7 +162,7 @@ impl<S: Store> State<S> {
                 if index >= end {
                     return Ok(());
                 }
-                let entry = self.entry(*position)?;
+                let entry = entry(self, *position)?;
                 if !visit(index, entry) {
                     return Ok(());
                 }
@@ -131,19 +173,6 @@ impl<S: Store> State<S> {
             }
         }
         Ok(())
-    }
-
-    /// Lets go of what was handed on.
-    pub(crate) fn end_batch(&mut self) {
-        self.fresh.clear();
-    }
-
-    fn entry(&self, position: u64) -> Result<Logged, StoreError> {
-        if let Some(fresh) = self.fresh.get(position) {
-            return Ok(fresh.clone());
-        }
-        let row = self.store().row(Table::Entries, &position.to_be_bytes())?;
-        parse_entry(&row.ok_or_else(|| StoreError::row("entry"))?)
     }
 
     /// The first index of a space whose entry lies after a global position; the head if none does.
@@ -172,6 +201,18 @@ impl<S: Store> State<S> {
     }
 }
 
+/// The newest row of a space's index, with its key.
+pub(super) fn tail_row(space: &Space) -> Option<([u8; 8], Vec<u8>)> {
+    let last = space.row.head.checked_sub(1)?;
+    Some((numbered(space.row.number, chunk_of(last)), space.tail.clone()))
+}
+
+/// A row of a space's index.
+pub(super) fn chunk(store: &impl Store, space: u32, chunk: u32) -> Result<Vec<u8>, StoreError> {
+    let row = store.row(Table::Index, &numbered(space, chunk))?;
+    row.ok_or_else(|| StoreError::row("index"))
+}
+
 /// The envelope at an index of a space.
 pub(super) fn envelope_at<S: Store>(
     state: &State<S>,
@@ -183,7 +224,7 @@ pub(super) fn envelope_at<S: Store>(
     let place = usize::try_from(index - u64::from(chunk) * u64::from(CHUNK));
     let position = place.ok().and_then(|place| positions.get(place));
     let position = position.ok_or_else(|| StoreError::row("index"))?;
-    Ok(state.entry(*position)?.envelope)
+    Ok(entry(state, *position)?.envelope)
 }
 
 /// A space's index as it is now: the rows of all full chunks, and the newest, which may not be
@@ -203,7 +244,7 @@ impl Index {
     fn positions<S: Store>(&self, state: &State<S>, chunk: u32) -> Result<Vec<u64>, StoreError> {
         match &self.newest {
             Some((newest, row)) if *newest == chunk => positions(row),
-            _ => positions(&state.chunk(self.number, chunk)?),
+            _ => positions(&self::chunk(state.store(), self.number, chunk)?),
         }
     }
 }
@@ -256,6 +297,24 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn entries_that_come_to_nothing_leave_their_positions() {
+        let entry = |n| Logged { writer: n, time_ms: 5, envelope: vec![1] };
+        let mut fresh = Fresh::new(7);
+        fresh.begin(Position(1));
+        assert_eq!(fresh.keep(entry(1)), 4_096);
+        fresh.begin(Position(2));
+        fresh.mark();
+        assert_eq!((fresh.keep(entry(2)), fresh.keep(entry(3))), (8_192, 8_193));
+        fresh.undo();
+        assert_eq!((fresh.get(4_096), fresh.get(8_192)), (Some(&entry(1)), None));
+        assert_eq!(fresh.newest(), 4_096);
+        fresh.clear();
+        fresh.begin(Position(3));
+        assert_eq!(fresh.keep(entry(4)), 12_288);
+        assert_eq!((fresh.get(4_096), fresh.get(12_288)), (None, Some(&entry(4))));
+    }
 
     proptest! {
         #[test]

@@ -12,13 +12,13 @@ use sync_protocol::frontier::Tip;
 use sync_protocol::ids::{AccountId, DeviceId, SpaceId, WriterId};
 use sync_protocol::roster::{Roster, RosterChange};
 
-use crate::rules::command::AccountDevice;
+use crate::rules::command::{AccountDevice, Position};
 use crate::rules::log::{CHUNK, chunk_of, parse_entry, positions, put_varint};
 use crate::rules::rows::{
-    self, AccountRow, Counters, DeviceRow, Membership, RosterRow, SpaceRow, TicketRow, TipRow,
-    key2, numbered,
+    self, AccountRow, AddressRow, Counters, DeviceRow, Membership, RosterRow, SpaceRow, TicketRow,
+    TipRow, key2, numbered,
 };
-use crate::rules::state::{COUNTERS, IDENTITY};
+use crate::rules::state::{self, COUNTERS, IDENTITY};
 use crate::store::{Row, Store, StoreError, Table};
 
 /// Behind all keys: none is as long.
@@ -68,6 +68,9 @@ pub fn mend<S: Store>(store: &mut S) -> Result<Mended, StoreError> {
     drop_numbers(store, &numbers, &mut counters)?;
     mend_memberships(store, &rosters)?;
     note_all(store, &rosters)?;
+    let applied =
+        state::applied(store).unwrap_or_default().max(Position::of_entry(counters.position));
+    state::put_applied(store, applied);
     store.put(Table::Meta, COUNTERS, rows::encode(&counters));
     store.commit()?;
     Ok(mended)
@@ -135,12 +138,7 @@ fn mend_accounts<S: Store>(
             known.insert(account, row.unwrap_or_default());
         }
     }
-    let mut addresses: BTreeMap<AccountId, u64> = BTreeMap::new();
-    for (_, account) in all::<S, AccountId>(store, Table::Addresses)? {
-        if let Some(account) = account {
-            *addresses.entry(account).or_default() += 1;
-        }
-    }
+    let addresses = mend_addresses(store)?;
     let mut owners = BTreeMap::new();
     for (account, entries) in logs {
         let dense = (0..).zip(&entries).take_while(|(n, (index, _))| n == index);
@@ -181,6 +179,34 @@ fn mend_accounts<S: Store>(
     Ok(owners)
 }
 
+/// Each address has a row of the account that it leads to, and no other account has one that says so. Gives
+/// how many each account has.
+fn mend_addresses<S: Store>(store: &mut S) -> Result<BTreeMap<AccountId, u64>, StoreError> {
+    let mut counts: BTreeMap<AccountId, u64> = BTreeMap::new();
+    let mut should = BTreeSet::new();
+    for (address, account) in all::<S, AccountId>(store, Table::Addresses)? {
+        if let Some(account) = account {
+            *counts.entry(account).or_default() += 1;
+            should.insert(key2(account.as_bytes(), &address));
+        }
+    }
+    for (key, row) in all::<S, AddressRow>(store, Table::AddressesOf)? {
+        match (should.remove(&key), row) {
+            (true, Some(row)) if row.leads => {}
+            (true, _) => {
+                should.insert(key);
+            }
+            (false, Some(row)) if !row.leads => {}
+            (false, _) => store.delete(Table::AddressesOf, &key),
+        }
+    }
+    for key in should {
+        let row = AddressRow { leads: true, at: Position::default() };
+        store.put(Table::AddressesOf, &key, rows::encode(&row));
+    }
+    Ok(counts)
+}
+
 /// What is counted of a device, as far as its inbox says.
 fn mend_device<S: Store>(
     store: &mut S,
@@ -215,14 +241,9 @@ fn newest<S: Store>(store: &S, writers: &BTreeMap<u32, WriterId>) -> Result<Coun
         last = key.try_into().map_or(last, u64::from_be_bytes);
         true
     })?;
-    counters.position = counters.position.max(last + 1);
+    counters.position = counters.position.max(last);
     let newest = writers.last_key_value().map_or(0, |(number, _)| *number);
     counters.writer = counters.writer.max(newest);
-    store.scan(Table::Outbox, &[], END, &mut |key, _| {
-        let number = key.try_into().map_or(0, u64::from_be_bytes);
-        counters.outbox = counters.outbox.max(number);
-        true
-    })?;
     Ok(counters)
 }
 
@@ -430,7 +451,7 @@ fn drop_orphans<S: Store>(store: &mut S, rosters: &[(SpaceId, Roster)]) -> Resul
 
 /// All spaces are noted as active: the relay writes anew where each account's are.
 fn note_all<S: Store>(store: &mut S, rosters: &[(SpaceId, Roster)]) -> Result<(), StoreError> {
-    for table in [Table::Active, Table::ActiveAt, Table::Noted] {
+    for table in [Table::Active, Table::ActiveAt, Table::Noted, Table::Digests] {
         let mut gone = Vec::new();
         store.scan(table, &[], END, &mut |key, _| {
             gone.push(key.to_vec());
@@ -492,7 +513,7 @@ fn mend_memberships<S: Store>(
         }
     }
     for key in should {
-        let row = Membership { from: 0, until: None, by: None };
+        let row = Membership { from: 0, until: None, by: None, index: 0, answered: 0 };
         store.put(Table::Memberships, &key, rows::encode(&row));
     }
     for (key, row) in all::<S, AccountRow>(store, Table::Accounts)? {

@@ -3,11 +3,11 @@
 //! A request becomes a [`Command`], which names one [`Partition`] and carries its time. [`apply`]
 //! reads and writes rows of that partition only, decides everything from the order of commands
 //! alone, and never looks at a clock: duplicates, gaps and races fall out the same wherever the
-//! same commands run. What a command means for another partition becomes a row of the outbox, and
-//! from there a command of its own.
+//! same commands run. What a command means for another partition becomes a fact: a row of the outbox,
+//! which is proposed as a command of its own.
 //!
-//! Positions in the store and the small numbers of spaces and writers are names local to one
-//! store; they decide nothing.
+//! Positions are the log's. The small numbers of spaces and writers follow from its order, too; they decide
+//! nothing.
 
 mod account;
 mod activity;
@@ -16,30 +16,42 @@ mod cache;
 mod command;
 mod cuts;
 mod device;
+mod device_logs;
 mod ends;
 mod log;
 mod mend;
+mod outbox;
+mod proposers;
 mod restore;
 mod rows;
 mod space;
+mod spaces;
 mod state;
+mod version;
 mod welcomes;
+mod writers;
 
 pub(crate) use account::proposed;
 pub use admission::{Token, TokenHash, token_hashes, tokens};
-pub use command::{AccountDevice, Action, Command, InboxFrom, Partition, RULES, Sealed};
+pub use command::{
+    AccountDevice, Action, Command, CommandId, FactId, InboxFrom, Partition, Position, Sealed,
+};
 pub use ends::{Swept, address_list_of, is_deleted, standing, unswept};
 pub use log::Logged;
 pub use mend::{Mended, mend};
+pub use outbox::Fact;
+pub(crate) use proposers::REMEMBERED;
 pub use restore::put_back;
 pub use rows::{Membership, StoredBytes};
 pub(crate) use space::add_run;
 pub use space::{Pushed, Space};
 pub use state::State;
+pub(crate) use state::{applied, log_of, note_log};
+pub use version::NEWEST as NEWEST_RULES;
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::ids::{AccountId, DeviceId};
+use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
 use crate::store::{Store, StoreError};
 
@@ -75,22 +87,35 @@ pub enum Standing {
     Deleted,
 }
 
-/// What a command did.
+/// What a command did: all that anybody needs to hear of it, wherever it was proposed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// What it says, and nobody needs to hear of it.
     Done,
-    /// An account's device log has this many entries now.
+    /// An account's device log grew, or was as long already.
     LogGrew {
-        /// Entries.
+        /// Whose.
+        account: AccountId,
+        /// Entries before.
+        before: u64,
+        /// Entries now.
         len: u64,
         /// Devices that were ended.
         ended: Vec<DeviceId>,
     },
     /// Envelopes were judged.
     Pushed(Pushed),
+    /// A session of a store of a device opens: all others of that store are over.
+    Opened {
+        /// The device.
+        device: AccountDevice,
+        /// Its store.
+        incarnation: u64,
+    },
     /// A key package left the store, or there was none.
     Package {
+        /// Whose.
+        device: AccountDevice,
         /// The package.
         package: Option<Blob>,
         /// Single-use ones left.
@@ -100,30 +125,92 @@ pub enum Effect {
     },
     /// An item lies in a device's inbox.
     InboxGrew {
+        /// Whose.
+        device: AccountDevice,
         /// Its number.
         number: u64,
     },
     /// A space was deleted.
     SpaceEnded {
+        /// Which.
+        space: SpaceId,
         /// Who was in it.
         members: Vec<AccountId>,
     },
     /// An account was deleted.
     AccountEnded {
+        /// Which.
+        account: AccountId,
         /// Its devices.
         devices: Vec<DeviceId>,
     },
+    /// An account is kept out.
+    Suspended {
+        /// Which.
+        account: AccountId,
+    },
 }
 
-/// Applies a command.
+/// Applies a command as the next one of the log, whoever proposed it.
 ///
 /// # Errors
 /// [`Fault::Rejected`] with nothing changed, or the store's failure.
 pub fn apply<S: Store>(state: &mut State<S>, command: Command) -> Result<Effect, Fault> {
-    if command.rules != RULES {
-        return Err(Rejection::Unsupported { min: RULES, max: RULES }.into());
+    state.begin(state.applied().next());
+    settle(state, &command.action);
+    judge(state, command)
+}
+
+/// Applies the command at a position of the log, as a whole: if a row that it needs is damaged, nothing
+/// is changed. `None`, if it was applied before.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_at<S: Store>(
+    state: &mut State<S>,
+    position: Position,
+    command: Command,
+) -> Result<Option<Effect>, Fault> {
+    state.begin(position);
+    if !state.is_new(&command.id) {
+        return Ok(None);
+    }
+    settle(state, &command.action);
+    state.mark();
+    let done = judge(state, command);
+    match &done {
+        Err(Fault::Store(error)) if error.is_damage() => state.undo(),
+        _ => state.keep(),
+    }
+    done.map(Some)
+}
+
+/// What goes with a space is found by its rows: they are there before it ends or is swept, however long ago
+/// the last batch was.
+fn settle<S: Store>(state: &mut State<S>, action: &Action) {
+    match action {
+        Action::EndSpace { .. } | Action::LeaveSpace { .. } | Action::Sweep { .. } => {
+            state.settle();
+        }
+        Action::Fact { action, .. } => settle(state, action),
+        _ => {}
+    }
+}
+
+fn judge<S: Store>(state: &mut State<S>, mut command: Command) -> Result<Effect, Fault> {
+    if let Action::Fact { id, .. } = &command.action {
+        let Some(Fact { time_ms, action }) = outbox::take(state.store_mut(), id)? else {
+            return Ok(Effect::Done);
+        };
+        command = Command { time_ms, action, ..command };
+    }
+    let max = state.rules().max(1);
+    if command.rules > max {
+        // Made where others were in force already: it is proposed again when they are here, too.
+        return Err(Rejection::Unsupported { min: 1, max }.into());
     }
     match command.partition() {
+        Partition::Relay => relay(state, &command.action),
         Partition::Token(_) => Ok(match &command.action {
             Action::AddToken { hash, token } => admission::add(state, hash, token),
             Action::RemoveToken { hash } => admission::remove(state, hash),
@@ -136,33 +223,24 @@ pub fn apply<S: Store>(state: &mut State<S>, command: Command) -> Result<Effect,
     }
 }
 
-/// Applies a command, or what waits for another partition, as a whole: if a row that it needs is
-/// damaged, nothing is changed.
-///
-/// # Errors
-/// As [`apply`].
-pub(crate) fn apply_whole<S: Store>(
-    state: &mut State<S>,
-    apply: impl FnOnce(&mut State<S>) -> Result<Effect, Fault>,
-) -> Result<Effect, Fault> {
-    state.mark();
-    let done = apply(state);
-    match &done {
-        Err(Fault::Store(error)) if error.is_damage() => state.undo(),
-        _ => state.keep(),
+/// What is said of the relay itself.
+fn relay<S: Store>(state: &mut State<S>, action: &Action) -> Result<Effect, Fault> {
+    let version = match action {
+        Action::Found { rules, .. } => *rules,
+        Action::ActivateRules { version } => *version,
+        _ => return Err(Rejection::Invalid.into()),
+    };
+    if version > NEWEST_RULES {
+        // Whoever judged on by older rules would come to another state than those who know them.
+        return Err(StoreError::NewerRules { found: version, known: NEWEST_RULES }.into());
     }
-    done
-}
-
-/// The oldest fact that waits can't be applied now: it waits for the next start.
-pub(crate) fn pass_fact<S: Store>(state: &mut State<S>) {
-    state.pass_fact();
-}
-
-/// Takes the oldest fact that waits for another partition, as the command it is.
-///
-/// # Errors
-/// If the store fails.
-pub fn next_fact<S: Store>(state: &mut State<S>) -> Result<Option<Command>, StoreError> {
-    state.take_fact()
+    match action {
+        Action::Found { relay, generation, rules } => {
+            let identity = crate::relay::Identity { relay: *relay, generation: *generation };
+            state.found(identity, *rules);
+        }
+        _ if version > state.rules() => state.activate(version),
+        _ => {}
+    }
+    Ok(Effect::Done)
 }

@@ -9,7 +9,7 @@ use sync_protocol::ids::RelayId;
 
 use crate::rules::device::ANY_FENCE;
 use crate::rules::rows::{self, DeviceRow, SpaceRow};
-use crate::rules::state::{IDENTITY, PUT_BACK};
+use crate::rules::state::{IDENTITY, LOG, PUT_BACK};
 use crate::store::{Row, Store, StoreError, Table};
 
 /// Rows changed in one transaction.
@@ -25,6 +25,8 @@ pub fn put_back<S: Store>(store: &mut S, generation: u64) -> Result<(), StoreErr
     let (relay, _) = rows::decode::<(RelayId, u64)>("identity", &row)?;
     store.put(Table::Meta, IDENTITY, rows::encode(&(relay, generation)));
     store.put(Table::Meta, PUT_BACK, Vec::new());
+    // What followed in its log is another history: a new log begins behind what it has.
+    store.delete(Table::Meta, LOG);
     change_all(store, Table::Spaces, |row| {
         let row: SpaceRow = rows::decode("space", row)?;
         Ok(Some(rows::encode(&SpaceRow { generation, ..row })))
@@ -34,7 +36,8 @@ pub fn put_back<S: Store>(store: &mut S, generation: u64) -> Result<(), StoreErr
     change_all(store, Table::Devices, |row| {
         let row: DeviceRow = rows::decode("device", row)?;
         Ok(Some(rows::encode(&DeviceRow { packages: 0, ..row })))
-    })
+    })?;
+    store.commit()
 }
 
 /// Changes each row of a table, or removes it, a bounded number at a time.
@@ -76,7 +79,8 @@ mod tests {
     #[test]
     fn a_store_that_was_put_back_has_another_generation_and_the_same_name() {
         let identity = Identity { relay: RelayId::from_bytes([1; 32]), generation: 5 };
-        let mut state = State::open(MemoryStore::new(), identity).unwrap();
+        let mut state = State::open(MemoryStore::new()).unwrap();
+        state.found(identity, 1);
         let row = SpaceRow {
             number: 1,
             generation: 5,
@@ -99,7 +103,7 @@ mod tests {
         state.commit().unwrap();
         let mut store = state.into_store();
         put_back(&mut store, 6).unwrap();
-        let again = State::open(store, identity).unwrap();
+        let again = State::open(store).unwrap();
         assert_eq!(again.identity(), Identity { generation: 6, ..identity });
         let rows: Vec<_> = again.store().rows().collect();
         let of = |table: Table| rows.iter().filter(move |(of, _, _)| *of == table);

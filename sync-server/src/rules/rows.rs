@@ -7,24 +7,21 @@ use sync_protocol::frontier::Tip;
 use sync_protocol::ids::{AccountId, SpaceId};
 use sync_protocol::roster::Roster;
 
-use crate::rules::command::InboxFrom;
+use crate::rules::command::{InboxFrom, Position};
 use crate::store::StoreError;
 
 /// What a store counts. Written with each commit that changes one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Counters {
-    /// The next entry's global position.
+    /// The newest entry's global position.
     #[n(0)]
     pub(crate) position: u64,
-    /// The next space's number.
+    /// The newest space's number.
     #[n(1)]
     pub(crate) space: u32,
-    /// The next writer's number.
+    /// The newest writer's number.
     #[n(2)]
     pub(crate) writer: u32,
-    /// The next fact's number.
-    #[n(3)]
-    pub(crate) outbox: u64,
 }
 
 /// A space's small row, written with every push.
@@ -87,6 +84,12 @@ pub struct Membership {
     /// Who added it, until it writes there.
     #[n(2)]
     pub by: Option<AccountId>,
+    /// The index after the entry that says so: later ones stand.
+    #[n(3)]
+    pub index: u64,
+    /// The index of what it wrote that answered whoever added it.
+    #[n(4)]
+    pub answered: u64,
 }
 
 /// What the relay counts of an account.
@@ -107,9 +110,17 @@ pub(crate) struct AccountRow {
     /// Spaces that others put it into and that it has not written in.
     #[n(4)]
     pub(crate) unanswered: u64,
-    /// Digest of the spaces that it is in, if it was made since they changed.
-    #[n(5)]
-    pub(crate) digest: Option<[u8; 32]>,
+}
+
+/// What is known of an address of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct AddressRow {
+    /// Whether it leads to the account.
+    #[n(0)]
+    pub(crate) leads: bool,
+    /// The position of the command that says so.
+    #[n(1)]
+    pub(crate) at: Position,
 }
 
 /// Bytes that an account had stored.

@@ -11,7 +11,6 @@ use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Run, WelcomeFor, Welcomes};
 use sync_protocol::frontier::{Step, Tip};
 use sync_protocol::ids::{AccountId, EpochId, SpaceId, WriterId};
-use sync_protocol::limits;
 use sync_protocol::roster::{Role, Roster, RosterChange};
 
 use crate::rules::command::{AccountDevice, Action, Command, InboxFrom, Sealed};
@@ -19,12 +18,21 @@ use crate::rules::rows::{self, RosterRow, SpaceRow, TicketRow, TipRow, key2, num
 use crate::rules::state::State;
 use crate::rules::welcomes;
 use crate::rules::{Effect, Fault};
-use crate::rules::{cuts, ends};
+use crate::rules::{activity, cuts, ends, log};
 use crate::store::{Store, StoreError, Table};
 
 /// What an entry takes in the store beside its envelope: its key, its place in the index, its share
 /// of pages.
 const ENTRY: u64 = 128;
+/// What a space takes beside its entries: its own rows, and those of a writer.
+const SPACE: u64 = 512;
+/// What a member takes, in the space's rows and in its account's.
+const MEMBER: u64 = 320;
+/// What a register takes beside its entry.
+const REGISTER: u64 = 64;
+/// What a ticket, and what all ways in have alike, take beside their bytes; and each way in.
+const LEFT: u64 = 64;
+const WAY_IN: u64 = 320;
 
 /// A space as the rules see it.
 #[derive(Clone, Debug)]
@@ -75,8 +83,12 @@ impl Space {
 }
 
 /// What a push did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
+    /// Where.
+    pub space: SpaceId,
+    /// Who pushed.
+    pub writer: WriterId,
     /// The log's generation.
     pub generation: u64,
     /// What is stored: entries appended now, and those that were there already.
@@ -95,6 +107,24 @@ pub struct Pushed {
     pub handshakes: u64,
     /// The refused envelope's number and why.
     pub refused: Option<(u64, Rejection)>,
+}
+
+impl Pushed {
+    fn nothing(space: SpaceId, writer: WriterId) -> Self {
+        Self {
+            space,
+            writer,
+            generation: 0,
+            runs: Vec::new(),
+            first: 0,
+            end: 0,
+            added: Vec::new(),
+            removed: Vec::new(),
+            bytes: 0,
+            handshakes: 0,
+            refused: None,
+        }
+    }
 }
 
 /// One push under way.
@@ -119,7 +149,7 @@ pub(super) fn apply_space<S: Store>(
         Action::Push { space, account, writer, envelopes, welcomes, ticket } => {
             // Who is refused leaves nothing behind: a number is given with the first entry.
             let number = state.known_number(&writer)?;
-            let done = Pushed::default();
+            let done = Pushed::nothing(space, writer);
             let extras = Some((welcomes, ticket));
             let mut push =
                 Pusher { state, id: space, account, writer, number, time_ms, done, extras };
@@ -178,9 +208,9 @@ impl<S: Store> Pusher<'_, S> {
             self.done.generation = space.row.generation;
             if self.done.end > self.done.first {
                 space.is_changed = true;
-                self.state.note_activity(&self.id, &space, !self.done.added.is_empty());
+                activity::note(self.state, &self.id, &space, !self.done.added.is_empty());
             }
-            self.state.keep_space(self.id, space);
+            self.state.spaces_mut().keep(self.id, space);
         }
         Ok(())
     }
@@ -228,7 +258,7 @@ impl<S: Store> Pusher<'_, S> {
         let header = &sealed.envelope().header;
         let may_claim_more = header.kind == Kind::Content || self.state.was_put_back;
         if !may_claim_more && header.cursor > space.row.head {
-            return Err(Rejection::Invalid.into());
+            return Err(Rejection::Ahead { head: space.row.head }.into());
         }
         match space.row.handshakes.checked_sub(1) {
             Some(index) if header.cursor <= index && !self.comes_back(space, index, sealed)? => {
@@ -298,7 +328,7 @@ impl<S: Store> Pusher<'_, S> {
         let roster = Roster::founded_by(self.account);
         let mut founded = Space {
             row: SpaceRow {
-                number: self.state.new_space_number(),
+                number: self.state.spaces_mut().number(),
                 generation: self.state.identity().generation,
                 floor: 0,
                 head: 0,
@@ -312,6 +342,7 @@ impl<S: Store> Pusher<'_, S> {
         };
         self.put_roster(&founded);
         self.set_membership(self.account, 0, None);
+        self.done.bytes += SPACE;
         self.decide(&mut founded, sealed)?;
         *space = Some(founded);
         Ok(())
@@ -338,7 +369,7 @@ impl<S: Store> Pusher<'_, S> {
         let roster = roster.map_err(|_| Rejection::Denied)?;
         self.nothing_between(space, &sealed, commit)?;
         cuts::judge(self.state, space, commit, sealed.envelope().header.cursor)?;
-        if roster.len() > limits::LEAVES {
+        if roster.len() > self.state.allowed().leaves {
             return Err(Rejection::Quota.into());
         }
         if roster != before.roster {
@@ -352,7 +383,7 @@ impl<S: Store> Pusher<'_, S> {
                 self.done.added.push((account, index));
             }
             for (account, _) in was.roster.iter().filter(|(a, _)| roster.role(a).is_none()) {
-                self.set_membership(account, 0, Some(index + 1));
+                self.set_membership(account, index, Some(index + 1));
                 self.done.removed.push((account, index + 1));
             }
             let leavers = was.leavers.iter().filter(|leaver| roster.role(leaver).is_some());
@@ -396,8 +427,8 @@ impl<S: Store> Pusher<'_, S> {
         }
         self.seen_all_handshakes(space, &sealed)?;
         if known.is_none() {
-            let written = self.state.writers_in(space.row.number, &self.writer.device)?;
-            if written >= limits::WRITERS {
+            let written = cuts::writers_in(self.state, space.row.number, &self.writer.device)?;
+            if written >= self.state.allowed().writers {
                 return Err(Rejection::Quota.into());
             }
         }
@@ -406,7 +437,7 @@ impl<S: Store> Pusher<'_, S> {
         let number = self.append(space, sealed, chain.seq)?;
         let tip = Tip { seq: chain.seq, link: chain.link };
         let row = TipRow { tip, index, time_ms: space.row.time_ms };
-        self.state.put_tip(space.row.number, number, row);
+        self.state.spaces_mut().put_tip((space.row.number, number), row);
         Ok(())
     }
 
@@ -420,8 +451,9 @@ impl<S: Store> Pusher<'_, S> {
         members.unanswered.retain(|(added, _)| *added != account);
         space.members = Arc::new(members);
         self.put_roster(space);
-        let action = Action::Answer { account, space: self.id };
-        self.state.put_fact(&Command::new(self.time_ms, action));
+        let index = space.row.head;
+        let action = Action::Answer { account, space: self.id, index };
+        self.state.put_fact(self.time_ms, action);
     }
 
     fn leaver(&mut self, space: &mut Space, sealed: Sealed) -> Result<(), Fault> {
@@ -443,7 +475,7 @@ impl<S: Store> Pusher<'_, S> {
     fn desert(&mut self, members: &mut RosterRow, until: u64) {
         let RosterRow { roster, .. } = std::mem::take(members);
         for (account, _) in roster.iter() {
-            self.set_membership(account, 0, Some(until));
+            self.set_membership(account, until.saturating_sub(1), Some(until));
             self.done.removed.push((account, until));
         }
     }
@@ -456,6 +488,7 @@ impl<S: Store> Pusher<'_, S> {
         let number = self.append(space, sealed, 0)?;
         let at = key2(&numbered(space.row.number, number), &key.to_be_bytes());
         self.state.store_mut().put(Table::Registers, &at, index);
+        self.done.bytes += REGISTER;
         Ok(())
     }
 
@@ -469,7 +502,7 @@ impl<S: Store> Pusher<'_, S> {
         space.row.time_ms = space.row.time_ms.max(self.time_ms);
         let (index, time_ms) = (space.row.head, space.row.time_ms);
         self.done.bytes += sealed.bytes().len() as u64 + ENTRY;
-        self.state.append(space, number, sealed.into_bytes());
+        log::append(self.state, space, number, sealed.into_bytes());
         add_run(&mut self.done.runs, Run { seq, index, count: 1, time_ms });
         Ok(number)
     }
@@ -479,10 +512,15 @@ impl<S: Store> Pusher<'_, S> {
         self.state.store_mut().put(Table::Rosters, self.id.as_bytes(), row);
     }
 
-    fn set_membership(&mut self, account: AccountId, from: u64, until: Option<u64>) {
+    /// An account is in the space from an entry on, or no more. It reads from there on, or up to there.
+    fn set_membership(&mut self, account: AccountId, index: u64, until: Option<u64>) {
         let by = Some(self.account).filter(|by| until.is_none() && *by != account);
-        let action = Action::SetMembership { account, space: self.id, from, until, by };
-        self.state.put_fact(&Command::new(self.time_ms, action));
+        if until.is_none() {
+            self.done.bytes += MEMBER;
+        }
+        let from = if until.is_none() { index } else { 0 };
+        let action = Action::SetMembership { account, space: self.id, from, until, by, index };
+        self.state.put_fact(self.time_ms, action);
     }
 
     fn leave(&mut self, index: u64, welcomes: Option<Welcomes>, ticket: Option<Blob>) {
@@ -490,6 +528,7 @@ impl<S: Store> Pusher<'_, S> {
         let items_bytes: usize = items.iter().map(|one| one.item.0.len()).sum();
         let ticket_bytes = ticket.as_ref().map_or(0, |ticket| ticket.0.len());
         self.done.bytes += (common.0.len() + items_bytes + ticket_bytes) as u64;
+        self.done.bytes += 2 * LEFT + items.len() as u64 * WAY_IN;
         let handshake = Some((self.id, index));
         let (account, device) = (self.account, self.writer.device);
         let from = InboxFrom { account, device, handshake, common: common.0.len() as u64 };
@@ -497,7 +536,7 @@ impl<S: Store> Pusher<'_, S> {
         for WelcomeFor { account, device, item } in items {
             let device = AccountDevice { account, device };
             let action = Action::PutInbox { device, from, item };
-            self.state.put_fact(&Command::new(self.time_ms, action));
+            self.state.put_fact(self.time_ms, action);
         }
         if let Some(ticket) = ticket {
             let row = rows::encode(&TicketRow { index, ticket });

@@ -1,134 +1,175 @@
-//! The state: typed rows over a store, with bounded caches of what is used now.
+//! The state: typed rows over a store. Each machine in it keeps what it uses of them in memory, within
+//! bounds, and knows how to take back what a command did that came to nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sync_protocol::device_log::DeviceLog;
-use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
+use sync_protocol::ids::{AccountId, RelayId, SpaceId, WriterId};
 
+use crate::log::LogId;
 use crate::relay::Identity;
-use crate::rules::activity::Activity;
-use crate::rules::cache::Cache;
-use crate::rules::command::Command;
+use crate::rules::activity::{self, Activity};
+use crate::rules::command::{Action, CommandId, FactId, Position};
+use crate::rules::device_logs::DeviceLogs;
 use crate::rules::log::Fresh;
-use crate::rules::rows::{
-    self, AccountRow, Counters, Membership, RosterRow, SpaceRow, TipRow, key2, numbered,
-};
+use crate::rules::outbox::{self, Fact, Outbox};
+use crate::rules::proposers::Proposers;
+use crate::rules::rows::{self, AccountRow, Counters, Membership, TipRow, key2};
 use crate::rules::space::Space;
+use crate::rules::spaces::Spaces;
+use crate::rules::version::{self, Allowed};
+use crate::rules::writers::Writers;
 use crate::store::{Store, StoreError, Table};
 
 pub(super) const IDENTITY: &[u8] = b"identity";
 pub(super) const COUNTERS: &[u8] = b"counters";
+/// The position up to which commands were applied, written with what they did.
+const APPLIED: &[u8] = b"applied";
+/// The version of the rules that are in force.
+const RULES: &[u8] = b"rules";
+/// The name of the log that goes on behind what was applied.
+pub(super) const LOG: &[u8] = b"log";
 /// Written where a store was put back to an earlier moment.
 pub(super) const PUT_BACK: &[u8] = b"put back";
-const CACHED_SPACES: usize = 4_096;
-const CACHED_TIPS: usize = 8_192;
-const CACHED_WRITERS: usize = 8_192;
-const CACHED_LOGS: usize = 4_096;
-
-/// What a command changes in memory, as it was before.
-#[derive(Debug)]
-struct Before {
-    counters: Counters,
-    facts: u64,
-    taken: u64,
-    fresh: usize,
-    spaces: Vec<(SpaceId, Option<Option<Space>>)>,
-    tips: Vec<((u32, u32), Option<TipRow>)>,
-}
 
 /// The relay's state over a store.
 #[derive(Debug)]
 pub struct State<S> {
     store: S,
-    identity: Identity,
-    counters: Counters,
-    written: Counters,
+    /// Who the relay is, once it is founded.
+    identity: Option<Identity>,
+    /// The version of the rules that are in force.
+    rules: u32,
+    /// The newest command that was applied.
+    applied: Position,
+    /// The counters and that position as they are written down.
+    written: (Counters, Position),
     /// Whether the store was put back to an earlier moment once: its logs may lack their ends.
     pub(super) was_put_back: bool,
-    facts: u64,
-    taken: u64,
-    /// What changed since the last commit, and is written with the next. A space that is being
-    /// changed has only its place here.
-    changed: BTreeMap<SpaceId, Option<Space>>,
-    changed_tips: BTreeMap<(u32, u32), TipRow>,
-    /// While a command is applied.
-    before: Option<Before>,
-    pub(super) fresh: Fresh,
+    spaces: Spaces,
+    writers: Writers,
+    logs: DeviceLogs,
+    outbox: Outbox,
+    proposers: Proposers,
+    fresh: Fresh,
     pub(super) activity: Activity,
-    spaces: Cache<SpaceId, Space>,
-    tips: Cache<(u32, u32), TipRow>,
-    pub(super) logs: Cache<AccountId, Arc<DeviceLog>>,
-    numbers: Cache<WriterId, u32>,
-    writers: Cache<u32, WriterId>,
 }
 
 impl<S: Store> State<S> {
-    /// The state that a store holds, or a new one with this identity.
+    /// The state that a store holds.
     ///
     /// # Errors
     /// If the store can't be read.
-    pub fn open(mut store: S, identity: Identity) -> Result<Self, StoreError> {
-        let identity = match store.row(Table::Meta, IDENTITY)? {
+    pub fn open(store: S) -> Result<Self, StoreError> {
+        let meta = |key| store.row(Table::Meta, key);
+        let identity = match meta(IDENTITY)? {
             Some(row) => {
                 let (relay, generation) = rows::decode::<(RelayId, u64)>("identity", &row)?;
-                Identity { relay, generation }
+                Some(Identity { relay, generation })
             }
-            None => {
-                let row = rows::encode(&(identity.relay, identity.generation));
-                store.put(Table::Meta, IDENTITY, row);
-                identity
-            }
+            None => None,
         };
-        let counters = match store.row(Table::Meta, COUNTERS)? {
-            Some(row) => rows::decode("counters", &row)?,
-            None => Counters { position: 1, ..Counters::default() },
-        };
-        let was_put_back = store.row(Table::Meta, PUT_BACK)?.is_some();
-        let mut facts = 0;
-        let counted = store.scan(Table::Outbox, &[], &[0xff; 9], &mut |_, _| {
-            facts += 1;
-            true
-        });
-        match counted {
-            Ok(()) => {}
-            // As many as there can be: each is looked for.
-            Err(error) if error.is_damage() => facts = counters.outbox,
-            Err(error) => return Err(error),
-        }
+        let rules = meta(RULES)?.map(|row| rows::decode("rules", &row)).transpose()?;
+        let counters = meta(COUNTERS)?.map(|row| rows::decode("counters", &row)).transpose()?;
+        let counters: Counters = counters.unwrap_or_default();
+        let applied = applied(&store)?;
         let mut state = Self {
-            store,
-            identity,
-            counters,
-            written: counters,
-            was_put_back,
-            facts,
-            taken: 0,
-            changed: BTreeMap::new(),
-            changed_tips: BTreeMap::new(),
-            before: None,
-            fresh: Fresh::default(),
+            was_put_back: meta(PUT_BACK)?.is_some(),
+            rules: rules.unwrap_or_default(),
+            spaces: Spaces::new(counters.space),
+            writers: Writers::new(counters.writer),
+            logs: DeviceLogs::new(),
+            outbox: Outbox::default(),
+            proposers: Proposers::open(&store)?,
+            fresh: Fresh::new(counters.position),
             activity: Activity::default(),
-            spaces: Cache::new(CACHED_SPACES),
-            tips: Cache::new(CACHED_TIPS),
-            logs: Cache::new(CACHED_LOGS),
-            numbers: Cache::new(CACHED_WRITERS),
-            writers: Cache::new(CACHED_WRITERS),
+            identity,
+            applied,
+            written: (counters, applied),
+            store,
         };
-        state.load_activity()?;
+        activity::load(&mut state)?;
+        Ok(state)
+    }
+
+    /// The same, founded as this relay if it was nobody's yet.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn founded(store: S, identity: Identity) -> Result<Self, StoreError> {
+        let mut state = Self::open(store)?;
+        state.found(identity, version::NEWEST);
         Ok(state)
     }
 
     /// Who this relay is.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.identity
+        let nobody = Identity { relay: RelayId::from_bytes([0; RelayId::LEN]), generation: 0 };
+        self.identity.unwrap_or(nobody)
+    }
+
+    /// Whether the relay was founded: before that it serves nobody.
+    #[must_use]
+    pub fn is_founded(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// The relay is founded, by whoever was first.
+    pub(super) fn found(&mut self, identity: Identity, rules: u32) {
+        if self.identity.is_none() {
+            let row = rows::encode(&(identity.relay, identity.generation));
+            self.store.put(Table::Meta, IDENTITY, row);
+            self.identity = Some(identity);
+            self.activate(rules);
+        }
+    }
+
+    /// The version of the rules that are in force.
+    #[must_use]
+    pub fn rules(&self) -> u32 {
+        self.rules
+    }
+
+    /// What they allow.
+    pub(super) fn allowed(&self) -> Allowed {
+        version::allowed(self.rules)
+    }
+
+    /// Other rules are in force from here on.
+    pub(super) fn activate(&mut self, rules: u32) {
+        self.rules = rules;
+        self.store.put(Table::Meta, RULES, rows::encode(&rules));
+    }
+
+    /// The newest command that was applied.
+    #[must_use]
+    pub fn applied(&self) -> Position {
+        self.applied
+    }
+
+    /// A command of the log is applied from here on.
+    pub(super) fn begin(&mut self, position: Position) {
+        self.applied = position;
+        self.outbox.begin(position);
+        self.fresh.begin(position);
+    }
+
+    /// Whether a command is new: what comes again does nothing.
+    pub(super) fn is_new(&mut self, id: &CommandId) -> bool {
+        self.proposers.take(id)
+    }
+
+    /// The newest life of a node that anything was heard of.
+    #[must_use]
+    pub fn life(&self, node: u64) -> u64 {
+        self.proposers.life(node)
     }
 
     /// The global position of the newest entry; 0 if there is none.
     #[must_use]
     pub fn newest_position(&self) -> u64 {
-        self.counters.position - 1
+        self.fresh.newest()
     }
 
     /// The store below.
@@ -153,10 +194,14 @@ impl<S: Store> State<S> {
     /// # Errors
     /// Then nothing of it is durable, and this state must not be used any more.
     pub fn commit(&mut self) -> Result<bool, StoreError> {
-        self.write_changed();
-        if self.counters != self.written {
-            self.store.put(Table::Meta, COUNTERS, rows::encode(&self.counters));
-            self.written = self.counters;
+        self.settle();
+        self.proposers.write(&mut self.store);
+        let (space, writer) = (self.spaces.newest(), self.writers.newest());
+        let counters = Counters { position: self.fresh.newest(), space, writer };
+        if (counters, self.applied) != self.written {
+            self.store.put(Table::Meta, COUNTERS, rows::encode(&counters));
+            put_applied(&mut self.store, self.applied);
+            self.written = (counters, self.applied);
         }
         if !self.store.is_dirty() {
             return Ok(false);
@@ -168,86 +213,50 @@ impl<S: Store> State<S> {
         done.map(|()| true)
     }
 
-    /// Rows that a batch changed many times are written once.
-    fn write_changed(&mut self) {
-        for (id, space) in std::mem::take(&mut self.changed) {
-            let Some(mut space) = space else { continue };
-            self.put_tail(&space);
-            self.store.put(Table::Spaces, id.as_bytes(), rows::encode(&space.row));
-            space.is_changed = false;
-            self.spaces.insert(id, space);
-        }
-        for ((space, writer), tip) in std::mem::take(&mut self.changed_tips) {
-            self.store.put(Table::Tips, &numbered(space, writer), rows::encode(&tip));
-            self.tips.insert((space, writer), tip);
-        }
+    /// A batch is over: rows that it changed many times are written once, into what waits for the
+    /// commit.
+    pub(crate) fn settle(&mut self) {
+        self.spaces.write(&mut self.store);
+    }
+
+    /// Lets go of what was handed on.
+    pub(crate) fn end_batch(&mut self) {
+        self.fresh.clear();
     }
 
     fn forget(&mut self) {
-        self.changed.clear();
-        self.changed_tips.clear();
         self.end_batch();
-        self.spaces.clear();
-        self.tips.clear();
-        self.logs.clear();
-        self.numbers.clear();
-        self.writers.clear();
+        self.spaces.forget();
+        self.logs.forget();
+        self.writers.forget();
     }
 
     /// From here on a command is applied, which may come to nothing.
     pub(super) fn mark(&mut self) {
         self.store.mark();
-        self.before = Some(Before {
-            counters: self.counters,
-            facts: self.facts,
-            taken: self.taken,
-            fresh: self.fresh.len(),
-            spaces: Vec::new(),
-            tips: Vec::new(),
-        });
+        self.spaces.mark();
+        self.writers.mark();
+        self.outbox.mark();
+        self.fresh.mark();
     }
 
     /// The command was applied.
     pub(super) fn keep(&mut self) {
         self.store.keep();
-        self.before = None;
+        self.spaces.keep_all();
+        self.writers.keep_all();
+        self.outbox.keep_all();
+        self.fresh.keep_all();
     }
 
     /// The command met a damaged row: all is as it was before.
     pub(super) fn undo(&mut self) {
         self.store.undo();
-        let Some(before) = self.before.take() else { return };
-        (self.counters, self.facts, self.taken) = (before.counters, before.facts, before.taken);
-        self.fresh.truncate(before.fresh);
-        for (id, space) in before.spaces.into_iter().rev() {
-            self.spaces.take(&id);
-            match space {
-                Some(space) => self.changed.insert(id, space),
-                None => self.changed.remove(&id),
-            };
-        }
-        for (key, tip) in before.tips.into_iter().rev() {
-            self.tips.take(&key);
-            match tip {
-                Some(tip) => self.changed_tips.insert(key, tip),
-                None => self.changed_tips.remove(&key),
-            };
-        }
-        self.logs.clear();
-        self.numbers.clear();
-        self.writers.clear();
-    }
-
-    /// A fact that can't be applied now waits where it is: for the next start.
-    pub(super) fn pass_fact(&mut self) {
-        let is_there = |n: &u64| {
-            let row = self.store.row(Table::Outbox, &n.to_be_bytes());
-            !matches!(row, Ok(None))
-        };
-        // One by one: its own row may be the damaged one.
-        let oldest = (self.taken + 1..=self.counters.outbox).find(is_there);
-        self.taken = oldest.unwrap_or(self.counters.outbox);
-        self.facts = self.facts.saturating_sub(1);
+        self.spaces.undo();
+        self.writers.undo();
+        self.outbox.undo();
+        self.fresh.undo();
+        self.logs.forget();
     }
 
     /// A space's row and roster.
@@ -255,138 +264,42 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn space(&mut self, id: &SpaceId) -> Result<Option<&Space>, StoreError> {
-        if self.changed.contains_key(id) {
-            return Ok(self.changed.get(id).and_then(Option::as_ref));
-        }
-        if self.spaces.get(id).is_none() {
-            let Some(space) = self.load_space(id)? else { return Ok(None) };
-            self.spaces.insert(*id, space);
-        }
-        Ok(self.spaces.get(id))
+        self.spaces.get(&self.store, id)
     }
 
     /// Takes a space out, to be changed and kept again.
     pub(super) fn take_space(&mut self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
-        if let Some(before) = &mut self.before {
-            before.spaces.push((*id, self.changed.get(id).cloned()));
-        }
-        if let Some(place) = self.changed.get_mut(id) {
-            return Ok(place.take());
-        }
-        match self.spaces.take(id) {
-            Some(space) => Ok(Some(space)),
-            None => self.load_space(id),
-        }
+        self.spaces.take(&self.store, id)
     }
 
-    /// Keeps a space: its rows are written with the next commit, if it changed.
-    pub(super) fn keep_space(&mut self, id: SpaceId, space: Space) {
-        if space.is_changed {
-            *self.changed.entry(id).or_default() = Some(space);
-        } else {
-            self.spaces.insert(id, space);
-        }
+    /// The spaces, to be changed.
+    pub(super) fn spaces_mut(&mut self) -> &mut Spaces {
+        &mut self.spaces
     }
 
-    fn load_space(&self, id: &SpaceId) -> Result<Option<Space>, StoreError> {
-        let Some(row) = self.store.row(Table::Spaces, id.as_bytes())? else { return Ok(None) };
-        let row: SpaceRow = rows::decode("space", &row)?;
-        let roster = self.store.row(Table::Rosters, id.as_bytes())?;
-        let roster = roster.ok_or_else(|| StoreError::row("roster"))?;
-        let roster: RosterRow = rows::decode("roster", &roster)?;
-        let tail = match row.head % u64::from(super::log::CHUNK) {
-            0 => Vec::new(),
-            _ => self.chunk(row.number, super::log::chunk_of(row.head))?,
-        };
-        Ok(Some(Space { row, members: Arc::new(roster), tail, is_changed: false }))
-    }
-
-    /// A space that ended is not kept.
-    pub(super) fn forget_space(&mut self, id: &SpaceId) {
-        self.changed.remove(id);
-        self.spaces.take(id);
-    }
-
-    /// Tips of a space that ended are not kept.
-    pub(super) fn forget_tips(&mut self) {
-        self.tips.clear();
-    }
-
-    pub(super) fn chunk(&self, space: u32, chunk: u32) -> Result<Vec<u8>, StoreError> {
-        let row = self.store.row(Table::Index, &numbered(space, chunk))?;
-        row.ok_or_else(|| StoreError::row("index"))
-    }
-
+    /// Where a writer's chain stands in a space.
     pub(super) fn tip(&mut self, space: u32, writer: u32) -> Result<Option<TipRow>, StoreError> {
-        if let Some(tip) = self.changed_tips.get(&(space, writer)) {
-            return Ok(Some(*tip));
-        }
-        if let Some(tip) = self.tips.get(&(space, writer)) {
-            return Ok(Some(*tip));
-        }
-        let row = self.store.row(Table::Tips, &numbered(space, writer))?;
-        let tip = row.map(|row| rows::decode("tip", &row)).transpose()?;
-        if let Some(tip) = tip {
-            self.tips.insert((space, writer), tip);
-        }
-        Ok(tip)
+        self.spaces.tip(&self.store, (space, writer))
     }
 
-    pub(super) fn put_tip(&mut self, space: u32, writer: u32, tip: TipRow) {
-        if let Some(before) = &mut self.before {
-            let key = (space, writer);
-            before.tips.push((key, self.changed_tips.get(&key).copied()));
-        }
-        self.changed_tips.insert((space, writer), tip);
+    /// Entries of this batch.
+    pub(super) fn fresh(&self) -> &Fresh {
+        &self.fresh
     }
 
-    pub(super) fn new_space_number(&mut self) -> u32 {
-        self.counters.space += 1;
-        self.counters.space
-    }
-
-    pub(super) fn new_position(&mut self) -> u64 {
-        self.counters.position += 1;
-        self.counters.position - 1
+    /// Entries of this batch, to be added to.
+    pub(super) fn fresh_mut(&mut self) -> &mut Fresh {
+        &mut self.fresh
     }
 
     /// A writer's number, assigned if it has none.
     pub(super) fn number(&mut self, writer: &WriterId) -> Result<u32, StoreError> {
-        if let Some(number) = self.known_number(writer)? {
-            return Ok(number);
-        }
-        self.counters.writer += 1;
-        let number = self.counters.writer;
-        self.store.put(Table::Writers, &writer.to_bytes(), rows::encode(&number));
-        self.store.put(Table::WriterIds, &number.to_be_bytes(), rows::encode(writer));
-        self.numbers.insert(*writer, number);
-        Ok(number)
+        self.writers.number(&mut self.store, writer)
     }
 
     /// A writer's number, if it ever pushed.
     pub(super) fn known_number(&mut self, writer: &WriterId) -> Result<Option<u32>, StoreError> {
-        if let Some(number) = self.numbers.get(writer) {
-            return Ok(Some(*number));
-        }
-        let row = self.store.row(Table::Writers, &writer.to_bytes())?;
-        let number = row.map(|row| rows::decode("writer", &row)).transpose()?;
-        if let Some(number) = number {
-            self.numbers.insert(*writer, number);
-        }
-        Ok(number)
-    }
-
-    /// All writers of a device that ever pushed anywhere, sorted.
-    pub(super) fn writers_of(&self, device: &DeviceId) -> Result<Vec<WriterId>, StoreError> {
-        let to = key2(device.as_bytes(), &[0xff; 9]);
-        let mut found = Vec::new();
-        self.store.scan(Table::Writers, device.as_bytes(), &to, &mut |key, _| {
-            let incarnation = key.get(DeviceId::LEN..).and_then(|rest| rest.try_into().ok());
-            let incarnation = incarnation.map(u64::from_be_bytes);
-            found.extend(incarnation.map(|incarnation| WriterId { device: *device, incarnation }));
-            true
-        })?;
-        Ok(found)
+        self.writers.known(&self.store, writer)
     }
 
     /// The writer that has a number.
@@ -394,14 +307,7 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails.
     pub fn writer(&mut self, number: u32) -> Result<WriterId, StoreError> {
-        if let Some(writer) = self.writers.get(&number) {
-            return Ok(*writer);
-        }
-        let row = self.store.row(Table::WriterIds, &number.to_be_bytes())?;
-        let row = row.ok_or_else(|| StoreError::row("writer"))?;
-        let writer = rows::decode("writer", &row)?;
-        self.writers.insert(number, writer);
-        Ok(writer)
+        self.writers.id(&self.store, number)
     }
 
     /// An account's verified device log.
@@ -409,23 +315,38 @@ impl<S: Store> State<S> {
     /// # Errors
     /// If the store fails, or what it holds does not verify any more.
     pub fn log(&mut self, account: &AccountId) -> Result<Option<Arc<DeviceLog>>, StoreError> {
-        if let Some(log) = self.logs.get(account) {
-            return Ok(Some(Arc::clone(log)));
-        }
-        let to = key2(account.as_bytes(), &[0xff; 9]);
-        let mut entries = Vec::new();
-        self.store.scan(Table::Logs, account.as_bytes(), &to, &mut |_, entry| {
-            entries.push(entry.to_vec());
-            true
-        })?;
-        if entries.is_empty() {
-            return Ok(None);
-        }
-        let log =
-            DeviceLog::verify(account, &entries).map_err(|_| StoreError::row("device log"))?;
-        let log = Arc::new(log);
-        self.logs.insert(*account, Arc::clone(&log));
-        Ok(Some(log))
+        self.logs.get(&self.store, account)
+    }
+
+    /// A device log grew, by entries whose rows are written.
+    pub(super) fn log_grew(&mut self, log: DeviceLog) {
+        self.logs.grew(log);
+    }
+
+    /// Leaves a fact for another partition.
+    pub(super) fn put_fact(&mut self, time_ms: u64, action: Action) {
+        self.outbox.put(&mut self.store, Fact { time_ms, action });
+    }
+
+    /// Gives the facts that came up since the last time, to be proposed.
+    pub fn take_facts(&mut self) -> Vec<(FactId, Fact)> {
+        self.outbox.take_new()
+    }
+
+    /// Finds the names of all facts that wait, up to the first that can't be read.
+    ///
+    /// # Errors
+    /// If the store fails, or such a one is met.
+    pub fn waiting_facts(&self, found: &mut Vec<FactId>) -> Result<(), StoreError> {
+        outbox::waiting(&self.store, found)
+    }
+
+    /// A fact that waits still.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn fact(&self, id: &FactId) -> Result<Option<Fact>, StoreError> {
+        outbox::get(&self.store, id)
     }
 
     /// What is counted of an account.
@@ -487,33 +408,36 @@ impl<S: Store> State<S> {
         })?;
         if damaged { Err(StoreError::row("membership")) } else { Ok(found) }
     }
+}
 
-    /// Leaves a fact for another partition.
-    pub(super) fn put_fact(&mut self, command: &Command) {
-        self.counters.outbox += 1;
-        self.facts += 1;
-        let key = self.counters.outbox.to_be_bytes();
-        self.store.put(Table::Outbox, &key, rows::encode(command));
-    }
+/// The newest command that a store has applied.
+///
+/// # Errors
+/// If the store can't be read.
+pub(crate) fn applied<S: Store>(store: &S) -> Result<Position, StoreError> {
+    let row = store.row(Table::Meta, APPLIED)?;
+    row.map_or(Ok(Position::default()), |row| rows::decode("applied", &row))
+}
 
-    pub(super) fn take_fact(&mut self) -> Result<Option<Command>, StoreError> {
-        if self.facts == 0 {
-            return Ok(None);
-        }
-        let mut oldest = None;
-        let from = (self.taken + 1).to_be_bytes();
-        self.store.scan(Table::Outbox, &from, &[0xff; 9], &mut |key, row| {
-            oldest = Some((key.to_vec(), row.to_vec()));
-            false
-        })?;
-        let Some((key, row)) = oldest else {
-            self.facts = 0;
-            return Ok(None);
-        };
-        let command = rows::decode("outbox", &row)?;
-        self.taken = key.as_slice().try_into().map_or(0, u64::from_be_bytes);
-        self.store.delete(Table::Outbox, &key);
-        self.facts -= 1;
-        Ok(Some(command))
-    }
+/// Writes down that a store has applied all commands up to a position.
+pub(super) fn put_applied<S: Store>(store: &mut S, position: Position) {
+    store.put(Table::Meta, APPLIED, rows::encode(&position));
+}
+
+/// The log that goes on behind what a store has applied, if it knows one.
+///
+/// # Errors
+/// If the store can't be read.
+pub(crate) fn log_of<S: Store>(store: &S) -> Result<Option<LogId>, StoreError> {
+    let row = store.row(Table::Meta, LOG)?;
+    row.map(|row| row.as_slice().try_into().map_err(|_| StoreError::row("log"))).transpose()
+}
+
+/// From here on a store is nothing without its log.
+///
+/// # Errors
+/// If that can't be written.
+pub(crate) fn note_log<S: Store>(store: &mut S, id: &LogId) -> Result<(), StoreError> {
+    store.put(Table::Meta, LOG, id.to_vec());
+    store.commit()
 }

@@ -4,7 +4,7 @@
 use sync_protocol::codec::Blob;
 use sync_protocol::ids::SpaceId;
 
-use crate::rules::command::{Action, Command};
+use crate::rules::command::Action;
 use crate::rules::rows::{self, key2};
 use crate::rules::state::State;
 use crate::store::{Store, StoreError, Table};
@@ -49,7 +49,7 @@ pub(super) fn taken<S: Store>(
     time_ms: u64,
 ) {
     if let Some((space, index)) = handshake {
-        state.put_fact(&Command::new(time_ms, Action::TakeWelcome { space, index }));
+        state.put_fact(time_ms, Action::TakeWelcome { space, index });
     }
 }
 

@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 
+use crate::log::LOG_FILES;
+
 use super::redb::{
     ENTRIES, begin, builder, definition, ensure_format, opening, shielded, storage, unwritable,
 };
+use super::salvage::Finder;
 use super::{Contents, FILE, RedbStore, StoreError, Table, checksum, private, row_name};
 
 /// Rows in one transaction of a copy: what waits for it is bounded.
@@ -224,7 +227,8 @@ impl Copier {
     ) -> Result<(), StoreError> {
         private::make_directory(directory).map_err(|error| unwritable(directory, &error))?;
         let target = directory.join(FILE);
-        if target.exists() {
+        let is_there = |name: &&str| directory.join(name).exists();
+        if target.exists() || LOG_FILES.iter().any(is_there) {
             let cause = "a relay's data are there already; move them away first".to_owned();
             return Err(StoreError::Unwritable { path: target, cause });
         }
@@ -299,8 +303,11 @@ fn for_each_row(database: &Database, visit: &mut Visit<'_>) -> Result<(), StoreE
 fn check(database: &Database) -> Result<Checked, StoreError> {
     let mut checked = Checked::default();
     for table in Table::ALL {
+        let finder = Finder::of(database, table).ok();
+        let finds = |key: &[u8], row: &[u8]| finder.as_ref().is_none_or(|one| one.finds(key, row));
         let whole = super::salvage::each_readable(database, table, &mut |key, sealed| {
-            if checksum::open(table, key, sealed).is_some() {
+            // A way to a row may be damaged, and the row itself not.
+            if checksum::open(table, key, sealed).is_some() && finds(key, sealed) {
                 checked.rows += 1;
                 checked.bytes += (key.len() + sealed.len()) as u64;
             } else {

@@ -34,6 +34,33 @@ pub enum StoreError {
         /// The oldest format this build reads.
         known: u64,
     },
+    /// The log goes by rules that this build does not know.
+    #[error("the log activates rules {found}, this build knows up to {known}; run a newer build")]
+    NewerRules {
+        /// Their version.
+        found: u32,
+        /// The newest that this build knows.
+        known: u32,
+    },
+    /// The log of commands is broken in the middle: what follows was acknowledged.
+    #[error(
+        "the log of commands is broken: {file} at byte {offset}, before command {position}; run \
+         `sync-server repair`"
+    )]
+    LogBroken {
+        /// Which file.
+        file: &'static str,
+        /// Where in it.
+        offset: u64,
+        /// What should stand there.
+        position: u64,
+    },
+    /// The log that goes on where the store ends is not there, or another one is.
+    #[error(
+        "the log of commands that belongs to the store is missing; put its files back beside it, or \
+         run `sync-server repair`"
+    )]
+    LogForeign,
     /// A row can't be read: the partition that it belongs to is damaged, and no other.
     #[error("the {what} row {row} is damaged; stop the relay and run `sync-server repair`")]
     Damaged {

@@ -9,7 +9,7 @@ mod copy;
 mod error;
 mod memory;
 mod pending;
-mod private;
+pub(crate) mod private;
 mod redb;
 mod salvage;
 
@@ -62,7 +62,7 @@ pub enum Table {
     Registers = 17,
     /// Device id to the cursor it acknowledged, and when it was here.
     Frontiers = 18,
-    /// Number to a command that another partition still has to apply.
+    /// (Position of a command, number) to what it means for another partition, until that is applied.
     Outbox = 19,
     /// Space id to the account whose own space it is: nobody else may found it.
     Reservations = 20,
@@ -87,11 +87,17 @@ pub enum Table {
     Sweeps = 29,
     /// Hash of a token to how many accounts it lets in.
     Tokens = 30,
+    /// (Account id, address) to whether it leads to the account.
+    AddressesOf = 31,
+    /// Node to which of its commands came.
+    Proposers = 32,
+    /// Account id to the digest of the spaces that it is in, while they are the same.
+    Digests = 33,
 }
 
 impl Table {
     /// All tables, in order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::Meta,
         Self::Spaces,
         Self::Rosters,
@@ -123,10 +129,23 @@ impl Table {
         Self::Marks,
         Self::Sweeps,
         Self::Tokens,
+        Self::AddressesOf,
+        Self::Proposers,
+        Self::Digests,
     ];
 }
 
 impl Table {
+    /// Whether its rows are this store's own, and follow from what was asked and when: what commands did
+    /// lies in all others, equal wherever the same commands were applied.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        matches!(
+            self,
+            Self::Frontiers | Self::Active | Self::ActiveAt | Self::Noted | Self::Digests
+        )
+    }
+
     /// Its name in the file.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -162,6 +181,9 @@ impl Table {
             Self::Marks => "marks",
             Self::Sweeps => "sweeps",
             Self::Tokens => "tokens",
+            Self::AddressesOf => "addresses of accounts",
+            Self::Proposers => "proposers",
+            Self::Digests => "digests",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Table;
 type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// What was written since the last commit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Pending {
     tables: [Rows; Table::ALL.len()],
     /// While it may be taken back: what waited before each write.
@@ -22,6 +22,12 @@ struct Before {
     table: Table,
     key: Vec<u8>,
     waited: Option<Option<Vec<u8>>>,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self { tables: std::array::from_fn(|_| Rows::new()), undo: None }
+    }
 }
 
 impl Pending {

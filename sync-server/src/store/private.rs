@@ -4,6 +4,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::log::LOG_FILES;
+
 /// Makes a directory that only its owner enters. One that is there already is closed to others if
 /// it holds nothing but the store; else it may be meant to be open, and that is said.
 pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
@@ -25,12 +27,12 @@ pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// Makes an empty file that only its owner reads, not even for an instant another.
-pub(super) fn make_file(path: &Path) -> io::Result<()> {
+pub(crate) fn make_file(path: &Path) -> io::Result<()> {
     create_file(path)
 }
 
 /// Closes a file that is there already to others.
-pub(super) fn close_file(path: &Path) -> io::Result<()> {
+pub(crate) fn close_file(path: &Path) -> io::Result<()> {
     close(path, &std::fs::metadata(path)?, FILE);
     Ok(())
 }
@@ -41,7 +43,12 @@ const FILE: u32 = 0o600;
 fn holds_a_store_alone(directory: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if !name.to_string_lossy().starts_with(super::FILE) {
+        let name = name.to_string_lossy();
+        if ![super::FILE, crate::tls::FOLDER]
+            .iter()
+            .chain(&LOG_FILES)
+            .any(|own| name.starts_with(own))
+        {
             return Ok(false);
         }
     }

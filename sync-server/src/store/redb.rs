@@ -14,6 +14,7 @@ use redb::{
 };
 
 use super::{Pending, Store, StoreError, Table, checksum, merged, private};
+use crate::rules::{self, Position};
 
 /// The store's file inside the data directory.
 pub const FILE: &str = "relay.redb";
@@ -21,8 +22,8 @@ pub const FILE: &str = "relay.redb";
 const UNNAMED: &str = "relay.redb.new";
 /// The format this build writes, and the only one it reads. 1 had each inbox item whole,
 /// 2 named devices without their accounts, 3 had no rows of what changed in an account's spaces and no
-/// checksums.
-const FORMAT: u64 = 4;
+/// checksums, 4 had positions of its own and no log beside it.
+const FORMAT: u64 = 5;
 /// Bytes of redb's page cache.
 const CACHE: usize = 256 * 1024 * 1024;
 
@@ -144,6 +145,14 @@ impl RedbStore {
         let snapshot = Some(shielded(|| Snapshot::take(&database))?);
         let database = Arc::new(database);
         Ok(Self { snapshot, pending: Pending::default(), database, path })
+    }
+
+    /// The newest command that it has applied.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn applied(&self) -> Result<Position, StoreError> {
+        rules::applied(self)
     }
 
     /// Counts what is in the store.

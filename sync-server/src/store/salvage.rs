@@ -1,6 +1,6 @@
 //! Reading a damaged file: whatever of a table can be reached.
 
-use redb::{Database, ReadableDatabase as _};
+use redb::{Database, ReadOnlyTable, ReadableDatabase as _};
 
 use super::redb::{ENTRIES, definition, shielded, storage};
 use super::{StoreError, Table};
@@ -51,6 +51,43 @@ pub(super) fn each_readable(
         }
     }
     Ok(whole)
+}
+
+/// Looks rows up by their keys, as the relay does: whoever walks along all of them comes to a row that
+/// can't be found, too.
+pub(super) enum Finder {
+    Entries(ReadOnlyTable<u64, &'static [u8]>),
+    Others(ReadOnlyTable<&'static [u8], &'static [u8]>),
+}
+
+impl Finder {
+    /// In a table.
+    ///
+    /// # Errors
+    /// If it is not there at all.
+    pub(super) fn of(database: &Database, table: Table) -> Result<Self, StoreError> {
+        shielded(|| {
+            let read = database.begin_read().map_err(redb::Error::from)?;
+            Ok(match table {
+                Table::Entries => {
+                    Self::Entries(read.open_table(ENTRIES).map_err(redb::Error::from)?)
+                }
+                _ => Self::Others(read.open_table(definition(table)).map_err(redb::Error::from)?),
+            })
+        })
+    }
+
+    /// Whether a row is found by its key.
+    pub(super) fn finds(&self, key: &[u8], row: &[u8]) -> bool {
+        let found = shielded(|| {
+            let found = match self {
+                Self::Entries(rows) => rows.get(position(key)),
+                Self::Others(rows) => rows.get(key),
+            };
+            Ok(found.map_err(storage)?.is_some_and(|found| found.value() == row))
+        });
+        found.unwrap_or(false)
+    }
 }
 
 /// How often a range that can't be read is divided: a table's pages are that many, at most.

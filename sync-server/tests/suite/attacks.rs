@@ -10,67 +10,15 @@ use sync_protocol::ids::RendezvousId;
 use sync_server::config::Config;
 use sync_server::peers::{Proxy, Says};
 use sync_server::relay::Settings;
-use sync_server::server::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::socket::{Socket, connect_from};
+use crate::support::running::{Running, counting as start};
+use crate::support::socket::{Socket, connect_from, read_all};
 use crate::support::{Device, add, push, space};
 
 const CROWD: [u8; 4] = [127, 0, 0, 2];
 const OTHER: [u8; 4] = [127, 0, 0, 3];
-
-struct Running {
-    server: Server,
-    _data: tempfile::TempDir,
-}
-
-/// A relay that counts this machine's addresses like any others.
-async fn start(change: impl FnOnce(&mut Config)) -> Running {
-    let data = tempfile::tempdir().unwrap();
-    let mut config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        data: data.path().to_owned(),
-        unlimited: Vec::new(),
-        ..Config::default()
-    };
-    change(&mut config);
-    Running { server: Server::start(&config).await.unwrap(), _data: data }
-}
-
-async fn read_all(mut stream: TcpStream) -> String {
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-impl Running {
-    async fn get(&self, path: &str, more: &str) -> String {
-        let mut stream = connect_from([127, 0, 0, 9], self.server.address()).await.unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n{more}\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        read_all(stream).await
-    }
-
-    async fn metric(&self, name: &str) -> f64 {
-        let metrics = self.get("/metrics", "").await;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|line| line.trim().parse().ok()).unwrap_or(0.0)
-    }
-
-    /// Waits until so many were refused for a reason: counted once a second.
-    async fn until_refused(&self, reason: &str, least: f64) {
-        let name = format!("relay_refusals_total{{reason=\"{reason}\"}}");
-        while self.metric(&name).await < least {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn lets_in(&self, from: [u8; 4], seed: u64) -> bool {
-        let mut device = Device::new(seed);
-        Socket::open_from(from, self.server.address(), &mut device).await.is_ok()
-    }
-}
 
 /// What a connection is answered that asks for nothing but its place.
 async fn turned_away(running: &Running, from: [u8; 4]) -> String {
@@ -145,11 +93,41 @@ async fn one_connection_asks_at_its_addresss_pace() {
 async fn where_there_is_no_place_at_all_that_is_said() {
     let running = start(|config| config.max_connections = 3).await;
     let mut held = Vec::new();
-    for _ in 0..3 {
-        held.push(Socket::dial_from(CROWD, running.server.address()).await.unwrap());
+    for n in 4..7 {
+        held.push(Socket::dial_from([127, 0, 0, n], running.server.address()).await.unwrap());
     }
     let answer = turned_away(&running, OTHER).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("no place"), "{answer}");
+    drop(held);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn addresses_that_take_all_places_make_room_for_whoever_comes() {
+    let running = start(|config| config.max_connections = 12).await;
+    let address = running.server.address();
+    let mut held = Vec::new();
+    // Half of them have said hello, and half are requests that have not come to their end.
+    for seed in 0..12 {
+        let from = if seed < 6 { CROWD } else { [127, 0, 0, 4] };
+        let mut device = Device::new(100 + seed);
+        held.push(match seed % 2 {
+            0 => Ok(Socket::open_from(from, address, &mut device).await.unwrap()),
+            _ => Err(connect_from(from, address).await.unwrap()),
+        });
+    }
+    let mut inside = Vec::new();
+    for seed in 0..6 {
+        let mut device = Device::new(seed);
+        let from = [127, 0, 0, 10 + seed as u8];
+        inside.push(Socket::open_from(from, address, &mut device).await.unwrap());
+    }
+    running.until_refused("connections", 6.0).await;
+    for socket in &mut inside {
+        let asks = ClientFrame::Request(Request { id: 1, op: Op::CountKeyPackages });
+        socket.send(&asks).await.unwrap();
+        while !matches!(socket.next().await.unwrap(), RelayFrame::Reply(_)) {}
+    }
     drop(held);
     running.server.stop().await.unwrap();
 }
@@ -258,6 +236,53 @@ async fn rendezvous_of_one_address_leave_room_for_others() {
     assert_eq!(opens(&running, OTHER, 20).await.1, MeetEvent::Opened);
     running.until_refused("rendezvous_of_address", 3.0).await;
     running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn accounts_are_no_way_around_the_rendezvous_of_one_address() {
+    let running = start(|config| config.limits.rendezvous_per_address_per_hour = 6).await;
+    let address = running.server.address();
+    let meet = |n, step| ClientFrame::Meet { rendezvous: RendezvousId::from_bytes([n; 16]), step };
+    let (mut opened, mut refused) = (0, 0);
+    for account in 0..5 {
+        // Two sessions of each: one opens, one comes. Left, the id stays used for two minutes.
+        let mut device = Device::new(u64::from(account));
+        let mut opens = Socket::open_from(CROWD, address, &mut device).await.unwrap();
+        device.incarnation += 1;
+        device.fence = 0;
+        let mut comes = Socket::open_from(CROWD, address, &mut device).await.unwrap();
+        for n in 10 * account..10 * account + 2 {
+            opens.send(&meet(n, MeetStep::Open)).await.unwrap();
+            match event(&mut opens).await {
+                MeetEvent::Opened => opened += 1,
+                MeetEvent::Ended(Rejection::Rate { .. }) => {
+                    refused += 1;
+                    continue;
+                }
+                other => panic!("{other:?}"),
+            }
+            comes.send(&meet(n, MeetStep::Join)).await.unwrap();
+            assert_eq!(event(&mut comes).await, MeetEvent::Joined);
+            assert_eq!(event(&mut opens).await, MeetEvent::Joined);
+            opens.send(&meet(n, MeetStep::Leave)).await.unwrap();
+            assert_eq!(event(&mut comes).await, MeetEvent::Ended(Rejection::Denied));
+        }
+    }
+    assert_eq!((opened, refused), (6, 4));
+    assert_eq!(opens(&running, OTHER, 99).await.1, MeetEvent::Opened);
+    running.until_refused("rendezvous_of_address", 4.0).await;
+    running.server.stop().await.unwrap();
+}
+
+/// What a session hears of a rendezvous next.
+async fn event(socket: &mut Socket) -> MeetEvent {
+    loop {
+        match socket.next().await.unwrap() {
+            RelayFrame::Met { event, .. } => return event,
+            RelayFrame::Delivery(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -503,28 +528,26 @@ async fn above_the_ceiling_the_costliest_sessions_end_first() {
     writer.send(&push(space(1), start)).await.unwrap();
     // What is on its way from her counts too: less than a deaf one's share of the ceiling.
     ada.payload = 40_000;
-    for round in 0..400u64 {
+    for _ in 0..400 {
         let content = ada.content(space(1), 2);
         writer.send(&push(space(1), vec![content])).await.unwrap();
+    }
+    let (mut stored, mut ended) = (0, false);
+    while stored < ada.seq(space(1)) || !ended {
         for socket in &mut deaf {
-            // What a device grants without having read anything.
+            // What a device grants without having read anything. The system takes some of what is sent
+            // for it, and nobody knows how much: they grant until the relay has had enough.
             let _ = socket.send(&ClientFrame::Credit { bytes: 300_000 }).await;
         }
-        if round % 10 == 9 && running.metric("relay_refusals_total{reason=\"memory\"}").await > 0.0
-        {
-            break;
-        }
-    }
-    let mut stored = 0;
-    while stored < ada.seq(space(1)) {
-        match writer.next().await.unwrap() {
-            RelayFrame::Stored(runs) => {
+        match tokio::time::timeout(Duration::from_millis(50), writer.next()).await {
+            Ok(Some(RelayFrame::Stored(runs))) => {
                 stored = runs.runs.iter().map(|run| run.seq + run.count - 1).max().unwrap();
             }
-            RelayFrame::Goodbye { reason } => panic!("{reason}"),
-            _ => {}
+            Ok(Some(RelayFrame::Goodbye { reason })) => panic!("{reason}"),
+            Ok(other) => assert!(other.is_some(), "she is connected"),
+            Err(_) => {}
         }
+        ended |= running.metric("relay_refusals_total{reason=\"memory\"}").await > 0.0;
     }
-    running.until_refused("memory", 1.0).await;
     running.server.stop().await.unwrap();
 }

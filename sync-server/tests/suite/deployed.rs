@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use sync_server::refusals::Refused;
 use sync_server::telemetry::{METRICS, OF_HISTOGRAMS};
 
 fn file(name: &str) -> String {
@@ -49,6 +50,14 @@ fn the_guide_says_what_each_metric_and_each_alert_means() {
     }
     for metric in metrics_in(&guide) {
         assert!(is_known(&metric), "the guide names {metric}");
+    }
+}
+
+#[test]
+fn the_guide_says_what_each_reason_for_a_refusal_means() {
+    let guide = file("docs/operating.md");
+    for reason in Refused::ALL {
+        assert!(guide.contains(&format!("`{}`", reason.name())), "{reason:?}");
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[cfg(unix)]
+mod acme;
 // Its attackers come from addresses of this machine that only here are all its own.
 #[cfg(target_os = "linux")]
 mod attacks;
@@ -11,11 +13,15 @@ mod cuts;
 mod delivery;
 mod deployed;
 mod devices;
+mod filling;
 mod flips;
+mod kept_log;
 mod kill;
 #[cfg(unix)]
 mod operate;
 mod partitions;
+#[cfg(target_os = "linux")]
+mod phases;
 mod pushes;
 mod rendezvous;
 mod requests;

@@ -371,3 +371,52 @@ fn a_store_is_compacted_checked_and_repaired_where_it_stands() {
         assert!(output.status.success() && said.contains(words), "{task}: {output:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_no_question_harms_no_relay_and_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(configure(folder.path(), ""));
+    let path = folder.path().join("data/relay.redb.admin");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let deep = [vec![b'['; 100_000], vec![b'\n']].concat();
+    for said in [
+        &b"\n"[..],
+        b"stats\n",
+        b"{}\n",
+        b"{\"unknown\":1}\n",
+        b"\"stats\" \"stats\"\n",
+        b"\"stats\"x",
+        b"\xff\xfe\n",
+        b"{\"backup\":{\"to\":\"\",\"keep\":0}}\n",
+        b"{\"account\":{\"delete\":{\"account\":\"nobody\"}}}\n",
+        b"{\"token\":{\"add\":{\"uses\":18446744073709551616}}}\n",
+        &deep,
+    ] {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut told = String::new();
+        let _ = stream.read_to_string(&mut told).await;
+        assert!(told.starts_with("{\"error\":"), "{:?}: {told}", String::from_utf8_lossy(said));
+    }
+    // Many that ask and read nothing, and many that say nothing.
+    let mut held = Vec::new();
+    for n in 0..200 {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        if n % 2 == 0 {
+            let _ = stream.write_all(b"\"stats\"\n").await;
+        }
+        held.push(stream);
+    }
+    let mut ada = Device::new(1);
+    stored(relay.address, &mut ada, 1).await;
+    drop(held);
+    while !relay.run(&["admin", "stats"]).status.success() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    relay.stop();
+}

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{WelcomeFor, Welcomes};
-use sync_protocol::ids::{RelayId, SpaceId};
+use sync_protocol::ids::{AccountId, RelayId, SpaceId};
 use sync_server::relay::Identity;
 use sync_server::rules::{
-    AccountDevice, Action, Command, Effect, Fault, InboxFrom, Logged, Sealed, State, apply,
+    AccountDevice, Action, Command, CommandId, Effect, Fault, InboxFrom, Logged, Position, Sealed,
+    State, apply, apply_at,
 };
 use sync_server::store::{MemoryStore, Table};
 
@@ -126,18 +127,23 @@ fn revoking_story(seed: u64) -> Vec<Command> {
     actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()
 }
 
+fn membership(account: AccountId, index: u64, until: Option<u64>) -> Action {
+    Action::SetMembership { account, space: space(1), from: index, until, by: None, index }
+}
+
 fn account_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
     let (_, entry) = ada.link(seed + 50);
     let account = ada.account;
+    let address = "ada".parse().unwrap();
     let whole: Vec<_> = ada.log.iter().cloned().chain([entry.clone()]).collect();
     let actions = vec![
         Action::AppendLog { account, index: 1, entries: vec![entry] },
         Action::AppendLog { account, index: 0, entries: ada.log.clone() },
         Action::AppendLog { account, index: 0, entries: whole },
-        Action::SetMembership { account, space: space(1), from: 3, until: None, by: None },
-        Action::SetMembership { account, space: space(1), from: 0, until: Some(9), by: None },
-        Action::CountAddress { account },
+        membership(account, 3, None),
+        membership(account, 8, Some(9)),
+        Action::NoteAddress { account, address, leads: true, at: Position(7) },
     ];
     actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()
 }
@@ -198,7 +204,7 @@ fn picture(state: &mut State<MemoryStore>) -> BTreeMap<String, String> {
 
 /// Runs two stories, taking from the first where the bit is set.
 fn run(a: &[Command], b: &[Command], order: u32) -> (Vec<String>, BTreeMap<String, String>) {
-    let mut state = State::open(MemoryStore::new(), IDENTITY).unwrap();
+    let mut state = State::founded(MemoryStore::new(), IDENTITY).unwrap();
     let (mut left, mut right) = (a.iter().enumerate(), b.iter().enumerate());
     let mut said = vec![String::new(); a.len() + b.len()];
     for step in 0..a.len() + b.len() {
@@ -260,6 +266,96 @@ fn cuts_and_endings_commute_in_every_interleaving() {
     commute(&revoking_story(1), &cut_story(space(1), 1));
 }
 
+/// All orders of some numbers.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let shorter = orders(count - 1).into_iter();
+    let longer = shorter.flat_map(|order| {
+        (0..=order.len()).map(move |at| {
+            let mut order = order.clone();
+            order.insert(at, count - 1);
+            order
+        })
+    });
+    longer.collect()
+}
+
+/// Bob is added, answers, is removed, and is added again; ada claims an address, and loses it.
+fn eventful() -> State<MemoryStore> {
+    let (id, mut state) = (space(1), State::founded(MemoryStore::new(), IDENTITY).unwrap());
+    let (mut ada, mut bob) = (Device::new(1), Device::new(2));
+    let address: sync_protocol::address::Address = "ada".parse().unwrap();
+    let claim = Action::ClaimAddress { address: address.clone(), account: ada.account };
+    let found = vec![ada.found(id), ada.handshake(id, 1, vec![add(&bob)])];
+    let answer = vec![bob.content(id, 2)];
+    let out = vec![ada.handshake(id, 3, vec![remove(&bob)])];
+    let again = vec![ada.handshake(id, 4, vec![add(&bob)])];
+    for command in [
+        push(&ada, id, found, 10),
+        push(&bob, id, answer, 11),
+        push(&ada, id, out, 12),
+        push(&ada, id, again, 13),
+        Command::new(14, claim),
+        Command::new(15, Action::ReleaseAddress { address }),
+    ] {
+        apply(&mut state, command).unwrap();
+    }
+    state
+}
+
+#[test]
+fn facts_come_to_the_same_in_any_order_and_however_often() {
+    let count = eventful().take_facts().len();
+    assert_eq!(count, 7);
+    let mut expected = None;
+    for order in orders(count) {
+        let mut state = eventful();
+        let facts = state.take_facts();
+        // Each comes again at once, and once more at the end.
+        let twice = order.iter().flat_map(|n| [*n, *n]).chain(order.iter().copied());
+        for n in twice {
+            let (id, fact) = facts[n].clone();
+            let action = Action::Fact { id, action: Box::new(fact.action) };
+            apply(&mut state, Command::new(20, action)).unwrap();
+        }
+        state.commit().unwrap();
+        let found = picture(&mut state);
+        assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "{order:?}");
+        let bob = Device::new(2).account;
+        assert_eq!(state.spaces_of(&bob).unwrap(), (0, 1), "{order:?}");
+        assert_eq!(state.addresses_of(&Device::new(1).account).unwrap(), 0);
+    }
+}
+
+#[test]
+fn the_same_command_twice_does_nothing_twice() {
+    let mut state = State::founded(MemoryStore::new(), IDENTITY).unwrap();
+    let ada = Device::new(1);
+    let device = AccountDevice { account: ada.account, device: ada.id };
+    let from = InboxFrom { account: ada.account, device: ada.id, handshake: None, common: 0 };
+    let once = vec![Blob(vec![1]), Blob(vec![2])];
+    let actions = vec![
+        Action::PutKeyPackages { device, once, last_resort: None },
+        Action::TakeKeyPackage { device, once: true },
+        Action::PutInbox { device, from, item: Blob(vec![9]) },
+    ];
+    let mut position = Position(0);
+    for (n, action) in (1..).zip(actions) {
+        let id = CommandId { node: 3, life: 1, n };
+        for again in 0..3 {
+            position = position.next();
+            let command = Command { id, ..Command::new(5, action.clone()) };
+            let done = apply_at(&mut state, position, command).unwrap();
+            assert_eq!(done.is_some(), again == 0);
+        }
+    }
+    assert_eq!(state.package_count(&device).unwrap(), 1);
+    assert_eq!(state.newest_item(&device).unwrap(), 1);
+    assert_eq!(state.applied(), Position(9));
+}
+
 #[test]
 fn every_story_says_what_it_was_written_for() {
     let said = |story: Vec<Command>| run(&story, &[], (1 << story.len()) - 1).0;
@@ -286,7 +382,7 @@ proptest! {
         all.extend(cut_story(space(1), 1));
         all.extend(ending_story(1));
         let go = || {
-            let mut state = State::open(MemoryStore::new(), IDENTITY).unwrap();
+            let mut state = State::founded(MemoryStore::new(), IDENTITY).unwrap();
             let said: Vec<_> =
                 picks.iter().map(|n| outcome(apply(&mut state, all[*n].clone()))).collect();
             state.commit().unwrap();

@@ -8,12 +8,7 @@ use crate::world::{World, refusals, stored};
 
 #[test]
 fn a_full_disk_is_told_and_devices_read_acknowledge_and_end_devices_meanwhile() {
-    let mut world = World::new();
-    let mut ada = Device::new(1);
-    let session = world.connect(&mut ada);
-    let founding = ada.found(space(1));
-    world.send(session, push(space(1), vec![founding]));
-    world.commit();
+    let (mut world, mut ada, session) = World::founded();
     let other = world.link(session, &mut ada, 5);
     world.take(session);
     world.relay.set_full(true);

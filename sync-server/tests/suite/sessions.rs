@@ -6,7 +6,7 @@ use sync_protocol::frames::{ClientFrame, Op, RelayFrame};
 use sync_server::relay::Settings;
 use sync_server::store::MemoryStore;
 
-use crate::support::{Device, push, space};
+use crate::support::{Device, space};
 use crate::world::{World, cursor, delivered, welcome};
 
 #[test]
@@ -118,12 +118,7 @@ fn frames_before_a_hello_end_the_session() {
 
 #[test]
 fn a_cursor_of_another_store_or_from_the_future_starts_from_the_beginning() {
-    let mut world = World::new();
-    let mut ada = Device::new(1);
-    let session = world.connect(&mut ada);
-    let founding = ada.found(space(1));
-    world.send(session, push(space(1), vec![founding]));
-    world.commit();
+    let (mut world, mut ada, _) = World::founded();
     for bad in [vec![0; 16], vec![1; 3], [77u64.to_be_bytes(), u64::MAX.to_be_bytes()].concat()] {
         ada.cursor = Some(Blob(bad));
         let session = world.connect(&mut ada);

@@ -3,8 +3,11 @@
 
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::{Answer, ClientFrame, InboxPut, Op, RelayFrame, Request};
+use sync_protocol::frames::{
+    Answer, ClientFrame, InboxPut, KeyPackages, Op, Push, RelayFrame, Request,
+};
 use sync_protocol::ids::SpaceId;
+use sync_protocol::limits;
 use sync_server::refusals::Refused;
 use sync_server::relay::{SessionId, Settings};
 use sync_server::store::{MemoryStore, Store as _, Table};
@@ -442,4 +445,114 @@ fn who_is_refused_leaves_nothing_in_the_store() {
     world.send(at, push(space(9), vec![founding, word]));
     world.commit();
     assert_eq!(stored(&world.take(at)).len(), 2);
+}
+
+/// How many requests of a kind are answered, asked in a row, before an account's share is used up.
+fn answered(world: &mut World, at: SessionId, op: &Op) -> usize {
+    let mut count = 0;
+    loop {
+        match world.ask(at, op.clone()) {
+            Answer::Refused(Rejection::Rate { .. }) => return count,
+            _ => count += 1,
+        }
+        assert!(count < 20_000, "{op:?}");
+    }
+}
+
+#[test]
+fn a_short_question_with_a_long_answer_is_paid_for_by_its_length() {
+    let settings = Settings { work_us_per_s: 10_000, ..Settings::default() };
+    let mut world = world(settings);
+    let (mut mallory, mut ada) = (Device::new(1), Device::new(2));
+    let at = world.connect(&mut mallory);
+    let founding = mallory.found(space(1));
+    let ticket = Some(Blob(vec![7; limits::TICKET]));
+    let push = Push { space: space(1), envelopes: vec![founding], welcomes: None, ticket };
+    world.send(at, ClientFrame::Push(push));
+    world.commit();
+    assert_eq!(stored(&world.take(at)).len(), 1);
+    world.now += 60_000;
+    // Half a mebibyte each: some two thousand microseconds.
+    let tickets = answered(&mut world, at, &Op::ReadTicket { space: space(1) });
+    assert!((30..80).contains(&tickets), "{tickets}");
+    assert!(world.refused(Refused::Work) >= 1);
+    let other = world.connect(&mut ada);
+    assert_eq!(world.ask(other, Op::Spaces), Answer::Spaces(Vec::new()));
+}
+
+#[test]
+fn a_request_that_goes_through_the_log_is_paid_for_whatever_becomes_of_it() {
+    let settings = Settings { work_us_per_s: 10_000, ..Settings::default() };
+    let mut world = world(settings);
+    let mut mallory = Device::new(1);
+    let at = world.connect(&mut mallory);
+    // Beyond a hundred they are refused, and were written to the log before that.
+    let once = vec![Blob(vec![7; limits::KEY_PACKAGE]); limits::KEY_PACKAGES_PUT];
+    let packages = Op::PutKeyPackages(KeyPackages { once, last_resort: None });
+    let put = answered(&mut world, at, &packages);
+    assert!((150..400).contains(&put), "{put}");
+    world.now += 60_000;
+    let acked = answered(&mut world, at, &Op::AckInbox { number: 0 });
+    assert!((1_000..4_000).contains(&acked), "{acked}");
+}
+
+#[test]
+fn a_handshake_that_is_refused_is_paid_for_with_all_that_came_along() {
+    let settings = Settings { work_us_per_s: 10_000, ..Settings::default() };
+    let mut world = world(settings);
+    let mut mallory = Device::new(1);
+    let at = world.connect(&mut mallory);
+    let founding = mallory.found(space(1));
+    assert_eq!(world.says(at, space(1), vec![founding]), []);
+    world.now += 60_000;
+    // It has not read the founding, so it is refused; its ticket goes into the log with it.
+    let late = mallory.handshake(space(1), 0, Vec::new());
+    let mut refused = 0;
+    loop {
+        let ticket = Some(Blob(vec![7; limits::TICKET]));
+        let envelopes = vec![late.clone()];
+        let push = Push { space: space(1), envelopes, welcomes: None, ticket };
+        world.send(at, ClientFrame::Push(push));
+        world.commit();
+        match refusals(&world.take(at)).as_slice() {
+            [Rejection::Behind { .. }] => refused += 1,
+            [Rejection::Rate { .. }] => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((8..20).contains(&refused), "{refused}");
+}
+
+#[test]
+fn what_a_device_has_no_credit_for_is_read_once_and_not_with_each_word_from_it() {
+    let settings = Settings { work_us_per_s: 10_000, ..Settings::default() };
+    let mut world = world(settings);
+    let (mut ada, mut mallory) = (Device::new(1), Device::new(2));
+    let (a, m) = (world.connect(&mut ada), world.connect(&mut mallory));
+    let start = vec![ada.found(space(1)), ada.handshake(space(1), 1, vec![add(&mallory)])];
+    assert_eq!(world.says(a, space(1), start), []);
+    ada.payload = 200_000;
+    for _ in 0..4 {
+        let large = ada.content(space(1), 2);
+        assert_eq!(world.says(a, space(1), vec![large]), []);
+    }
+    let first = delivered(&world.take(m)).len();
+    assert!(first < 5, "all fits into a window");
+    world.now += 60_000;
+    // A word costs two microseconds, and reading anew some eight hundred.
+    for _ in 0..1_000 {
+        world.send(m, ClientFrame::Credit { bytes: 1 });
+        world.commit();
+    }
+    assert!(world.relay.is_open(m) && world.refused(Refused::Unheeding) == 0);
+    assert_eq!(delivered(&world.take(m)), []);
+    let Answer::Spaces(spaces) = world.ask(m, Op::Spaces) else { panic!("no share left") };
+    assert_eq!(spaces, [space(1)]);
+    let mut got = first;
+    for _ in 0..8 {
+        world.send(m, ClientFrame::Credit { bytes: limits::WINDOW as u64 });
+        world.tick(world.now + 1_000);
+        got += delivered(&world.take(m)).len();
+    }
+    assert_eq!(got, 5);
 }

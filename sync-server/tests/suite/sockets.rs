@@ -13,26 +13,13 @@ use sync_server::relay::Settings;
 use sync_server::server::{Server, ServerError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::running::{Running, self_signed, start};
 use crate::support::socket::Socket;
 use crate::support::{Device, add, push, space};
-
-struct Running {
-    server: Server,
-    _data: tempfile::TempDir,
-}
-
-async fn start(change: impl FnOnce(&mut Config)) -> Running {
-    let data = tempfile::tempdir().unwrap();
-    let mut config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        data: data.path().to_owned(),
-        ..Config::default()
-    };
-    change(&mut config);
-    Running { server: Server::start(&config).await.unwrap(), _data: data }
-}
 
 async fn get(running: &Running, path: &str) -> String {
     let mut stream = TcpStream::connect(running.server.address()).await.unwrap();
@@ -258,10 +245,8 @@ async fn a_port_in_use_is_an_error_with_a_name() {
 #[tokio::test]
 async fn wss_works_and_half_a_tls_configuration_is_an_error() {
     let data = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (cert, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = self_signed(data.path());
+    let shown = CertificateDer::from_pem_file(&cert).unwrap();
     let half = Config { tls_cert: Some(cert.clone()), ..Config::default() };
     let error = Server::start(&half).await.unwrap_err();
     assert!(matches!(error, ServerError::Tls { .. }), "{error}");
@@ -271,7 +256,7 @@ async fn wss_works_and_half_a_tls_configuration_is_an_error() {
     })
     .await;
     let mut roots = tokio_rustls::rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
+    roots.add(shown).unwrap();
     let client = tokio_rustls::rustls::ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -10,7 +10,7 @@ use sync_protocol::limits;
 use sync_server::relay::SessionId;
 use sync_server::store::Table;
 
-use crate::support::{Device, add, join, push, space};
+use crate::support::{Device, add, join, space};
 use crate::world::{World, refusals};
 
 fn way_in(device: &Device, item: &[u8]) -> WelcomeFor {
@@ -44,19 +44,9 @@ fn kept(world: &World) -> usize {
     rows.filter(|(table, ..)| matches!(table, Table::Welcomes | Table::WelcomesLeft)).count()
 }
 
-fn cast() -> (World, Device, SessionId) {
-    let mut world = World::new();
-    let mut ada = Device::new(1);
-    let a = world.connect(&mut ada);
-    let founding = ada.found(space(1));
-    world.send(a, push(space(1), vec![founding]));
-    world.commit();
-    (world, ada, a)
-}
-
 #[test]
 fn it_is_kept_once_given_to_each_and_gone_with_the_last() {
-    let (mut world, mut ada, a) = cast();
+    let (mut world, mut ada, a) = World::founded();
     let mut others: Vec<Device> = (2..6).map(Device::new).collect();
     let sessions: Vec<_> = others.iter_mut().map(|one| world.connect(one)).collect();
     let added: Vec<&Device> = others.iter().collect();
@@ -80,7 +70,7 @@ fn it_is_kept_once_given_to_each_and_gone_with_the_last() {
 
 #[test]
 fn it_waits_for_a_device_that_is_away_through_crashes() {
-    let (mut world, mut ada, a) = cast();
+    let (mut world, mut ada, a) = World::founded();
     let mut bob = Device::new(2);
     let b = world.connect(&mut bob);
     world.relay.disconnect(b, world.now);
@@ -100,7 +90,7 @@ fn it_waits_for_a_device_that_is_away_through_crashes() {
 
 #[test]
 fn nobody_keeps_it_who_has_ended() {
-    let (mut world, mut ada, a) = cast();
+    let (mut world, mut ada, a) = World::founded();
     let (mut bob, mut cyd) = (Device::new(2), Device::new(3));
     let (b, c) = (world.connect(&mut bob), world.connect(&mut cyd));
     let mut phone = world.link(b, &mut bob, 2);
@@ -126,7 +116,7 @@ fn nobody_keeps_it_who_has_ended() {
 
 #[test]
 fn what_is_too_large_is_refused_with_its_handshake() {
-    let (mut world, mut ada, a) = cast();
+    let (mut world, mut ada, a) = World::founded();
     let mut bob = Device::new(2);
     world.connect(&mut bob);
     let frame = lets_in(&mut ada, 1, &[&bob], &vec![8; limits::WELCOME + 1]);

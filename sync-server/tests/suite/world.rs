@@ -10,7 +10,7 @@ use sync_protocol::ids::{DeviceId, RelayId, SpaceId};
 use sync_server::relay::{Identity, Output, Relay, SessionId, Settings};
 use sync_server::store::{MemoryStore, Store};
 
-use crate::support::Device;
+use crate::support::{Device, push, space};
 
 pub const IDENTITY: Identity = Identity { relay: RelayId::from_bytes([1; 32]), generation: 77 };
 
@@ -25,6 +25,17 @@ pub struct World<S = MemoryStore> {
 impl World {
     pub fn new() -> Self {
         Self::over(MemoryStore::new(), Settings::default())
+    }
+
+    /// The same, with somebody's session in it who has founded a space.
+    pub fn founded() -> (Self, Device, SessionId) {
+        let mut world = Self::new();
+        let mut ada = Device::new(1);
+        let session = world.connect(&mut ada);
+        let founding = ada.found(space(1));
+        world.send(session, push(space(1), vec![founding]));
+        world.commit();
+        (world, ada, session)
     }
 
     /// The relay's process dies now and another one starts on what is durable.

@@ -1,6 +1,7 @@
 //! A device as far as a relay can tell: it signs what has to be signed, and fills the rest with
 //! noise.
 
+pub mod running;
 pub mod socket;
 
 use std::collections::BTreeMap;

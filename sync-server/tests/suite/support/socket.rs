@@ -9,6 +9,8 @@ use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Challenge, ClientFrame, RelayFrame};
 use sync_protocol::limits;
 #[cfg(target_os = "linux")]
+use tokio::io::AsyncReadExt as _;
+#[cfg(target_os = "linux")]
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -118,4 +120,12 @@ pub async fn connect_from(from: [u8; 4], address: SocketAddr) -> Option<TcpStrea
     let socket = TcpSocket::new_v4().ok()?;
     socket.bind((from, 0).into()).ok()?;
     socket.connect(address).await.ok()
+}
+
+/// All that comes until the other side ends it.
+#[cfg(target_os = "linux")]
+pub async fn read_all(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
 }
