@@ -33,11 +33,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let notes = document.read().await?.unwrap_or_default();
     match std::env::args().nth(1) {
         Some(text) => {
-            let mut change = Change::new();
-            if notes.notes.is_empty() {
-                change = change.put("notes", [(); 0]);
-            }
             let end = notes.notes.len() as u64;
+            // Another device may begin the list at the same time: it is one list.
+            let change = Change::new().ensure("notes", [(); 0]);
             document.change(change.insert(path!["notes", end], Note { text })).await?;
             // It is safe here already; this waits until the relay has it, too, if there is one.
             client.wait(Until::Stored, Duration::from_secs(2)).await?;

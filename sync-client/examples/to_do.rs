@@ -58,7 +58,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let hers = ada.conversations().create("Groceries", &["bob"]).await?;
     let list = hers.document::<List>("list");
     let milk = Item { text: "milk".to_owned(), done: false };
-    list.change(Change::new().put("items", [milk])).await?;
+    // Whoever begins the list first, or both at once: it is one list.
+    let begun = Change::new().ensure("items", Vec::<Item>::new());
+    list.change(begun.insert(path!["items", 0], milk)).await?;
     let his = bob.conversation(hers.id()).document::<List>("list");
     until(&his, |list| list.items.len() == 1).await?;
     his.change(Change::new().put(path!["items", 0, "done"], true)).await?;

@@ -20,16 +20,23 @@ pub use tls::TlsError;
 
 // What calls take and give, so that an app needs no other crate of ours.
 pub use sync_core::api::{
-    Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ContactChange,
-    ConversationChange, ConversationView, DeviceView, Digest, DocumentView, DocumentsView, EditId,
-    Join, LastMessage, LinkEvent, Member, MemberView, MessageView, NewAccount, Origin, Problem,
-    Progress, Question, Space, Status, Unreadable, Until, Vouched, Whose,
+    Author, AwayView, BadEditId, ChangeView, Compared, Comparison, ConflictView, ContactCard,
+    ContactChange, ConversationChange, ConversationView, DeviceView, Digest, DocumentDigest,
+    DocumentView, DocumentsView, EditId, Join, LastMessage, LinkEvent, Member, MemberView,
+    MessageView, NewAccount, Origin, Problem, Progress, Question, Space, Status, Unreadable, Until,
+    Vouched, Whose,
 };
-pub use sync_core::document::{AppOp, OpError, OpFault, OrderKey, Step, Unit};
+pub use sync_core::document::{AppOp, OpError, OpFault, OrderKey, Rank, Stamp, Step, Unit};
 pub use sync_core::trust::Invalid;
 pub use sync_core::{Command, Event, Failure, Response};
 pub use sync_protocol::address::Address;
+pub use sync_protocol::dormancy::Dormancy;
 pub use sync_protocol::ids::RelayId;
 pub use sync_protocol::roster::Role;
 pub use sync_protocol::sorted::{SortedMap, SortedSet};
-pub use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
+pub use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, WriterId};
+
+/// The repository's front page: what it shows in Rust is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

@@ -3,48 +3,19 @@
 //! `chat --data DIR --relay URL` draws the screen; with `rpc` at the end it speaks JSON-RPC on
 //! stdin and stdout instead. Both are the same client over the same store.
 
+mod arguments;
 mod everything;
 mod rpc;
 mod screen;
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use arguments::{Arguments, Mode};
+use clap::Parser as _;
 use screen::Ended;
 use sync_client::{Client, Options};
 use tracing_subscriber::EnvFilter;
-
-/// Talk through a relay that can't read what you say.
-#[derive(Debug, Parser)]
-#[command(name = "chat", version, after_help = PROXIES)]
-struct Arguments {
-    /// Directory of this device's store; made if it is not there.
-    #[arg(long, env = "CHAT_DATA")]
-    data: PathBuf,
-    /// The relay: ws://host:port or wss://host; http and https are taken for them.
-    #[arg(long, env = "CHAT_RELAY")]
-    relay: String,
-    /// A PEM file with the relay's own certificate, or with further root certificates.
-    #[arg(long, env = "CHAT_CA_FILE")]
-    ca_file: Option<PathBuf>,
-    /// Where the screen writes its log; nowhere without.
-    #[arg(long, env = "CHAT_LOG_FILE")]
-    log_file: Option<PathBuf>,
-    #[command(subcommand)]
-    mode: Option<Mode>,
-}
-
-/// What of the environment counts beside the flags.
-const PROXIES: &str = "A proxy is found in HTTPS_PROXY (for wss), HTTP_PROXY (for ws) or \
-    ALL_PROXY, as http://host:port or socks5://host:port; NO_PROXY lists hosts to reach without it.";
-
-#[derive(Debug, Subcommand)]
-enum Mode {
-    /// JSON-RPC 2.0, one message a line: requests on stdin, answers and notifications on stdout.
-    Rpc,
-}
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -175,6 +175,26 @@ impl Conversation {
         self.client.ask(Command::DeclineConversation { conversation: self.id, block }).await
     }
 
+    /// Has it on top of the list, or not, on all own devices.
+    pub async fn set_pinned(&self, pinned: bool) -> Result<(), Failure> {
+        self.note("pinned", pinned).await
+    }
+
+    /// Wants no notifications of it, or wants them again, on all own devices.
+    pub async fn set_muted(&self, muted: bool) -> Result<(), Failure> {
+        self.note("muted", muted).await
+    }
+
+    /// Puts it out of the list, or back, on all own devices.
+    pub async fn set_archived(&self, archived: bool) -> Result<(), Failure> {
+        self.note("archived", archived).await
+    }
+
+    async fn note(&self, what: &str, is: bool) -> Result<(), Failure> {
+        let value = if is { true.into() } else { serde_json::Value::Null };
+        self.client.settings().set(&format!("conversation/{}/{what}", self.id), value).await
+    }
+
     /// The documents that all members share.
     pub async fn documents(&self) -> Result<DocumentsView, Failure> {
         let space = Space::Conversation(self.id);

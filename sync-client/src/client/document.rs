@@ -83,6 +83,14 @@ impl<T> Document<T> {
         self.question(Question::Conflicts { path: path.into_path() }).await
     }
 
+    /// Says, for all, what people are to call it: one line, or nothing any more. The name by which it is
+    /// opened stays. [`DocumentView::title`](sync_core::api::DocumentView::title) says it.
+    pub async fn rename(&self, title: Option<&str>) -> Result<(), Failure> {
+        let (space, name) = (self.space, self.name.clone());
+        let title = title.map(str::to_owned);
+        self.client.ask(Command::RenameDocument { space, name, title }).await
+    }
+
     /// Says, for all, that the document is put away, or is not. Nothing else follows from it.
     pub async fn archive(&self, archived: bool) -> Result<(), Failure> {
         let (space, name) = (self.space, self.name.clone());
@@ -93,6 +101,16 @@ impl<T> Document<T> {
     pub async fn delete(&self) -> Result<(), Failure> {
         let (space, name) = (self.space, self.name.clone());
         self.client.ask(Command::DeleteDocument { space, name }).await
+    }
+
+    /// Tells those who are here now what this person is at: where a cursor stands, what is chosen; `Null`
+    /// says that they left. In JSON of 2,048 bytes at most, which nobody keeps: say it anew every ten
+    /// seconds, and take others for gone after thirty. Theirs comes as [`Event::Presence`].
+    pub async fn present(&self, state: impl Serialize) -> Result<(), Failure> {
+        let (space, name) = (self.space, self.name.clone());
+        let state = finite::check(&state).and_then(|()| serde_json::to_value(&state));
+        let state = state.map_err(|error| Failure::Invalid(format!("presence: {error}")))?;
+        self.client.ask(Command::SetPresence { space, name, state }).await
     }
 
     async fn question<A: super::ask::Answer>(&self, question: Question) -> Result<A, Failure> {
@@ -196,6 +214,14 @@ impl Change {
     pub fn ensure(self, path: impl IntoPath, value: impl Serialize) -> Self {
         let path = path.into_path();
         self.with_value(value, |value| AppOp::Ensure { path, value })
+    }
+
+    /// Puts a newer form of a value in the place of what is there. Several who find the same there and do
+    /// so at once make one and the same: a newer version of an app brings documents up to date like this.
+    #[must_use]
+    pub fn convert(self, path: impl IntoPath, value: impl Serialize) -> Self {
+        let path = path.into_path();
+        self.with_value(value, |value| AppOp::Convert { path, value })
     }
 
     /// Moves an element of a list to where it then stands. It stands once, whoever moves it at the

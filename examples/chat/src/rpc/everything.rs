@@ -110,12 +110,8 @@ impl Server {
         let hits = everything::search(&self.client, text, only, limit).await?;
         let messages: Vec<_> = hits.iter().map(|hit| hit.message.clone()).collect();
         let people = self.people.of(&messages).await;
-        let found = hits.iter().map(|hit| {
-            let mut fields = sync_core::json::message(&hit.message, &people);
-            fields["conversation"] = hit.conversation.to_string().into();
-            fields
-        });
-        Ok(found.collect())
+        let message = |hit: &everything::Hit| sync_core::json::message(&hit.message, &people);
+        Ok(hits.iter().map(|hit| found(message(hit), &hit.conversation.to_string())).collect())
     }
 
     async fn export(&self, path: PathBuf) -> Result<Value, RpcError> {
@@ -134,6 +130,12 @@ impl Server {
             Err(ExportError::Write(error)) => Err(refused(&path, &error)),
         }
     }
+}
+
+/// A message that was found, with where it is.
+pub(super) fn found(mut message: Value, conversation: &str) -> Value {
+    message["conversation"] = conversation.into();
+    message
 }
 
 fn refused(path: &std::path::Path, error: &std::io::Error) -> RpcError {

@@ -3,6 +3,7 @@
 //! Requests take effect in the order of their lines and are answered as they complete. At the end
 //! of the input, what is under way is finished and the client is closed.
 
+mod discover;
 mod error;
 mod everything;
 mod lines;
@@ -89,6 +90,9 @@ impl Server {
             Ok(request) => request,
             Err((id, error)) => return self.send(error_reply(&id, &error)).await,
         };
+        if request.method == "rpc.discover" {
+            return self.answer(&request, Ok(discover::document())).await;
+        }
         match everything::parse(&request.method, &request.params) {
             Some(Ok(call)) => {
                 let server = self.share();
@@ -130,8 +134,8 @@ impl Server {
     async fn finish(&self, submitted: Submitted, shape: Shape) -> Result<Value, Failure> {
         match shape {
             Shape::Wait(patience) => match timeout(patience, submitted.answer()).await {
-                Ok(answer) => answer.map(|_| json!({ "reached": true })),
-                Err(_) => Ok(json!({ "reached": false })),
+                Ok(answer) => answer.map(|_| reached(true)),
+                Err(_) => Ok(reached(false)),
             },
             Shape::Status => {
                 let mut status = json::response(submitted.answer().await?);
@@ -166,6 +170,11 @@ impl Server {
         // A closed stdout ends the reading.
         let _ = self.outgoing.send(reply.to_string()).await;
     }
+}
+
+/// Whether what was waited for came in time.
+fn reached(came: bool) -> Value {
+    json!({ "reached": came })
 }
 
 fn error_reply(id: &Value, error: &RpcError) -> Value {

@@ -374,7 +374,7 @@ impl Model {
         let Some(member) = view.members.get(self.side_at) else { return Vec::new() };
         let role = match member.role {
             Role::Admin => Role::Member,
-            Role::Member => Role::Admin,
+            Role::Member | Role::Commenter | Role::Reader => Role::Admin,
         };
         let (conversation, member) = (view.conversation, Member::Account(member.account));
         vec![Effect(Purpose::Do, Command::SetRole { conversation, member, role })]

@@ -155,6 +155,38 @@ fn an_empty_store_asks_who_one_is_and_shows_the_recovery_code() {
     assert_eq!(model.dialog, None);
 }
 
+/// Where the front page begins to show the screen.
+const PICTURE: &str = "cargo test -p chat front_page -->\n\n```text\n";
+
+#[test]
+fn the_front_page_shows_the_screen_as_it_is() {
+    let trip = ConversationView {
+        members: vec![member(1, "Ada"), member(2, "Bob"), member(3, "Cleo")],
+        unread: 0,
+        ..conversation(1, "Summer trip")
+    };
+    let reading = ConversationView { unread: 2, ..conversation(2, "Reading list") };
+    let told = |n, author, text, status| MessageView { status, ..message(n, author, text) };
+    let messages = vec![
+        told(1, 1, "Shall we go to the lake on Saturday?", Progress::Read),
+        told(2, 2, "Yes! I bring the tent, you bring the stove.", Progress::Stored),
+        told(3, 3, "Perfect", Progress::Stored),
+        told(4, 1, "At nine in front of the station, with bicycles.", Progress::Stored),
+    ];
+    let shown = text_of(&screen(vec![trip, reading], messages), 88, 16);
+    let lines = shown.lines().map(|line| line.trim_matches('"').trim_end());
+    let shown: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(PICTURE).expect("the front page has a place for it");
+    let (known, after) = rest.split_once("```\n").unwrap();
+    if std::env::var_os("REJOINDER_WRITE_VECTORS").is_some() {
+        std::fs::write(path, format!("{before}{PICTURE}{shown}```\n{after}")).unwrap();
+        return;
+    }
+    assert!(known == shown, "draw README.md anew: REJOINDER_WRITE_VECTORS=1\n{shown}");
+}
+
 #[test]
 fn a_bad_address_is_explained_and_what_was_typed_stays() {
     let (mut model, _) = Model::start("ws://relay:1", NOW_MS);

@@ -85,7 +85,7 @@ impl Model {
                 self.history.insert(conversation, (read, total));
                 Vec::new()
             }
-            Event::Receipts { .. } | Event::Document { .. } => Vec::new(),
+            Event::Receipts { .. } | Event::Document { .. } | Event::Presence { .. } => Vec::new(),
         }
     }
 

@@ -26,6 +26,7 @@ export function MemberRow({ member, conversation, mayChange, onSafety }: Props) 
   const name = nameOf(member);
   const person = { account: member.account };
   const isAdmin = member.role === "admin";
+  const isReader = member.role === "reader";
 
   const remove = async () => {
     const text = "They read nothing that is written from now on. What they have read they keep.";
@@ -44,7 +45,9 @@ export function MemberRow({ member, conversation, mayChange, onSafety }: Props) 
       <div className="who">
         <strong>{isMe ? `${name} (you)` : name}</strong>
         <span>
-          {[member.address, isAdmin ? "admin" : null, isBlocked ? "blocked" : null].filter(Boolean).join(" · ")}
+          {[member.address, member.role === "member" ? null : member.role, isBlocked ? "blocked" : null]
+            .filter(Boolean)
+            .join(" · ")}
         </span>
       </div>
       <div className="acts">
@@ -60,6 +63,15 @@ export function MemberRow({ member, conversation, mayChange, onSafety }: Props) 
             onClick={() => void attempt(conversation.setRole(person, isAdmin ? "member" : "admin"))}
           >
             {isAdmin ? "Make a member" : "Make an admin"}
+          </button>
+        )}
+        {!isMe && mayChange && !isAdmin && (
+          <button
+            type="button"
+            className="quiet"
+            onClick={() => void attempt(conversation.setRole(person, isReader ? "member" : "reader"))}
+          >
+            {isReader ? "Let write" : "Let read only"}
           </button>
         )}
         {!isMe && mayChange && (

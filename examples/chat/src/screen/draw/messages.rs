@@ -165,10 +165,27 @@ fn message_lines(
 }
 
 fn shown_text(view: &MessageView) -> String {
-    match (view.deleted, view.needs_update) {
+    // All of a message, so that whoever gives it a new part decides here how it shows.
+    let MessageView {
+        message: _,
+        author: _,
+        device: _,
+        text,
+        at_ms: _,
+        rank: _,
+        reply_to: _,
+        edited: _,
+        deleted,
+        reactions: _,
+        status: _,
+        delivered: _,
+        read: _,
+        needs_update,
+    } = view;
+    match (deleted, needs_update) {
         (true, _) => "deleted".to_owned(),
-        (_, true) => format!("{} [needs an update of this client]", view.text),
-        _ => view.text.clone(),
+        (_, true) => format!("{text} [needs an update of this client]"),
+        _ => text.clone(),
     }
 }
 

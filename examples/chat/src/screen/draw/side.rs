@@ -43,6 +43,8 @@ fn members(model: &Model, area: Rect) -> Vec<Line<'static>> {
         let role = match member.role {
             Role::Admin => "admin",
             Role::Member => "member",
+            Role::Commenter => "commenter",
+            Role::Reader => "reader",
         };
         let address = member.address.clone().unwrap_or_else(|| "address not known".to_owned());
         lines.push(Line::styled(
