@@ -231,7 +231,10 @@ test("history, conflicts, a look back, the list, archive and deletion", async (t
   assert.equal(past.changes.filter(({ account }) => account !== null).length, 3);
   await ada.evaluate(() => plan.archive());
   const names = (page) => page.evaluate(async () => (await conversation.documents.ready()).documents);
-  await until("archived", async () => JSON.stringify(await names(bob)) === '[{"name":"plan","archived":true}]');
+  await until(
+    "archived",
+    async () => JSON.stringify(await names(bob)) === '[{"name":"plan","title":null,"archived":true}]',
+  );
   await ada.evaluate(() => plan.delete());
   await until("deleted", async () => (await names(bob)).length === 0);
   await until("nothing", async () => JSON.stringify(await content(bob)) === "{}");

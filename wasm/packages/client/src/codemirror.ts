@@ -7,11 +7,9 @@
  */
 import { Annotation, EditorState, StateEffect, StateField, Transaction, type Extension } from "@codemirror/state";
 import { ViewPlugin, type EditorView, type ViewUpdate } from "@codemirror/view";
-import { EditError } from "./document/error.js";
-import { SharedText } from "./document/kinds.js";
+import { BoundText } from "./document/bound.js";
 import { difference } from "./document/difference.js";
-import { at } from "./document/tree.js";
-import type { DocumentEdit, DocumentValue, Path, SharedDocument } from "./types.js";
+import type { Path, SharedDocument } from "./types.js";
 
 /** Marks what came from the document, and is not to be written to it again. */
 const fromDocument = Annotation.define<boolean>();
@@ -40,18 +38,11 @@ export function sharedText(document: SharedDocument, path: Path): Extension {
 
 class Binding {
   readonly #view: EditorView;
-  readonly #document: SharedDocument;
-  readonly #path: Path;
-  readonly #stop: () => void;
-  #isOver = false;
+  readonly #text: BoundText;
 
   constructor(view: EditorView, document: SharedDocument, path: Path) {
     this.#view = view;
-    this.#document = document;
-    this.#path = path;
-    this.#stop = document.value.subscribe(() => this.#pull());
-    // An editor can't be changed while it is made.
-    queueMicrotask(() => this.#pull());
+    this.#text = new BoundText(document, path, () => this.#pull());
   }
 
   update(update: ViewUpdate): void {
@@ -62,31 +53,20 @@ class Binding {
   }
 
   destroy(): void {
-    this.#isOver = true;
-    this.#stop();
+    this.#text.stop();
   }
 
-  /** What was typed goes into the document. */
   #push({ changes }: ViewUpdate): void {
-    const write = (edit: DocumentEdit): void => {
-      if (this.#text() === undefined) edit.ensure(this.#path, new SharedText());
+    this.#text.write((edit, path) => {
       changes.iterChanges((fromA, toA, fromB, _, inserted) => {
-        edit.spliceText(this.#path, fromB, toA - fromA, inserted.toString());
+        edit.spliceText(path, fromB, toA - fromA, inserted.toString());
       });
-    };
-    this.#document.change(write).catch((error: unknown) => {
-      // Not in the middle of the editor's own update.
-      queueMicrotask(() => this.#pull());
-      if (!(error instanceof EditError)) reportError(error);
     });
   }
 
-  /** What the document says comes into the editor. */
   #pull(): void {
-    const value = this.#document.value.current;
-    if (this.#isOver || value === undefined) return;
     const { state } = this.#view;
-    const { index, deleted, inserted } = difference(state.doc.toString(), this.#text() ?? "");
+    const { index, deleted, inserted } = difference(state.doc.toString(), this.#text.value ?? "");
     const isSame = deleted === 0 && inserted === "";
     if (isSame && state.field(isLoaded)) return;
     this.#view.dispatch({
@@ -94,10 +74,5 @@ class Binding {
       annotations: [fromDocument.of(true), Transaction.addToHistory.of(false)],
       effects: loaded.of(true),
     });
-  }
-
-  #text(): string | undefined {
-    const text: DocumentValue | undefined = at(this.#document.value.current, this.#path);
-    return text instanceof SharedText ? text.value : undefined;
   }
 }

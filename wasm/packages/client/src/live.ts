@@ -29,7 +29,11 @@ export class Cell<T> implements Live<T> {
   set(value: T): void {
     if (Object.is(value, this.#value) || this.#isClosed) return;
     this.#value = value;
-    for (const listener of [...this.#listeners]) tell(listener, value);
+    for (const listener of [...this.#listeners]) {
+      // A listener may have changed it again: then everybody was told of that already.
+      if (!Object.is(value, this.#value)) return;
+      if (this.#listeners.has(listener)) tell(listener, value);
+    }
   }
 
   subscribe(listener: Listener<T>): () => void {

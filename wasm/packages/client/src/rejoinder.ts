@@ -87,7 +87,8 @@ function startWorker(url: string | URL | undefined): Worker {
   return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "rejoinder" });
 }
 
-class OpenRejoinder implements RejoinderShape {
+/** The one behind {@link Rejoinder}; apps know its shape alone. */
+export class OpenRejoinder implements RejoinderShape {
   readonly #connection: Connection;
   readonly #store: Store;
   readonly #status: Cell<Status>;

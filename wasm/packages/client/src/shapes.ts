@@ -185,13 +185,15 @@ function unreadable(value: unknown): Unreadable | null {
   };
 }
 
+const ROLES = ["admin", "member", "commenter", "reader"] as const;
+
 function member(value: unknown): Member {
   const from = fields(value);
   return {
     account: text(from["account"]),
     address: optionalText(from["address"]),
     name: text(from["name"]),
-    role: from["role"] === "admin" ? "admin" : "member",
+    role: ROLES.find((known) => known === from["role"]) ?? "member",
   };
 }
 
@@ -237,8 +239,8 @@ export function message(value: unknown, me: string | null): Message & { readonly
 export function documents(value: unknown): DocumentList {
   const from = fields(value);
   const named = list(from["documents"]).map((item) => {
-    const { name, archived } = fields(item);
-    return { name: text(name), archived: archived === true };
+    const { name, title, archived } = fields(item);
+    return { name: text(name), title: optionalText(title), archived: archived === true };
   });
   return { documents: named, isWaiting: from["waiting"] === true };
 }

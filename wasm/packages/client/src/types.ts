@@ -450,8 +450,11 @@ export interface Member {
   readonly role: MemberRole;
 }
 
-/** What a member may do: an admin adds, removes and changes roles. */
-export type MemberRole = "admin" | "member";
+/**
+ * What a member may do: an admin adds, removes and changes roles; a member writes; a commenter writes messages,
+ * and no documents; a reader writes neither. What somebody writes who may not counts on no device.
+ */
+export type MemberRole = "admin" | "member" | "commenter" | "reader";
 
 /** The newest message of a conversation. */
 export interface LastMessage {
@@ -607,6 +610,8 @@ export interface Settings {
  */
 export interface SharedDocument<T = DocumentValue> {
   readonly name: string;
+  /** Who else is at it, and what they are at. */
+  readonly presence: Presence;
   /**
    * The whole of it; undefined until loaded, an empty map where nothing was written yet. It is also
    * undefined while nobody has handed it over yet to a device or a member who came later: see the error
@@ -660,6 +665,13 @@ export interface SharedDocument<T = DocumentValue> {
    * if nothing is there.
    */
   conflicts(path: Path): Promise<readonly DocumentConflict[]>;
+  /**
+   * Says, for all who share it, what people are to call it: one line, or nothing any more.
+   * {@link DocumentList} says it. The name by which an app opens it stays.
+   *
+   * @throws {RejoinderError} `invalid` for an empty title or one of several lines, `too_large`.
+   */
+  rename(title: string | null): Promise<void>;
   /** Puts it away, or back, for all who share it: {@link DocumentList} says so, and nothing else follows. */
   archive(archived?: boolean): Promise<void>;
   /**
@@ -668,19 +680,52 @@ export interface SharedDocument<T = DocumentValue> {
   delete(): Promise<void>;
 }
 
+/** What people are at in a document: where a cursor stands, what is chosen. Told to those who are here, and never kept. */
+export interface Presence<S extends Json = Json> {
+  /**
+   * Others who are at the document, each device by itself; the account's own other devices, too. Who goes
+   * without a word is gone from it after half a minute.
+   */
+  readonly peers: Live<readonly Peer<S>[]>;
+  /**
+   * Says what one is at, in 2,048 bytes of JSON at most; null, that one leaves. It is passed on at most every
+   * 150 ms.
+   *
+   * @throws {RejoinderError} `invalid` for what JSON has no word for, `too_large`.
+   */
+  set(state: S | null): void;
+}
+
+/** Somebody at a document, on one device. */
+export interface Peer<S extends Json = Json> {
+  readonly account: AccountId;
+  readonly device: DeviceId;
+  /** In the app's own words, which nobody has checked. */
+  readonly state: S;
+}
+
 /** The documents of a space. */
 export interface DocumentList {
   /** By name; without those that were deleted or never written. */
-  readonly documents: readonly { readonly name: string; readonly archived: boolean }[];
+  readonly documents: readonly DocumentInfo[];
   /** Some may be yet to be handed over to this device. */
   readonly isWaiting: boolean;
+}
+
+/** A document in a list. */
+export interface DocumentInfo {
+  /** By what an app opens it. */
+  readonly name: string;
+  /** What people call it, if somebody has said so: in somebody else's words. */
+  readonly title: string | null;
+  readonly archived: boolean;
 }
 
 /** One change of a document. */
 export interface DocumentChange {
   /** Names it, for {@link SharedDocument.get}. */
   readonly id: string;
-  /** Who made it; null for a beginning that all have in common. */
+  /** Who made it; null for a beginning, or a conversion, that is the same whoever makes it. */
   readonly account: AccountId | null;
   readonly device: DeviceId | null;
   /** When the relay got it; null if it has not yet. */
@@ -709,9 +754,15 @@ export interface DocumentEdit {
   delete(path: Path): DocumentEdit;
   /**
    * Puts a value where there is none, with the maps that lead to it. Two who ensure the same at once make
-   * one and the same: begin lists, texts and counters so. Keys only.
+   * one and the same: begin lists, texts and counters so. Its path ends in a key; elements that are there may
+   * lead to it.
    */
   ensure(path: Path, value: DocumentValue): DocumentEdit;
+  /**
+   * Puts a newer form of a value in the place of what is there. Two who find the same there and do so at once
+   * make one and the same: so a newer version of an app brings documents up to date.
+   */
+  convert(path: Path, value: DocumentValue): DocumentEdit;
   /** Moves an element of a list to another index, counted without it. Two who move it at once move one. */
   move(path: Path, to: number): DocumentEdit;
   /** Adds to a counter; by 1 unless told otherwise. */

@@ -46,7 +46,7 @@ class Host {
     this.#client = await patiently(() =>
       Client.open(this.#open.options, (method, params) => {
         const { name, by } = params as Fields;
-        if (method === "document" && by !== "own") this.#told.note(name, undefined);
+        if (method === "document" && by !== "own") this.#told.note(bare(name), undefined);
         this.#tellAll({ kind: "notice", owner: this.#open.owner, method, params: params as Fields });
       }),
     );
@@ -153,7 +153,7 @@ class Told {
 
   /** A document was changed: by a tab, or by another device. An empty name means any. */
   note(name: unknown, tab: unknown): void {
-    const key = bare(name);
+    const key = String(name);
     const byTab = this.#last.get(key) ?? new Map<unknown, number>();
     this.#last.set(key, byTab.set(tab, ++this.count));
   }
@@ -170,12 +170,13 @@ class Told {
 
   /** Whether anybody but this tab has changed a document since so many were told of. */
   since(seen: number, name: unknown, tab: string): boolean {
-    return [bare(name), ""].some((key) =>
+    return [String(name), ""].some((key) =>
       [...(this.#last.get(key) ?? [])].some(([by, number]) => by !== tab && number > seen),
     );
   }
 }
 
+/** The name as an app says it, of the full one that notices have. */
 function bare(name: unknown): string {
   return String(name).replace(/^app\//, "");
 }

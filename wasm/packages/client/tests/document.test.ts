@@ -32,8 +32,7 @@ test("an own edit shows within the call that makes it, and once", async (t) => {
   const { engine, document, seen, now } = await followed(t, ITEMS);
   const made = document.change((edit) => edit.put(["items", 0, "done"], true));
   assert.deepEqual((now() as typeof ITEMS).items[0], { text: "milk", done: true });
-  await engine.settle();
-  await made;
+  await engine.until(made);
   assert.equal(seen.length, 2, "when it was loaded, and when it was edited");
 });
 
@@ -144,8 +143,7 @@ test("what comes while an own edit is under way is merged with it", async (t) =>
   const first = document.change((edit) => edit.insert(["items", 2], { text: "tea", done: false }));
   engine.remote([["note"]], { op: "put", path: ["note"], value: "n" });
   const second = document.change((edit) => edit.put(["items", 2, "done"], true));
-  await engine.settle();
-  await Promise.all([first, second]);
+  await engine.until(Promise.all([first, second]));
   assert.deepEqual(now(), engine.content);
   const lengths = seen.map((value) => (value as typeof ITEMS).items.length);
   assert.deepEqual([...lengths].sort(), lengths, "the own element never went away between");
@@ -220,8 +218,7 @@ test("a failure to read rejects those who wait", async (t) => {
   t.after(() => document.close());
   const ready = document.value.ready();
   ready.catch(() => undefined);
-  await engine.settle();
-  await assert.rejects(ready, { kind: "no_account" });
+  await engine.until(assert.rejects(ready, { kind: "no_account" }));
 });
 
 test("counters, texts, times and bytes come back as what they are", async (t) => {
@@ -245,8 +242,7 @@ test("counters, texts, times and bytes come back as what they are", async (t) =>
       .increment(["copy", "n"])
       .spliceText(["copy", "s"], 5, 0, "!"),
   );
-  await engine.settle();
-  await made;
+  await engine.until(made);
   assert.deepEqual(engine.content, {
     ...content,
     copy: { ...content, n: values.counter(4), s: values.text("héllo!") },
@@ -256,8 +252,7 @@ test("counters, texts, times and bytes come back as what they are", async (t) =>
 test("positions in texts are in UTF-16 units, and split no character", async (t) => {
   const { engine, document, now } = await followed(t, { s: values.text("a😀b") });
   const made = document.change((edit) => edit.spliceText(["s"], 3, 0, "|"));
-  await engine.settle();
-  await made;
+  await engine.until(made);
   assert.equal(String((now() as { s: SharedText }).s), "a😀|b");
   assert.equal(engine.asked.at(-1)?.params["ops"] !== undefined, true);
   await assert.rejects(
@@ -300,7 +295,7 @@ test("what a document can't hold is refused by operation, path and reason", asyn
     [(edit) => edit.put(["list", -1], 1), /there is no index -1/],
     [(edit) => edit.put(["list", "x"], 1), /is a list: an index leads into it/],
     [(edit) => edit.put(["n", "x"], 1), /\["n"\] is neither a map nor a list/],
-    [(edit) => edit.ensure(["list", 0], 1), /keys of maps alone/],
+    [(edit) => edit.ensure(["list", 0], 1), /keys of maps, and elements that are there, alone/],
     [(edit) => edit.move(["list", 0], 0), /there is no index 0/],
   ];
   for (const [edit, reason] of edits) await assert.rejects(document.change(edit), { kind: "invalid", message: reason });
@@ -317,8 +312,7 @@ test("what another tab changed is read, what this one did is not", async (t) => 
   const made = document.change((edit) => edit.put(["title"], "Mine"));
   engine.tell("edited", { method: "document.change", tab: engine.tab, space: "s", name: "plan", paths: [["title"]] });
   engine.tell("document", { space: "s", name: "app/plan", paths: [["title"]], by: "own", account: "me" });
-  await engine.settle();
-  await made;
+  await engine.until(made);
   assert.equal(engine.asked.length, asked + 1, "the change alone");
 });
 

@@ -100,6 +100,16 @@ export class FakeEngine implements Engine {
     }
   }
 
+  /** Lets go of what waits until something has come of this, however slow the machine is. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    const state = { isOver: false };
+    const over = (): void => void (state.isOver = true);
+    promise.then(over, over);
+    do await this.settle();
+    while (!state.isOver);
+    return promise;
+  }
+
   /** Resolves when nothing is on its way, and a document has nothing left to read. */
   async quiet(document: { readonly value: { ready(): Promise<unknown> } }): Promise<void> {
     const state = { isQuiet: false };
@@ -150,11 +160,25 @@ interface Sent {
   readonly insert: string;
 }
 
+/** With the numbers that are sent by their bits, as the engine takes them. */
+export function exact(sent: Json): Json {
+  if (typeof sent !== "object" || sent === null) return sent;
+  if (Array.isArray(sent)) return (sent as readonly Json[]).map(exact);
+  const fields = Object.entries(sent);
+  const [name, bits] = fields[0] ?? [];
+  if (fields.length === 1 && name === "$float" && typeof bits === "string" && /^[0-9a-f]{16}$/.test(bits)) {
+    const view = new DataView(new ArrayBuffer(8));
+    view.setBigUint64(0, BigInt(`0x${bits}`));
+    return view.getFloat64(0);
+  }
+  return Object.fromEntries(fields.map(([key, item]) => [key, exact(item)]));
+}
+
 function toOp(sent: Json): Op {
   const { op, path, value, by, to, index, delete: deleted, insert: inserted } = sent as unknown as Sent;
   if (op === "splice_text") return { op: "spliceText", path, index, deleted, inserted };
   if (op === "increment") return { op, path, by };
   if (op === "move") return { op, path, to };
   if (op === "delete") return { op, path };
-  return { op: op as "put", path, value: decode(value) };
+  return { op: op as "put", path, value: decode(exact(value)) };
 }

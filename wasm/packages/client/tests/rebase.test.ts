@@ -5,7 +5,7 @@ import { test, type TestContext } from "node:test";
 import { DocumentHandle } from "../src/document/handle.js";
 import { rebase } from "../src/document/rebase.js";
 import { apply, type Op } from "../src/document/tree.js";
-import { EditError, SharedText, values, type DocumentValue } from "../src/index.js";
+import { EditError, RejoinderError, SharedText, values, type DocumentValue } from "../src/index.js";
 import { FakeEngine } from "./engine.js";
 
 const ROWS = { rows: [{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }], body: values.text("hello 😀 world") };
@@ -143,4 +143,66 @@ test("an edit of what somebody took away at the same moment is told so, and the 
   assert.deepEqual((engine.content as unknown as typeof ROWS).rows, [{ n: 0 }, { n: 1 }, { n: 3, done: true }]);
   assert.deepEqual(document.value.current, engine.content);
   assert.equal(engine.kept.size, 0);
+});
+
+test("whatever others do meanwhile, an own edit is of the row that was meant", async (t) => {
+  let state = 5;
+  const below = (most: number): number => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * Math.max(most, 1));
+  };
+  interface Row {
+    readonly id: string;
+    readonly mark?: string;
+  }
+  const rowsOf = (value: unknown): readonly Row[] => (value as { rows: readonly Row[] }).rows;
+  for (let world = 0; world < 150; world++) {
+    const engine = new FakeEngine();
+    engine.content = { rows: [{ id: "a" }, { id: "b" }, { id: "c" }] };
+    const document = new DocumentHandle(engine, "s", "plan");
+    document.value.subscribe(() => undefined);
+    await engine.quiet(document);
+    const gone = new Set<string>();
+    const kept = new Set(["a", "b", "c"]);
+    const marked = new Map<string, string>();
+    const made: Promise<unknown>[] = [];
+    for (let turn = 0; turn < 20; turn++) {
+      const shown = rowsOf(document.value.current);
+      const there = rowsOf(engine.content);
+      const n = below(shown.length);
+      const id = shown[n]?.id;
+      const doing = below(7);
+      if (doing === 0 && id !== undefined) {
+        // It may be gone by the time that it would be taken out, and then that is told.
+        const change = document.change((edit) => edit.delete(["rows", n]));
+        made.push(change.then(() => gone.add(id)).catch(() => undefined));
+      } else if (doing === 1 && id !== undefined) {
+        const mark = `m${turn}`;
+        const change = document.change((edit) => edit.put(["rows", n, "mark"], mark));
+        made.push(change.then(() => marked.set(mark, id)).catch(() => undefined));
+      } else if (doing === 2) {
+        const change = document.change((edit) => edit.insert(["rows", below(shown.length + 1)], { id: `own${turn}` }));
+        made.push(change.then(() => kept.add(`own${turn}`)).catch(() => undefined));
+      } else if (doing === 5 && below(2) === 0) {
+        engine.refusals.set("document.change", new RejoinderError("store", "the disk is full"));
+      } else if (doing === 3) {
+        kept.add(`r${turn}`);
+        engine.remote([["rows"]], { op: "insert", path: ["rows", below(there.length + 1)], value: { id: `r${turn}` } });
+      } else if (doing === 4 && there.length > 0) {
+        const other = below(there.length);
+        gone.add(there[other]?.id ?? "");
+        engine.remote([["rows"]], { op: "delete", path: ["rows", other] });
+      } else engine.step();
+      if (below(3) === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await engine.quiet(document);
+    await Promise.all(made);
+    const left = new Map(rowsOf(engine.content).map((row) => [row.id, row]));
+    assert.deepEqual([...left.keys()].sort(), [...kept].filter((id) => !gone.has(id)).sort(), `world ${world}`);
+    for (const { id, mark } of left.values()) {
+      if (mark !== undefined) assert.equal(marked.get(mark), id, `world ${world}`);
+    }
+    document.close();
+  }
+  t.diagnostic("150 worlds");
 });

@@ -116,7 +116,7 @@ test("a value that the engine sends arrives as it was sent", () => {
 });
 
 test("every notice that concerns an app is an event, or is followed by a part of the client", () => {
-  const followed = new Set(["status", "history", "link.account", "link.code", "link.done", "link.failed"]);
+  const followed = new Set(["status", "history", "presence", "link.account", "link.code", "link.done", "link.failed"]);
   for (const notice of VECTORS.notices) {
     if (followed.has(notice.method)) continue;
     const event = toEvent(notice, null);
@@ -140,4 +140,15 @@ test("the methods that the engine takes are those that the tabs know how to trea
     [],
     "known, and not taken",
   );
+});
+
+test("each role that a member may have is read as it is, and one of a newer engine as the usual one", () => {
+  const read = (role: string): string | undefined => conversation({ members: [{ role }] }).members[0]?.role;
+  assert.deepEqual(["admin", "member", "commenter", "reader", "owner"].map(read), [
+    "admin",
+    "member",
+    "commenter",
+    "reader",
+    "member",
+  ]);
 });

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
-const PAGES = ["docs/embedding.md", "wasm/packages/client/README.md", "wasm/packages/react/README.md"];
+const PAGES = ["README.md", "docs/embedding.md", "wasm/packages/client/README.md", "wasm/packages/react/README.md"];
 
 /** What an app has when it comes to a snippet in the middle of a page. */
 const AROUND = `

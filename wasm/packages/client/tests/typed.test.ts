@@ -183,9 +183,7 @@ async function open(t: TestContext, content: DocumentValue) {
   const document = new DocumentHandle(engine, "s", "plan");
   t.after(() => document.close());
   const settled = async <T>(promise: Promise<T>): Promise<T> => {
-    promise.catch(() => undefined);
-    await engine.settle();
-    return promise;
+    return engine.until(promise);
   };
   return { engine, document, settled };
 }

@@ -191,3 +191,86 @@ test("undoing all that one did, in any order of others' edits, leaves what they 
     handle.close();
   }
 });
+
+interface Row {
+  readonly id: string;
+  n: number;
+  by: string;
+}
+
+interface Shared {
+  rows: Row[];
+  body: SharedText;
+  count: SharedCounter;
+  map: { [key: string]: number };
+}
+
+test("whatever both do in the same places, all undone, what others did is there, and once", () => {
+  let state = 11;
+  const below = (most: number): number => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * Math.max(most, 1));
+  };
+  for (let world = 0; world < 1_500; world++) {
+    let now: DocumentValue = {
+      rows: [0, 1, 2, 3].map((n) => ({ id: `i${n}`, n: 0, by: "start" })),
+      body: new SharedText("start"),
+      count: new SharedCounter(0),
+      map: {},
+    };
+    const own: { before: DocumentValue; after: DocumentValue }[] = [];
+    const theirs = { ids: new Set<string>(), set: new Map<string, number>(), letters: 0, count: 0 };
+    const edit = (make: (doc: Shared) => void): void => {
+      now = record<Shared>(now, make as never).reduce(apply, now);
+    };
+    for (let turn = 0; turn < 14; turn++) {
+      const before: DocumentValue = now;
+      const any = (doc: Shared): number => below(doc.rows.length);
+      const letter = (doc: Shared): number => {
+        const letters = Array.from(doc.body.value);
+        return letters.slice(0, below(letters.length + 1)).join("").length;
+      };
+      const doing = below(13);
+      edit((doc) => {
+        const row = doc.rows[any(doc)];
+        if (doing === 0) doc.rows.splice(any(doc), 0, { id: `o${turn}`, n: 0, by: "own" });
+        else if (doing === 1) doc.rows.splice(any(doc), 1);
+        else if (doing === 2 && row !== undefined) row.n = 1_000 + turn;
+        else if (doing === 3 && row !== undefined) {
+          const from = doc.rows.indexOf(row);
+          const [taken] = doc.rows.splice(from, 1);
+          if (taken !== undefined) doc.rows.splice(below(doc.rows.length + 1), 0, taken);
+        } else if (doing === 4) doc.body.splice(letter(doc), 0, "o😀");
+        else if (doing === 5) doc.count.increment(1 + below(5));
+        else if (doing === 6) doc.map[`k${below(3)}`] = turn;
+        else if (doing === 7) doc.body.update(doc.body.value.replace(/o/u, ""));
+        else if (doing === 8) {
+          doc.rows.splice(below(doc.rows.length + 1), 0, { id: `r${turn}`, n: 0, by: "theirs" });
+          theirs.ids.add(`r${turn}`);
+        } else if (doing === 9 && row !== undefined) {
+          row.by = `theirs ${turn}`;
+          theirs.set.set(row.id, turn);
+        } else if (doing === 10) {
+          doc.body.splice(letter(doc), 0, "T");
+          theirs.letters += 1;
+        } else if (doing === 11) {
+          doc.count.increment(100);
+          theirs.count += 100;
+        } else if (doing === 12) doc.map[`theirs${turn}`] = turn;
+      });
+      if (doing < 8 && now !== before) own.push({ before, after: now });
+    }
+    for (const { before, after } of own.reverse()) now = revert(before, after, now).reduce(apply, now);
+    const { rows, body, count, map } = now as unknown as Shared;
+    const ids = rows.map(({ id }) => id);
+    assert.equal(new Set(ids).size, ids.length, `world ${world}: ${ids.join()}`);
+    for (const id of [...theirs.ids, "i0", "i1", "i2", "i3"]) assert.ok(ids.includes(id), `world ${world}: ${id}`);
+    for (const [id, turn] of theirs.set) {
+      const row = rows.find((row) => row.id === id);
+      if (row !== undefined) assert.equal(row.by, `theirs ${turn}`, `world ${world}`);
+    }
+    assert.equal(body.value.split("T").length - 1, theirs.letters, `world ${world}: ${body.value}`);
+    assert.equal(count.value, theirs.count, `world ${world}`);
+    for (const [key, n] of Object.entries(map)) if (key.startsWith("theirs")) assert.equal(key, `theirs${n}`);
+  }
+});

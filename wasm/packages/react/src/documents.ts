@@ -1,14 +1,15 @@
 /** Hooks that follow documents, and change them. */
-import type { ConversationId, DocumentValue, Live, Path, SharedDocument } from "@rejoinder/client";
+import type { ConversationId, DocumentValue, Json, Live, Path, Peer, SharedDocument } from "@rejoinder/client";
 import {
   typed,
   undoHistory,
   type Draft,
+  type Migration,
   type Output,
   type StandardSchema,
   type TypedDocument,
 } from "@rejoinder/client/typed";
-import { useCallback, useMemo } from "react";
+import { useCallback, useEffect, useMemo } from "react";
 import { useLive } from "./live.js";
 import { useRejoinder } from "./provider.js";
 
@@ -18,6 +19,8 @@ export interface DocumentOptions<T, S extends StandardSchema = StandardSchema> {
   readonly schema?: S;
   /** What it begins with. */
   readonly initial?: Partial<T> & { readonly [key: string]: unknown };
+  /** How what older versions of the app wrote is brought up to date. */
+  readonly migrations?: readonly Migration[];
 }
 
 /** A document's value, what changes it, and the document. */
@@ -52,29 +55,51 @@ export function useDocument<T>(
   name: string,
   options: DocumentOptions<T> = {},
 ): UsedDocument<T> {
-  const client = useRejoinder();
-  const document: SharedDocument =
-    space === "account" ? client.document(name) : client.conversation(space).document(name);
+  const document = useShared(space, name);
   const whole = asTyped<T>(document, options);
   const value = useLive(whole.value);
   const change = useCallback((edit: (draft: Draft<T>) => void) => whole.change(edit), [whole]);
   return [value, change, whole];
 }
 
+function useShared(space: ConversationId | "account", name: string): SharedDocument {
+  const client = useRejoinder();
+  return space === "account" ? client.document(name) : client.conversation(space).document(name);
+}
+
+/**
+ * Others who are at a document, and what they are at. They are told of this component's own `state` while it
+ * is there; without one, or with null, they learn nothing of it.
+ *
+ * ```tsx
+ * const peers = usePresence(id, "plan", { row: chosen });
+ * ```
+ */
+export function usePresence<S extends Json = Json>(
+  space: ConversationId | "account",
+  name: string,
+  state: S | null = null,
+): readonly Peer<S>[] {
+  const { presence } = useShared(space, name);
+  const said = JSON.stringify(state);
+  useEffect(() => presence.set(JSON.parse(said) as Json), [presence, said]);
+  useEffect(() => () => presence.set(null), [presence]);
+  return useLive(presence.peers) as readonly Peer<S>[];
+}
+
 const TYPED = new WeakMap<object, Map<unknown, Map<string, unknown>>>();
 
 /** One handle for all components that use a document in one way: they share what is read, and one undo. */
-function asTyped<T>(document: SharedDocument, { schema, initial }: DocumentOptions<T>): TypedDocument<T> {
+function asTyped<T>(document: SharedDocument, { schema, ...rest }: DocumentOptions<T>): TypedDocument<T> {
   const bySchema = TYPED.get(document) ?? new Map<unknown, Map<string, unknown>>();
   TYPED.set(document, bySchema);
   const byInitial = bySchema.get(schema) ?? new Map<string, unknown>();
   bySchema.set(schema, byInitial);
-  // An object written where the hook is called is another one each time, and means the same.
-  const key = JSON.stringify(initial ?? null);
+  // What is written where the hook is called is another object each time, and means the same.
+  const key = JSON.stringify([rest.initial ?? null, rest.migrations?.map(String)]);
   const known = byInitial.get(key) as TypedDocument<T> | undefined;
   if (known !== undefined) return known;
-  const options = initial === undefined ? undefined : { initial };
-  const made = schema === undefined ? typed<T>(document, options) : typed(document, schema, options as never);
+  const made = schema === undefined ? typed<T>(document, rest) : typed(document, schema, rest as never);
   byInitial.set(key, made);
   return made as TypedDocument<T>;
 }

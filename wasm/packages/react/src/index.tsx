@@ -19,7 +19,7 @@ export {
   useStatus,
   useTyping,
 } from "./live.js";
-export { useDocument, useDocumentAt, useUndo } from "./documents.js";
+export { useDocument, useDocumentAt, usePresence, useUndo } from "./documents.js";
 export type { DocumentOptions, UsedDocument } from "./documents.js";
 export { useMessages } from "./messages.js";
 export type { Messages } from "./messages.js";

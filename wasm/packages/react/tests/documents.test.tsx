@@ -188,3 +188,34 @@ test("an own change is taken back and made again, by any component", async (t) =
   await quiet();
   assert.equal(text(), "0");
 });
+
+test("migrations that are written where the hook is called are the same ones each time", async (t) => {
+  let renders = 0;
+  const handles = new Set<unknown>();
+  function Titles(): ReactNode {
+    renders += 1;
+    const [plan, change, document] = useDocument<{ items: { title: string }[] }>("s", "plan", {
+      migrations: [
+        (doc: { items: { name?: string; title?: string }[] }) => {
+          for (const item of doc.items) {
+            if (item.name === undefined) continue;
+            item.title = item.name;
+            delete item.name;
+          }
+        },
+      ],
+    });
+    handles.add(document);
+    const add = (): void => void change((doc) => void doc.items.push({ title: "new" }));
+    return <button onClick={add}>{plan?.items.map(({ title }) => title).join()}</button>;
+  }
+  const { engine, text, click, quiet } = await mounted(t, { items: [{ name: "old" }] }, <Titles />);
+  assert.equal(text(), "old");
+  assert.deepEqual(engine.content, { items: [{ name: "old" }] }, "looking writes nothing");
+  click(0);
+  assert.equal(text(), "old,new");
+  await quiet();
+  assert.deepEqual(engine.content, { items: [{ title: "old" }, { title: "new" }] });
+  assert.equal(handles.size, 1);
+  assert.ok(renders < 8, String(renders));
+});

@@ -18,13 +18,46 @@ export interface Places {
   behind(index: number): number;
 }
 
-/** Where the elements of a list stand in another one. */
+/** By which field an app tells rows apart, the first that there is. */
+const NAMES = ["id", "_id", "key", "uuid"] as const;
+
+/** What an app calls a row, if it does. */
+function nameOf(item: unknown): unknown {
+  if (typeof item !== "object" || item === null) return undefined;
+  const field = NAMES.find((name) => Object.hasOwn(item, name));
+  const name: unknown = field === undefined ? undefined : (item as { readonly [key: string]: unknown })[field];
+  return typeof name === "string" || typeof name === "number" ? name : undefined;
+}
+
+/** Where each name stands that stands once. */
+function named(list: readonly unknown[]): ReadonlyMap<unknown, number> {
+  const places = new Map<unknown, number>();
+  const twice = new Set<unknown>();
+  for (const [place, item] of list.entries()) {
+    const name = nameOf(item);
+    if (name === undefined) continue;
+    if (places.has(name)) twice.add(name);
+    places.set(name, place);
+  }
+  for (const name of twice) places.delete(name);
+  return places;
+}
+
+/**
+ * Where the elements of a list stand in another one. Rows with names are told apart by them; others are taken
+ * for the same where as many stand between the same neighbours.
+ */
 export function aligned<T>(one: readonly T[], other: readonly T[], same: (a: T, b: T) => boolean): Places {
   const matches = matched(one, other, same);
   const pairs = [...matches];
+  const places = named(other);
   for (const { from, to, otherFrom, otherTo } of hunks(one, other, same, matches)) {
-    if (to - from !== otherTo - otherFrom) continue;
-    for (let n = from; n < to; n++) pairs[n] = otherFrom + n - from;
+    for (let n = from; n < to; n++) {
+      const place = otherFrom + n - from;
+      const name = nameOf(one[n]);
+      if (name !== undefined) pairs[n] = places.get(name);
+      else if (to - from === otherTo - otherFrom && nameOf(other[place]) === undefined) pairs[n] = place;
+    }
   }
   return {
     exact: (index) => matches[index],

@@ -1,7 +1,7 @@
 /** Gathers explicit operations. */
 import type { DocumentEdit, Path } from "../types.js";
 import { EditError } from "./error.js";
-import { SharedCounter, SharedText, type DocumentValue } from "./kinds.js";
+import { SharedCounter, SharedText, checkPath, copied, isThenable, type DocumentValue } from "./kinds.js";
 import type { Op } from "./tree.js";
 
 /** The operations that a function gathers. What it throws is thrown, and a promise is refused. */
@@ -9,8 +9,9 @@ export function gather(edits: (edit: DocumentEdit) => unknown): readonly Op[] {
   const gathered = new Gathered();
   const answer = edits(gathered);
   gathered.isOver = true;
-  if (answer instanceof Promise) {
-    answer.catch(() => undefined);
+  if (isThenable(answer)) {
+    // Nobody waits for it, and what it adds later is refused.
+    Promise.resolve(answer).catch(() => undefined);
     throw new EditError("change", [], "a change is made at once: its function must not return a promise");
   }
   return gathered.ops;
@@ -36,6 +37,10 @@ class Gathered implements DocumentEdit {
     return this.#add({ op: "ensure", path, value });
   }
 
+  convert(path: Path, value: DocumentValue): this {
+    return this.#add({ op: "convert", path, value });
+  }
+
   move(path: Path, to: number): this {
     return this.#add({ op: "move", path, to });
   }
@@ -50,7 +55,9 @@ class Gathered implements DocumentEdit {
 
   #add(op: Op): this {
     if (this.isOver) throw new EditError(op.op, op.path, "the change is over: nothing can be added to it");
-    this.ops.push(op);
+    // Copies: what the caller does to its own objects afterwards is no change of the document.
+    const path = checkPath(op.path, op.op);
+    this.ops.push("value" in op ? { ...op, path, value: copied(op.value, op.op, path) } : { ...op, path });
     return this;
   }
 }

@@ -1,9 +1,17 @@
 /** The documents of one space. */
+import { RejoinderError } from "../error.js";
 import { Query } from "../query.js";
 import { documents, same, text } from "../shapes.js";
 import type { DocumentList, Live, SharedDocument } from "../types.js";
 import type { Engine } from "../wire.js";
 import { ACCOUNT, DocumentHandle } from "./handle.js";
+import { isWellFormed } from "./kinds.js";
+
+/** What is no text that can travel; what else is no name the engine says. */
+function checkName(name: unknown): void {
+  if (typeof name === "string" && isWellFormed(name)) return;
+  throw new RejoinderError("invalid", "a document's name is a string, without half of a character");
+}
 
 /** One handle for each name, and the list of what there is. */
 export class DocumentFamily {
@@ -33,6 +41,7 @@ export class DocumentFamily {
 
   /** A document; the same object for the same name. */
   named<T>(name: string): SharedDocument<T> {
+    checkName(name);
     const handle = this.#handles.get(name) ?? new DocumentHandle(this.#engine, this.#space, name);
     this.#handles.set(name, handle);
     // Nobody checks what lies in it: the type is what its caller knows of it.

@@ -2,11 +2,21 @@
 import { RejoinderError } from "../error.js";
 import { Cell, Mapped, closed } from "../live.js";
 import { conflicts, fields, history, text } from "../shapes.js";
-import type { DocumentChange, DocumentConflict, DocumentEdit, Json, Live, Path, SharedDocument } from "../types.js";
+import type {
+  DocumentChange,
+  DocumentConflict,
+  DocumentEdit,
+  Json,
+  Live,
+  Path,
+  Presence,
+  SharedDocument,
+} from "../types.js";
 import type { Engine, Notice } from "../wire.js";
 import { gather } from "./edit.js";
 import { EditError } from "./error.js";
-import { decode, fromBase64, toBase64, type DocumentValue } from "./kinds.js";
+import { checkPath, decode, fromBase64, toBase64, type DocumentValue } from "./kinds.js";
+import { DocumentPresence } from "./presence.js";
 import { Replica, type Pending, type Reading, type Rebase } from "./replica.js";
 import { at, encodeOp, isWithin, type Op } from "./tree.js";
 
@@ -24,6 +34,8 @@ const ROUNDS = 3;
 const REFUSALS = 20;
 /** Paths that are read by themselves; of more the whole is read. */
 const FEW = 8;
+/** Bytes of a file to import. */
+const FILE_MOST = 16 * 1024 * 1024;
 
 /** A document of a space. */
 export class DocumentHandle implements SharedDocument {
@@ -31,6 +43,7 @@ export class DocumentHandle implements SharedDocument {
   readonly #space: string;
   readonly #engine: Engine;
   readonly #value: Followed;
+  #presence: DocumentPresence | undefined;
 
   /** Nothing is asked yet. */
   constructor(engine: Engine, space: string, name: string) {
@@ -42,6 +55,10 @@ export class DocumentHandle implements SharedDocument {
 
   get value(): Live<DocumentValue | undefined> {
     return this.#value;
+  }
+
+  get presence(): Presence {
+    return (this.#presence ??= new DocumentPresence(this.#engine, this.#space, this.name));
   }
 
   at<V = DocumentValue>(path: Path): Live<V | undefined> {
@@ -56,7 +73,7 @@ export class DocumentHandle implements SharedDocument {
     { at: then }: { readonly at?: string | readonly string[] } = {},
   ): Promise<V | undefined> {
     const heads = typeof then === "string" ? [then] : then;
-    return (await read(this.#engine, this.#where(), path, heads)) as V | undefined;
+    return (await read(this.#engine, this.#where(), checkPath(path, "get"), heads)) as V | undefined;
   }
 
   async change(edits: (edit: DocumentEdit) => void): Promise<void> {
@@ -74,6 +91,10 @@ export class DocumentHandle implements SharedDocument {
   }
 
   async import(bytes: Uint8Array): Promise<void> {
+    if (!(bytes instanceof Uint8Array)) throw new EditError("import", [], "a file comes as a Uint8Array");
+    if (bytes.length > FILE_MOST) {
+      throw new EditError("import", [], `a file has at most ${FILE_MOST} bytes`, "too_large");
+    }
     await this.#engine.call("document.import", { ...this.#where(), bytes: toBase64(bytes) });
     this.#value.touch(undefined);
   }
@@ -83,7 +104,12 @@ export class DocumentHandle implements SharedDocument {
   }
 
   async conflicts(path: Path): Promise<readonly DocumentConflict[]> {
-    return conflicts(await this.#engine.call("document.conflicts", { ...this.#where(), path }));
+    const params = { ...this.#where(), path: checkPath(path, "conflicts") };
+    return conflicts(await this.#engine.call("document.conflicts", params));
+  }
+
+  async rename(title: string | null): Promise<void> {
+    await this.#engine.call("document.rename", { ...this.#where(), title });
   }
 
   async archive(archived = true): Promise<void> {
@@ -97,6 +123,7 @@ export class DocumentHandle implements SharedDocument {
 
   /** Ends what follows it. */
   close(): void {
+    this.#presence?.close();
     this.#value.close();
   }
 
@@ -275,9 +302,10 @@ class Followed extends Cell<DocumentValue | undefined> {
     if (edit?.key !== undefined) this.#engine.drop(edit.key);
     this.#replica.failed(pending);
     if (this.#isStarted) this.set(this.#replica.shown);
-    // What was read meanwhile may have been taken to contain it.
+    // What was read meanwhile may have been taken to contain it; and those behind it were made of what it would
+    // have made: they are made anew of what is read, before they follow.
     this.touch(undefined);
-    this.#send();
+    if (!this.#isStarted) this.#send();
     edit?.reject(error);
   }
 
@@ -330,7 +358,10 @@ class Followed extends Cell<DocumentValue | undefined> {
     if (method === "lagged" || (this.#isStuck && method === "status")) return this.touch(undefined);
     const isEdit = method === "edited" && text(params["method"]).startsWith("document.");
     if (!isEdit && method !== "document") return;
-    if (!this.#isHere(text(params["space"])) || !isNamed(text(params["name"]), this.#where.name)) return;
+    const name = text(params["name"]);
+    // What was asked for has the name that was given, what happened the full one; none at all means all.
+    if (name !== "" && name !== (isEdit ? this.#where.name : `app/${this.#where.name}`)) return;
+    if (!this.#isHere(text(params["space"]))) return;
     // What this tab changed shows already, and what another one did is told by the worker.
     if (isEdit ? params["tab"] === this.#engine.tab : params["by"] === "own") return;
     const paths = params["paths"];
@@ -418,9 +449,4 @@ function withPath(paths: readonly (Path | undefined)[], more: Path | undefined):
   if (more === undefined || more.length === 0) return [undefined];
   if (paths.some((path) => path === undefined || isWithin(more, path))) return paths;
   return [...paths.filter((path) => path !== undefined && !isWithin(path, more)), more];
-}
-
-/** A bare word is an app's own document, which notices name in full; no name at all means every one. */
-function isNamed(full: string, name: string): boolean {
-  return full === "" || full.replace(/^app\//, "") === name.replace(/^app\//, "");
 }

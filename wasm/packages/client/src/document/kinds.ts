@@ -1,5 +1,5 @@
 /** What a document holds beside JSON, and how it travels: as `{"$text": ...}` and the like. */
-import type { Json } from "../types.js";
+import type { Json, Path } from "../types.js";
 import { EditError } from "./error.js";
 
 const OUTSIDE = "values of a document are changed inside of `change` only";
@@ -81,6 +81,13 @@ export type DocumentValue =
 
 /** Objects in objects that a document takes. */
 const DEPTH_MOST = 64;
+/** Bytes of a key. */
+const KEY_MOST = 256;
+
+/** A value as a document will have it: a copy, which nobody else can change. Refuses what a document can't hold. */
+export function copied(value: unknown, operation: string, path: Path): DocumentValue {
+  return decode(encode(value, operation, path));
+}
 
 /** A value as it travels. Refuses what a document can't hold, by where it lies. */
 export function encode(value: unknown, operation: string, path: readonly (string | number)[]): Json {
@@ -92,7 +99,8 @@ export function encode(value: unknown, operation: string, path: readonly (string
       return wellFormed(value, operation, path);
     case "number":
       if (!Number.isFinite(value)) throw new EditError(operation, path, `${value} is no number that JSON has`);
-      return value;
+      // JSON has one zero.
+      return value === 0 ? 0 : isShort(value) ? value : { $float: bitsOf(value) };
     case "object":
       return value === null ? null : encodeObject(value, operation, path);
     default:
@@ -100,8 +108,23 @@ export function encode(value: unknown, operation: string, path: readonly (string
   }
 }
 
+/** Whether the engine reads a number to the last bit as it is written. */
+function isShort(value: number): boolean {
+  return Number.isSafeInteger(value) || /^-?\d{1,15}$/.test(String(value).replace(/^(-?)0?\.|\./, "$1"));
+}
+
+/** The bits of a number, in hex. */
+function bitsOf(value: number): string {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  return view.getBigUint64(0).toString(16).padStart(16, "0");
+}
+
 function encodeObject(value: object, operation: string, path: readonly (string | number)[]): Json {
-  if (value instanceof SharedText) return { $text: wellFormed(value.value, operation, path) };
+  if (value instanceof SharedText) {
+    if (typeof value.value !== "string") throw new EditError(operation, path, "a shared text holds a string");
+    return { $text: wellFormed(value.value, operation, path) };
+  }
   if (value instanceof SharedCounter) {
     if (!Number.isSafeInteger(value.value)) throw new EditError(operation, path, "a counter counts whole numbers");
     return { $counter: value.value };
@@ -112,13 +135,18 @@ function encodeObject(value: object, operation: string, path: readonly (string |
   }
   if (value instanceof Uint8Array) return { $bytes: toBase64(value) };
   if (Array.isArray(value)) return Array.from(value, (item, index) => encode(item, operation, [...path, index]));
-  if (!isPlain(value)) throw new EditError(operation, path, `a document holds no ${value.constructor.name}`);
+  if (!isPlain(value)) throw new EditError(operation, path, `a document holds no ${nameOf(value)}`);
   const encoded: { [key: string]: Json } = {};
   for (const [key, item] of Object.entries(value)) {
     checkKey(key, operation, [...path, key]);
     if (item !== undefined) define(encoded, key, encode(item, operation, [...path, key]));
   }
   return isTag(encoded) ? { $map: encoded } : encoded;
+}
+
+function nameOf(value: object): string {
+  const { constructor } = value as { readonly constructor?: unknown };
+  return typeof constructor === "function" && constructor.name !== "" ? constructor.name : "such object";
 }
 
 /** Whether a map of the user's own looks like one of the kinds. */
@@ -138,7 +166,8 @@ export function decode(value: Json): DocumentValue {
     if (typeof $counter === "number") return new SharedCounter($counter);
     if (typeof $time === "number") return new Date($time);
     if (typeof $bytes === "string") return fromBase64($bytes);
-    if (typeof $map === "object" && $map !== null) return decodeMap($map as { readonly [key: string]: Json });
+    if (typeof $map === "object" && $map !== null && !Array.isArray($map))
+      return decodeMap($map as { readonly [key: string]: Json });
   }
   return decodeMap(fields);
 }
@@ -153,6 +182,20 @@ function decodeMap(fields: { readonly [key: string]: Json }): DocumentValue {
 export function checkKey(key: string, operation: string, path: readonly (string | number)[]): void {
   if (key === "") throw new EditError(operation, path, "a key is not empty");
   wellFormed(key, operation, path);
+  const isLong = key.length > KEY_MOST / 3 && new TextEncoder().encode(key).length > KEY_MOST;
+  if (isLong) throw new EditError(operation, path, `a key has 1 to ${KEY_MOST} bytes`);
+}
+
+/** Refuses what is no path, and gives one that nobody else can change. */
+export function checkPath(path: unknown, operation: string): Path {
+  if (!Array.isArray(path)) throw new EditError(operation, [], "a path is a list of keys and indexes");
+  const copy = [...(path as readonly unknown[])] as (string | number)[];
+  for (const step of copy) {
+    if (typeof step === "string") checkKey(step, operation, copy);
+    else if (typeof step !== "number") throw new EditError(operation, [], "a path is a list of keys and indexes");
+    else if (!Number.isSafeInteger(step) || step < 0) throw new EditError(operation, copy, `there is no index ${step}`);
+  }
+  return copy;
 }
 
 function wellFormed(text: string, operation: string, path: readonly (string | number)[]): string {
@@ -165,10 +208,15 @@ export function isWellFormed(text: string): boolean {
   return !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?:[^\uD800-\uDBFF]|^)[\uDC00-\uDFFF]/.test(text);
 }
 
-/** An object written as `{...}`. */
+/** An object written as `{...}`, in whichever frame. */
 export function isPlain(value: object): value is Readonly<Record<string, unknown>> {
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+}
+
+/** Whether something is waited for by `await`. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 /** Sets a field, also one called `__proto__`. */

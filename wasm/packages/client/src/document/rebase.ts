@@ -23,7 +23,7 @@ export function rebase(was: DocumentValue, is: DocumentValue, ops: readonly Op[]
 }
 
 function rebased(was: DocumentValue, is: DocumentValue, op: Op): readonly Op[] {
-  if (was === is || op.op === "ensure") return [op];
+  if (was === is || (op.op === "ensure" && !op.path.some((step) => typeof step === "number"))) return [op];
   const parent = op.path.slice(0, -1);
   const last = op.path.at(-1);
   const [way, places] = followed(was, is, parent, op);

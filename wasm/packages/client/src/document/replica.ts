@@ -12,6 +12,8 @@ import type { Path } from "../types.js";
 /** An own edit that was not read back yet. */
 export interface Pending {
   ops: readonly Op[];
+  /** On its way, and made of what the document no longer is: what it means there, should it be refused. */
+  meant?: readonly Op[] | undefined;
   /** What it was made of; undefined if that is not known. */
   before: DocumentValue | undefined;
   /** It waits to be sent, is on its way, or was made. */
@@ -78,6 +80,7 @@ export class Replica {
   made(pending: Pending): void {
     this.#onItsWay = undefined;
     pending.state = "made";
+    pending.meant = undefined;
     this.#settle();
   }
 
@@ -85,6 +88,7 @@ export class Replica {
   refused(pending: Pending): void {
     this.#onItsWay = undefined;
     pending.state = "waits";
+    pending.meant = undefined;
     pending.isYounger = true;
   }
 
@@ -137,16 +141,21 @@ export class Replica {
 
   #rebase(rebase: Rebase | undefined, lost: (pending: Pending, error: unknown) => void): void {
     let now = this.#base;
+    const anew = ({ before, ops }: Pending): readonly Op[] =>
+      before === undefined || now === undefined ? ops : (rebase?.(before, now, ops) ?? ops);
     for (const pending of this.#pending) {
-      const { before, state, ops } = pending;
       try {
-        if (state === "waits" && before !== undefined && now !== undefined) {
-          pending.ops = rebase?.(before, now, ops) ?? ops;
+        if (pending.state === "waits") {
+          pending.ops = anew(pending);
+          pending.before = now;
+        } else if (pending.state === "sent") {
+          // Should others have changed what it was made of, it is refused, and made anew then.
+          pending.meant = anew(pending);
         }
-        pending.before = now;
-        now = now === undefined ? undefined : pending.ops.reduce(apply, now);
+        now = now === undefined ? undefined : shown(pending).reduce(apply, now);
       } catch (error) {
-        if (state !== "waits") continue;
+        if (pending.state === "sent") pending.meant = [];
+        if (pending.state !== "waits") continue;
         this.#pending = this.#pending.filter((item) => item !== pending);
         lost(pending, error);
       }
@@ -154,17 +163,26 @@ export class Replica {
   }
 
   #show(): void {
-    const now = replayed(this.#base, this.#pending);
+    const now = replayed(this.#base, this.#pending, shown);
     this.#shown = now === undefined ? undefined : share(this.#shown, now);
   }
 }
 
+/** What is shown of an edit; what the engine makes is its operations as they were sent. */
+function shown({ ops, meant }: Pending): readonly Op[] {
+  return meant ?? ops;
+}
+
 /** The document with edits on top; those that can't be made of it any longer are left out. */
-function replayed(base: DocumentValue | undefined, edits: readonly Pending[]): DocumentValue | undefined {
+function replayed(
+  base: DocumentValue | undefined,
+  edits: readonly Pending[],
+  of: (edit: Pending) => readonly Op[] = ({ ops }) => ops,
+): DocumentValue | undefined {
   if (base === undefined) return undefined;
-  return edits.reduce((value, { ops }) => {
+  return edits.reduce((value, edit) => {
     try {
-      return ops.reduce(apply, value);
+      return of(edit).reduce(apply, value);
     } catch {
       return value;
     }

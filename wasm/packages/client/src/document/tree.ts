@@ -4,7 +4,7 @@
  */
 import type { Json, Path } from "../types.js";
 import { EditError } from "./error.js";
-import { SharedCounter, SharedText, checkKey, define, encode, isPlain, type DocumentValue } from "./kinds.js";
+import { SharedCounter, SharedText, checkPath, define, encode, isPlain, type DocumentValue } from "./kinds.js";
 
 type Fields = { readonly [key: string]: DocumentValue };
 
@@ -14,6 +14,7 @@ export type Op =
   | { readonly op: "insert"; readonly path: Path; readonly value: DocumentValue }
   | { readonly op: "delete"; readonly path: Path }
   | { readonly op: "ensure"; readonly path: Path; readonly value: DocumentValue }
+  | { readonly op: "convert"; readonly path: Path; readonly value: DocumentValue }
   | { readonly op: "move"; readonly path: Path; readonly to: number }
   | { readonly op: "increment"; readonly path: Path; readonly by: number }
   | {
@@ -57,8 +58,13 @@ export function apply(document: DocumentValue, op: Op): DocumentValue {
 function ensured(value: DocumentValue, op: Extract<Op, { op: "ensure" }>, depth: number): DocumentValue {
   const step = op.path[depth];
   if (step === undefined) return value;
-  if (!isMap(value) || typeof step !== "string") throw new EditError(op.op, op.path, "keys of maps alone lead to it");
   const isLast = depth === op.path.length - 1;
+  if (isList(value) && typeof step === "number" && step < value.length && !isLast) {
+    return replaced(value, step, ensured(value[step] as DocumentValue, op, depth + 1));
+  }
+  if (!isMap(value) || typeof step !== "string") {
+    throw new EditError(op.op, op.path, "keys of maps, and elements that are there, alone lead to it");
+  }
   const inner = at(value, [step]) ?? (isLast ? op.value : {});
   if (isLast && Object.hasOwn(value, step)) return value;
   return replaced(value, step, isLast ? inner : ensured(inner, op, depth + 1));
@@ -93,6 +99,7 @@ function leaf(value: DocumentValue, op: Placed, last: string | number): Document
   }
   switch (op.op) {
     case "put":
+    case "convert":
       return replaced(value, last, op.value);
     case "insert":
       return isList(value) ? listWith(value, Number(last), 0, op.value) : value;
@@ -243,24 +250,34 @@ function isSameLeaf(old: DocumentValue, now: DocumentValue): boolean {
 /** An operation as it travels. Refuses what a document can't hold. */
 export function encodeOp(op: Op): { readonly [key: string]: Json } {
   const { op: kind, path } = op;
-  for (const step of path) if (typeof step === "string") checkKey(step, kind, path);
+  checkPath(path, kind);
   switch (op.op) {
     case "put":
     case "insert":
     case "ensure":
+    case "convert":
       return { op: kind, path, value: encode(op.value, kind, path) };
     case "delete":
       return { op: kind, path };
     case "move":
+      if (!isPlace(op.to)) throw new EditError(kind, path, `there is no index ${op.to} to move to`);
       return { op: kind, path, to: op.to };
     case "increment":
       if (!Number.isSafeInteger(op.by)) throw new EditError(kind, path, "a counter counts whole numbers");
       return { op: kind, path, by: op.by };
     case "spliceText": {
+      if (!isPlace(op.index) || !isPlace(op.deleted)) {
+        throw new EditError(kind, path, `a text has no ${op.deleted} UTF-16 units at ${op.index}`);
+      }
+      if (typeof op.inserted !== "string") throw new EditError(kind, path, "a string goes into a text");
       const insert = encode(op.inserted, kind, path);
       return { op: "splice_text", path, index: op.index, delete: op.deleted, insert, unit: "utf16" };
     }
   }
+}
+
+function isPlace(index: number): boolean {
+  return Number.isSafeInteger(index) && index >= 0;
 }
 
 /** Whether a path leads to a place inside of another one, or to the same. */

@@ -1,8 +1,10 @@
 /** Documents with a type: of TypeScript's alone, or of a schema that is held to at the edge. */
 import { RejoinderError } from "../error.js";
 import { Mapped, type Cell } from "../live.js";
+import { copied } from "../document/kinds.js";
 import { apply, at, isMap, share, type Op } from "../document/tree.js";
 import type { DocumentEdit, DocumentValue, Live, Path, SharedDocument } from "../types.js";
+import { migrated, type Migration } from "./migration.js";
 import { record, type Draft } from "./record.js";
 import { inLine, validate, type Issue, type Output, type Result, type StandardSchema } from "./schema.js";
 
@@ -14,6 +16,15 @@ export interface TypedOptions<T> {
    * added to documents that are there already.
    */
   readonly initial?: Partial<T> & { readonly [key: string]: unknown };
+  /**
+   * How what older versions of the app wrote is brought up to date, in the order in which those came. What comes
+   * of it is shown at once, and written with the first change; two devices that write it at once make one of it.
+   *
+   * ```ts
+   * const migrations = [(doc) => { if (typeof doc.body === "string") doc.body = values.text(doc.body); }];
+   * ```
+   */
+  readonly migrations?: readonly Migration[];
 }
 
 /** A document whose values have a type. */
@@ -81,7 +92,7 @@ export function typed<T>(
 ): TypedDocument<T> {
   const isSchema = first !== undefined && "~standard" in first;
   const options = isSchema ? second : first;
-  return new Typed<T>(document, isSchema ? first : undefined, (options?.initial ?? {}) as DocumentValue);
+  return new Typed<T>(document, isSchema ? first : undefined, options ?? {});
 }
 
 /** A change that was made by a document's handle. */
@@ -105,14 +116,17 @@ class Typed<T> implements TypedDocument<T> {
   readonly own = new Set<(change: OwnChange) => void>();
   readonly #schema: StandardSchema<unknown, T> | undefined;
   readonly #initial: DocumentValue;
+  readonly #migrations: readonly Migration[];
   readonly #source: Cell<DocumentValue | undefined>;
-  #read: { readonly of: DocumentValue; readonly whole: DocumentValue; readonly result: Result<T> } | undefined;
+  #read: Read<T> | undefined;
   #output: DocumentValue | undefined;
 
-  constructor(document: SharedDocument, schema: StandardSchema<unknown, T> | undefined, initial: DocumentValue) {
+  constructor(document: SharedDocument, schema: StandardSchema<unknown, T> | undefined, options: TypedOptions<T>) {
     this.document = document;
     this.#schema = schema;
-    this.#initial = initial;
+    // What begins a document must not change under it afterwards.
+    this.#initial = copied(options.initial ?? {}, "initial", []);
+    this.#migrations = options.migrations ?? [];
     this.#source = document.value as Cell<DocumentValue | undefined>;
     this.value = new Mapped(this.#source, (value) => this.#valid(value));
     this.issues = new Mapped(this.#source, (value) => this.#issues(value));
@@ -130,25 +144,41 @@ class Typed<T> implements TypedDocument<T> {
     // Only what is followed is known to be of now.
     if (this.#source.current === undefined || !this.#source.isFollowed) await this.#source.ready();
     const before = this.#source.current ?? {};
-    const { whole } = this.#look(before);
+    const { whole, first } = this.#look(before);
     const ops = record<T>(whole, edit);
     if (ops.length === 0) return;
     const after = ops.reduce(apply, whole);
     this.#check(before, after);
     const made = this.document.change((edits) => {
-      for (const op of [...missing(before, this.#initial, []), ...ops]) replay(edits, op);
+      for (const op of [...first, ...ops]) replay(edits, op);
     });
     for (const listener of this.own) listener({ before: whole, after, made });
     await made;
   }
 
   /** With what it begins with, and as the schema has it. */
-  #look(of: DocumentValue): { readonly whole: DocumentValue; readonly result: Result<T> } {
+  #look(of: DocumentValue): Read<T> {
     if (this.#read?.of === of) return this.#read;
-    const whole = share(this.#read?.whole, missing(of, this.#initial, []).reduce(apply, of));
-    const result: Result<T> = this.#schema === undefined ? { value: whole as T } : validate(this.#schema, whole);
-    this.#read = { of, whole, result };
+    const { first, problem } = this.#first(of);
+    const whole = share(this.#read?.whole, first.reduce(apply, of));
+    const result: Result<T> =
+      problem !== undefined
+        ? { issues: [problem] }
+        : this.#schema === undefined
+          ? { value: whole as T }
+          : validate(this.#schema, whole);
+    this.#read = { of, first, whole, result };
     return this.#read;
+  }
+
+  #first(of: DocumentValue): { readonly first: readonly Op[]; readonly problem?: Issue } {
+    try {
+      const ops = migrated(of, this.#migrations);
+      return { first: [...ops, ...missing(ops.reduce(apply, of), this.#initial, [])] };
+    } catch (error) {
+      // What it was not made for is told, as what no schema expects is, and stays as it is.
+      return { first: [], problem: { message: `a migration failed: ${String(error)}` } };
+    }
   }
 
   #valid(of: DocumentValue | undefined): T | undefined {
@@ -172,6 +202,15 @@ class Typed<T> implements TypedDocument<T> {
   }
 }
 
+/** A document as it was read. */
+interface Read<T> {
+  readonly of: DocumentValue;
+  /** What brings it up to date, and adds what it begins with: written with the first change. */
+  readonly first: readonly Op[];
+  readonly whole: DocumentValue;
+  readonly result: Result<T>;
+}
+
 const NONE: readonly Issue[] = [];
 
 /** What a document lacks of what it begins with: each as the deepest maps have it. */
@@ -191,6 +230,7 @@ export function replay(edits: DocumentEdit, op: Op): void {
     case "put":
     case "insert":
     case "ensure":
+    case "convert":
       edits[op.op](op.path, op.value);
       return;
     case "delete":

@@ -5,6 +5,7 @@
 export { SchemaError, typed } from "./document.js";
 export type { TypedDocument, TypedOptions } from "./document.js";
 export { difference } from "../document/difference.js";
+export type { Migration } from "./migration.js";
 export type { Draft } from "./record.js";
 export type { Issue, Output, StandardSchema } from "./schema.js";
 export { undoHistory } from "./undo.js";

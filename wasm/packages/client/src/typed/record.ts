@@ -7,8 +7,8 @@
  */
 import { difference } from "../document/difference.js";
 import { EditError } from "../document/error.js";
-import { SharedCounter, SharedText, define, encode } from "../document/kinds.js";
-import { apply, at, isList, isMap, type Op } from "../document/tree.js";
+import { SharedCounter, SharedText, checkKey, copied, define, encode, isThenable } from "../document/kinds.js";
+import { apply, at, isList, isMap, isSame, type Op } from "../document/tree.js";
 import type { DocumentValue, Path } from "../types.js";
 
 type Step = string | number;
@@ -33,21 +33,23 @@ export function record<T>(document: DocumentValue, edit: (draft: Draft<T>) => un
       Promise.resolve(answer).catch(() => undefined);
       throw new EditError("change", [], "a change is made at once: its function must not return a promise");
     }
+    recorder.putLeaves();
   } finally {
     recorder.isOver = true;
   }
   return recorder.ops;
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
-}
+/** Maps and lists in one another that may still be a value; what goes on for ever goes beyond. */
+const DEPTH_MOST = 64;
 
 class Recorder {
   readonly ops: Op[] = [];
   readonly root: unknown;
   readonly #rootPlace = new Place(undefined, "");
   readonly #places = new WeakMap<object, Place>();
+  /** Dates and bytes that were handed out: copies, which may be changed in place. */
+  readonly #leaves = new Map<Place, { readonly is: DocumentValue; readonly copy: DocumentValue }>();
   isOver = false;
   #document: DocumentValue;
 
@@ -72,9 +74,26 @@ class Recorder {
   /** The draft of what lies at a step of a place; scalars are themselves. */
   inner(place: Place, step: Step): unknown {
     const value = at(this.#document, [...this.path(place, "read"), step]);
-    if (typeof value !== "object" || value === null || value instanceof Date || value instanceof Uint8Array)
-      return value;
+    if (typeof value !== "object" || value === null) return value;
+    if (value instanceof Date || value instanceof Uint8Array) return this.#leaf(place.inner(step), value);
     return this.#draft(place.inner(step), value);
+  }
+
+  /** What was handed out and changed in place is put back. */
+  putLeaves(): void {
+    for (const [place, { is, copy }] of this.#leaves) {
+      const path = place.path();
+      if (path === undefined || at(this.#document, path) !== is || isSame(is, copy)) continue;
+      this.#make({ op: "put", path, value: copied(copy, "put", path) });
+    }
+  }
+
+  #leaf(place: Place, value: Date | Uint8Array): DocumentValue {
+    const known = this.#leaves.get(place);
+    if (known?.is === value) return known.copy;
+    const copy = value instanceof Date ? new Date(value) : value.slice();
+    this.#leaves.set(place, { is: value, copy });
+    return copy;
   }
 
   put(place: Place, step: Step, value: unknown): void {
@@ -84,20 +103,18 @@ class Recorder {
       if (old !== undefined) this.remove(place, step);
       return;
     }
-    const plain = this.#plain(value);
+    const plain = this.#plain(value, "put", path);
     if (Object.is(plain, old)) return;
     if (old instanceof SharedText && typeof plain === "string") return this.updateText(path, old.value, plain);
     if (old instanceof SharedCounter && typeof plain === "number") return this.count(path, plain - old.value);
-    encode(plain, "put", path);
-    this.#make({ op: "put", path, value: plain });
+    if (typeof step === "string") checkKey(step, "put", path);
+    this.#make({ op: "put", path, value: copied(plain, "put", path) });
     place.forget(step);
   }
 
   insert(place: Place, index: number, value: unknown): void {
     const path = [...this.path(place, "insert"), index];
-    const plain = this.#plain(value);
-    encode(plain, "insert", path);
-    this.#make({ op: "insert", path, value: plain });
+    this.#make({ op: "insert", path, value: copied(this.#plain(value, "insert", path), "insert", path) });
     place.shift(index, 1);
   }
 
@@ -144,14 +161,17 @@ class Recorder {
   }
 
   /** A value without drafts in it. */
-  #plain(value: unknown): DocumentValue {
+  #plain(value: unknown, operation: string, path: Path): DocumentValue {
     if (typeof value !== "object" || value === null) return value as DocumentValue;
+    if (path.length > DEPTH_MOST)
+      throw new EditError(operation, path, `it is nested deeper than ${DEPTH_MOST} objects`);
     const place = this.#places.get(value);
     if (place !== undefined) return this.value(place) as DocumentValue;
-    if (Array.isArray(value)) return value.map((item) => this.#plain(item));
+    const inner = (item: unknown, step: Step): DocumentValue => this.#plain(item, operation, [...path, step]);
+    if (Array.isArray(value)) return Array.from(value as readonly unknown[], inner);
     if (!isMap(value)) return value as DocumentValue;
     const plain: { [key: string]: DocumentValue } = {};
-    for (const [key, item] of Object.entries(value)) define(plain, key, this.#plain(item));
+    for (const [key, item] of Object.entries(value)) define(plain, key, inner(item, key));
     return plain;
   }
 }
@@ -325,7 +345,9 @@ class ListHandler extends Handler implements ProxyHandler<unknown[]> {
     if (key === "length") this.#setLength(Number(value));
     else if (index === undefined) return this.defineProperty();
     else if (index === this.#length()) this.recorder.insert(this.place, index, value);
-    else this.recorder.put(this.place, index, value ?? null);
+    else if (value === undefined) {
+      throw new EditError("put", [...this.recorder.path(this.place, "put"), index], "a document holds no undefined");
+    } else this.recorder.put(this.place, index, value);
     return true;
   }
 

@@ -4,7 +4,7 @@
  * It is a merge of three: the document before the edit, right after it, and now. What the edit changed and
  * nobody touched since becomes what it was; what somebody touched stays theirs.
  */
-import { aligned, hunks } from "../document/align.js";
+import { aligned, hunks, type Hunk } from "../document/align.js";
 import { SharedCounter, SharedText, type DocumentValue } from "../document/kinds.js";
 import { isList, isMap, isSame, type Op } from "../document/tree.js";
 import type { Path } from "../types.js";
@@ -44,7 +44,7 @@ function ofKey(before: Known, after: Known, now: Known, path: Path): readonly Op
   return before !== undefined && now === undefined ? [{ op: "put", path, value: before }] : [];
 }
 
-/** From the end to the beginning, so that no operation moves what another one is about. */
+/** What was taken out is put back, what was put in is taken out, and what was moved is moved back. */
 function ofLists(
   before: readonly DocumentValue[],
   after: readonly DocumentValue[],
@@ -52,27 +52,115 @@ function ofLists(
   path: Path,
 ): readonly Op[] {
   const places = aligned(after, now, isSame);
-  const ops: Op[] = [];
-  for (const hunk of hunks(after, before, isSame).reverse()) {
-    const { from, to, otherFrom, otherTo } = hunk;
+  const differing = hunks(after, before, isSame);
+  const moves = moved(before, after, differing);
+  const list = new Reverted(now.length, path);
+  for (const { from, to, otherFrom, otherTo } of differing) {
     if (to - from === otherTo - otherFrom) {
-      for (let n = to - from - 1; n >= 0; n--) {
+      for (let n = 0; n < to - from; n++) {
         const place = places.paired(from + n);
         if (place === undefined) continue;
         const [old, made, is] = [before[otherFrom + n], after[from + n], now[place]];
-        ops.push(...revert(old as DocumentValue, made as DocumentValue, is as DocumentValue, [...path, place]));
+        const at = list.path(place);
+        if (at !== undefined) {
+          list.ops.push(...revert(old as DocumentValue, made as DocumentValue, is as DocumentValue, at));
+        }
       }
       continue;
     }
-    for (let n = to - 1; n >= from; n--) {
+    for (let n = from; n < to; n++) {
       const place = places.exact(n);
-      if (place !== undefined) ops.push({ op: "delete", path: [...path, place] });
+      if (place !== undefined && !moves.from.has(n)) list.take(place);
     }
-    const place = places.behind(from);
-    for (const value of before.slice(otherFrom, otherTo).reverse())
-      ops.push({ op: "insert", path: [...path, place], value });
+    let at = list.behind(places.behind(from));
+    for (let n = otherFrom; n < otherTo; n++) {
+      const source = moves.to.get(n);
+      if (source === undefined) {
+        list.put(at++, before[n] as DocumentValue);
+        continue;
+      }
+      // What others took out meanwhile stays out.
+      const place = places.paired(source);
+      if (place !== undefined) at = list.move(place, at);
+    }
   }
-  return ops;
+  return list.ops;
+}
+
+/** Which elements that the edit put in are ones that it took out elsewhere: by their indexes after, and before. */
+function moved(
+  before: readonly DocumentValue[],
+  after: readonly DocumentValue[],
+  differing: readonly Hunk[],
+): { readonly from: ReadonlySet<number>; readonly to: ReadonlyMap<number, number> } {
+  const [from, to] = [new Set<number>(), new Map<number, number>()];
+  const uneven = differing.filter((hunk) => hunk.to - hunk.from !== hunk.otherTo - hunk.otherFrom);
+  const put = uneven.flatMap((hunk) => range(hunk.from, hunk.to));
+  for (const old of uneven.flatMap((hunk) => range(hunk.otherFrom, hunk.otherTo))) {
+    const found = put.find((n) => !from.has(n) && isSame(before[old] as DocumentValue, after[n] as DocumentValue));
+    if (found === undefined) continue;
+    from.add(found);
+    to.set(old, found);
+  }
+  return { from, to };
+}
+
+function range(from: number, to: number): readonly number[] {
+  return Array.from({ length: to - from }, (_, n) => from + n);
+}
+
+/** A list while it is reverted: which of its elements stand where by now. */
+class Reverted {
+  readonly ops: Op[] = [];
+  readonly #path: Path;
+  /** Each element by the index that it had; what was put in has none. */
+  readonly #places: (number | undefined)[];
+  readonly #moved = new Set<number>();
+
+  constructor(length: number, path: Path) {
+    this.#path = path;
+    this.#places = Array.from({ length }, (_, place) => place);
+  }
+
+  /** The path of an element that is still there. */
+  path(place: number): Path | undefined {
+    const index = this.#places.indexOf(place);
+    return index < 0 ? undefined : [...this.#path, index];
+  }
+
+  /** Where what follows the elements before a place goes. */
+  behind(place: number): number {
+    for (let before = place - 1; before >= 0; before--) {
+      const index = this.#moved.has(before) ? -1 : this.#places.indexOf(before);
+      if (index >= 0) return index + 1;
+    }
+    return 0;
+  }
+
+  take(place: number): void {
+    const path = this.path(place);
+    if (path === undefined) return;
+    this.ops.push({ op: "delete", path });
+    this.#places.splice(Number(path.at(-1)), 1);
+  }
+
+  put(index: number, value: DocumentValue): void {
+    this.ops.push({ op: "insert", path: [...this.#path, index], value });
+    this.#places.splice(index, 0, undefined);
+  }
+
+  /** Moves an element before what stands at an index. Gives the index behind it. */
+  move(place: number, index: number): number {
+    const path = this.path(place);
+    if (path === undefined) return index;
+    const from = Number(path.at(-1));
+    const to = from < index ? index - 1 : index;
+    if (from !== to) this.ops.push({ op: "move", path, to });
+    this.#places.splice(from, 1);
+    this.#places.splice(to, 0, place);
+    this.#moved.add(place);
+    return to + 1;
+  }
 }
 
 function ofTexts(before: string, after: string, now: string, path: Path): readonly Op[] {

@@ -84,7 +84,9 @@ class Remembered<T> implements UndoHistory {
   async #take(step: Step, keep: (made: Step) => void): Promise<boolean> {
     this.#tell();
     const { document } = this.#document;
-    const before = document.value.current ?? (await document.value.ready());
+    // Only what is followed is known to be of now.
+    const { current, isFollowed } = document.value as Cell<DocumentValue | undefined>;
+    const before = current !== undefined && isFollowed ? current : await document.value.ready();
     const ops = revert(step.before, step.after, before);
     if (ops.length === 0) return false;
     const made = { before, after: ops.reduce(apply, before) };

@@ -1,0 +1,116 @@
+/**
+ * A shared text in ProseMirror, a paragraph a line: `@rejoinder/client/prosemirror`.
+ *
+ * ```ts
+ * const plugins = [sharedParagraphs(conversation.document("page"), ["body"]), history()];
+ * new EditorView(parent, { state: EditorState.create({ schema, plugins }) });
+ * ```
+ */
+import { Fragment, Slice, type Node, type Schema } from "prosemirror-model";
+import { Plugin, PluginKey, TextSelection, type EditorState, type Transaction } from "prosemirror-state";
+import type { EditorView } from "prosemirror-view";
+import { BoundText } from "./document/bound.js";
+import { difference } from "./document/difference.js";
+import type { Path, SharedDocument } from "./types.js";
+
+/** Whether the text is here: before that, nothing can be typed. */
+interface State {
+  readonly isLoaded: boolean;
+}
+
+const KEY = new PluginKey<State>("rejoinder");
+
+/**
+ * Keeps an editor and a text of a document the same, for a schema whose document is a row of `paragraph`s. What is typed
+ * shows in the document at once; what others write comes into the editor, where the selection keeps its place,
+ * and stays out of its history. Marks and other nodes are this editor's alone. Where there is no text yet, the
+ * first that is typed makes it.
+ */
+export function sharedParagraphs(document: SharedDocument, path: Path): Plugin {
+  return new Plugin<State>({
+    key: KEY,
+    state: {
+      init: () => ({ isLoaded: false }),
+      apply: (transaction, state) => (transaction.getMeta(KEY) === true ? { isLoaded: true } : state),
+    },
+    // Nothing else may change what is not here yet.
+    filterTransaction: (transaction, state) =>
+      !transaction.docChanged || transaction.getMeta(KEY) === true || KEY.getState(state)?.isLoaded === true,
+    props: { editable: (state) => KEY.getState(state)?.isLoaded === true },
+    view: (view) => new Binding(view, document, path),
+  });
+}
+
+/** What an editor holds, a line a paragraph. */
+export function textOf(doc: Node): string {
+  const lines: string[] = [];
+  doc.forEach((paragraph) => lines.push(paragraph.textBetween(0, paragraph.content.size, undefined, "\ufffc")));
+  return lines.join("\n");
+}
+
+class Binding {
+  readonly #view: EditorView;
+  readonly #text: BoundText;
+
+  constructor(view: EditorView, document: SharedDocument, path: Path) {
+    this.#view = view;
+    this.#text = new BoundText(document, path, () => this.#pull());
+  }
+
+  update(view: EditorView, before: EditorState): void {
+    if (view.state.doc === before.doc) return;
+    const now = textOf(view.state.doc);
+    // What came from the document is there already.
+    if (now !== (this.#text.value ?? "")) this.#push(textOf(before.doc), now);
+  }
+
+  destroy(): void {
+    this.#text.stop();
+  }
+
+  #push(before: string, now: string): void {
+    const { index, deleted, inserted } = difference(before, now);
+    if (deleted === 0 && inserted === "") return;
+    this.#text.write((edit, path) => edit.spliceText(path, index, deleted, inserted));
+  }
+
+  #pull(): void {
+    const { state } = this.#view;
+    const { index, deleted, inserted } = difference(textOf(state.doc), this.#text.value ?? "");
+    const isSame = deleted === 0 && inserted === "";
+    if (isSame && KEY.getState(state)?.isLoaded === true) return;
+    const transaction = state.tr.setMeta(KEY, true).setMeta("addToHistory", false);
+    if (!isSame) replace(transaction, index, deleted, inserted);
+    this.#view.dispatch(transaction);
+  }
+}
+
+/** Replaces a part of the text, and leaves the paragraphs around it, with their marks, as they are. */
+function replace(transaction: Transaction, index: number, deleted: number, inserted: string): void {
+  const { doc } = transaction;
+  const [from, to] = [place(doc, index), place(doc, index + deleted)];
+  const lines = inserted.split("\n").map((line) => paragraph(doc.type.schema, line));
+  // The first and the last join what stands before and behind.
+  transaction.replace(from, to, new Slice(Fragment.from(lines), 1, 1));
+  if (transaction.selection.empty && !(transaction.selection instanceof TextSelection)) {
+    transaction.setSelection(TextSelection.near(transaction.doc.resolve(transaction.selection.from)));
+  }
+}
+
+function paragraph(schema: Schema, line: string): Node {
+  const type = schema.nodes["paragraph"];
+  if (type === undefined) throw new TypeError("the schema has no paragraph");
+  return type.create(null, line === "" ? null : schema.text(line));
+}
+
+/** Where a place in the text is in the editor: each paragraph opens before its line and closes behind it. */
+function place(doc: Node, index: number): number {
+  let [left, position] = [index, 1];
+  for (let n = 0; n < doc.childCount - 1; n += 1) {
+    const { size } = doc.child(n).content;
+    if (left <= size) break;
+    left -= size + 1;
+    position += doc.child(n).nodeSize;
+  }
+  return position + left;
+}

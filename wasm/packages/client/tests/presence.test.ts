@@ -1,0 +1,87 @@
+/** Who is at a document: told at once, said anew, and gone after a while. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { DocumentPresence } from "../src/document/presence.js";
+import type { Json } from "../src/types.js";
+import { FakeEngine } from "./engine.js";
+
+/** Presence in a document `plan`, with what was said of it and a clock of its own. */
+function begin(t: TestContext) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  const engine = new FakeEngine();
+  const presence = new DocumentPresence(engine, "s", "plan");
+  const pass = (ms: number): void => {
+    now += ms;
+    t.mock.timers.tick(ms);
+  };
+  const said = (): (Json | undefined)[] => engine.asked.map(({ params }) => params["state"]);
+  const heard = (device: string, state: Json, more = {}): void => {
+    engine.tell("presence", { space: "s", name: "app/plan", account: "a", device, state, ...more });
+    while (engine.step());
+  };
+  return { engine, presence, pass, said, heard };
+}
+
+void test("own words are said at once, not too often, and again while nothing changes", (t) => {
+  const { presence, pass, said } = begin(t);
+  presence.set({ at: 1 });
+  assert.deepEqual(said(), [{ at: 1 }]);
+  presence.set({ at: 1 });
+  presence.set({ at: 2 });
+  presence.set({ at: 3 });
+  assert.equal(said().length, 1);
+  pass(200);
+  assert.deepEqual(said(), [{ at: 1 }, { at: 3 }]);
+  pass(10_000);
+  assert.deepEqual(said(), [{ at: 1 }, { at: 3 }, { at: 3 }]);
+  presence.set(null);
+  pass(200);
+  assert.deepEqual(said().at(-1), null);
+  pass(60_000);
+  assert.equal(said().length, 4, "who left says nothing more");
+});
+
+void test("others come, move, and go with a word or without", (t) => {
+  const { presence, pass, said, heard } = begin(t);
+  const seen: unknown[] = [];
+  const stop = presence.peers.subscribe((peers) => seen.push(peers.map(({ device, state }) => [device, state])));
+  heard("d", 1);
+  heard("e", 2);
+  heard("d", 3);
+  assert.deepEqual(seen.at(-1), [
+    ["d", 3],
+    ["e", 2],
+  ]);
+  heard("e", null);
+  assert.deepEqual(seen.at(-1), [["d", 3]]);
+  pass(29_000);
+  heard("d", 3);
+  pass(29_000);
+  assert.equal(presence.peers.current.length, 1);
+  pass(2_000);
+  assert.deepEqual(presence.peers.current, []);
+  assert.deepEqual(said(), [], "who only looks says nothing");
+  stop();
+});
+
+void test("who comes is told at once of those who are here", (t) => {
+  const { presence, pass, said, heard } = begin(t);
+  presence.peers.subscribe(() => undefined);
+  presence.set("here");
+  pass(1_000);
+  heard("d", 1);
+  assert.deepEqual(said(), ["here", "here"]);
+  heard("d", 2);
+  pass(1_000);
+  assert.equal(said().length, 2, "it knows by now");
+});
+
+void test("what is said of another document, or elsewhere, is not heard", (t) => {
+  const { presence, heard } = begin(t);
+  presence.peers.subscribe(() => undefined);
+  heard("d", 1, { name: "app/other" });
+  heard("d", 1, { space: "elsewhere" });
+  assert.deepEqual(presence.peers.current, []);
+});
