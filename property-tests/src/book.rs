@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use sync_core::api::{Member, Response, Space};
+use sync_core::api::{Member, Response};
 use sync_core::document::{AppOp, OrderKey};
 use sync_core::{Command, Failure};
 use sync_protocol::address::Address;
 use sync_protocol::{AccountId, SpaceId};
 
 use crate::device::Asked;
+use crate::remembered::Remembered;
 
 /// Somebody in a world.
 #[derive(Clone, Debug)]
@@ -289,8 +290,15 @@ impl Book {
 
     /// Takes note of what a device was asked for after it had been ended.
     pub fn in_vain(&mut self, command: &Command) {
-        if let Command::SendMessage { text, .. } | Command::EditMessage { text, .. } = command {
-            self.void.insert(text.clone());
+        match Remembered::of(command) {
+            Remembered::Message(text) | Remembered::Text(_, _, text) => {
+                self.void.insert(text.to_owned());
+            }
+            Remembered::Deletion(..)
+            | Remembered::Reaction(..)
+            | Remembered::Setting(..)
+            | Remembered::Document(..)
+            | Remembered::Nothing => {}
         }
     }
 
@@ -422,81 +430,82 @@ impl Book {
     }
 
     fn changed(&mut self, device: usize, account: Option<AccountId>, command: &Command) {
-        match command {
-            Command::EditMessage { conversation, message, text } => {
-                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+        match Remembered::of(command) {
+            Remembered::Text(conversation, message, text) => {
+                if let Some(written) = self.written.get_mut(&(conversation, message)) {
                     written.touched.insert(device);
-                    written.text.settle(text.clone());
+                    written.text.settle(text.to_owned());
                 } else {
                     // A message whose author was never answered, and who saw it all the same.
-                    self.doubtful.insert(text.clone());
+                    self.doubtful.insert(text.to_owned());
                 }
             }
-            Command::DeleteMessage { conversation, message } => {
-                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+            Remembered::Deletion(conversation, message) => {
+                if let Some(written) = self.written.get_mut(&(conversation, message)) {
                     written.touched.insert(device);
                     written.deleted.settle(true);
                 }
             }
-            Command::React { conversation, message, emoji } => {
+            Remembered::Reaction(conversation, message, emoji) => {
                 let Some(account) = account else { return };
-                let outcome = Outcome::of(emoji.clone());
-                let key = (*conversation, *message, account);
+                let outcome = Outcome::of(emoji.map(str::to_owned));
+                let key = (conversation, message, account);
                 self.reacted_on.entry(key).or_default().insert(device);
                 self.reactions.insert(key, outcome);
             }
-            Command::SetSetting { key, value } => {
-                let setting = self.settings.entry((device, key.clone()));
+            Remembered::Setting(key, value) => {
+                let setting = self.settings.entry((device, key.to_owned()));
                 setting.or_insert_with(|| Outcome::of(Value::Null)).settle(value.clone());
             }
-            Command::ChangeDocument { space: Space::Conversation(space), ops, .. } => {
+            Remembered::Document(space, ops) => {
                 let counted = counted(ops);
                 if let Some(account) = account.filter(|_| counted > 0) {
-                    let tally = self.tallies.entry(*space).or_default();
+                    let tally = self.tallies.entry(space).or_default();
                     *tally.counted.entry((account, device)).or_default() += counted;
                 }
             }
-            _ => {}
+            // A message is noted with the answer that names it.
+            Remembered::Message(_) | Remembered::Nothing => {}
         }
     }
 
     /// The device lost its power, or the store failed, before this was answered: it may have
     /// happened or not.
     pub fn unanswered(&mut self, device: usize, person: usize, asked: &Asked) {
-        match &asked.command {
-            Command::SendMessage { text, .. } => {
-                self.doubtful.insert(text.clone());
+        match Remembered::of(&asked.command) {
+            Remembered::Message(text) => {
+                self.doubtful.insert(text.to_owned());
             }
-            Command::EditMessage { conversation, message, text } => {
-                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+            Remembered::Text(conversation, message, text) => {
+                if let Some(written) = self.written.get_mut(&(conversation, message)) {
                     written.touched.insert(device);
-                    written.text.maybe.push(text.clone());
+                    written.text.maybe.push(text.to_owned());
                 } else {
-                    self.doubtful.insert(text.clone());
+                    self.doubtful.insert(text.to_owned());
                 }
             }
-            Command::DeleteMessage { conversation, message } => {
-                if let Some(written) = self.written.get_mut(&(*conversation, *message)) {
+            Remembered::Deletion(conversation, message) => {
+                if let Some(written) = self.written.get_mut(&(conversation, message)) {
                     written.touched.insert(device);
                     written.deleted.maybe.push(true);
                 }
             }
-            Command::React { conversation, message, emoji } => {
+            Remembered::Reaction(conversation, message, emoji) => {
                 let Some(account) = self.account_of(person) else { return };
-                let key = (*conversation, *message, account);
+                let key = (conversation, message, account);
                 self.reacted_on.entry(key).or_default().insert(device);
                 let outcome = self.reactions.entry(key).or_insert_with(|| Outcome::of(None));
-                outcome.maybe.push(emoji.clone());
+                outcome.maybe.push(emoji.map(str::to_owned));
             }
-            Command::SetSetting { key, value } => {
-                let key = (device, key.clone());
+            Remembered::Setting(key, value) => {
+                let key = (device, key.to_owned());
                 let outcome = self.settings.entry(key).or_insert_with(|| Outcome::of(Value::Null));
                 outcome.maybe.push(value.clone());
             }
-            Command::ChangeDocument { space: Space::Conversation(space), ops, .. } => {
-                self.tallies.entry(*space).or_default().maybe += counted(ops);
+            Remembered::Document(space, ops) => {
+                self.tallies.entry(space).or_default().maybe += counted(ops);
             }
-            _ => {}
+            Remembered::Nothing => {}
         }
     }
 }

@@ -234,14 +234,21 @@ impl Screen {
 }
 
 /// The conversation a command is about, if it is about one.
+///
+/// A new command is to be known here, by the [`Book`](crate::book::Book) (`remembered.rs`), by the story
+/// (`world/tale.rs`) and by what counts situations (`world/watch.rs`): none of these passes one over.
 #[must_use]
 pub fn conversation(command: &Command) -> Option<SpaceId> {
     match command {
+        Command::Once { command, .. } => conversation(command),
+        Command::Foreground { conversation } => *conversation,
         Command::AddMember { conversation, .. }
         | Command::RemoveMember { conversation, .. }
         | Command::SetRole { conversation, .. }
         | Command::SetTitle { conversation, .. }
         | Command::Leave { conversation }
+        | Command::AcceptConversation { conversation }
+        | Command::DeclineConversation { conversation, .. }
         | Command::MarkRead { conversation, .. }
         | Command::SendMessage { conversation, .. }
         | Command::EditMessage { conversation, .. }
@@ -251,12 +258,46 @@ pub fn conversation(command: &Command) -> Option<SpaceId> {
         | Command::Typing { conversation } => Some(*conversation),
         Command::ChangeDocument { space, .. }
         | Command::ReadDocument { space, .. }
+        | Command::AskDocument { space, .. }
+        | Command::ListDocuments { space }
+        | Command::RenameDocument { space, .. }
+        | Command::ArchiveDocument { space, .. }
+        | Command::DeleteDocument { space, .. }
         | Command::ExportDocument { space, .. }
         | Command::ImportDocument { space, .. }
+        | Command::SetPresence { space, .. }
         | Command::Digest { space } => match space {
             sync_core::api::Space::Conversation(space) => Some(*space),
             sync_core::api::Space::Account => None,
         },
-        _ => None,
+        Command::CreateAccount { .. }
+        | Command::SetName { .. }
+        | Command::OfferDevice { .. }
+        | Command::JoinAccount { .. }
+        | Command::CancelLink
+        | Command::AcceptDevice { .. }
+        | Command::ConfirmDevice { .. }
+        | Command::ListDevices
+        | Command::RevokeDevice { .. }
+        | Command::MakePrimary { .. }
+        | Command::NewRecoveryCode
+        | Command::RecoverAccount { .. }
+        | Command::SetBlocked { .. }
+        | Command::Status
+        | Command::LookupContact { .. }
+        | Command::ShowContact { .. }
+        | Command::CompareContact { .. }
+        | Command::VerifyContact { .. }
+        | Command::AcceptAddress { .. }
+        | Command::AcceptRelay { .. }
+        | Command::CreateConversation { .. }
+        | Command::ListConversations
+        | Command::Setting { .. }
+        | Command::SetSetting { .. }
+        | Command::Settings
+        | Command::Wait(_)
+        | Command::ForgetEdits { .. }
+        | Command::GoOffline
+        | Command::GoOnline => None,
     }
 }

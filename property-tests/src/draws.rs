@@ -140,4 +140,31 @@ mod tests {
         assert_eq!(edition(1_795_974_097_000_031), 1);
         assert_eq!(edition(newest(1_795_974_097_000_031)), EDITION);
     }
+
+    /// What people do is drawn from these tables, and this is what stood in them when an edition began.
+    const DRAWN: (u64, &str) = (3, "a090fc5a6529c448");
+
+    #[test]
+    fn what_is_drawn_from_changes_with_an_edition_alone() {
+        let tables = [
+            (include_str!("world/people.rs"), "DEEDS"),
+            (include_str!("world/churn.rs"), "ACTS"),
+            (include_str!("world/beside.rs"), "PAIRS"),
+        ];
+        let mut all = String::new();
+        for (source, name) in tables {
+            let from = source.split(&format!("const {name}: ")).nth(1);
+            let table = from.and_then(|rest| rest.split("];").next()).expect("there is a table");
+            let words: Vec<&str> = table.split_whitespace().collect();
+            all += &format!("const {name}: {}\n", words.join(" "));
+        }
+        let hash =
+            data_encoding::HEXLOWER.encode(&sync_protocol::hash::sha256(all.as_bytes())[..8]);
+        assert_eq!(
+            (EDITION, hash.as_str()),
+            DRAWN,
+            "old seeds would be other worlds: begin a new edition, leave the tables of the one before to its \
+             seeds, and write down what is drawn from now",
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::chance::Chance;
 use crate::disk::DiskFault;
+use crate::order::OrderFault;
 use crate::relay_store::RelayFault;
 
 /// Random decisions in a world of the ordinary suite.
@@ -16,7 +17,7 @@ const HOUSEHOLD: usize = 4;
 const CONVERSATIONS: usize = 4;
 
 /// A plan's numbers, by the names that a command line has for them.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "people",
     "decisions",
     "pace",
@@ -45,6 +46,7 @@ const NAMES: [&str; 28] = [
     "relay_lies",
     "member_cheats",
     "thief_acts",
+    "nodes",
 ];
 
 /// What goes wrong. A weight is a share among all decisions; 0 turns the thing off. Each seed turns
@@ -93,6 +95,8 @@ pub enum Planted {
     UnseenRemoval,
     /// The relay says that a device ended, and goes on taking what it writes.
     TakesEnded,
+    /// The log that nodes share, or one of them, goes wrong like this.
+    Order(OrderFault),
 }
 
 /// A world's plan.
@@ -131,6 +135,8 @@ pub struct Plan {
     pub member_cheats: u64,
     /// Weight: a thief does something with a device of the first person's.
     pub thief_acts: u64,
+    /// Nodes of the relay, over one log; 0 for a relay that is alone.
+    pub nodes: u64,
     /// What goes wrong.
     pub faults: Faults,
     /// A bug put in on purpose.
@@ -173,9 +179,19 @@ impl Plan {
             relay_lies: 0,
             member_cheats: 0,
             thief_acts: 0,
+            nodes: 0,
             faults,
             planted: Planted::Nothing,
         }
+    }
+
+    /// What a seed of the suite of nodes plans: people around a relay of three nodes.
+    #[must_use]
+    pub fn of_nodes(chance: &mut Chance) -> Self {
+        let drawn = Self::drawn(chance);
+        // What lies between a relay and its devices is looked at where it is alone.
+        let faults = Faults { hostile: 0, ..drawn.faults };
+        Self { nodes: 3, faults, ..drawn }
     }
 
     /// What a seed of the suite of devices plans: fewer people, whose devices come and go.
@@ -316,6 +332,7 @@ impl Plan {
             relay_lies: 0,
             member_cheats: 0,
             thief_acts: 0,
+            nodes: 0,
             faults: Faults::default(),
             planted: Planted::Nothing,
         }
@@ -393,6 +410,7 @@ impl Plan {
             "relay_lies" => &mut self.relay_lies,
             "member_cheats" => &mut self.member_cheats,
             "thief_acts" => &mut self.thief_acts,
+            "nodes" => &mut self.nodes,
             _ => return None,
         })
     }
@@ -414,6 +432,15 @@ impl Plan {
             Planted::LostAck => RelayFault::ForgetsTheLast,
             Planted::UnseenRemoval => RelayFault::HidesHandshakes,
             _ => RelayFault::None,
+        }
+    }
+
+    /// What the log that nodes share does wrong, or one of them on it.
+    #[must_use]
+    pub fn order_fault(&self) -> OrderFault {
+        match self.planted {
+            Planted::Order(fault) => fault,
+            _ => OrderFault::None,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Suite {
     Long,
     /// Some of whom a relay, a member or a thief lies to.
     Adversaries,
+    /// People around a relay of three nodes that share a log.
+    Nodes,
 }
 
 /// One world, as a command line names it.
@@ -98,6 +100,7 @@ impl Suite {
             Self::People => with(seed ^ 0x5eed, Plan::drawn),
             Self::Devices => with(seed ^ 0xdece, Plan::of_devices),
             Self::Adversaries => return Plan::of_adversaries(&mut Chance::new(seed ^ 0x11a5)),
+            Self::Nodes => with(seed ^ 0xce11, Plan::of_nodes),
         };
         if edition(seed) < 3 { plan } else { plan.grown(&mut chance) }
     }
@@ -110,6 +113,7 @@ impl Suite {
             Self::Devices => "devices",
             Self::Long => "long",
             Self::Adversaries => "adversaries",
+            Self::Nodes => "nodes",
         }
     }
 
@@ -121,6 +125,7 @@ impl Suite {
             Self::Devices => " --devices",
             Self::Long => " --long",
             Self::Adversaries => " --adversaries",
+            Self::Nodes => " --nodes",
         }
     }
 
@@ -132,6 +137,7 @@ impl Suite {
             Self::Devices => include_str!("../device_seeds.txt"),
             Self::Long => include_str!("../long_seeds.txt"),
             Self::Adversaries => include_str!("../adversary_seeds.txt"),
+            Self::Nodes => include_str!("../node_seeds.txt"),
         };
         let numbers = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         numbers.filter_map(|number| number.parse().ok()).collect()

@@ -130,6 +130,13 @@ pub fn stand(world: &World, device: usize, space: SpaceId) -> Stand {
     codec::decode("space", &records[&key]).unwrap()
 }
 
+/// The epoch that a device is in, if it has one of a space.
+pub fn epoch_of(world: &World, device: usize, space: SpaceId) -> Option<EpochId> {
+    let key = [b"x", space.as_bytes().as_slice()].concat();
+    let records = world.device(device).disk.read(&key);
+    codec::decode::<Stand>("space", records.get(&key)?).ok().map(|stand| stand.epoch)
+}
+
 /// Of a space's index record, what its members agree on.
 #[derive(Debug, Decode)]
 #[cbor(map)]
@@ -152,9 +159,14 @@ pub fn has_leaf(world: &World, device: usize, space: SpaceId, leaf: DeviceId) ->
 
 /// An epoch's root, as a device keeps it.
 pub fn root(world: &World, device: usize, space: SpaceId, epoch: EpochId) -> [u8; 32] {
+    known_root(world, device, space, epoch).expect("it knows the epoch")
+}
+
+/// The same, if it knows the epoch.
+fn known_root(world: &World, device: usize, space: SpaceId, epoch: EpochId) -> Option<[u8; 32]> {
     let key = [b"s", space.as_bytes().as_slice(), b"e", epoch.as_bytes()].concat();
     let records = world.device(device).disk.read(&key);
-    codec::decode::<Epoch>("epoch", &records[&key]).unwrap().root
+    Some(codec::decode::<Epoch>("epoch", records.get(&key)?).ok()?.root)
 }
 
 /// A document as a device has it, to be written on.
@@ -290,7 +302,8 @@ impl Cheat {
     /// The same with any place in the chain.
     pub fn chained(&self, world: &World, space: SpaceId, plaintext: &[u8], chain: Chain) -> Blob {
         let now = stand(world, self.device, space);
-        let root = root(world, self.device, space, now.epoch);
+        // A device that reads its log anew has no epoch meanwhile: then it makes keys up.
+        let root = known_root(world, self.device, space, now.epoch).unwrap_or_default();
         let mut header = Header::new(Kind::Content, now.epoch, now.next);
         header.chain = Some(chain);
         self.sealed(space, header, &forge::content_key(&root, &self.writer), plaintext)

@@ -34,6 +34,9 @@ use crate::world::World;
 pub use deed::Deed;
 pub(crate) use relay::LyingRelay;
 
+/// How long an owner waits before they try to end a stolen device once more.
+const TRIES_MS: u64 = 5_000;
+
 /// Who lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -176,13 +179,27 @@ impl World {
         Ok(())
     }
 
-    /// Nobody lies from here on; a thief's device is ended, if it was not before.
-    pub(crate) fn stop_lying(&mut self) -> Result<(), Violation> {
+    /// Nobody lies from here on.
+    pub(crate) fn stop_lying(&mut self) {
         self.adversary_mut().due.clear();
         self.adversary_mut().relay.stop();
-        match self.adversary().thief.device() {
-            Some(device) => self.owner_ends(device),
-            None => Ok(()),
+    }
+
+    /// A thief's device is ended, if it was not before. While it is not, it speaks for its account,
+    /// so its owner tries until the relay has heard it.
+    ///
+    /// # Errors
+    /// What was broken meanwhile.
+    pub(crate) fn end_what_was_stolen(&mut self) -> Result<(), Violation> {
+        const TRIES: usize = 10;
+        let Some(device) = self.adversary().thief.device() else { return Ok(()) };
+        for _ in 0..TRIES {
+            if self.is_ended(device) {
+                break;
+            }
+            self.owner_ends(device)?;
+            self.pass(TRIES_MS)?;
         }
+        Ok(())
     }
 }

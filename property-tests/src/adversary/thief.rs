@@ -103,6 +103,9 @@ impl Thief {
                 poisons(&mut hand)?
             }
             Deed::ForksLog => forks_log(world, cheat, chance)?,
+            // Whoever then brings the account back finds no other way in
+            // (`docs/threat-model.md`, "What is not promised").
+            Deed::ForksTicket if space == own => false,
             // Its own space has no messages.
             Deed::Posts | Deed::PostsAside | Deed::PostsTwice | Deed::ReadsAhead
                 if space == own =>

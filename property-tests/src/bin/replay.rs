@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use property_tests::changes::Changes;
 use property_tests::suite::{self, Case, Suite};
+use tracing_subscriber::EnvFilter;
 
-const USAGE: &str = "usage: replay SEED [--people | --devices | --long | --adversaries] [--plan CHANGES] [--story | --quiet]";
+const USAGE: &str = "usage: replay SEED [--people | --devices | --long | --adversaries | --nodes] [--plan CHANGES] [--story | --quiet]";
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if telling == Telling::Everything {
+        // What the engines say of their verdicts, between what happens.
+        let filter = EnvFilter::new("sync_core=debug,sync_server=debug");
+        let lines = tracing_subscriber::fmt().with_writer(std::io::stdout).without_time();
+        lines.with_env_filter(filter).with_ansi(false).init();
+    }
     let mut world = match telling {
         Telling::Everything => case.world().aloud(),
         Telling::Story => case.world().telling(),
@@ -58,6 +65,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Case, Telling), 
             "--devices" => suite = Suite::Devices,
             "--long" => suite = Suite::Long,
             "--adversaries" => suite = Suite::Adversaries,
+            "--nodes" => suite = Suite::Nodes,
             "--plan" => {
                 let text = arguments.next().ok_or("--plan needs changes")?;
                 changes = text.parse().map_err(|error| format!("{error}"))?;

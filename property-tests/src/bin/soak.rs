@@ -12,7 +12,7 @@ use property_tests::situation::Situation;
 use property_tests::soak::{Failing, Found, Soak};
 use property_tests::suite::{self, Case, Suite};
 
-const USAGE: &str = "usage: soak [--people] [--devices] [--long] [--adversaries] [--minutes N | --from SEED --count N] \
+const USAGE: &str = "usage: soak [--people] [--devices] [--long] [--adversaries] [--nodes] [--minutes N | --from SEED --count N] \
                      [--jobs N] [--shrink-seconds N] [--plan CHANGES]";
 /// Characters of a failure that fit a line.
 const LINE: usize = 240;
@@ -116,6 +116,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Soak, Duration),
             "--devices" => suites.push(Suite::Devices),
             "--long" => suites.push(Suite::Long),
             "--adversaries" => suites.push(Suite::Adversaries),
+            "--nodes" => suites.push(Suite::Nodes),
             "--minutes" => minutes = Some(number()?),
             "--from" => from = Some(number()?),
             "--count" => count = Some(number()?),

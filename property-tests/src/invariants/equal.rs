@@ -189,17 +189,26 @@ fn origin(view: &MessageView) -> (AccountId, DeviceId, u64) {
     (view.author, view.device, view.at_ms)
 }
 
-/// What a message shows to everybody alike: all but its receipts.
+/// What a message shows to everybody alike: all but its receipts. Its rank is held to by the order, and
+/// whether something in it is newer by the fingerprint.
 fn face(view: &MessageView) -> Face<'_> {
-    (
-        view.message,
-        (view.author, view.device),
-        &view.text,
-        view.at_ms,
-        view.reply_to,
-        (view.edited, view.deleted),
-        &view.reactions,
-    )
+    let MessageView {
+        message,
+        author,
+        device,
+        text,
+        at_ms,
+        rank: _,
+        reply_to,
+        edited,
+        deleted,
+        reactions,
+        status: _,
+        delivered: _,
+        read: _,
+        needs_update: _,
+    } = view;
+    (*message, (*author, *device), text, *at_ms, *reply_to, (*edited, *deleted), reactions)
 }
 
 /// In what two faces differ.

@@ -49,8 +49,12 @@ fn ticks(
     view: &MessageView,
 ) -> Result<(), Violation> {
     let company = book.companies.get(&space);
+    // Of which a device is gone, or was shown another log: it may be the one that has it.
+    let lost: BTreeSet<&AccountId> =
+        book.gone.iter().filter_map(|device| book.owners.get(device)).collect();
     let stayed = |account: &AccountId| {
         !lacks_times(book, account, space)
+            && !lost.contains(account)
             && !company.is_some_and(|company| company.removed.contains(account))
     };
     for account in view.delivered.iter().chain(&view.read).filter(|account| stayed(account)) {

@@ -166,6 +166,10 @@ impl World {
 
     pub(super) fn pass_on(&mut self, primary: usize, to: usize) -> Result<(), Violation> {
         let Some(device) = self.devices[to].id else { return Ok(()) };
+        if self.is_liar(to) {
+            // Nobody has it at hand: a thief's device that signs for the account is the account's.
+            return Ok(());
+        }
         self.give(primary, Command::MakePrimary { device }).map(drop)
     }
 
@@ -495,10 +499,17 @@ impl World {
         for (device, slot) in self.devices.iter().enumerate() {
             let Some(account) = self.book.account_of(slot.person) else { continue };
             self.book.owners.insert(device, account);
-            if slot.origin == Origin::Recovers && slot.id.is_some() {
+            if self.came_back(slot.person) {
                 self.book.bereaved.insert(account);
             }
         }
+    }
+
+    /// Whether somebody brought their account back.
+    pub(super) fn came_back(&self, person: usize) -> bool {
+        self.devices.iter().any(|slot| {
+            slot.person == person && slot.origin == Origin::Recovers && slot.id.is_some()
+        })
     }
 
     /// Links a new device of whoever uses `host`, which is the primary, and waits until it is.

@@ -77,11 +77,12 @@ impl World {
     pub fn heal(&mut self) -> Result<(), Violation> {
         self.note(format_args!("heal"));
         self.tell(|_| Some("nothing goes wrong from here on, and everybody comes online".into()));
-        self.stop_lying()?;
+        self.stop_lying();
         self.chaos = false;
         self.held = None;
         self.drop_copies()?;
         self.boot_relay()?;
+        self.relay.calm();
         for id in self.network.all() {
             let flows = self.network.connection(id).is_some_and(|connection| connection.flows);
             if !flows || self.plan.faults.hostile > 0 || self.plan.relay_lies > 0 {
@@ -104,7 +105,7 @@ impl World {
         for device in self.living() {
             self.give(device, Command::GoOnline)?;
         }
-        Ok(())
+        self.end_what_was_stolen()
     }
 
     /// Everybody meets the relay once more. What a lie made a device pass over it reads again in its
@@ -290,6 +291,10 @@ impl World {
             let Some(ended) = slot.id.and_then(|id| self.registry.ended(&id)) else { continue };
             // Who logged out, and found after a crash that the account had heard it, is empty, too.
             if slot.engine.is_none() || self.status(device)?.account.is_none() {
+                continue;
+            }
+            // What a liar's device shows is no promise.
+            if self.is_liar(device) {
                 continue;
             }
             let mut messages = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! What liars need of a world, and what they do on its wires.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sync_core::Command;
@@ -8,13 +8,15 @@ use sync_core::api::Status;
 use sync_core::trust::Invalid;
 use sync_protocol::device_log::DeviceLog;
 use sync_protocol::frames::{ClientFrame, RelayFrame};
-use sync_protocol::{AccountId, SpaceId};
+use sync_protocol::roster::Role;
+use sync_protocol::{AccountId, EpochId, SpaceId};
 
 use super::{Seen, World};
 use crate::adversary::{Adversary, Deed};
 use crate::device::Device;
 use crate::network::{ConnectionId, Side};
 use crate::plan::Plan;
+use crate::presence::entered_anew;
 use crate::violation::{Invariant, Violation};
 
 impl World {
@@ -176,17 +178,30 @@ impl World {
         passed.is_none()
     }
 
-    /// In the groups of honest devices are devices that their accounts certified and did not end.
+    /// In the groups of honest devices are devices that their accounts certified and did not end. An
+    /// account that a relay parted from a group ends nothing there; where all that is left of an account
+    /// lies, it is an admin's to end its devices.
     pub(super) fn check_leaves(&self, seen: &[Seen]) -> Result<(), Violation> {
+        let apart = self.apart().into_iter().filter_map(|device| self.book.owners.get(&device));
+        let apart: BTreeSet<&AccountId> = apart.collect();
+        let honest = self.honest_devices().into_iter();
+        let honest = honest.filter_map(|one| self.book.account_of(self.devices[one].person));
+        let honest: BTreeSet<AccountId> = honest.collect();
         for one in seen {
             let active = one.conversations.iter().filter(|(_, view)| view.active);
-            for space in active.map(|(space, _)| *space) {
+            for (space, view) in active.map(|(space, view)| (*space, view)) {
                 let Some(group) = crate::adversary::cheat::loaded(self, one.device, space) else {
                     continue;
                 };
-                for leaf in group.leaves() {
+                let mut admins = view.members.iter().filter(|member| member.role == Role::Admin);
+                let has_admin = admins.any(|member| honest.contains(&member.account));
+                for leaf in group.leaves().into_iter().filter(|one| !apart.contains(&one.account)) {
                     let (account, device) = (leaf.account, leaf.device);
                     let log = self.registry.log(&account);
+                    let was_one = log.is_some_and(|log| log.known(&device).is_some());
+                    if was_one && !has_admin && !honest.contains(&account) {
+                        continue;
+                    }
                     if log.is_none_or(|log| log.active(&device).is_none()) {
                         let detail = format!(
                             "device {} has {device:?} of {account:?} in {space:?}, which is none",
@@ -200,14 +215,57 @@ impl World {
         Ok(())
     }
 
-    /// Devices that a relay showed another log than there is, and that have told their users so.
+    /// Devices that a relay showed another log than there is, and that have told their users so; and
+    /// those who followed one of them into a group of their own, if all of them have told it.
     pub(super) fn apart(&self) -> BTreeSet<usize> {
-        let told = |device: usize, space: &SpaceId| {
-            self.devices[device].evidence.iter().any(|(of, _)| of == space)
-        };
         let misled = self.adversary.relay.misled.iter();
-        let apart = misled.filter(|(device, space)| told(*device, space));
-        apart.map(|(device, _)| *device).collect()
+        let apart = misled.filter(|(device, space)| self.has_told(*device, space));
+        let mut apart: BTreeSet<usize> = apart.map(|(device, _)| *device).collect();
+        if self.plan.relay_lies > 0 {
+            for space in self.book.companies.keys() {
+                apart.extend(self.parted(space));
+            }
+            let devices = self.honest_devices().into_iter();
+            apart.extend(devices.filter(|device| self.is_kept_out(*device)));
+        }
+        apart
+    }
+
+    /// Whether a device of an account that was brought back stays out of a conversation, and says so:
+    /// a relay had led the account into a branch before, of which the vault tells
+    /// (`docs/threat-model.md`, "What is not promised").
+    fn is_kept_out(&self, device: usize) -> bool {
+        let shown = self.shows(device);
+        let broken = Invalid::BrokenLine.to_string();
+        self.came_back(self.devices[device].person)
+            && self.devices[device]
+                .evidence
+                .iter()
+                .any(|(space, why)| *why == broken && !shown.contains(space))
+    }
+
+    /// Whether a device has told its user that something of a space is not believed.
+    fn has_told(&self, device: usize, space: &SpaceId) -> bool {
+        self.devices[device].evidence.iter().any(|(of, _)| of == space)
+    }
+
+    /// Of two groups of several that a relay led to follow different changes of members neither gives
+    /// way by itself (`docs/threat-model.md`, "What is not promised"): the devices of all but the
+    /// largest, if each of them has told it.
+    fn parted(&self, space: &SpaceId) -> BTreeSet<usize> {
+        let mut groups = BTreeMap::<EpochId, BTreeSet<usize>>::new();
+        for device in self.honest_devices() {
+            if self.shows(device).contains(space)
+                && let Some(epoch) = crate::adversary::cheat::epoch_of(self, device, *space)
+            {
+                groups.entry(epoch).or_default().insert(device);
+            }
+        }
+        let largest = groups.iter().max_by_key(|(_, group)| group.len()).map(|(epoch, _)| *epoch);
+        let others = groups.into_iter().filter(|(epoch, _)| Some(*epoch) != largest);
+        let told =
+            |group: &BTreeSet<usize>| group.iter().all(|device| self.has_told(*device, space));
+        others.map(|(_, group)| group).filter(told).flatten().collect()
     }
 
     /// Whether a device waits for nothing. Where a relay lies, two are let off: one that was shown
@@ -231,19 +289,39 @@ impl World {
     /// somebody new.
     pub(super) fn without_misled(&mut self, mut seen: Vec<Seen>) -> Vec<Seen> {
         let misled = &self.adversary.relay.misled;
+        // What is written on a profile that a liar uses as well may be made anew, too.
+        let twice: BTreeSet<usize> =
+            (0..self.devices.len()).filter(|device| self.is_liar(*device)).collect();
         for written in self.book.written.values_mut() {
             written.moves |= misled.iter().any(|(device, _)| *device == written.device);
+            written.moves |= twice.contains(&written.device);
+            // What a relay refuses and had no reason to may be made anew by somebody new.
+            written.moves |= self.plan.relay_lies > 0 && !written.stored;
         }
+        self.book.gone.extend(twice);
         let apart = self.apart();
         seen.retain(|one| !apart.contains(&one.device));
         // What it was told of what it wrote since is a relay's word, of a log that is nobody else's.
         for written in self.book.written.values_mut() {
             if apart.contains(&written.device) {
-                (written.stored, written.uncertain) = (false, true);
+                (written.stored, written.shown, written.uncertain) = (false, false, true);
             }
         }
         self.book.gone.extend(apart);
+        self.note_shut_out(&seen);
         seen
+    }
+
+    /// A relay that keeps back an invitation keeps back the keys that lie in it: whoever comes in by
+    /// a ticket instead can't read what was written meanwhile, and says so.
+    fn note_shut_out(&mut self, seen: &[Seen]) {
+        let Some(store) = self.relay.store().filter(|_| self.plan.relay_lies > 0) else { return };
+        let says = |account: &AccountId| {
+            seen.iter().any(|one| one.account == *account && one.status.unreadable > 0)
+        };
+        for (space, company) in &mut self.book.companies {
+            company.deserted.extend(entered_anew(store, space).into_iter().filter(says));
+        }
     }
 
     /// A device says that something is not to be believed: that must be possible, by what those who

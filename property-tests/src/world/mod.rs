@@ -172,7 +172,10 @@ impl World {
     #[must_use]
     pub fn with(seed: u64, plan: Plan) -> Self {
         let mut chance = Draws::new(seed);
-        let relay = RelayHost::new(RelayStore::new(plan.relay_fault()), chance.relay());
+        let relay = match plan.nodes {
+            0 | 1 => RelayHost::new(RelayStore::new(plan.relay_fault()), chance.relay()),
+            nodes => RelayHost::cell(nodes, plan.order_fault(), chance.relay()),
+        };
         let mut world = Self {
             plan,
             changes: Changes::default(),
@@ -197,7 +200,7 @@ impl World {
             adversary: Adversary::default(),
             cheated: plan.has_liars()
                 || plan.faults.hostile > 0
-                || plan.planted != Planted::Nothing,
+                || !matches!(plan.planted, Planted::Nothing | Planted::Order(_)),
             met: BTreeSet::new(),
             storm: true,
             copies: Vec::new(),
@@ -317,6 +320,8 @@ impl World {
         let remnants = self.look_at_remnants()?;
         self.monitor.check_ended()?;
         let seen = self.without_misled(seen);
+        let relay_ms = self.relay_ms();
+        self.relay.agree(relay_ms)?;
         invariants::check(&self.book, &seen, &remnants, self.relay.store())?;
         if self.plan.has_liars() {
             invariants::check_lies(&self.book, &seen)?;

@@ -153,7 +153,44 @@ fn deed(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
         Command::SetName { name } => format!("calls itself {}", label(name)),
         Command::GoOffline => "goes offline".into(),
         Command::GoOnline => "goes online".into(),
-        other => return written(teller, other),
+        Command::MarkRead { .. }
+        | Command::SendMessage { .. }
+        | Command::EditMessage { .. }
+        | Command::DeleteMessage { .. }
+        | Command::React { .. }
+        | Command::SetSetting { .. }
+        | Command::ChangeDocument { .. } => return written(teller, command),
+        Command::Once { command, .. } => return deed(teller, command),
+        // No part of a story: what is only looked at, and what no person does.
+        Command::ListDevices
+        | Command::AcceptConversation { .. }
+        | Command::DeclineConversation { .. }
+        | Command::SetBlocked { .. }
+        | Command::Status
+        | Command::LookupContact { .. }
+        | Command::ShowContact { .. }
+        | Command::CompareContact { .. }
+        | Command::VerifyContact { .. }
+        | Command::AcceptAddress { .. }
+        | Command::AcceptRelay { .. }
+        | Command::ListConversations
+        | Command::ListMessages { .. }
+        | Command::Typing { .. }
+        | Command::SetPresence { .. }
+        | Command::Foreground { .. }
+        | Command::Setting { .. }
+        | Command::Settings
+        | Command::ReadDocument { .. }
+        | Command::ExportDocument { .. }
+        | Command::AskDocument { .. }
+        | Command::ListDocuments { .. }
+        | Command::RenameDocument { .. }
+        | Command::ArchiveDocument { .. }
+        | Command::DeleteDocument { .. }
+        | Command::ImportDocument { .. }
+        | Command::Wait(_)
+        | Command::Digest { .. }
+        | Command::ForgetEdits { .. } => return None,
     })
 }
 
@@ -233,7 +270,18 @@ fn event(teller: &mut Teller<'_>, told: &Told) -> Option<String> {
                 list(revoked)
             )
         }
-        _ => return None,
+        // What follows from what others are told to do.
+        Told::Messages { .. }
+        | Told::Receipts { .. }
+        | Told::Document { .. }
+        | Told::Settings { .. }
+        | Told::Status(_)
+        | Told::Typing { .. }
+        | Told::Presence { .. }
+        | Told::Link(LinkEvent::Account(_) | LinkEvent::Code { .. })
+        | Told::Contact { .. }
+        | Told::RecoveryCode(_)
+        | Told::History { .. } => return None,
     })
 }
 

@@ -92,7 +92,54 @@ impl World {
                 self.meet_if(again, Situation::AddedAgain);
             }
             Command::SendMessage { conversation, .. } => self.watch_message(device, conversation),
-            _ => {}
+            Command::Once { command, .. } => self.watch_command(device, command),
+            // No situation begins with these.
+            Command::CreateAccount { .. }
+            | Command::SetName { .. }
+            | Command::JoinAccount { .. }
+            | Command::CancelLink
+            | Command::AcceptDevice { .. }
+            | Command::ConfirmDevice { .. }
+            | Command::ListDevices
+            | Command::NewRecoveryCode
+            | Command::AcceptConversation { .. }
+            | Command::DeclineConversation { .. }
+            | Command::SetBlocked { .. }
+            | Command::Status
+            | Command::LookupContact { .. }
+            | Command::ShowContact { .. }
+            | Command::CompareContact { .. }
+            | Command::VerifyContact { .. }
+            | Command::AcceptAddress { .. }
+            | Command::AcceptRelay { .. }
+            | Command::ListConversations
+            | Command::RemoveMember { .. }
+            | Command::SetRole { .. }
+            | Command::SetTitle { .. }
+            | Command::MarkRead { .. }
+            | Command::EditMessage { .. }
+            | Command::DeleteMessage { .. }
+            | Command::React { .. }
+            | Command::ListMessages { .. }
+            | Command::Typing { .. }
+            | Command::SetPresence { .. }
+            | Command::Foreground { .. }
+            | Command::Setting { .. }
+            | Command::Settings
+            | Command::ReadDocument { .. }
+            | Command::ChangeDocument { .. }
+            | Command::ExportDocument { .. }
+            | Command::AskDocument { .. }
+            | Command::ListDocuments { .. }
+            | Command::RenameDocument { .. }
+            | Command::ArchiveDocument { .. }
+            | Command::DeleteDocument { .. }
+            | Command::ImportDocument { .. }
+            | Command::Wait(_)
+            | Command::Digest { .. }
+            | Command::ForgetEdits { .. }
+            | Command::GoOffline
+            | Command::GoOnline => {}
         }
     }
 

@@ -128,7 +128,7 @@ impl World {
             return Ok(());
         }
         let now_ms = self.relay_ms();
-        let wishes = self.relay.commit(now_ms);
+        let wishes = self.relay.commit(now_ms)?;
         if self.has_churn() || self.plan.has_liars() {
             self.read_registry();
             self.spring();

@@ -2,7 +2,7 @@
 //! an invitation or a ticket to a group of their own. It comes in by none of them, writes nothing
 //! that they read, and is where the group is once it hears the truth.
 
-use property_tests::{Plan, World};
+use property_tests::World;
 use sync_protocol::codec::Blob;
 use sync_protocol::frames::{Answer, ClientFrame, InboxItem, Push, RelayFrame, Reply, Taken};
 use sync_protocol::roster::{Role, Roster, RosterChange};
@@ -14,24 +14,9 @@ use crate::support::ways_in::{
     header, inbox_frame, invitation, log_of, re_signed, read_logs, real_commit, take_packages,
     ticket,
 };
-use crate::support::{agree, evidence, honest_again, nothing_is_missing, says, shown};
-
-fn account(world: &World, person: usize) -> AccountId {
-    world.book().account_of(person).unwrap()
-}
-
-/// People with many devices; the first and some others talk.
-fn talk(seed: u64, people: usize, with: &[usize]) -> (World, SpaceId) {
-    let mut world = World::with(seed, Plan::calm(people).with_devices());
-    world.sign_up().unwrap();
-    let space = world.converse(0, with).unwrap();
-    world.settle().unwrap();
-    for device in [&[0], with, &[0]].concat() {
-        world.say(device, space).unwrap();
-        world.settle().unwrap();
-    }
-    (world, space)
-}
+use crate::support::{
+    account, agree, evidence, honest_again, nothing_is_missing, says, shown, talk,
+};
 
 fn is_ticket(reply: &Reply) -> bool {
     matches!(reply.answer, Answer::Ticket { .. })

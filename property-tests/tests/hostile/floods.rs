@@ -11,7 +11,7 @@ use sync_protocol::{EpochId, Rejection, SpaceId, limits};
 
 use crate::support::cheat::{Cheat, stand};
 use crate::support::forge::Set;
-use crate::support::{agree, conversation, digest, entries_frame, shared, shown};
+use crate::support::{agree, conversation, digest, entries_frame, is_member, shared, shown};
 
 fn push(space: SpaceId, envelope: Blob) -> ClientFrame {
     ClientFrame::Push(Push { space, envelopes: vec![envelope], welcomes: None, ticket: None })
@@ -44,12 +44,6 @@ fn refusals(heard: &[RelayFrame]) -> Vec<Rejection> {
         _ => None,
     });
     refused.collect()
-}
-
-fn is_member(world: &World, device: usize, space: SpaceId, person: usize) -> bool {
-    let account = world.book().account_of(person).unwrap();
-    let roster = crate::support::cheat::roster(world, device, space);
-    roster.role(&account).is_some()
 }
 
 #[test]
@@ -105,7 +99,7 @@ fn a_commit_by_one_who_has_read_more_than_there_is_is_refused() {
     let before = stand(&world, 0, space).next;
     let envelope = garbage(&world, &cheat, space, u64::MAX);
     let heard = cheat.push(&mut world, space, vec![envelope]);
-    assert_eq!(refusals(&heard), [Rejection::Invalid]);
+    assert_eq!(refusals(&heard), [Rejection::Ahead { head: before }]);
     assert_eq!(stand(&world, 0, space).next, before);
 }
 

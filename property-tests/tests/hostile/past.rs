@@ -8,7 +8,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{Envelope, Kind};
 use sync_protocol::frames::{ClientFrame, Delivery, Push, RelayFrame, Welcomes};
 use sync_protocol::ids::LogHead;
-use sync_protocol::{AccountId, EpochId, SpaceId};
+use sync_protocol::{EpochId, SpaceId};
 
 use crate::member_history::{Grant as Given, Secrets, regrant};
 use crate::support::cheat::{Cheat, Keys, document, stand};
@@ -16,12 +16,8 @@ use crate::support::ways_in::{
     Grant, Handshake, TicketBody, group, header, log_of, read_logs, real_commit, ticket, writer,
 };
 use crate::support::{
-    agree, entries_frame, evidence, honest_again, nothing_is_missing, says, shared, shown,
+    account, agree, entries_frame, evidence, honest_again, nothing_is_missing, says, shared, shown,
 };
-
-fn account(world: &World, person: usize) -> AccountId {
-    world.book().account_of(person).unwrap()
-}
 
 /// So many people of whom the first and some others talk, with a change of title in between.
 fn talk(seed: u64, people: usize, with: &[usize]) -> (World, SpaceId) {

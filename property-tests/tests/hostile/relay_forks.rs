@@ -78,7 +78,6 @@ fn a_device_that_was_shown_less_than_its_peers_finds_out_from_them() {
     world.say(0, space).unwrap();
     world.say(0, space).unwrap();
     world.pass(1_000).unwrap();
-    evidence(&mut world, 1, space);
     world.say(2, space).unwrap();
     world.pass(10_000).unwrap();
     let told = evidence(&mut world, 1, space);

@@ -205,6 +205,43 @@ fn old_envelopes_told_again_at_the_end_change_nothing() {
     nothing_is_missing(&mut world, 1, space);
 }
 
+/// A relay has shown one device an old entry behind the log's end, and is honest from then on.
+fn shown_too_much() -> (World, SpaceId) {
+    let (mut world, space) = conversation(61, 3);
+    lie_to(&mut world, 0, space, |entries| {
+        let end = entries.first + entries.entries.len() as u64;
+        let again = one_by_one(&entries).into_iter().next_back();
+        let beyond = again.map(|one| Entries { first: end, ..one });
+        std::iter::once(entries).chain(beyond).collect()
+    });
+    world.say(1, space).unwrap();
+    world.pass(10_000).unwrap();
+    honest_again(&mut world);
+    (world, space)
+}
+
+#[test]
+fn who_was_shown_more_than_there_is_changes_members_all_the_same() {
+    let (mut world, space) = shown_too_much();
+    let title = format!("{}mended", property_tests::MARK);
+    world.expect(0, Command::SetTitle { conversation: space, title }).unwrap();
+    world.wait_until_stored(0).unwrap();
+    assert!(says(&evidence(&mut world, 0, space), "log began anew"));
+    world.settle().unwrap();
+    agree(&mut world, &[0, 1, 2], space);
+}
+
+#[test]
+fn who_was_shown_more_than_there_is_misses_nothing_that_comes_in_its_place() {
+    let (mut world, space) = shown_too_much();
+    let said = world.say(2, space).unwrap();
+    world.pass(10_000).unwrap();
+    assert!(shown(&mut world, 0, space).iter().any(|face| face.message == said));
+    assert!(says(&evidence(&mut world, 0, space), "log began anew"));
+    world.settle().unwrap();
+    agree(&mut world, &[0, 1, 2], space);
+}
+
 /// A relay kept somebody's own removal from them, and is honest from then on: what they still write
 /// there it does not take, and they learn why.
 #[test]

@@ -5,14 +5,12 @@ use crate::sequences::TARGETS;
 
 #[test]
 fn what_is_kept_of_fuzzed_sequences_still_holds() {
-    if std::env::var_os("REJOINDER_WRITE_SEEDS").is_some() {
-        write_seeds();
-    }
+    all_seeds();
     kit::replay(&TARGETS);
 }
 
 /// [how, counter, segment, what, between..] for each entry; [history, (how, which)..].
-fn write_seeds() {
+fn all_seeds() {
     let good = [11, 1, 0, 5, 3];
     let entries: [Vec<u8>; 6] = [
         [good, good, good].concat(),

@@ -5,22 +5,20 @@ use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::group::{Group, Identity};
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::envelope::{CommitHeader, Envelope, Kind};
-use sync_protocol::frames::{Answer, ClientFrame, Delivery, Entries, Notice, RelayFrame, Reply};
+use sync_protocol::envelope::CommitHeader;
+use sync_protocol::frames::{Answer, Notice, RelayFrame, Reply};
 use sync_protocol::ids::LogHead;
 use sync_protocol::roster::RosterChange;
-use sync_protocol::{AccountId, DeviceId, SpaceId, WriterId};
+use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use crate::support::cheat::{Cheat, Keys, stand};
 use crate::support::ways_in::{
     Handshake, Logs, SealedCommit, Tap, group, handshake, header, named, read_log, read_logs,
     real_commit, take_packages, writer,
 };
-use crate::support::{agree, entries_frame, forge, shared, the_group_goes_on};
-
-fn account(world: &World, person: usize) -> AccountId {
-    world.book().account_of(person).unwrap()
-}
+use crate::support::{
+    account, agree, forge, leaves_and_comes_back, shared, swap, the_group_goes_on,
+};
 
 /// Three who talk; Bob has a laptop as well, which is device 3.
 fn with_a_laptop(seed: u64) -> (World, SpaceId, usize) {
@@ -75,25 +73,6 @@ fn an_admin_brings_no_revoked_device_back_by_an_old_log_of_its_account() {
     nobody_has_it_in(&world, space, id, &[0, 1, 2]);
     assert_eq!(stand(&world, 1, space).epoch, epoch, "a commit by an old log counts for nothing");
     the_group_goes_on(&mut world, space, &[0, 1, 2]);
-}
-
-/// At one place in a space's log, the relay shows everybody another entry than was pushed there.
-fn swap(world: &mut World, space: SpaceId, at: u64, by: WriterId, envelope: Blob) {
-    world.set_meddler(Some(Box::new(move |_, frame| match frame {
-        RelayFrame::Delivery(Delivery::Entries(mut entries)) if entries.space == space => {
-            swap_in(&mut entries, at, by, &envelope);
-            vec![entries_frame(entries)]
-        }
-        frame => vec![frame],
-    })));
-}
-
-fn swap_in(entries: &mut Entries, at: u64, by: WriterId, envelope: &Blob) {
-    let Some(entry) = at.checked_sub(entries.first) else { return };
-    let Some(entry) = entries.entries.get_mut(entry as usize) else { return };
-    entries.writers.push(by);
-    entry.writer = u32::try_from(entries.writers.len() - 1).unwrap();
-    entry.envelope = envelope.clone();
 }
 
 /// A member takes a place in the log for whatever the relay will show there.
@@ -194,29 +173,7 @@ fn an_old_wish_to_leave_puts_nobody_out_who_came_back() {
         world.say(device, space).unwrap();
     }
     world.settle().unwrap();
-    let wish = shared(None);
-    let heard = wish.clone();
-    world.set_bender(Some(Box::new(move |device, frame| {
-        if let ClientFrame::Push(push) = &frame
-            && device == 2
-        {
-            for bytes in &push.envelopes {
-                let envelope = Envelope::parse(bytes.as_slice()).unwrap();
-                if envelope.header.kind == Kind::Intent {
-                    *heard.borrow_mut() = Some(bytes.clone());
-                }
-            }
-        }
-        vec![frame]
-    })));
-    world.expect(2, Command::Leave { conversation: space }).unwrap();
-    world.pass(60_000).unwrap();
-    world.settle().unwrap();
-    let wish = wish.borrow().clone().unwrap();
-    let address = world.book().people[2].address.clone();
-    let add = Command::AddMember { conversation: space, address, share_history: true };
-    world.expect(0, add).unwrap();
-    world.settle().unwrap();
+    let wish = leaves_and_comes_back(&mut world, space, 2);
     let author = writer(&world, 2).unwrap();
     let mut cheat = Cheat::with_keys_of(&mut world, 1, 0);
     let at = stand(&world, 0, space).next;

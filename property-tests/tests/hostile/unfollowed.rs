@@ -3,13 +3,16 @@
 
 use property_tests::World;
 use sync_core::api::Member;
+use sync_core::document::{Edit, Name, NewMessage, OrderKey, Stamp};
 use sync_core::{Command, Response};
-use sync_protocol::SpaceId;
-use sync_protocol::envelope::{Envelope, Kind};
+use sync_protocol::codec;
+use sync_protocol::envelope::{Chain, Envelope, Header, Kind};
 use sync_protocol::frames::{ClientFrame, RelayFrame, Run, Stored};
+use sync_protocol::{EpochId, SpaceId};
 
 use crate::relay_forks::generation;
-use crate::support::cheat::stand;
+use crate::support::cheat::{Cheat, root, stand};
+use crate::support::forge::{self, Set};
 use crate::support::{
     agree, conversation, evidence, honest_again, nothing_is_missing, says, shared,
 };
@@ -104,6 +107,51 @@ fn what_was_written_after_a_change_that_was_thrown_away_is_read_by_all() {
     world.say(0, space).unwrap();
     world.pass(30_000).unwrap();
     world.settle().unwrap();
+    agree(&mut world, &[0, 1], space);
+    nothing_is_missing(&mut world, 1, space);
+}
+
+/// A message under the keys of an epoch that ended, by who says that it has seen the whole log.
+fn writes_past(world: &mut World, cheat: &mut Cheat, space: SpaceId, of: EpochId) {
+    let now = stand(world, cheat.device, space);
+    let stamp = Stamp { ms: world.now_ms(), counter: 7 };
+    let key = OrderKey { stamp, tag: cheat.writer.tag() };
+    let edit = Edit::Message(NewMessage::new(key, "as if nothing had happened"));
+    let name = Name::Messages(0);
+    let set = Set::of(name.clone(), cheat.changes(world, space, &name, &[edit]));
+    let commitment = set.commitment();
+    // The next of its chain.
+    cheat.content_of(world, space, b"", commitment);
+    let tip = cheat.tip(space);
+    let mut header = Header::new(Kind::Content, of, now.next);
+    header.chain = Some(Chain { seq: tip.seq, commitment, link: tip.link });
+    let key = forge::content_key(&root(world, cheat.device, space, of), &cheat.writer);
+    let plaintext = codec::encode(&set.plaintext([0; 8]));
+    let envelope = cheat.sealed(space, header, &key, &plaintext);
+    cheat.store(world, space, vec![envelope]);
+}
+
+#[test]
+fn a_member_that_writes_past_a_change_makes_nobody_give_it_up() {
+    let (mut world, space) = conversation(13, 3);
+    let mut cheat = Cheat::with_keys_of(&mut world, 1, 0);
+    let before = stand(&world, 0, space);
+    removes_the_third(&mut world, space);
+    world.pass(3_000).unwrap();
+    for _ in 0..3 {
+        writes_past(&mut world, &mut cheat, space, before.epoch);
+        world.pass(10_000).unwrap();
+    }
+    let told = evidence(&mut world, 0, space);
+    assert!(says(&told, "content stands where its author did not put it"), "{told:?}");
+    assert!(!says(&told, "the relay lost what it had confirmed"), "{told:?}");
+    let after = stand(&world, 0, space);
+    assert_eq!(after.number, before.number + 1, "nobody came in anew");
+    assert!(!is_in(&mut world, 2, space), "the third is out");
+    for device in [0, 1] {
+        world.say(device, space).unwrap();
+        world.settle().unwrap();
+    }
     agree(&mut world, &[0, 1], space);
     nothing_is_missing(&mut world, 1, space);
 }

@@ -99,11 +99,17 @@ fn plausible(world: &World, space: SpaceId) -> Vec<(String, Vec<u8>)> {
     let real = epochs(world, 0, space);
     let mut all = Vec::new();
     for (epoch, row) in &real {
-        for (root, number, index) in
-            [([1; 32], row.number, row.index), (row.root, row.number, 0), (row.root, 9_999, 1)]
-        {
-            let binding = [root[0]; 32];
-            let epoch_row = EpochRow { number, index, root, binding, era: row.era };
+        let others = [
+            EpochRow { root: [1; 32], ..row.clone() },
+            EpochRow { binding: [1; 32], index: 0, ..row.clone() },
+            EpochRow { binding: [1; 32], number: 9_999, ..row.clone() },
+            // The real keys, which the epoch's name commits to, at places that are not theirs.
+            EpochRow { number: 9_999, ..row.clone() },
+            EpochRow { number: 0, index: 0, ..row.clone() },
+            EpochRow { index: u64::MAX, ..row.clone() },
+            EpochRow { era: 7, ..row.clone() },
+        ];
+        for epoch_row in others {
             let value = codec::encode(&VaultEpoch { epoch: epoch_row });
             all.push((key(&format!("epoch/{space}/{epoch}"), &value), value));
         }
@@ -162,6 +168,14 @@ fn what_a_revoked_sibling_put_over_the_vault_keeps_nobody_from_reading_everythin
         agree(&mut world, &[1, later], space);
         nothing_is_missing(&mut world, later, space);
         assert_eq!(stand(&world, later, space).epoch, stand(&world, 1, space).epoch);
+        // Nor does the later one pass on what was made up, as a word of its own.
+        let last = world.link(0, true).unwrap();
+        world.pass(300_000).unwrap();
+        world.settle().unwrap();
+        world.say(last, space).unwrap();
+        world.settle().unwrap();
+        agree(&mut world, &[1, later, last], space);
+        nothing_is_missing(&mut world, last, space);
     }
 }
 

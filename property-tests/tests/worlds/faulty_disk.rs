@@ -1,11 +1,13 @@
-//! redb itself on a disk that loses and tears what was not synced, in the client's way of using it:
-//! one ordered table, batches that are whole or not at all, and in order.
+//! A disk that loses and tears what was not synced; and redb itself on it, in the client's way of using
+//! it: one ordered table, batches that are whole or not at all, and in order.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use property_tests::chance::Chance;
 use redb::{Database, ReadableTable as _, StorageBackend, TableDefinition};
+use sync_server::log::Disk;
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 /// What a disk writes as a whole.
@@ -18,21 +20,46 @@ struct Platter {
     now: Vec<u8>,
     synced: Vec<u8>,
     unsynced: Vec<(usize, Vec<u8>)>,
-    /// Writes until the power goes.
-    left: u64,
+}
+
+/// Writes until the power goes, of all disks that hang on it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Power(Arc<AtomicU64>);
+
+impl Power {
+    /// There is power for so many writes.
+    pub(crate) fn set(&self, writes: u64) {
+        self.0.store(writes, Ordering::Relaxed);
+    }
+
+    /// How many are left.
+    pub(crate) fn left(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self) -> io::Result<()> {
+        let spend = |left: u64| left.checked_sub(1);
+        let spent = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        spent.map(drop).map_err(|_| io::Error::other("the power is gone"))
+    }
 }
 
 #[derive(Clone, Debug, Default)]
-struct FaultyDisk(Arc<Mutex<Platter>>);
+pub(crate) struct FaultyDisk(Arc<Mutex<Platter>>, Power);
 
 impl FaultyDisk {
+    /// An empty disk.
+    pub(crate) fn on(power: &Power) -> Self {
+        Self(Arc::default(), power.clone())
+    }
+
     fn with_power_for(&self, writes: u64) -> Self {
-        self.0.lock().unwrap().left = writes;
+        self.1.set(writes);
         self.clone()
     }
 
     /// Of what was not synced any part survives, in sectors, in any order.
-    fn crash(&self, chance: &mut Chance) {
+    pub(crate) fn crash(&self, chance: &mut Chance) {
         let mut platter = self.0.lock().unwrap();
         let mut left = std::mem::take(&mut platter.synced);
         left.resize(platter.now.len(), 0);
@@ -46,12 +73,6 @@ impl FaultyDisk {
         }
         platter.now = left.clone();
         platter.synced = left;
-    }
-
-    fn spend(platter: &mut Platter) -> io::Result<()> {
-        let spent = platter.left.checked_sub(1);
-        platter.left = spent.ok_or_else(|| io::Error::other("the power is gone"))?;
-        Ok(())
     }
 }
 
@@ -70,14 +91,14 @@ impl StorageBackend for FaultyDisk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut platter = self.0.lock().unwrap();
-        Self::spend(&mut platter)?;
+        self.1.spend()?;
         platter.now.resize(usize::try_from(len).unwrap(), 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut platter = self.0.lock().unwrap();
-        Self::spend(&mut platter)?;
+        self.1.spend()?;
         platter.synced = platter.now.clone();
         platter.unsynced.clear();
         Ok(())
@@ -85,11 +106,35 @@ impl StorageBackend for FaultyDisk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut platter = self.0.lock().unwrap();
-        Self::spend(&mut platter)?;
+        self.1.spend()?;
         let start = usize::try_from(offset).unwrap();
+        let len = platter.now.len().max(start + data.len());
+        platter.now.resize(len, 0);
         platter.now[start..start + data.len()].copy_from_slice(data);
         platter.unsynced.push((start, data.to_vec()));
         Ok(())
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn len(&self) -> io::Result<u64> {
+        StorageBackend::len(self)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        StorageBackend::read(self, offset, out)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        StorageBackend::write(self, offset, data)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        StorageBackend::set_len(self, len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
     }
 }
 

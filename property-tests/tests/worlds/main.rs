@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod faulty_disk;
+mod faulty_log;
+mod log_files;
 mod planted_bugs;
 mod replay;
 mod simulation;

@@ -1,6 +1,7 @@
 //! Bugs put in on purpose, one of each kind that a system like this must not have: the invariants
 //! catch every one.
 
+use property_tests::order::OrderFault;
 use property_tests::plan::{Faults, Planted};
 use property_tests::{Invariant, Plan, Violation, World, suite};
 use sync_core::Command;
@@ -38,6 +39,16 @@ fn a_planted_lost_acknowledgement_is_caught() {
 fn a_planted_reordered_persist_is_caught() {
     let faults = Faults { device_crash: 6, ..Faults::default() };
     is_caught(Planted::ReorderedPersist, faults);
+}
+
+#[test]
+fn a_planted_order_that_is_not_everybodys_is_caught() {
+    let plan = |planted| Plan { nodes: 3, ..busy(planted, Faults::default()) };
+    assert_eq!(first_violation(plan(Planted::Nothing)), None, "they fail without it, too");
+    for fault in [OrderFault::Swaps, OrderFault::Skips] {
+        let caught = first_violation(plan(Planted::Order(fault)));
+        println!("{fault:?} was caught: {}", caught.expect("the planted bug shows"));
+    }
 }
 
 /// A store goes back in time together with what the relay knows of it, so that no fence stops it.

@@ -11,6 +11,8 @@ const SEEDS: u64 = 63;
 const DEVICE_SEEDS: u64 = 16;
 /// Seeds that a test of the suite of adversaries runs.
 const ADVERSARY_SEEDS: u64 = 6;
+/// Seeds that a test of the suite of nodes runs.
+const NODE_SEEDS: u64 = 16;
 /// Seeds that the test of the long run runs.
 const LONG_SEEDS: u64 = 2;
 /// Steps that an average world takes at least: half a thousand.
@@ -22,6 +24,7 @@ fn share(suite: Suite, number: u64) {
         Suite::Devices => DEVICE_SEEDS,
         Suite::Long => LONG_SEEDS,
         Suite::Adversaries => ADVERSARY_SEEDS,
+        Suite::Nodes => NODE_SEEDS,
     };
     let range = (number * seeds..(number + 1) * seeds).map(draws::of_release);
     let steps = suite::hold(suite, range);
@@ -69,6 +72,12 @@ shares! {
 }
 
 shares! {
+    Suite::Nodes;
+    worlds_around_three_nodes_00_hold: 0, worlds_around_three_nodes_01_hold: 1,
+    worlds_around_three_nodes_02_hold: 2, worlds_around_three_nodes_03_hold: 3,
+}
+
+shares! {
     Suite::Long;
     worlds_of_a_month_hold: 0,
 }
@@ -81,6 +90,11 @@ fn worlds_of_a_month_that_showed_a_bug_once_hold() {
 #[test]
 fn worlds_with_liars_that_showed_a_bug_once_hold() {
     suite::hold(Suite::Adversaries, Suite::Adversaries.former_bugs());
+}
+
+#[test]
+fn worlds_around_three_nodes_that_showed_a_bug_once_hold() {
+    suite::hold(Suite::Nodes, Suite::Nodes.former_bugs());
 }
 
 #[test]

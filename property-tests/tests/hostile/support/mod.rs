@@ -11,8 +11,10 @@ use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::api::{Digest, MessageView, Space};
 use sync_core::document::OrderKey;
-use sync_protocol::frames::{Delivery, Entries, RelayFrame};
-use sync_protocol::{AccountId, DeviceId, SpaceId};
+use sync_protocol::codec::Blob;
+use sync_protocol::envelope::{Envelope, Kind};
+use sync_protocol::frames::{ClientFrame, Delivery, Entries, RelayFrame};
+use sync_protocol::{AccountId, DeviceId, SpaceId, WriterId};
 
 /// Shared with a closure that sits on the wire.
 pub type Shared<T> = Rc<RefCell<T>>;
@@ -41,6 +43,81 @@ fn conversation_in(mut world: World, people: usize) -> (World, SpaceId) {
     }
     world.settle().unwrap();
     (world, space)
+}
+
+/// People with many devices; the first and some others talk.
+pub fn talk(seed: u64, people: usize, with: &[usize]) -> (World, SpaceId) {
+    let mut world = World::with(seed, Plan::calm(people).with_devices());
+    world.sign_up().unwrap();
+    let space = world.converse(0, with).unwrap();
+    world.settle().unwrap();
+    for device in [&[0], with, &[0]].concat() {
+        world.say(device, space).unwrap();
+        world.settle().unwrap();
+    }
+    (world, space)
+}
+
+/// Whose account a person has.
+pub fn account(world: &World, person: usize) -> AccountId {
+    world.book().account_of(person).unwrap()
+}
+
+/// Whether a device has a person as a member of a conversation.
+pub fn is_member(world: &World, device: usize, space: SpaceId, person: usize) -> bool {
+    cheat::roster(world, device, space).role(&account(world, person)).is_some()
+}
+
+/// The relay keeps what one device says of this kind, the last of it.
+fn keeps_what_is_said(world: &mut World, of: usize, kind: Kind) -> Shared<Option<Blob>> {
+    let kept = shared(None);
+    let heard = kept.clone();
+    world.set_bender(Some(Box::new(move |device, frame| {
+        if let ClientFrame::Push(push) = &frame
+            && device == of
+        {
+            let is_it = |bytes: &&Blob| {
+                Envelope::parse(bytes.as_slice()).is_ok_and(|one| one.header.kind == kind)
+            };
+            let last = push.envelopes.iter().rev().find(is_it);
+            *heard.borrow_mut() = last.cloned().or_else(|| heard.borrow().clone());
+        }
+        vec![frame]
+    })));
+    kept
+}
+
+/// Somebody leaves a conversation and is put back; gives the wish to leave that was carried out.
+pub fn leaves_and_comes_back(world: &mut World, space: SpaceId, person: usize) -> Blob {
+    let wish = keeps_what_is_said(world, person, Kind::Intent);
+    world.expect(person, Command::Leave { conversation: space }).unwrap();
+    world.pass(60_000).unwrap();
+    world.settle().unwrap();
+    world.set_bender(None);
+    let address = world.book().people[person].address.clone();
+    let add = Command::AddMember { conversation: space, address, share_history: true };
+    world.expect(0, add).unwrap();
+    world.settle().unwrap();
+    wish.take().unwrap()
+}
+
+/// At one place in a space's log, the relay shows everybody another entry than was pushed there.
+pub fn swap(world: &mut World, space: SpaceId, at: u64, by: WriterId, envelope: Blob) {
+    world.set_meddler(Some(Box::new(move |_, frame| match frame {
+        RelayFrame::Delivery(Delivery::Entries(mut entries)) if entries.space == space => {
+            swap_in(&mut entries, at, by, &envelope);
+            vec![entries_frame(entries)]
+        }
+        frame => vec![frame],
+    })));
+}
+
+fn swap_in(entries: &mut Entries, at: u64, by: WriterId, envelope: &Blob) {
+    let Some(entry) = at.checked_sub(entries.first) else { return };
+    let Some(entry) = entries.entries.get_mut(entry as usize) else { return };
+    entries.writers.push(by);
+    entry.writer = u32::try_from(entries.writers.len() - 1).unwrap();
+    entry.envelope = envelope.clone();
 }
 
 /// The relay turns honest, and its devices meet it anew.
