@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use clap::Args;
 use qrcode::QrCode;
@@ -98,6 +98,25 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     println!("The relay runs until you press Ctrl-C. `cargo xtask demo` then goes on where you");
     println!("left off; `cargo xtask demo --fresh` begins anew.");
     relay.wait()
+}
+
+/// A relay with the demo's two people, for another program to use: the one that a demo runs just now
+/// holds the same data, and has to be stopped first.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn relay_of(
+    data: &Path,
+    channel: (Sender<Event>, Receiver<Event>),
+) -> Result<Relay, Failure> {
+    let introduced = prepare(data, false)?;
+    let log = data.join("relay.log");
+    let relay = Relay::start(&data.join("relay"), usual_port(), None, log, channel)?;
+    if !introduced {
+        introduce(data, &relay.url())?;
+        fs::write(data.join(INTRODUCED), "").map_err(Failure::file(data))?;
+    }
+    Ok(relay)
 }
 
 /// Builds what browsers load, and gives the folder that it is in.

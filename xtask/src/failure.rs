@@ -38,6 +38,12 @@ pub(crate) enum Failure {
     /// Something that was to happen within a bound did not.
     #[error("{what} did not happen within {} s", within.as_secs())]
     TooLate { what: String, within: Duration },
+    /// A device that does not run was asked for something.
+    #[error("no program runs on {}", store.display())]
+    Asleep { store: PathBuf },
+    /// Devices that should be at rest and show the same are not, or do not.
+    #[error("not equal: {what}")]
+    Differs { what: String },
     /// No bug has the name that was asked for.
     #[error("there is no such bug; there are {names}")]
     NoSuchBug { names: String },
@@ -55,6 +61,9 @@ pub(crate) enum Failure {
         "found something: {targets}; the inputs lie in fuzz/artifacts, and go to fuzz/regressions with the fix"
     )]
     Found { targets: String },
+    /// The same sources made two releases.
+    #[error("{} and {} are not the same", one.display(), other.display())]
+    NotTheSame { one: PathBuf, other: PathBuf },
     /// Ctrl-C can't be caught, so nothing would be stopped cleanly.
     #[error("Ctrl-C can't be caught: {0}")]
     Signal(#[from] ctrlc::Error),

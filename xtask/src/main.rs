@@ -6,8 +6,11 @@ mod browser;
 mod ci;
 mod command;
 mod demo;
+mod desktop;
 mod failure;
 mod fuzz;
+mod load;
+mod package;
 mod planted;
 mod process;
 mod relay;
@@ -15,6 +18,7 @@ mod rpc;
 mod soak;
 mod test;
 mod tools;
+mod town;
 mod typescript;
 mod wasm;
 mod web;
@@ -41,18 +45,26 @@ enum Task {
     Ci,
     /// Starts a relay with two people who have just talked, and says how to join them.
     Demo(demo::Options),
+    /// Runs the desktop companion against the demo's relay, and sets up what it needs.
+    Desktop(desktop::Options),
     /// Builds what browsers load: the engine as WebAssembly, the npm packages and the web app.
     Web(web::Options),
     /// Runs the tests that need a browser, which are part of `test`.
     Browser,
     /// Checks the TypeScript: format, lints, types, unit tests. Part of `test`.
     Typescript,
+    /// Makes what a release is made of: packages, archives, pages, checksums.
+    Package(package::Options),
     /// Measures the engine and the relay beside their floors.
     Bench(bench::Options),
+    /// Honest people and those who attack, around a relay: how long the honest wait, and what it costs.
+    Load(load::Options),
     /// Throws made-up input at everything that reads what others wrote.
     Fuzz(fuzz::Options),
     /// Looks at many simulated worlds, counts those that fail by kind, and makes one of each smaller.
     Soak(soak::SoakOptions),
+    /// Real programs around a real relay, for hours: killed, cut off, linked, ended, brought back.
+    Town(town::Options),
     /// Puts bugs that were mended in again, one by one, and sees that simulated worlds show each.
     Planted(planted::PlantedOptions),
     /// Replays one simulator seed.
@@ -74,12 +86,16 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Test(options) => test::run(&options),
         Task::Ci => ci::run(),
         Task::Demo(options) => demo::run(&options),
+        Task::Desktop(options) => desktop::run(&options),
         Task::Web(options) => web::run(&options),
         Task::Browser => browser::run(),
         Task::Typescript => typescript::run(),
+        Task::Package(options) => package::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Load(options) => load::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Town(options) => town::run(&options),
         Task::Planted(options) => planted::run(&options),
         Task::Seed(options) => soak::replay(&options),
     }

@@ -67,6 +67,17 @@ impl Relay {
         format!("ws://{}", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Kills it in the middle of whatever it does.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        self.ended = true;
+    }
+
     /// Where a browser opens the web app.
     pub(crate) fn link(&self) -> String {
         format!("http://{}/", self.address)

@@ -1,5 +1,6 @@
 //! One device, driven through `chat rpc`: JSON-RPC 2.0, a message a line.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,14 +25,19 @@ pub(crate) struct Client {
     requests: Option<ChildStdin>,
     events: Receiver<Event>,
     last_id: u64,
+    /// Notifications that nobody has asked for yet, the oldest first.
+    heard: VecDeque<(String, Value)>,
     log: PathBuf,
 }
+
+/// Notifications that are kept until somebody asks for them.
+const HEARD: usize = 256;
 
 /// What a line from a client is.
 #[derive(Debug, PartialEq)]
 enum Message {
     Answer { id: u64, outcome: Result<Value, Value> },
-    Notification,
+    Notification { method: String, params: Value },
 }
 
 impl Client {
@@ -52,7 +58,8 @@ impl Client {
             process::follow(output, None, sender);
         }
         let requests = child.stdin.take();
-        Ok(Self { name: name.to_owned(), child, requests, events, last_id: 0, log })
+        let heard = VecDeque::new();
+        Ok(Self { name: name.to_owned(), child, requests, events, last_id: 0, heard, log })
     }
 
     /// Calls a method and gives its result.
@@ -82,7 +89,16 @@ impl Client {
             if Instant::now() >= deadline {
                 return Err(self.too_late(method));
             }
-            while !news && self.message(method, deadline)? != Message::Notification {}
+            if news {
+                continue;
+            }
+            // An answer that comes too late tells nothing.
+            let told = loop {
+                if let Message::Notification { method, params } = self.message(method, deadline)? {
+                    break (method, params);
+                }
+            };
+            self.keep(told.0, told.1);
         }
     }
 
@@ -100,7 +116,10 @@ impl Client {
         let mut news = false;
         loop {
             match self.message(method, deadline)? {
-                Message::Notification => news = true,
+                Message::Notification { method, params } => {
+                    self.keep(method, params);
+                    news = true;
+                }
                 Message::Answer { id, .. } if id != self.last_id => {}
                 Message::Answer { outcome: Ok(result), .. } => return Ok((result, news)),
                 Message::Answer { outcome: Err(error), .. } => {
@@ -109,6 +128,36 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Waits for a notification, and gives what it tells. The oldest that nobody asked for comes
+    /// first.
+    ///
+    /// # Errors
+    /// `Client` if the program ends before, `TooLate`.
+    pub(crate) fn hear(&mut self, method: &str) -> Result<Value, Failure> {
+        let deadline = Instant::now() + ANSWERS_WITHIN;
+        loop {
+            if let Some(at) = self.heard.iter().position(|(known, _)| known == method) {
+                return Ok(self.heard.remove(at).map(|(_, params)| params).unwrap_or_default());
+            }
+            if let Message::Notification { method, params } = self.message(method, deadline)? {
+                self.keep(method, params);
+            }
+        }
+    }
+
+    fn keep(&mut self, method: String, params: Value) {
+        self.heard.push_back((method, params));
+        if self.heard.len() > HEARD {
+            self.heard.pop_front();
+        }
+    }
+
+    /// Kills the program in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     fn message(&self, method: &str, deadline: Instant) -> Result<Message, Failure> {
@@ -142,8 +191,10 @@ impl Drop for Client {
 impl Message {
     fn parse(line: &str) -> Option<Self> {
         let mut message: Value = serde_json::from_str(line).ok()?;
-        if message.get("method").is_some() {
-            return Some(Self::Notification);
+        if let Some(method) = message.get("method").and_then(Value::as_str) {
+            let method = method.to_owned();
+            let params = message.get_mut("params").map(Value::take).unwrap_or_default();
+            return Some(Self::Notification { method, params });
         }
         let id = message.get("id")?.as_u64()?;
         let outcome = match message.get_mut("error").map(Value::take) {
@@ -166,7 +217,8 @@ mod tests {
         let refusal = Message::parse(r#"{"jsonrpc":"2.0","id":8,"error":{"code":-32000}}"#);
         assert_eq!(refusal, Some(Message::Answer { id: 8, outcome: Err(json!({"code": -32000})) }));
         let news = Message::parse(r#"{"jsonrpc":"2.0","method":"message","params":{}}"#);
-        assert_eq!(news, Some(Message::Notification));
+        let method = "message".to_owned();
+        assert_eq!(news, Some(Message::Notification { method, params: json!({}) }));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(crate) struct SoakOptions {
     /// Worlds in which a relay, a member or a thief lies.
     #[arg(long)]
     adversaries: bool,
+    /// Worlds around a relay of three nodes that share a log.
+    #[arg(long)]
+    nodes: bool,
     /// How long, in minutes: 10, unless `--count` says how many.
     #[arg(long)]
     minutes: Option<u64>,
@@ -47,7 +50,7 @@ pub(crate) struct SeedOptions {
     /// The number that a failing simulation printed.
     seed: u64,
     /// Passed on to the replay: `--devices` for a world of devices, `--adversaries` for one
-    /// with liars, `--plan CHANGES` for a smaller
+    /// with liars, `--nodes` for one around three nodes, `--plan CHANGES` for a smaller
     /// one, `--story` for plain words, `--quiet`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     replay: Vec<String>,
@@ -65,6 +68,7 @@ pub(crate) fn run(options: &SoakOptions) -> Result<(), Failure> {
         ("--devices", options.devices),
         ("--long", options.long),
         ("--adversaries", options.adversaries),
+        ("--nodes", options.nodes),
     ];
     soak.args(suites.iter().filter(|(_, wanted)| *wanted).map(|(suite, _)| suite));
     let numbers = [

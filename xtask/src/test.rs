@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::browser;
 use crate::command;
+use crate::desktop;
 use crate::failure::Failure;
 use crate::tools;
 use crate::typescript;
@@ -17,6 +18,9 @@ pub(crate) struct Options {
     /// Leaves out the tests that need a browser, and building what they load.
     #[arg(long)]
     no_browser: bool,
+    /// Leaves out the tests of the desktop companion's window, and building it.
+    #[arg(long)]
+    no_desktop: bool,
     /// Passed on to nextest: filters, `-p PACKAGE`, `--no-capture`. With any of these the
     /// documentation's examples, the TypeScript's and the browser's tests are left out.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -32,9 +36,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut nextest = tools::NEXTEST.command()?;
     nextest.args(["run", "--profile", &options.profile]);
     if options.nextest.is_empty() {
-        command::run(nextest.arg("--workspace"))?;
-        command::run(command::cargo().args(["test", "--doc", "--workspace"]))?;
+        let window = if options.no_desktop { &[] } else { desktop::features()? };
+        command::run(nextest.arg("--workspace").args(window))?;
+        command::run(command::cargo().args(["test", "--doc", "--workspace"]).args(window))?;
         typescript::run()?;
+        if !options.no_desktop {
+            desktop::tests(&[])?;
+        }
         return if options.no_browser { Ok(()) } else { browser::tests() };
     }
     if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {

@@ -30,6 +30,9 @@ pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2", a
 /// Builds fuzz targets: what it hands to the compiler is part of what they are.
 pub(crate) const FUZZ: Tool = Tool { package: "cargo-fuzz", version: "0.13.2", any_version: false };
 
+/// Makes Debian packages.
+pub(crate) const DEB: Tool = Tool { package: "cargo-deb", version: "3.8.0", any_version: true };
+
 impl Tool {
     /// The tool, ready to be given its arguments. Installs it if it isn't there.
     ///
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn versions_are_exact() {
-        for tool in [NEXTEST, DENY, FUZZ] {
+        for tool in [NEXTEST, DENY, FUZZ, DEB] {
             assert_eq!(tool.version.split('.').count(), 3, "{tool:?}");
         }
     }
