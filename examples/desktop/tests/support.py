@@ -157,6 +157,12 @@ class Window:
         command = [BIN / "rejoinder-desktop", "--data", self.folder, "--relay", self.relay.url, *arguments]
         return subprocess.run(command, env=env, timeout=PATIENCE).returncode
 
+    def must_run(self):
+        """Fails at once where the program has ended by itself: nothing comes any more."""
+        code = self.process.poll()
+        if code is not None:
+            raise RuntimeError(f"the program ended with {code} (negative: by that signal)")
+
     def application(self):
         desktop = Atspi.get_desktop(0)
         desktop.clear_cache()
@@ -173,6 +179,7 @@ class Window:
         """Everything that is shown, from the last window to the first."""
         of = of or self.application()
         if of is None:
+            self.must_run()
             return
         try:
             of.clear_cache()

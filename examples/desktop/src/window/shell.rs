@@ -9,7 +9,7 @@ use sync_client::OpenError;
 
 use crate::app::App;
 use crate::pages::{ended, relay_page};
-use crate::parts::{button, column, paragraph, weakly};
+use crate::parts::{Menus, button, column, paragraph, weakly};
 use crate::session::{News, Session};
 use crate::shortcuts;
 use crate::start::Start;
@@ -67,7 +67,7 @@ impl Shell {
             .maximized(size.maximized)
             .width_request(360)
             .height_request(300)
-            .content(&toasts)
+            .content(&Menus::around(&toasts))
             .build();
         window.set_help_overlay(Some(&shortcuts::window()));
         let this = Rc::new(Self {

@@ -13,7 +13,7 @@ use desktop::words;
 use gtk::{gio, glib};
 use sync_client::SpaceId;
 
-use crate::parts::{Spoken as _, avatar, column, icon_button, row, turn};
+use crate::parts::{Menu, Spoken as _, avatar, column, icon_button, row, turn};
 use crate::session::{News, Session};
 
 /// "5 minutes ago" is looked at so often.
@@ -374,8 +374,7 @@ impl Sidebar {
         let Some(row) = found.and_then(|at| self.rows.borrow().get(at).cloned()) else {
             return false;
         };
-        let popover = gtk::Popover::builder().has_arrow(false).build();
-        let parts = column(2);
+        let menu = Menu::new(&format!("What one can do with {}", row.title));
         for (name, is_on, set) in [
             (if row.pinned { "Unpin" } else { "Pin" }, row.pinned, Switch::Pinned),
             (if row.muted { "Unmute" } else { "Mute" }, row.muted, Switch::Muted),
@@ -385,22 +384,10 @@ impl Sidebar {
                 Switch::Archived,
             ),
         ] {
-            let button = crate::parts::button(name, &["flat"]);
-            let (session, popover, id) = (self.session.clone(), popover.clone(), row.id);
-            button.connect_clicked(move |_| {
-                popover.popdown();
-                set.to(&session, id, !is_on);
-            });
-            parts.append(&button);
+            let (session, id) = (self.session.clone(), row.id);
+            menu.add(name, false, move || set.to(&session, id, !is_on));
         }
-        popover.set_child(Some(&parts));
-        popover.set_parent(&self.list);
-        popover.set_pointing_to(Some(&gtk::gdk::Rectangle::new(x as i32, y as i32, 1, 1)));
-        popover.connect_closed(|popover| {
-            let popover = popover.clone();
-            glib::idle_add_local_once(move || popover.unparent());
-        });
-        popover.popup();
+        menu.open(&self.list, Some((x, y)));
         true
     }
 }

@@ -11,7 +11,9 @@ use sync_client::{AccountId, ConversationView, SortedSet};
 
 use super::Chat;
 use super::emoji::FIRST;
-use crate::parts::{Dialog, Question, Spoken as _, ask, button, column, copy, row};
+use crate::parts::{
+    Dialog, Menu, Question, Spoken as _, ask, button, choose_emoji, copy, icon_button, row,
+};
 
 /// What is done with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,60 +31,50 @@ pub(super) enum Act {
 /// Shows what one can do with a message, beside it.
 pub(super) fn popup(chat: &Rc<Chat>, line: &Line, beside: &gtk::Widget) {
     let Some(view) = chat.view() else { return };
-    let popover = gtk::Popover::new();
-    popover.set_spoken("Actions for this message");
-    let menu = Menu { chat: chat.clone(), line: line.clone(), popover: popover.clone() };
-    popover.set_child(Some(&menu.parts(&view)));
-    popover.set_parent(beside);
-    let focus = beside.root().and_then(|root| root.focus());
-    popover.connect_closed(move |popover| {
-        let (popover, focus) = (popover.clone(), focus.clone());
-        glib::idle_add_local_once(move || {
-            popover.unparent();
-            if let Some(focus) = focus.filter(|focus| focus.is_mapped()) {
-                focus.grab_focus();
-            }
-        });
-    });
-    popover.popup();
+    let actions = Actions { chat: chat.clone(), line: line.clone(), beside: beside.clone() };
+    actions.menu(&view).open(beside, None);
 }
 
 #[derive(Clone)]
-struct Menu {
+struct Actions {
     chat: Rc<Chat>,
     line: Line,
-    popover: gtk::Popover,
+    beside: gtk::Widget,
 }
 
-impl Menu {
-    fn parts(&self, view: &ConversationView) -> gtk::Box {
+impl Actions {
+    fn menu(&self, view: &ConversationView) -> Menu {
         let can_write = view.active && !view.pending && !self.line.message.deleted;
-        let parts = column(2);
+        let menu = Menu::new("Actions for this message");
+        let add = |label: &str, is_dangerous: bool, act: fn(&Self)| {
+            let this = self.clone();
+            menu.add(label, is_dangerous, move || act(&this));
+        };
         if can_write {
-            parts.append(&self.emoji());
-            parts.append(&self.item("Reply", Act::Reply));
+            menu.append(&self.emoji());
+            add("Reply", false, |this| this.act(Act::Reply));
         }
         if can_write && self.line.mine {
-            parts.append(&self.item("Edit", Act::Edit));
+            add("Edit", false, |this| this.act(Act::Edit));
         }
         if !self.line.message.deleted {
-            let item = self.plain("Copy text", |menu| {
-                copy(menu.chat.root(), &menu.line.message.text);
-                menu.chat.session.say("Copied.");
+            add("Copy text", false, |this| {
+                copy(this.chat.root(), &this.line.message.text);
+                this.chat.session.say("Copied.");
             });
-            parts.append(&item);
         }
-        let view_ = view.clone();
-        parts.append(&self.plain("Details", move |menu| details(menu, &view_)));
+        add("Details", false, |this| {
+            if let Some(view) = this.chat.view() {
+                details(this, &view);
+            }
+        });
         if can_write && self.line.mine {
-            let item = self.plain("Delete for everyone", |menu| {
-                let menu = menu.clone();
-                glib::spawn_future_local(async move { menu.delete().await });
+            add("Delete for everyone", true, |this| {
+                let this = this.clone();
+                glib::spawn_future_local(async move { this.delete().await });
             });
-            item.add_css_class("destructive");
-            parts.append(&item);
         }
-        parts
+        menu
     }
 
     fn emoji(&self) -> gtk::Box {
@@ -101,47 +93,26 @@ impl Menu {
             if is_own {
                 button.add_css_class("chosen");
             }
-            let menu = self.clone();
-            button.connect_clicked(move |_| menu.act(Act::React(emoji.to_owned())));
+            let this = self.clone();
+            Menu::chosen(&button, move || this.act(Act::React(emoji.to_owned())));
             all.append(&button);
         }
         all.append(&self.more());
         all
     }
 
-    fn more(&self) -> gtk::MenuButton {
-        let chooser = gtk::EmojiChooser::new();
-        let menu = self.clone();
-        chooser.connect_emoji_picked(move |_, emoji| menu.act(Act::React(emoji.to_owned())));
-        let more = gtk::MenuButton::builder()
-            .icon_name("list-add-symbolic")
-            .tooltip_text("More emoji")
-            .popover(&chooser)
-            .build();
+    fn more(&self) -> gtk::Button {
+        let more = icon_button("list-add-symbolic", "More emoji");
         more.add_css_class("flat");
-        more.set_spoken("More emoji");
+        let this = self.clone();
+        Menu::chosen(&more, move || {
+            let (this, beside) = (this.clone(), this.beside.clone());
+            choose_emoji(&beside, move |emoji| this.act(Act::React(emoji.to_owned())));
+        });
         more
     }
 
-    fn item(&self, label: &str, act: Act) -> gtk::Button {
-        self.plain(label, move |menu| menu.act(act.clone()))
-    }
-
-    fn plain(&self, label: &str, act: impl Fn(&Self) + 'static) -> gtk::Button {
-        let text = gtk::Label::builder().label(label).xalign(0.0).build();
-        let button = gtk::Button::builder().child(&text).build();
-        button.set_spoken(label);
-        button.add_css_class("flat");
-        let menu = self.clone();
-        button.connect_clicked(move |_| {
-            menu.popover.popdown();
-            act(&menu);
-        });
-        button
-    }
-
     fn act(&self, act: Act) {
-        self.popover.popdown();
         self.chat.act(&self.line, act);
     }
 
@@ -158,9 +129,9 @@ impl Menu {
     }
 }
 
-fn details(menu: &Menu, view: &ConversationView) {
-    let dialog = Dialog::new(menu.chat.root(), "About this message");
-    let (line, clock) = (&menu.line, Clock::system());
+fn details(of: &Actions, view: &ConversationView) {
+    let dialog = Dialog::new(of.chat.root(), "About this message");
+    let (line, clock) = (&of.line, Clock::system());
     let group = adw::PreferencesGroup::new();
     let fact = |title: &str, text: &str| {
         let row = adw::ActionRow::builder()

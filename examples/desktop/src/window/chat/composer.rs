@@ -9,7 +9,7 @@ use desktop::words;
 use gtk::{gdk, glib};
 use sync_client::SpaceId;
 
-use crate::parts::{Spoken as _, column, icon_button, row, weakly};
+use crate::parts::{Spoken as _, choose_emoji, column, icon_button, row, weakly};
 use crate::session::{News, Session};
 
 /// As high as it grows, in pixels.
@@ -134,23 +134,19 @@ impl Composer {
         self.about.set_visible(false);
     }
 
-    fn emoji_button(self: &Rc<Self>) -> gtk::MenuButton {
-        let chooser = gtk::EmojiChooser::new();
-        let this = Rc::downgrade(self);
-        chooser.connect_emoji_picked(move |_, emoji| {
-            if let Some(this) = this.upgrade() {
-                this.text.buffer().insert_at_cursor(emoji);
-                this.focus();
-            }
-        });
-        let button = gtk::MenuButton::builder()
-            .icon_name("face-smile-symbolic")
-            .tooltip_text("Emoji")
-            .popover(&chooser)
-            .direction(gtk::ArrowType::Up)
-            .build();
+    fn emoji_button(self: &Rc<Self>) -> gtk::Button {
+        let button = icon_button("face-smile-symbolic", "Emoji");
         button.add_css_class("flat");
-        button.set_spoken("Emoji");
+        let this = Rc::downgrade(self);
+        button.connect_clicked(move |button| {
+            let this = this.clone();
+            choose_emoji(button, move |emoji| {
+                if let Some(this) = this.upgrade() {
+                    this.text.buffer().insert_at_cursor(emoji);
+                    this.focus();
+                }
+            });
+        });
         button
     }
 

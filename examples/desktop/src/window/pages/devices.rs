@@ -9,19 +9,21 @@ use gtk::glib;
 use sync_client::DeviceView;
 
 use super::{Context, Shown, code, link_other};
-use crate::parts::{Question, Spoken as _, ask, button, clear, column, paragraph};
+use crate::parts::{Kept, Question, Spoken as _, ask, button, clear, column, paragraph};
 use crate::session::News;
 use crate::view::Route;
 
 struct Devices {
     context: Context,
     all: gtk::Box,
+    made_of: Kept<(bool, Vec<DeviceView>)>,
 }
 
 /// The own devices; and at once the one that shows a code, if a link said so.
 pub(crate) fn devices(context: &Context, code: Option<String>) -> Shown {
     let page = context.page("Devices", Route::List);
-    let this = Rc::new(Devices { context: context.clone(), all: column(18) });
+    let this =
+        Rc::new(Devices { context: context.clone(), all: column(18), made_of: Kept::default() });
     page.content.append(&this.all);
     context.session.tell_to(&this, |this, news| {
         if matches!(news, News::Devices | News::Status) {
@@ -51,8 +53,11 @@ impl Devices {
     }
 
     fn show(self: &Rc<Self>, devices: &[DeviceView]) {
-        clear(&self.all);
         let is_primary = self.is_primary();
+        if !self.made_of.is_new((is_primary, devices.to_vec())) {
+            return;
+        }
+        clear(&self.all);
         let who = match is_primary {
             true => "This is the first device: it links and removes the others.",
             false => "Your first device links and removes the others.",

@@ -4,15 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use adw::prelude::*;
+use desktop::marks::Marks;
 use desktop::time::Clock;
 use desktop::words;
 use gtk::glib;
-use sync_client::{ConversationView, Role, SpaceId};
+use sync_client::{ConversationView, MemberView, Role, SpaceId};
 
 use super::members::member_row;
 use super::{Context, Shown};
 use crate::parts::{
-    Dialog, Fault, Question, ask, busy, button, clear, column, entry, row, switch, weakly,
+    Dialog, Fault, Kept, Question, ask, busy, button, clear, column, entry, row, switch, weakly,
 };
 use crate::session::News;
 use crate::sidebar::Switch;
@@ -26,6 +27,7 @@ struct Info {
     fault: Fault,
     switches: [(gtk::Switch, Switch); 3],
     people: gtk::Box,
+    people_of: Kept<(Vec<MemberView>, Vec<String>, bool, Marks)>,
     current: [gtk::Label; 2],
     leave: gtk::Button,
     shown: RefCell<Option<ConversationView>>,
@@ -46,6 +48,7 @@ pub(crate) fn info(context: &Context, id: SpaceId) -> Shown {
         fault: Fault::new(),
         switches,
         people: column(0),
+        people_of: Kept::default(),
         current: std::array::from_fn(|_| crate::parts::hint("")),
         leave: button("Leave the conversation", &["destructive-action", "pill"]),
         shown: RefCell::default(),
@@ -163,11 +166,17 @@ impl Info {
     }
 
     fn show_people(self: &Rc<Self>, view: &ConversationView) {
-        clear(&self.people);
         let me = self.context.session.me();
         let own = view.members.iter().find(|member| Some(member.account) == me);
         let is_admin = own.is_some_and(|member| member.role == Role::Admin);
         let may_change = is_admin && view.active && !view.pending;
+        let marks = self.context.session.marks().clone();
+        let members: Vec<_> = view.members.iter().cloned().collect();
+        let adding: Vec<_> = view.adding.iter().cloned().collect();
+        if !self.people_of.is_new((members, adding, may_change, marks)) {
+            return;
+        }
+        clear(&self.people);
         let count = view.members.len();
         let title = if count == 1 { "1 person".to_owned() } else { format!("{count} people") };
         let group = adw::PreferencesGroup::builder().title(title).build();

@@ -6,7 +6,7 @@ use gtk::glib;
 use sync_client::{MemberView, Role, SpaceId};
 
 use super::{Context, SafetyNumber};
-use crate::parts::{Question, Spoken as _, ask, avatar, button, column};
+use crate::parts::{Menu, Question, ask, avatar, icon_button};
 
 /// Somebody in a conversation. `may_change` says whether one may remove people and change roles.
 pub(super) fn member_row(
@@ -56,34 +56,26 @@ struct Person {
 }
 
 impl Person {
-    fn menu(&self) -> gtk::MenuButton {
-        let popover = gtk::Popover::new();
-        let parts = column(2);
+    fn menu(&self) -> gtk::Button {
+        let button =
+            icon_button("view-more-symbolic", &format!("What one can do about {}", self.name));
+        button.set_valign(gtk::Align::Center);
+        button.add_css_class("flat");
+        let this = self.clone();
+        button.connect_clicked(move |button| this.open_menu(button));
+        button
+    }
+
+    fn open_menu(&self, button: &gtk::Button) {
+        let menu = Menu::new(&format!("What one can do about {}", self.name));
         let has_changed = self.context.session.marks().changed.get(&self.member.account).is_some();
         let safety = if has_changed { "Compare the safety number again" } else { "Safety number" };
-        let button = gtk::MenuButton::builder()
-            .icon_name("view-more-symbolic")
-            .valign(gtk::Align::Center)
-            .popover(&popover)
-            .build();
-        button.add_css_class("flat");
-        let name = format!("What one can do about {}", self.name);
-        button.set_spoken(&name);
-        button.set_tooltip_text(Some(&name));
         let is_admin = self.member.role == Role::Admin;
         let role = if is_admin { "Make a member" } else { "Make an admin" };
         let block = if self.is_blocked { "Unblock" } else { "Block" };
-        let add = |label: &str, is_dangerous: bool, act: fn(&Self, gtk::MenuButton)| {
-            let item = self::button(label, &["flat"]);
-            if is_dangerous {
-                item.add_css_class("destructive");
-            }
-            let (this, popover, button) = (self.clone(), popover.clone(), button.clone());
-            item.connect_clicked(move |_| {
-                popover.popdown();
-                act(&this, button.clone());
-            });
-            parts.append(&item);
+        let add = |label: &str, is_dangerous: bool, act: fn(&Self, gtk::Button)| {
+            let (this, button) = (self.clone(), button.clone());
+            menu.add(label, is_dangerous, move || act(&this, button.clone()));
         };
         add(safety, false, |this, above| {
             let session = &this.context.session;
@@ -100,8 +92,7 @@ impl Person {
             let this = this.clone();
             glib::spawn_future_local(async move { this.block(&above).await });
         });
-        popover.set_child(Some(&parts));
-        button
+        menu.open(button, None);
     }
 
     fn change_role(&self) {
@@ -112,7 +103,7 @@ impl Person {
         });
     }
 
-    async fn remove(&self, above: &gtk::MenuButton) {
+    async fn remove(&self, above: &gtk::Button) {
         let question = Question {
             title: &format!("Remove {}?", words::quoted(&self.name)),
             text: "They read nothing that is written from now on. What they have read they keep.",
@@ -126,7 +117,7 @@ impl Person {
         }
     }
 
-    async fn block(&self, above: &gtk::MenuButton) {
+    async fn block(&self, above: &gtk::Button) {
         let question = Question {
             title: &format!("Block {}?", words::quoted(&self.name)),
             text: "You see nothing more of them: neither what they write nor their invitations. They \

@@ -7,10 +7,13 @@ use adw::prelude::*;
 use desktop::preferences::Theme;
 use desktop::words;
 use gtk::glib;
+use sync_client::AccountId;
 
 use super::{Context, Shown};
 use crate::app::App;
-use crate::parts::{Fault, Spoken as _, avatar, button, clear, column, entry, switch, weakly};
+use crate::parts::{
+    Fault, Kept, Spoken as _, avatar, button, clear, column, entry, switch, weakly,
+};
 use crate::session::News;
 use crate::view::Route;
 
@@ -21,6 +24,15 @@ struct Settings {
     shown: RefCell<String>,
     fault: Fault,
     blocked: gtk::Box,
+    blocked_of: Kept<Vec<Blocked>>,
+}
+
+/// Somebody who is blocked.
+#[derive(Clone, PartialEq)]
+struct Blocked {
+    account: AccountId,
+    name: String,
+    address: String,
 }
 
 /// Settings.
@@ -34,6 +46,7 @@ pub(crate) fn settings(context: &Context) -> Shown {
         shown: RefCell::default(),
         fault: Fault::new(),
         blocked: column(0),
+        blocked_of: Kept::default(),
     });
     let content = &page.content;
     content.append(&this.me());
@@ -108,21 +121,28 @@ impl Settings {
     }
 
     fn show_blocked(self: &Rc<Self>) {
-        clear(&self.blocked);
         let session = &self.context.session;
-        let blocked = session.marks().blocked.clone();
+        let conversations = session.conversations();
+        let marks = session.marks().clone();
+        let blocked = marks.blocked.iter().map(|account| {
+            let known =
+                conversations.all().iter().find_map(|view| words::member_of(view, *account));
+            let address = known.and_then(|one| one.address.clone()).unwrap_or_default();
+            Blocked { account: *account, name: words::name_of(known), address }
+        });
+        let blocked: Vec<Blocked> = blocked.collect();
+        if !self.blocked_of.is_new(blocked.clone()) {
+            return;
+        }
+        clear(&self.blocked);
         if blocked.is_empty() {
             return;
         }
         let group = adw::PreferencesGroup::builder().title("Blocked people").build();
-        for account in blocked {
-            let conversations = session.conversations();
-            let known = conversations.all().iter().find_map(|view| words::member_of(view, account));
-            let (name, address) =
-                (words::name_of(known), known.and_then(|one| one.address.clone()));
+        for Blocked { account, name, address } in blocked {
             let row = adw::ActionRow::builder()
                 .title(glib::markup_escape_text(&name).as_str())
-                .subtitle(glib::markup_escape_text(&address.unwrap_or_default()).as_str())
+                .subtitle(glib::markup_escape_text(&address).as_str())
                 .build();
             let unblock = button("Unblock", &["flat"]);
             unblock.set_valign(gtk::Align::Center);

@@ -3,6 +3,8 @@
 mod ask;
 mod banner;
 mod form;
+mod kept;
+mod menu;
 mod page;
 mod qr;
 mod spoken;
@@ -14,6 +16,8 @@ use adw::prelude::*;
 pub(crate) use ask::{Question, ask};
 pub(crate) use banner::Banner;
 pub(crate) use form::{Fault, busy, entry, switch};
+pub(crate) use kept::Kept;
+pub(crate) use menu::{Menu, Menus, choose_emoji};
 pub(crate) use page::{Dialog, Page};
 pub(crate) use qr::qr;
 pub(crate) use spoken::Spoken;
