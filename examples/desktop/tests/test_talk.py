@@ -46,7 +46,7 @@ class Talk(Case):
         self.actions("Bob, .*question.*", "React with 👍")
         self.ada.find(re.compile("Bob, .*question.*👍 from Ada.*", re.S), "list item")
         self.actions("You, .*first.*", "Edit")
-        self.assertEqual(self.ada.content("Write a message"), "first")
+        until("the old words", lambda: self.ada.content("Write a message") == "first")
         self.ada.type("Write a message", "second")
         self.ada.press("Save")
         self.bob.until_text(team, "second")

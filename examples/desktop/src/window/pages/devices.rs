@@ -1,12 +1,13 @@
 //! The own account's devices.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use adw::prelude::*;
 use desktop::time::Clock;
 use desktop::words;
 use gtk::glib;
-use sync_client::DeviceView;
+use sync_client::{DeviceId, DeviceView};
 
 use super::{Context, Shown, code, link_other};
 use crate::parts::{Kept, Question, Spoken as _, ask, button, clear, column, paragraph};
@@ -16,14 +17,41 @@ use crate::view::Route;
 struct Devices {
     context: Context,
     all: gtk::Box,
-    made_of: Kept<(bool, Vec<DeviceView>)>,
+    made_of: Kept<(bool, Vec<Standing>)>,
+    rows: RefCell<Vec<adw::ActionRow>>,
+}
+
+/// What a device's line is made of.
+#[derive(PartialEq)]
+struct Standing {
+    device: DeviceId,
+    name: String,
+    role: &'static str,
+    is_ended: bool,
+    is_this: bool,
+}
+
+impl Standing {
+    fn of(device: &DeviceView) -> Self {
+        Self {
+            device: device.device,
+            name: words::device_name(device),
+            role: device.role,
+            is_ended: device.revoked,
+            is_this: device.current,
+        }
+    }
 }
 
 /// The own devices; and at once the one that shows a code, if a link said so.
 pub(crate) fn devices(context: &Context, code: Option<String>) -> Shown {
     let page = context.page("Devices", Route::List);
-    let this =
-        Rc::new(Devices { context: context.clone(), all: column(18), made_of: Kept::default() });
+    let this = Rc::new(Devices {
+        context: context.clone(),
+        all: column(18),
+        made_of: Kept::default(),
+        rows: RefCell::default(),
+    });
     page.content.append(&this.all);
     context.session.tell_to(&this, |this, news| {
         if matches!(news, News::Devices | News::Status) {
@@ -54,9 +82,20 @@ impl Devices {
 
     fn show(self: &Rc<Self>, devices: &[DeviceView]) {
         let is_primary = self.is_primary();
-        if !self.made_of.is_new((is_primary, devices.to_vec())) {
-            return;
+        let (ended, here): (Vec<_>, Vec<_>) = devices.iter().partition(|device| device.revoked);
+        let standings = devices.iter().map(Standing::of).collect();
+        if self.made_of.is_new((is_primary, standings)) {
+            self.make(&here, &ended, is_primary);
         }
+        // When one was last seen changes often, and nothing else does.
+        let clock = Clock::system();
+        for (row, device) in self.rows.borrow().iter().zip(here) {
+            let facts = words::device_facts(device, &clock);
+            row.set_subtitle(glib::markup_escape_text(&facts).as_str());
+        }
+    }
+
+    fn make(self: &Rc<Self>, here: &[&DeviceView], ended: &[&DeviceView], is_primary: bool) {
         clear(&self.all);
         let who = match is_primary {
             true => "This is the first device: it links and removes the others.",
@@ -68,11 +107,10 @@ impl Devices {
         if is_primary {
             self.all.append(&self.link());
         }
-        let (ended, here): (Vec<_>, Vec<_>) = devices.iter().partition(|device| device.revoked);
         let group = adw::PreferencesGroup::builder().title("Devices of your account").build();
-        for device in here {
-            group.add(&self.row(device, is_primary));
-        }
+        let rows: Vec<_> = here.iter().map(|device| self.row(device, is_primary)).collect();
+        rows.iter().for_each(|row| group.add(row));
+        self.rows.replace(rows);
         self.all.append(&group);
         if is_primary {
             self.all.append(&self.recovery());
@@ -119,11 +157,8 @@ impl Devices {
     fn row(self: &Rc<Self>, device: &DeviceView, is_primary: bool) -> adw::ActionRow {
         let name = words::device_name(device);
         let title = if device.current { format!("{name} (this one)") } else { name.clone() };
-        let facts = words::device_facts(device, &Clock::system());
-        let row = adw::ActionRow::builder()
-            .title(glib::markup_escape_text(&title).as_str())
-            .subtitle(glib::markup_escape_text(&facts).as_str())
-            .build();
+        let row =
+            adw::ActionRow::builder().title(glib::markup_escape_text(&title).as_str()).build();
         row.add_prefix(&gtk::Image::from_icon_name("computer-symbolic"));
         let add = |label: &str, class: &str, act: fn(Rc<Self>, DeviceView, gtk::Button)| {
             let item = button(label, &[class]);
