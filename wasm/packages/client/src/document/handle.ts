@@ -146,8 +146,8 @@ async function read(
   asked?.(call.told);
   if (value !== null) return decode(value);
   if (path.length === 0) return {};
-  if (then !== undefined) return undefined;
   // Null stands there, or nothing does.
+  if (then !== undefined) return at(await read(engine, where, path.slice(0, -1), then), path.slice(-1));
   try {
     const found = conflicts(await engine.call("document.conflicts", { ...where, path }));
     return found.length > 0 ? null : undefined;
@@ -171,7 +171,9 @@ function refusal(error: unknown, ops: readonly Op[]): unknown {
   const { op: index, reason } = error.details;
   const op = typeof index === "number" ? ops[index] : undefined;
   if (op === undefined || typeof reason !== "string") return error;
-  return new EditError(op.op, op.path, REASONS[reason] ?? reason, error.kind);
+  // A limit is named behind where it was reached.
+  const words = REASONS[reason] ?? error.message.split("]): ").at(-1) ?? reason;
+  return new EditError(op.op, op.path, words, error.kind);
 }
 
 const REASONS: { readonly [reason: string]: string } = {
@@ -184,7 +186,6 @@ const REASONS: { readonly [reason: string]: string } = {
   inside_a_character: "the index lies inside of a character",
   bad_value: "a document can't hold the value",
   bad_key: "a key has 1 to 256 bytes",
-  too_large: "it is too large",
   empty_path: "the path is empty: name a key of the document",
 };
 
@@ -239,6 +240,8 @@ class Followed extends Cell<DocumentValue | undefined> {
         else reject(error);
       };
       this.#waiting.add(end);
+      // What failed last is tried again.
+      this.#read();
     });
   }
 
@@ -290,7 +293,8 @@ class Followed extends Cell<DocumentValue | undefined> {
         this.#replica.refused(pending);
         edit.refusals += 1;
         edit.key = typeof error.details["key"] === "string" ? error.details["key"] : undefined;
-        if (this.#dirty.length === 0 && !this.#isReading) this.touch(undefined);
+        if (this.#dirty.length > 0 || this.#isReading) this.#read();
+        else this.touch(undefined);
       },
     );
   }
@@ -387,6 +391,8 @@ class Followed extends Cell<DocumentValue | undefined> {
       await this.#round();
     } catch (error) {
       this.#replica.unread();
+      // What was to be read is not known by what is told next.
+      this.#dirty = [undefined];
       failure =
         error instanceof RejoinderError ? error : new RejoinderError("internal", String(error), { cause: error });
     }

@@ -65,9 +65,9 @@ function ensured(value: DocumentValue, op: Extract<Op, { op: "ensure" }>, depth:
   if (!isMap(value) || typeof step !== "string") {
     throw new EditError(op.op, op.path, "keys of maps, and elements that are there, alone lead to it");
   }
-  const inner = at(value, [step]) ?? (isLast ? op.value : {});
-  if (isLast && Object.hasOwn(value, step)) return value;
-  return replaced(value, step, isLast ? inner : ensured(inner, op, depth + 1));
+  const inner = at(value, [step]);
+  if (isLast) return inner === undefined ? replaced(value, step, op.value) : value;
+  return replaced(value, step, ensured(inner === undefined ? {} : inner, op, depth + 1));
 }
 
 type Placed = Exclude<Op, { op: "ensure" }>;
