@@ -274,6 +274,7 @@ test("a list of drafts takes what an array takes, and nothing that leaves a hole
     (l) => l.splice(1, Number.NaN, "x"),
     (l) => l.splice(0, 99),
     (l) => l.splice(0, -1, "x"),
+    (l) => (l.splice as () => unknown)(),
     (l) => (l[3] = "x"),
     (l) => (l[0] = null),
     (l) => (l.length = 1),
@@ -361,7 +362,8 @@ test("what is said of oneself is JSON of a bounded size, as it was when it was s
   t.after(() => presence.close());
   const endless: { [key: string]: unknown } = {};
   endless["self"] = endless;
-  const bad = [undefined, Number.NaN, 1n, () => 1, [undefined], { at: new Date(0) }, "\uD800", endless, new Map()];
+  const halves = ["\uD800", { "\uD800": 1 }];
+  const bad = [undefined, Number.NaN, 1n, () => 1, [undefined], { at: new Date(0) }, ...halves, endless, new Map()];
   for (const state of bad)
     assert.throws(() => presence.set(state as never), { name: "RejoinderError", kind: "invalid" });
   assert.throws(() => presence.set("é".repeat(1024)), { kind: "too_large" });
@@ -427,6 +429,45 @@ test("an undo of what nobody follows is made of what the document is by then", a
   engine.remote([["items"]], { op: "insert", path: ["items", 0], value: "theirs" });
   await settled(history.undo());
   assert.deepEqual(engine.content, { items: ["theirs", "a", "b"] });
+});
+
+test("what is taken out of a draft, changed and put in elsewhere changes nothing that was shown before", async (t) => {
+  const { engine, document, done, now } = await followed(t, { todo: [{ text: "a", at: new Date(1) }], done: [] });
+  const before = now();
+  const plan = typed<{ todo: { text: string; at: Date }[]; done: { text: string; at: Date }[] }>(document);
+  await done(
+    plan.change((doc) => {
+      doc.todo[0]?.at.setTime(2);
+      const item = doc.todo.pop();
+      if (item === undefined) return;
+      item.text = "b";
+      doc.done.push(item);
+    }),
+  );
+  assert.deepEqual(before, { todo: [{ text: "a", at: new Date(1) }], done: [] });
+  assert.deepEqual(engine.content, { todo: [], done: [{ text: "b", at: new Date(2) }] });
+});
+
+test("what is copied in a draft has what was changed in place before, and what is changed later has not", () => {
+  const content = { one: { at: new Date(1) }, two: null as unknown };
+  const ops = record<typeof content>(content as DocumentValue, (doc) => {
+    const { at: time } = doc.one;
+    time.setTime(2);
+    doc.two = doc.one;
+    time.setTime(3);
+  });
+  assert.deepEqual(ops.reduce(apply, content as DocumentValue), { one: { at: new Date(3) }, two: { at: new Date(2) } });
+});
+
+test("a time beyond all dates is the last one, and can be written back", () => {
+  for (const [sent, most] of [
+    [2 ** 63, 8.64e15],
+    [-(2 ** 63), -8.64e15],
+  ] as const) {
+    const read = decode({ $time: sent });
+    assert.deepEqual(read, new Date(most));
+    assert.deepEqual(encode(read, "put", []), { $time: most });
+  }
 });
 
 test("what is read of an older engine or a newer one is a value all the same", () => {

@@ -83,6 +83,8 @@ export type DocumentValue =
 const DEPTH_MOST = 64;
 /** Bytes of a key. */
 const KEY_MOST = 256;
+/** Milliseconds from 1970 to the last `Date` that there is: a document may hold later times. */
+const TIME_MOST_MS = 8.64e15;
 
 /** A value as a document will have it: a copy, which nobody else can change. Refuses what a document can't hold. */
 export function copied(value: unknown, operation: string, path: Path): DocumentValue {
@@ -164,7 +166,7 @@ export function decode(value: Json): DocumentValue {
     const { $text, $counter, $time, $bytes, $map } = fields;
     if (typeof $text === "string") return new SharedText($text);
     if (typeof $counter === "number") return new SharedCounter($counter);
-    if (typeof $time === "number") return new Date($time);
+    if (typeof $time === "number") return new Date(Math.max(-TIME_MOST_MS, Math.min($time, TIME_MOST_MS)));
     if (typeof $bytes === "string") return fromBase64($bytes);
     if (typeof $map === "object" && $map !== null && !Array.isArray($map))
       return decodeMap($map as { readonly [key: string]: Json });

@@ -31,7 +31,7 @@ function inJson(state: unknown): string {
     else if (typeof value === "string" && !isWellFormed(value)) refused("the text has half of a character");
     else if (Array.isArray(value)) Array.from(value).forEach(check);
     else if (typeof value === "object" && value !== null && isPlain(value)) {
-      for (const item of Object.values(value)) if (item !== undefined) check(item);
+      for (const [key, item] of Object.entries(value)) if (item !== undefined) [key, item].forEach(check);
     } else if (typeof value === "object" && value !== null) refused("an object that is none of JSON's");
     else if (!["boolean", "number", "string", "object"].includes(typeof value)) refused(`no ${typeof value}`);
     depth -= 1;

@@ -49,7 +49,7 @@ class Recorder {
   readonly #rootPlace = new Place(undefined, "");
   readonly #places = new WeakMap<object, Place>();
   /** Dates and bytes that were handed out: copies, which may be changed in place. */
-  readonly #leaves = new Map<Place, { readonly is: DocumentValue; readonly copy: DocumentValue }>();
+  readonly #leaves = new Map<Place, { is: DocumentValue; readonly copy: DocumentValue }>();
   isOver = false;
   #document: DocumentValue;
 
@@ -81,11 +81,19 @@ class Recorder {
 
   /** What was handed out and changed in place is put back. */
   putLeaves(): void {
-    for (const [place, { is, copy }] of this.#leaves) {
+    for (const [place, leaf] of this.#leaves) {
       const path = place.path();
-      if (path === undefined || at(this.#document, path) !== is || isSame(is, copy)) continue;
-      this.#make({ op: "put", path, value: copied(copy, "put", path) });
+      if (path === undefined || at(this.#document, path) !== leaf.is || isSame(leaf.is, leaf.copy)) continue;
+      leaf.is = copied(leaf.copy, "put", path);
+      this.#make({ op: "put", path, value: leaf.is });
     }
+  }
+
+  /** Copies of elements of a list, with all that was done to them. */
+  taken(place: Place, from: number, to: number): readonly DocumentValue[] {
+    this.putLeaves();
+    const list = this.value(place);
+    return isList(list) ? list.slice(from, to).map((item) => copied(item, "delete", [])) : [];
   }
 
   #leaf(place: Place, value: Date | Uint8Array): DocumentValue {
@@ -98,12 +106,12 @@ class Recorder {
 
   put(place: Place, step: Step, value: unknown): void {
     const path = [...this.path(place, "put"), step];
+    const plain = this.#plain(value, "put", path);
     const old = at(this.#document, path);
     if (value === undefined) {
       if (old !== undefined) this.remove(place, step);
       return;
     }
-    const plain = this.#plain(value, "put", path);
     if (Object.is(plain, old)) return;
     if (old instanceof SharedText && typeof plain === "string") return this.updateText(path, old.value, plain);
     if (old instanceof SharedCounter && typeof plain === "number") return this.count(path, plain - old.value);
@@ -166,7 +174,10 @@ class Recorder {
     if (path.length > DEPTH_MOST)
       throw new EditError(operation, path, `it is nested deeper than ${DEPTH_MOST} objects`);
     const place = this.#places.get(value);
-    if (place !== undefined) return this.value(place) as DocumentValue;
+    if (place !== undefined) {
+      this.putLeaves();
+      return this.value(place) as DocumentValue;
+    }
     const inner = (item: unknown, step: Step): DocumentValue => this.#plain(item, operation, [...path, step]);
     if (Array.isArray(value)) return Array.from(value as readonly unknown[], inner);
     if (!isMap(value)) return value as DocumentValue;
@@ -401,7 +412,7 @@ class ListHandler extends Handler implements ProxyHandler<unknown[]> {
         return (...given) => {
           const [start = 0, count, ...items] = given as [number?, number?, ...unknown[]];
           const from = start < 0 ? Math.max(this.#length() + start, 0) : Math.min(start, this.#length());
-          const deleted = given.length < 2 ? this.#length() - from : (count ?? 0);
+          const deleted = given.length === 1 ? this.#length() - from : (count ?? 0);
           return this.#splice(from, deleted, items);
         };
       default:
@@ -411,8 +422,7 @@ class ListHandler extends Handler implements ProxyHandler<unknown[]> {
 
   /** Gives what it takes out, as it was. */
   #splice(from: number, deleted: number, items: readonly unknown[]): readonly unknown[] {
-    const value = this.recorder.value(this.place);
-    const taken = isList(value) && from >= 0 ? value.slice(from, from + Math.max(deleted, 0)) : [];
+    const taken = from < 0 ? [] : this.recorder.taken(this.place, from, from + Math.max(deleted, 0));
     for (const _ of taken) this.recorder.remove(this.place, from);
     for (const [n, item] of items.entries()) this.recorder.insert(this.place, from + n, item);
     return taken;
