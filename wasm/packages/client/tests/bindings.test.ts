@@ -93,6 +93,15 @@ test("the first that is typed makes the text", async (t) => {
   assert.deepEqual(engine.content, { body: new SharedText("first") });
 });
 
+test("where something else stands, nothing can be typed until it is a text", async (t) => {
+  const { engine, document, view, text } = await editor(t, { body: "plain" });
+  assert.equal(view.state.readOnly, true);
+  engine.remote([["body"]], { op: "convert", path: ["body"], value: new SharedText("shared") });
+  await engine.quiet(document);
+  assert.equal(view.state.readOnly, false);
+  assert.equal(text(), "shared");
+});
+
 test("what can't be written leaves the editor again", async (t) => {
   const { engine, document, type, text } = await editor(t, { body: new SharedText("kept") });
   engine.refusals.set(

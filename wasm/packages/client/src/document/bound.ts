@@ -16,7 +16,9 @@ export class BoundText {
     this.#document = document;
     this.#path = path;
     this.#pull = () => {
-      if (!this.#isOver && document.value.current !== undefined) pull();
+      // What stands there and is no text can't be edited as one.
+      if (this.#isOver || document.value.current === undefined) return;
+      if (this.#found === undefined || this.value !== undefined) pull();
     };
     this.#stop = document.value.subscribe(this.#pull);
     // An editor can't be changed while it is made.
@@ -25,8 +27,12 @@ export class BoundText {
 
   /** The text; `undefined` while there is none. */
   get value(): string | undefined {
-    const text: DocumentValue | undefined = at(this.#document.value.current, this.#path);
-    return text instanceof SharedText ? text.value : undefined;
+    const found = this.#found;
+    return found instanceof SharedText ? found.value : undefined;
+  }
+
+  get #found(): DocumentValue | undefined {
+    return at(this.#document.value.current, this.#path);
   }
 
   /** What was typed goes into the document. Where there is no text yet, this makes it. */
