@@ -13,7 +13,7 @@ import { useCallback, useEffect, useMemo } from "react";
 import { useLive } from "./live.js";
 import { useRejoinder } from "./provider.js";
 
-/** How a document is typed. Schema and beginning are taken when it is first rendered. */
+/** How a document is typed. Of each schema there is one handle: it is written outside of the component. */
 export interface DocumentOptions<T, S extends StandardSchema = StandardSchema> {
   /** What it is held to; any library that speaks the Standard Schema. */
   readonly schema?: S;
@@ -82,8 +82,12 @@ export function usePresence<S extends Json = Json>(
 ): readonly Peer<S>[] {
   const { presence } = useShared(space, name);
   const said = JSON.stringify(state);
-  useEffect(() => presence.set(JSON.parse(said) as Json), [presence, said]);
-  useEffect(() => () => presence.set(null), [presence]);
+  // Who only looks says nothing, and takes back nothing that another component says.
+  const isHere = state !== null;
+  useEffect(() => {
+    if (isHere) presence.set(JSON.parse(said) as Json);
+  }, [presence, said, isHere]);
+  useEffect(() => (isHere ? () => presence.set(null) : undefined), [presence, isHere]);
   return useLive(presence.peers) as readonly Peer<S>[];
 }
 

@@ -8,7 +8,7 @@ import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { FakeEngine } from "../../client/tests/engine.js";
 import { DocumentHandle } from "../../client/src/document/handle.js";
-import { RejoinderProvider, useDocument, useDocumentAt, useLoaded, useUndo } from "../src/index.js";
+import { RejoinderProvider, useDocument, useDocumentAt, useLoaded, usePresence, useUndo } from "../src/index.js";
 
 interface Item {
   readonly text: string;
@@ -218,4 +218,19 @@ test("migrations that are written where the hook is called are the same ones eac
   assert.deepEqual(engine.content, { items: [{ title: "old" }, { title: "new" }] });
   assert.equal(handles.size, 1);
   assert.ok(renders < 8, String(renders));
+});
+
+test("a component that only looks takes back nothing of what another says", async (t) => {
+  function Cursor(): ReactNode {
+    usePresence("s", "plan", { row: 1 });
+    return null;
+  }
+  function Peers(): ReactNode {
+    return String(usePresence("s", "plan").length);
+  }
+  const { engine, text } = await mounted(t, {}, [<Cursor key="c" />, <Peers key="p" />]);
+  await act(() => new Promise((resolve) => setTimeout(resolve, 200)));
+  const said = engine.asked.filter(({ method }) => method === "document.presence").map(({ params }) => params["state"]);
+  assert.deepEqual(said, [{ row: 1 }]);
+  assert.equal(text(), "0");
 });
