@@ -124,3 +124,15 @@ test("a migration that fails is told as what is wrong with the document, and cha
   assert.match(plan.issues.current[0]?.message ?? "", /a migration failed: TypeError: no such thing/);
   assert.deepEqual(engine.content, OLD);
 });
+
+test("where a migration fails, what fits the schema no less than before can be changed", async (t) => {
+  const broken: Migration = () => {
+    throw new TypeError("no such thing");
+  };
+  const { engine, document, plan } = await open(t, OLD, [broken]);
+  const made = plan.change((doc) => void Object.assign(doc, { mended: true }));
+  made.catch(() => undefined);
+  await engine.quiet(document);
+  await made;
+  assert.deepEqual(engine.content, { ...OLD, mended: true });
+});

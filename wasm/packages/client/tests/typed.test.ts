@@ -248,6 +248,20 @@ for (const [name, schema] of Object.entries(SCHEMAS)) {
   });
 }
 
+for (const [name, schema] of Object.entries(SCHEMAS)) {
+  test(`what does not fit a schema of ${name} already may come to stand elsewhere, and not more than once`, async (t) => {
+    const bad = { text: "tea", done: "yes" };
+    const { engine, document, settled } = await open(t, { items: [{ text: "milk", done: false }, bad] });
+    const plan = typed(document, schema as typeof SCHEMAS.valibot);
+    await settled(plan.change((doc) => void doc.items.shift()));
+    assert.deepEqual(engine.content, { items: [bad] });
+    await settled(plan.change((doc) => void doc.items.unshift({ text: "milk", done: true })));
+    await assert.rejects(settled(plan.change((doc) => void doc.items.push(bad as never))), SchemaError);
+    await settled(plan.change((doc) => void doc.items.pop()));
+    assert.deepEqual(engine.content, { items: [{ text: "milk", done: true }] });
+  });
+}
+
 test("fields that a schema doesn't know stay", async (t) => {
   const { engine, document, settled } = await open(t, { items: [], fromTheFuture: { a: 1 } });
   const plan = typed(document, SCHEMAS.valibot);

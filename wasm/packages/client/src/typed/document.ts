@@ -161,12 +161,8 @@ class Typed<T> implements TypedDocument<T> {
     if (this.#read?.of === of) return this.#read;
     const { first, problem } = this.#first(of);
     const whole = share(this.#read?.whole, first.reduce(apply, of));
-    const result: Result<T> =
-      problem !== undefined
-        ? { issues: [problem] }
-        : this.#schema === undefined
-          ? { value: whole as T }
-          : validate(this.#schema, whole);
+    const fits: Result<T> = this.#schema === undefined ? { value: whole as T } : validate(this.#schema, whole);
+    const result = problem === undefined ? fits : { issues: [problem, ...(fits.issues ?? NONE)] };
     this.#read = { of, first, whole, result };
     return this.#read;
   }
@@ -193,11 +189,15 @@ class Typed<T> implements TypedDocument<T> {
     return (of === undefined ? undefined : this.#look(of).result.issues) ?? NONE;
   }
 
-  /** What does not fit already may stay so while something else is mended. */
+  /** What does not fit already may stay so while something else is mended, also where it stands elsewhere then. */
   #check(before: DocumentValue, after: DocumentValue): void {
     if (this.#schema === undefined) return;
-    const known = new Set(this.#issues(before).map(inLine));
-    const issues = (validate(this.#schema, after).issues ?? NONE).filter((issue) => !known.has(inLine(issue)));
+    const known = this.#issues(before).map(wherever);
+    const issues = (validate(this.#schema, after).issues ?? NONE).filter((issue) => {
+      const place = known.indexOf(wherever(issue));
+      if (place >= 0) known.splice(place, 1);
+      return place < 0;
+    });
     if (issues.length > 0) throw new SchemaError(issues);
   }
 }
@@ -212,6 +212,11 @@ interface Read<T> {
 }
 
 const NONE: readonly Issue[] = [];
+
+/** An issue without indexes: what others take out before it moves it. */
+function wherever(issue: Issue): string {
+  return inLine(issue).replace(/\d+/g, "#");
+}
 
 /** What a document lacks of what it begins with: each as the deepest maps have it. */
 function missing(value: DocumentValue | undefined, initial: DocumentValue, path: Path): Op[] {
