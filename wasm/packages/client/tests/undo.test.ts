@@ -148,6 +148,31 @@ test("a change that could not be made is not there to be taken back", async (t) 
   assert.equal(history.canUndo.current, false);
 });
 
+test("an undo that could not be made can be tried again, and so can a redo", async (t) => {
+  const { engine, handle, plan, history, now } = await open(t);
+  const made = plan.change((doc) => void (doc.title = "Mine"));
+  await engine.quiet(handle);
+  await made;
+  for (const [again, before, after] of [
+    ["undo", "Mine", "Plan"],
+    ["redo", "Plan", "Mine"],
+  ] as const) {
+    const can = (): unknown => [history.canUndo.current, history.canRedo.current];
+    const could = can();
+    engine.refusals.set("document.change", new RejoinderError("store", "full"));
+    const failed = history[again]();
+    failed.catch(() => undefined);
+    await engine.quiet(handle);
+    await assert.rejects(failed, { kind: "store" });
+    assert.deepEqual(can(), could);
+    assert.equal(now().title, before);
+    const step = history[again]();
+    await engine.quiet(handle);
+    assert.equal(await step, true);
+    assert.equal(now().title, after);
+  }
+});
+
 test("undoing all that one did, in any order of others' edits, leaves what they did alone", async (t) => {
   let state = 3;
   const below = (most: number): number => {

@@ -43,8 +43,8 @@ class Remembered<T> implements UndoHistory {
   readonly canRedo = new Cell(false);
   readonly #document: TypedDocument<T>;
   readonly #depth: number;
-  #done: readonly Step[] = [];
-  #undone: readonly Step[] = [];
+  readonly #done: Step[] = [];
+  readonly #undone: Step[] = [];
 
   constructor(document: TypedDocument<T>, depth: number) {
     this.#document = document;
@@ -53,50 +53,56 @@ class Remembered<T> implements UndoHistory {
   }
 
   undo(): Promise<boolean> {
-    const step = this.#done.at(-1);
-    if (step === undefined) return Promise.resolve(false);
-    this.#done = this.#done.slice(0, -1);
-    return this.#take(step, (made) => {
-      this.#undone = [...this.#undone, made];
-    });
+    return this.#take(this.#done, this.#undone);
   }
 
   redo(): Promise<boolean> {
-    const step = this.#undone.at(-1);
-    if (step === undefined) return Promise.resolve(false);
-    this.#undone = this.#undone.slice(0, -1);
-    return this.#take(step, (made) => {
-      this.#done = [...this.#done, made];
-    });
+    return this.#take(this.#undone, this.#done);
   }
 
   #remember({ before, after, made }: OwnChange): void {
     const step = { before, after };
-    this.#done = [...this.#done, step].slice(-this.#depth);
-    this.#undone = [];
+    this.#done.push(step);
+    if (this.#done.length > this.#depth) this.#done.shift();
+    this.#undone.length = 0;
     this.#tell();
-    made.catch(() => {
-      this.#done = this.#done.filter((item) => item !== step);
-      this.#tell();
-    });
+    made.catch(() => this.#forget(step, this.#done));
   }
 
-  async #take(step: Step, keep: (made: Step) => void): Promise<boolean> {
+  #forget(step: Step, among: Step[]): void {
+    const place = among.indexOf(step);
+    if (place >= 0) among.splice(place, 1);
     this.#tell();
-    const { document } = this.#document;
-    // Only what is followed is known to be of now.
-    const { current, isFollowed } = document.value as Cell<DocumentValue | undefined>;
-    const before = current !== undefined && isFollowed ? current : await document.value.ready();
-    const ops = revert(step.before, step.after, before);
-    if (ops.length === 0) return false;
-    const made = { before, after: ops.reduce(apply, before) };
-    const changed = document.change((edit) => {
-      for (const op of ops) replay(edit, op);
-    });
-    keep(made);
+  }
+
+  async #take(from: Step[], to: Step[]): Promise<boolean> {
+    const step = from.pop();
+    if (step === undefined) return false;
+    const place = from.length;
     this.#tell();
-    await changed;
-    return true;
+    let made: Step | undefined;
+    try {
+      const { document } = this.#document;
+      // Only what is followed is known to be of now.
+      const { current, isFollowed } = document.value as Cell<DocumentValue | undefined>;
+      const before = current !== undefined && isFollowed ? current : await document.value.ready();
+      const ops = revert(step.before, step.after, before);
+      if (ops.length === 0) return false;
+      made = { before, after: ops.reduce(apply, before) };
+      const changed = document.change((edit) => {
+        for (const op of ops) replay(edit, op);
+      });
+      to.push(made);
+      this.#tell();
+      await changed;
+      return true;
+    } catch (error) {
+      // Nothing was taken back: it still can be.
+      from.splice(place, 0, step);
+      if (made !== undefined) this.#forget(made, to);
+      this.#tell();
+      throw error;
+    }
   }
 
   #tell(): void {
