@@ -136,3 +136,27 @@ test("where a migration fails, what fits the schema no less than before can be c
   await made;
   assert.deepEqual(engine.content, { ...OLD, mended: true });
 });
+
+test("who brings a document up to date in the moment in which another does takes nothing of theirs away", async (t) => {
+  const { engine, document, plan } = await open(t, OLD);
+  engine.remote(
+    [["body"], ["items"], ["notes"]],
+    ...migrated(OLD, MIGRATIONS),
+    { op: "spliceText", path: ["body"], index: 5, deleted: 0, inserted: " from another" },
+    { op: "put", path: ["notes", 0, "text"], value: "theirs" },
+  );
+  const made = plan.change((doc) => {
+    (doc["body"] as SharedText).splice(0, 0, "oh, ");
+    doc.items[0]?.tags.push("mine");
+  });
+  made.catch(() => undefined);
+  await engine.quiet(document);
+  await made;
+  const [milk, tea] = NEW.items;
+  assert.deepEqual(engine.content, {
+    ...NEW,
+    body: new SharedText("oh, hello from another"),
+    items: [{ ...milk, tags: ["mine"] }, tea],
+    notes: [{ text: "theirs" }],
+  });
+});

@@ -73,6 +73,45 @@ test("a position in a text stands behind the letter that it stood behind", () =>
   assert.equal(body(after([between], [own(8, 6, "")])), "hello 😀THEIRS", "what others put between stays");
 });
 
+test("what others took away is not taken away again, and what they converted is not converted", () => {
+  const of = { a: 1, m: { b: 1 }, s: "text" };
+  const theirs: readonly Op[] = [
+    { op: "delete", path: ["m", "b"] },
+    { op: "convert", path: ["s"], value: values.text("text!") },
+  ];
+  const own: readonly Op[] = [
+    { op: "convert", path: ["s"], value: values.text("text") },
+    { op: "spliceText", path: ["s"], index: 0, deleted: 1, inserted: "T" },
+    { op: "delete", path: ["m", "b"] },
+    { op: "put", path: ["a"], value: 2 },
+  ];
+  assert.deepEqual(after(theirs, own, of), { a: 2, m: {}, s: values.text("Text!") });
+  assert.deepEqual(after([], own, of), { a: 2, m: {}, s: values.text("Text") });
+  assert.throws(() => after([{ op: "put", path: ["s"], value: "theirs" }], own, of), EditError);
+});
+
+test("in long texts and lists a place is found, whatever others do at both ends", () => {
+  const rows = Array.from({ length: 5_000 }, (_, n) => ({ n }));
+  const body = Array.from({ length: 5_000 }, (_, n) => String.fromCharCode(97 + ((n * 7) % 26))).join("");
+  const ends: readonly Op[] = [
+    { op: "insert", path: ["rows", 0], value: "first" },
+    { op: "insert", path: ["rows", 5_001], value: "last" },
+    { op: "spliceText", path: ["body"], index: 0, deleted: 1, inserted: "FIRST" },
+    { op: "spliceText", path: ["body"], index: 5_004, deleted: 0, inserted: "LAST" },
+  ];
+  const now = after(
+    ends,
+    [
+      { op: "put", path: ["rows", 2_500, "done"], value: true },
+      { op: "spliceText", path: ["body"], index: 2_500, deleted: 2, inserted: "OWN" },
+    ],
+    { rows, body: values.text(body) },
+  ) as unknown as { rows: readonly unknown[]; body: SharedText };
+  assert.deepEqual(now.rows[2_501], { n: 2_500, done: true });
+  assert.equal(now.rows.length, 5_002);
+  assert.equal(String(now.body), `FIRST${body.slice(1, 2_500)}OWN${body.slice(2_502)}LAST`);
+});
+
 async function followed(t: TestContext, content: DocumentValue) {
   const engine = new FakeEngine();
   engine.content = content;

@@ -299,3 +299,33 @@ test("whatever both do in the same places, all undone, what others did is there,
     for (const [key, n] of Object.entries(map)) if (key.startsWith("theirs")) assert.equal(key, `theirs${n}`);
   }
 });
+
+test("a row that was put in another's place, or changed places with it, is not made that one", () => {
+  const row = (id: string): DocumentValue => ({ id, text: id });
+  const [a, b, c] = [row("a"), row("b"), row("c")];
+  const theirs = { id: "c", text: "theirs" };
+  const undo = (before: DocumentValue, after: DocumentValue, now: DocumentValue): DocumentValue =>
+    revert(before, after, now).reduce(apply, now);
+  assert.deepEqual(undo({ l: [a, b, c] }, { l: [c, b, a] }, { l: [theirs, b, a] }), { l: [a, b, theirs] });
+  const { l } = undo({ l: [a, b] }, { l: [c, b] }, { l: [theirs, b] }) as { l: readonly DocumentValue[] };
+  assert.deepEqual(new Set(l), new Set([a, b, theirs]));
+  assert.deepEqual(undo({ l: [a, b] }, { l: [c, b] }, { l: [c, b] }), { l: [a, b] });
+});
+
+test("in a long text undo finds its place, whatever others write at both ends, and says little", () => {
+  const long = Array.from({ length: 4_000 }, (_, n) => String.fromCharCode(97 + ((n * 7) % 26))).join("");
+  const at = (text: string, index: number, deleted: number, inserted: string): string =>
+    text.slice(0, index) + inserted + text.slice(index + deleted);
+  const own: readonly [index: number, deleted: number, inserted: string][] = [
+    [2_000, 0, "OWN".repeat(1_000)],
+    [1_000, 1_500, ""],
+    [1_000, 3, "OWN"],
+  ];
+  for (const [index, deleted, inserted] of own) {
+    const after = at(long, index, deleted, inserted);
+    const now = { s: new SharedText(`THEIRS${after}THEIRS`) } as DocumentValue;
+    const ops = revert({ s: new SharedText(long) }, { s: new SharedText(after) }, now);
+    assert.deepEqual(ops.reduce(apply, now), { s: new SharedText(`THEIRS${long}THEIRS`) });
+    assert.ok(ops.length <= 2, String(ops.length));
+  }
+});

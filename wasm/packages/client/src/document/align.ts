@@ -29,6 +29,12 @@ function nameOf(item: unknown): unknown {
   return typeof name === "string" || typeof name === "number" ? name : undefined;
 }
 
+/** Whether an app calls two rows by different names. */
+export function isAnother(one: unknown, other: unknown): boolean {
+  const [name, its] = [nameOf(one), nameOf(other)];
+  return name !== undefined && its !== undefined && name !== its;
+}
+
 /** Where each name stands that stands once. */
 function named(list: readonly unknown[]): ReadonlyMap<unknown, number> {
   const places = new Map<unknown, number>();
@@ -90,10 +96,13 @@ export function hunks<T>(
   return found;
 }
 
-/** Two stretches that differ are compared element by element up to this product of their lengths. */
-const COMPARED_MOST = 1_000_000;
+/** Lists are compared up to so many differences; of more, what is alike at both ends is found alone. */
+const DIFFERENCES_MOST = 2_000;
 
-/** For each element of a list its place in another one: a longest sequence that both have. */
+/**
+ * For each element of a list its place in another one: a longest sequence that both have, by Myers, "An O(ND)
+ * difference algorithm". It costs what differs, not what there is.
+ */
 function matched<T>(one: readonly T[], other: readonly T[], same: (a: T, b: T) => boolean): (number | undefined)[] {
   const matches = Array.from<number | undefined>({ length: one.length });
   const least = Math.min(one.length, other.length);
@@ -105,22 +114,30 @@ function matched<T>(one: readonly T[], other: readonly T[], same: (a: T, b: T) =
     end += 1;
   }
   const [height, width] = [one.length - start - end, other.length - start - end];
-  if (height * width === 0 || height * width > COMPARED_MOST) return matches;
-  // The longest common sequence of what is left, by the length that is left from each pair on.
-  const lengths = Array.from({ length: height + 1 }, () => new Uint32Array(width + 1));
-  const length = (y: number, x: number): number => lengths[y]?.[x] ?? 0;
-  const isPair = (y: number, x: number): boolean => same(one[start + y] as T, other[start + x] as T);
-  for (let y = height - 1; y >= 0; y--) {
-    const row = lengths[y];
-    if (row === undefined) continue;
-    for (let x = width - 1; x >= 0; x--) {
-      row[x] = isPair(y, x) ? length(y + 1, x + 1) + 1 : Math.max(length(y + 1, x), length(y, x + 1));
+  if (height * width === 0) return matches;
+  // A diagonal says how much further one is in one list than in the other: how far does each lead with so many
+  // differences?
+  const reached: Int32Array[] = [];
+  const far = (count: number, diagonal: number): number => reached[count]?.[count + diagonal] ?? 0;
+  const isAdded = (count: number, diagonal: number): boolean =>
+    diagonal === -count || (diagonal !== count && far(count - 1, diagonal - 1) < far(count - 1, diagonal + 1));
+  const first = (count: number, diagonal: number): number => {
+    if (count === 0) return 0;
+    return isAdded(count, diagonal) ? far(count - 1, diagonal + 1) : far(count - 1, diagonal - 1) + 1;
+  };
+  for (let count = 0; far(count - 1, height - width) < height; count++) {
+    if (count > DIFFERENCES_MOST) return matches;
+    const now = new Int32Array(2 * count + 1);
+    for (let diagonal = -count; diagonal <= count; diagonal += 2) {
+      let y = first(count, diagonal);
+      while (y < height && y - diagonal < width && same(one[start + y] as T, other[start + y - diagonal] as T)) y++;
+      now[count + diagonal] = y;
     }
+    reached.push(now);
   }
-  for (let [y, x] = [0, 0]; y < height && x < width;) {
-    if (isPair(y, x)) matches[start + y++] = start + x++;
-    else if (length(y + 1, x) >= length(y, x + 1)) y += 1;
-    else x += 1;
+  for (let [count, diagonal] = [reached.length - 1, height - width]; count >= 0; count--) {
+    for (let y = first(count, diagonal); y < far(count, diagonal); y++) matches[start + y] = start + y - diagonal;
+    diagonal += isAdded(count, diagonal) ? 1 : -1;
   }
   return matches;
 }

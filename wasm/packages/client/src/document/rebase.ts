@@ -6,6 +6,7 @@ import type { Path } from "../types.js";
 import { aligned, type Places } from "./align.js";
 import { EditError } from "./error.js";
 import { SharedText, type DocumentValue } from "./kinds.js";
+import { offsetsOf, takeOut } from "./letters.js";
 import { apply, at, isList, isSame, type Op } from "./tree.js";
 
 /** The operations, made of `was`, for `is`. Fails if what one of them is about is gone. */
@@ -29,20 +30,29 @@ function rebased(was: DocumentValue, is: DocumentValue, op: Op): readonly Op[] {
   const [way, places] = followed(was, is, parent, op);
   if (typeof last !== "number" || places === undefined) {
     const path = last === undefined ? way : [...way, last];
-    return op.op === "spliceText" ? spliced(was, is, op, path) : [{ ...op, path }];
+    // Others took it away as well.
+    if (op.op === "delete" && at(is, path) === undefined) return [];
+    return placed(was, is, op, path);
   }
   if (op.op === "insert") return [{ ...op, path: [...way, places.behind(last)] }];
   const place = places.paired(last);
   if (place === undefined) throw gone(op);
   const path = [...way, place];
-  if (op.op === "spliceText") return spliced(was, is, op, path);
-  if (op.op !== "move") return [{ ...op, path }];
+  if (op.op !== "move") return placed(was, is, op, path);
   // It goes behind the element that it was to follow, counted without itself.
   const list = at(was, parent);
   const rest = isList(list) ? list.filter((_, n) => n !== last) : [];
   const target = at(is, way);
   const left = isList(target) ? target.filter((_, n) => n !== place) : [];
   return [{ ...op, path, to: aligned(rest, left, isSame).behind(op.to) }];
+}
+
+/** An operation at the place that is what it was about. */
+function placed(was: DocumentValue, is: DocumentValue, op: Op, path: Path): readonly Op[] {
+  if (op.op === "spliceText") return spliced(was, is, op, path);
+  // Others were faster, perhaps with the same conversion: it would take away what they have made of that.
+  if (op.op === "convert" && !isSame(at(was, op.path) ?? null, at(is, path) ?? null)) return [];
+  return [{ ...op, path }];
 }
 
 /** Where a path leads now, and where the elements of the list that it leads to stand. */
@@ -78,21 +88,9 @@ function spliced(
   const from = Array.from(before.value.slice(0, op.index)).length;
   const to = from + Array.from(before.value.slice(op.index, op.index + op.deleted)).length;
   const index = offsets[places.behind(from)] ?? 0;
-  const ops: Op[] = [];
-  // Letters that others put between stay: each is deleted by itself, the last first.
-  for (let n = to - 1; n >= from; n--) {
-    const place = places.exact(n);
-    const letter = old[n];
-    if (place === undefined || letter === undefined) continue;
-    ops.push({ op: "spliceText", path, index: offsets[place] ?? 0, deleted: letter.length, inserted: "" });
-  }
+  const ops = takeOut(path, from, to, places, offsets);
   if (op.inserted !== "") ops.push({ op: "spliceText", path, index, deleted: 0, inserted: op.inserted });
   return ops;
-}
-
-function offsetsOf(letters: readonly string[]): readonly number[] {
-  let offset = 0;
-  return [0, ...letters.map((letter) => (offset += letter.length))];
 }
 
 function gone(op: Op): EditError {

@@ -4,8 +4,9 @@
  * It is a merge of three: the document before the edit, right after it, and now. What the edit changed and
  * nobody touched since becomes what it was; what somebody touched stays theirs.
  */
-import { aligned, hunks, type Hunk } from "../document/align.js";
+import { aligned, hunks, isAnother, type Hunk } from "../document/align.js";
 import { SharedCounter, SharedText, type DocumentValue } from "../document/kinds.js";
+import { offsetsOf, takeOut } from "../document/letters.js";
 import { isList, isMap, isSame, type Op } from "../document/tree.js";
 import type { Path } from "../types.js";
 
@@ -53,10 +54,19 @@ function ofLists(
 ): readonly Op[] {
   const places = aligned(after, now, isSame);
   const differing = hunks(after, before, isSame);
-  const moves = moved(before, after, differing);
+  // One row in the place of another is not that other one, changed.
+  const isEven = ({ from, to, otherFrom, otherTo }: Hunk): boolean =>
+    to - from === otherTo - otherFrom &&
+    range(from, to).every((n) => !isAnother(after[n], before[otherFrom + n - from]));
+  const moves = moved(
+    before,
+    after,
+    differing.filter((hunk) => !isEven(hunk)),
+  );
   const list = new Reverted(now.length, path);
-  for (const { from, to, otherFrom, otherTo } of differing) {
-    if (to - from === otherTo - otherFrom) {
+  for (const hunk of differing) {
+    const { from, to, otherFrom, otherTo } = hunk;
+    if (isEven(hunk)) {
       for (let n = 0; n < to - from; n++) {
         const place = places.paired(from + n);
         if (place === undefined) continue;
@@ -91,10 +101,9 @@ function ofLists(
 function moved(
   before: readonly DocumentValue[],
   after: readonly DocumentValue[],
-  differing: readonly Hunk[],
+  uneven: readonly Hunk[],
 ): { readonly from: ReadonlySet<number>; readonly to: ReadonlyMap<number, number> } {
   const [from, to] = [new Set<number>(), new Map<number, number>()];
-  const uneven = differing.filter((hunk) => hunk.to - hunk.from !== hunk.otherTo - hunk.otherFrom);
   const put = uneven.flatMap((hunk) => range(hunk.from, hunk.to));
   for (const old of uneven.flatMap((hunk) => range(hunk.otherFrom, hunk.otherTo))) {
     const found = put.find((n) => !from.has(n) && isSame(before[old] as DocumentValue, after[n] as DocumentValue));
@@ -166,18 +175,12 @@ class Reverted {
 function ofTexts(before: string, after: string, now: string, path: Path): readonly Op[] {
   const [old, made, is] = [Array.from(before), Array.from(after), Array.from(now)];
   const places = aligned(made, is, Object.is);
-  const offsets = [0];
-  for (const char of is) offsets.push((offsets.at(-1) ?? 0) + char.length);
+  const offsets = offsetsOf(is);
   const ops: Op[] = [];
   for (const { from, to, otherFrom, otherTo } of hunks(made, old, Object.is).reverse()) {
     // Asked before anything is deleted: what stands before the hunk does not move.
     const index = offsets[places.behind(from)] ?? 0;
-    for (let n = to - 1; n >= from; n--) {
-      const place = places.exact(n);
-      const char = made[n];
-      if (place === undefined || char === undefined) continue;
-      ops.push({ op: "spliceText", path, index: offsets[place] ?? 0, deleted: char.length, inserted: "" });
-    }
+    ops.push(...takeOut(path, from, to, places, offsets));
     const inserted = old.slice(otherFrom, otherTo).join("");
     if (inserted !== "") ops.push({ op: "spliceText", path, index, deleted: 0, inserted });
   }
