@@ -99,6 +99,15 @@ test("it is done once: what is up to date gives no operation", () => {
   assert.deepEqual(migrated(now, MIGRATIONS), []);
 });
 
+test("what is built anew of what is up to date is left alone", () => {
+  const whole: Migration = (doc: { items: object[] }) => {
+    doc.items = doc.items.map((item) => ({ tags: [], ...item, left: undefined }));
+  };
+  const now = migrated(OLD, [whole]).reduce(apply, OLD as DocumentValue);
+  assert.deepEqual((now as unknown as typeof OLD).items[0], { ...OLD.items[0], tags: [] });
+  assert.deepEqual(migrated(now, [whole]), []);
+});
+
 test("what two devices would do twice is refused", () => {
   const twice: readonly ((doc: { l: unknown[]; s: SharedText; a?: unknown; n: unknown }) => void)[] = [
     (doc) => void doc.l.push(1),

@@ -94,6 +94,7 @@ test("little is written: what is the same is not, and a text only where it diffe
     doc.items[0] = doc.items[0] as Item;
     doc.body.update("a😁b");
     (doc as { count: unknown }).count = 5;
+    doc.items = doc.items.map((item) => ({ ...item }));
   });
   assert.deepEqual(ops, [
     { op: "spliceText", path: ["body"], index: 1, deleted: 2, inserted: "😁" },

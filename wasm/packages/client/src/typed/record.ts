@@ -116,7 +116,9 @@ class Recorder {
     if (old instanceof SharedText && typeof plain === "string") return this.updateText(path, old.value, plain);
     if (old instanceof SharedCounter && typeof plain === "number") return this.count(path, plain - old.value);
     if (typeof step === "string") checkKey(step, "put", path);
-    this.#make({ op: "put", path, value: copied(plain, "put", path) });
+    const made = copied(plain, "put", path);
+    // What says the same would take the place of what others change in it meanwhile.
+    if (old === undefined || !isSame(old, made)) this.#make({ op: "put", path, value: made });
     place.forget(step);
   }
 
