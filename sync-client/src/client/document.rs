@@ -153,12 +153,17 @@ impl<T: DeserializeOwned + Send + 'static> Document<T> {
     /// All of it: now, and again whenever it changed, here or elsewhere. Ends with the client.
     pub fn values(&self) -> impl Stream<Item = Result<Option<T>, Failure>> + Send + use<T> {
         let (this, name) = (self.clone(), format!("app/{}", self.name));
-        let moves = move |event: &Event| matches!(event, Event::Document { name: changed, .. } if *changed == name);
+        let moves = move |event: &Event| is_about(event, &name);
         follow(self.client.events(), moves, move || {
             let this = this.clone();
             async move { this.read().await }
         })
     }
+}
+
+/// Whether an event tells of a document of this full name; one without a name tells of all.
+fn is_about(event: &Event, name: &str) -> bool {
+    matches!(event, Event::Document { name: changed, .. } if changed.is_empty() || changed == name)
 }
 
 /// Operations on a document that are made together.
@@ -353,4 +358,24 @@ impl IntoPath for Vec<Step> {
 #[macro_export]
 macro_rules! path {
     ($($step:expr),* $(,)?) => { vec![$($crate::Step::from($step)),*] };
+}
+
+#[cfg(test)]
+mod tests {
+    use sync_protocol::SpaceId;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_without_a_name_is_told_of_every_document() {
+        let told = |name: &str| Event::Document {
+            space: SpaceId::from_bytes([0; 32]),
+            name: name.to_owned(),
+            paths: None,
+            by: None,
+        };
+        for (name, expected) in [("app/plan", true), ("", true), ("app/other", false)] {
+            assert_eq!(is_about(&told(name), "app/plan"), expected, "{name}");
+        }
+    }
 }

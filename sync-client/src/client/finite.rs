@@ -1,4 +1,5 @@
-//! Numbers that JSON has no word for. `serde_json` writes them as null, and nobody would hear of it.
+//! Numbers that no document holds: those that JSON has no word for, of which `serde_json` writes null, and
+//! whole ones of more than 64 bits, which come back as the nearest fraction. Nobody would hear of either.
 
 use serde::ser::{self, Error as _, Serialize, Serializer};
 use serde_json::Error;
@@ -36,9 +37,18 @@ impl Serializer for Finite {
 
     fine! {
         serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
-        serialize_i64: i64, serialize_i128: i128, serialize_u8: u8, serialize_u16: u16,
-        serialize_u32: u32, serialize_u64: u64, serialize_u128: u128, serialize_char: char,
+        serialize_i64: i64, serialize_u8: u8, serialize_u16: u16,
+        serialize_u32: u32, serialize_u64: u64, serialize_char: char,
         serialize_str: &str, serialize_bytes: &[u8], serialize_unit_struct: &'static str,
+    }
+
+    fn serialize_i128(self, number: i128) -> Result<(), Error> {
+        let fits = i64::try_from(number).is_ok() || u64::try_from(number).is_ok();
+        if fits { Ok(()) } else { Err(Error::custom(format!("{number}"))) }
+    }
+
+    fn serialize_u128(self, number: u128) -> Result<(), Error> {
+        u64::try_from(number).map(drop).map_err(|_| Error::custom(format!("{number}")))
     }
 
     fn serialize_f32(self, number: f32) -> Result<(), Error> {
@@ -182,6 +192,16 @@ mod tests {
     struct Row {
         n: f64,
         more: Option<Vec<f32>>,
+    }
+
+    #[test]
+    fn whole_numbers_have_64_bits() {
+        let most = (u128::from(u64::MAX), i128::from(i64::MIN));
+        assert!(check(&most).is_ok());
+        assert!(check(&i128::from(u64::MAX)).is_ok());
+        assert!(check(&(most.0 + 1)).is_err());
+        assert!(check(&[most.1 - 1]).is_err());
+        assert!(check(&i128::MAX).is_err());
     }
 
     #[test]
