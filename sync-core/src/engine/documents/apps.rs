@@ -183,9 +183,10 @@ impl Library<'_> {
                 Response::History(view.collect())
             }
             Question::Conflicts { path } => {
-                let all =
-                    self.documents.document(self.spaces, id, name)?.conflicts(path).into_iter();
-                let view = all.map(|(value, writer)| ConflictView {
+                let all = self.documents.document(self.spaces, id, name)?.conflicts(path);
+                let is_gone = self.has_mark(id, name, DELETED)?;
+                let there = all.into_iter().filter(|_| !is_gone);
+                let view = there.map(|(value, writer)| ConflictView {
                     value,
                     author: writer.and_then(|writer| self.spaces.origin(self.account, id, &writer)),
                 });
