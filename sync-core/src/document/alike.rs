@@ -27,7 +27,7 @@ impl<'d> Alike<'d> {
 impl Alike<'_> {
     /// Puts a value in the place of another, as everybody would who finds the same there.
     pub(super) fn convert(&mut self, path: &[Step], value: &Blob) -> Option<()> {
-        let content = content_of(&self.document.doc, path, value).ok()?;
+        let content = content_of(path, value).ok()?;
         let (object, at) = self.document.tree().locate(path, false).ok()?;
         let mut before = self.parent_of(&object)?.1;
         for (_, id) in self.document.doc.get_all(&object, at.clone()).ok()? {

@@ -12,10 +12,15 @@ use super::history::History;
 use super::paths::note_op;
 use super::places::{element_of, sign_of, signs};
 use super::tree::Tree;
-use super::values::{Budget, Content, How, Split, TOO_MANY, content, element, write};
+use super::values::{Budget, Content, How, Split, content, element, write};
 use super::{AppOp, Document, Name, Step, Touched};
 
 type Done<T = ()> = Result<T, OpFault>;
+
+/// Operations of one change, beyond which those that follow become another.
+const OPS: usize = limits::CHANGE_OPS_SPARE / 2;
+/// Letters of a text that one operation takes out and puts in: each is an operation of the change.
+const LETTERS: usize = limits::CHANGE_OPS - limits::CHANGE_OPS_SPARE;
 
 /// The tree of an app's document, to be changed.
 struct TreeMut<'d> {
@@ -30,7 +35,7 @@ impl TreeMut<'_> {
     }
 
     fn put_json(&mut self, path: &[Step], value: &Blob, how: How) -> Done {
-        let content = content_of(self.doc, path, value)?;
+        let content = content_of(path, value)?;
         let (object, last) = self.tree().locate(path, matches!(how, How::Insert))?;
         if let (How::Insert, Prop::Map(_)) = (how, &last) {
             return Err(OpFault::NotAList);
@@ -119,9 +124,13 @@ impl TreeMut<'_> {
                 (characters(&now, index)?, characters(&now, end)?)
             }
         };
-        let (Ok(start), Ok(delete)) = (usize::try_from(start), isize::try_from(end - start)) else {
+        let (Ok(start), Ok(delete)) = (usize::try_from(start), usize::try_from(end - start)) else {
             return Err(OpFault::PastTheEnd);
         };
+        if delete + insert.len() > LETTERS {
+            return Err(OpFault::TooLarge { what: "letters spliced at once", limit: LETTERS });
+        }
+        let delete = delete.cast_signed();
         self.doc.splice_text(&text, start, delete, insert).map_err(|_| OpFault::PastTheEnd)
     }
 }
@@ -142,11 +151,11 @@ impl Document {
             known = self.history.len();
             done = self.bear_missing(ops)?;
         }
-        if self.doc.pending_ops() > limits::CHANGE_OPS_SPARE / 2 {
+        if self.doc.pending_ops() > OPS {
             self.close();
         }
         let before = self.doc.pending_ops();
-        if let Err(error) = self.app_ops(ops, &done) {
+        if let Err(error) = self.app_ops(ops, &done, usize::MAX) {
             self.undo_to(before);
             return Err(error);
         }
@@ -154,6 +163,16 @@ impl Document {
         if self.doc.pending_ops() > before || self.history.len() > known {
             touched.all = true;
             ops.iter().for_each(|op| note_op(op, &mut touched));
+        }
+        if self.doc.pending_ops() > 2 * OPS && ops.len() > 1 {
+            // It may be more than one change can hold. All can be made, so it is made in several.
+            self.undo_to(before);
+            self.close();
+            self.app_ops(ops, &done, OPS)?;
+        }
+        if self.history.len() > known {
+            // What is in a change by now must not be made again, should a later edit fail.
+            self.close();
         }
         Ok(touched)
     }
@@ -163,10 +182,13 @@ impl Document {
     }
 
     /// Makes operations in the open transaction, those aside that were made already; on an error, some
-    /// of them.
-    fn app_ops(&mut self, ops: &[AppOp], made: &[bool]) -> Result<(), EditError> {
+    /// of them. Behind `most` of Automerge's the next change begins.
+    fn app_ops(&mut self, ops: &[AppOp], made: &[bool], most: usize) -> Result<(), EditError> {
         let left = ops.iter().zip(made).enumerate().filter(|(_, (_, made))| !**made);
         for (nth, (op, _)) in left {
+            if self.doc.pending_ops() > most {
+                self.close();
+            }
             self.app_op(op).map_err(|fault| {
                 let (operation, path) = op.named();
                 let path = path.to_vec();
@@ -180,7 +202,7 @@ impl Document {
     /// makes them; so is what is converted. First all is tried: what fails leaves nothing behind.
     /// Gives which operations need not be made any more. The transaction is closed.
     fn bear_missing(&mut self, ops: &[AppOp]) -> Result<Vec<bool>, EditError> {
-        let tried = self.app_ops(ops, &vec![false; ops.len()]);
+        let tried = self.app_ops(ops, &vec![false; ops.len()], usize::MAX);
         self.doc.rollback();
         self.history.forget_open();
         tried?;
@@ -234,7 +256,7 @@ impl Document {
     /// Sees to it that something is at a path: as everybody would make it, or as a part of what is
     /// being made.
     fn ensure(&mut self, path: &[Step], value: &Blob, alike: bool) -> Done {
-        let content = content_of(&self.doc, path, value)?;
+        let content = content_of(path, value)?;
         let (last, way) = path.split_last().ok_or(OpFault::EmptyPath)?;
         let mut object = ROOT;
         for step in way {
@@ -283,16 +305,12 @@ fn stands_apart(path: &[Step], ops: &[AppOp]) -> bool {
 }
 
 /// What is to stand at a path.
-pub(super) fn content_of(doc: &AutoCommit, path: &[Step], value: &Blob) -> Done<Content> {
+pub(super) fn content_of(path: &[Step], value: &Blob) -> Done<Content> {
     let json: Json = serde_json::from_slice(value.as_slice()).map_err(|_| OpFault::BadValue)?;
     let mut left = Budget { spare: limits::CHANGE_OPS_SPARE / 2, clamps: false };
     let limit = limits::DOCUMENT_DEPTH;
     let too_deep = OpFault::TooLarge { what: "nested objects", limit };
     let content = content(json, limit.checked_sub(path.len()).ok_or(too_deep)?, &mut left)?;
-    let full = doc.pending_ops() > limits::CHANGE_OPS_SPARE;
-    if full && left.spare < limits::CHANGE_OPS_SPARE / 4 {
-        return Err(TOO_MANY);
-    }
     if matches!(path.last(), Some(Step::Index(_))) { element(content) } else { Ok(content) }
 }
 

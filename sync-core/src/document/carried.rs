@@ -283,23 +283,32 @@ fn empty_of(json: &Json) -> Option<Json> {
 fn compare_lists(before: &[Json], now: &[Json], path: &mut Vec<Step>, ops: &mut Vec<AppOp>) {
     let (head, tail) = alike(before, now);
     let (old, new) = (&before[head..before.len() - tail], &now[head..now.len() - tail]);
-    let at = |index: usize| [Step::Index((head + index) as u64)];
-    if old.len() == new.len() {
+    let at = |index: usize| Step::Index((head + index) as u64);
+    let mut pairs = old.iter().zip(new);
+    if old.len() == new.len() && !pairs.any(|(before, now)| before != now && old.contains(now)) {
         for (nth, (before, now)) in old.iter().zip(new).enumerate() {
-            path.extend(at(nth));
+            path.push(at(nth));
             compare(before, now, path, ops);
             path.pop();
         }
         return;
     }
-    for _ in old {
-        ops.push(AppOp::Delete { path: [path.as_slice(), &at(0)].concat() });
-    }
+    // What stays is left as it is: others may have changed something in it meanwhile.
+    let mut left = old;
     for (nth, now) in new.iter().enumerate() {
-        path.extend(at(nth));
-        begin(now, path, ops, |path, value| AppOp::Insert { path, value });
+        path.push(at(nth));
+        let found = left.iter().position(|before| before == now);
+        let gone = found.unwrap_or_default();
+        ops.extend(vec![AppOp::Delete { path: path.clone() }; gone]);
+        match found {
+            Some(_) => left = &left[gone + 1..],
+            None => begin(now, path, ops, |path, value| AppOp::Insert { path, value }),
+        }
         path.pop();
     }
+    path.push(at(new.len()));
+    ops.extend(vec![AppOp::Delete { path: path.clone() }; left.len()]);
+    path.pop();
 }
 
 /// How much of two sequences is alike at the beginning, and at the end of the rest.

@@ -16,7 +16,7 @@ use super::carried::{carrier, difference, edits_of, handed_over};
 use super::testing::Author;
 use super::{AppOp, Document, DocumentError, Edit, Name, OpFault, Row, Unit};
 
-fn blank() -> Author {
+pub(super) fn blank() -> Author {
     Author::new(1, app())
 }
 
@@ -207,7 +207,7 @@ fn an_increment_beyond_the_step_either_way_is_refused_with_the_limit() {
 }
 
 /// A file by some other program.
-fn file(make: impl FnOnce(&mut AutoCommit)) -> Vec<u8> {
+pub(super) fn file(make: impl FnOnce(&mut AutoCommit)) -> Vec<u8> {
     let mut doc = AutoCommit::new();
     make(&mut doc);
     doc.save()
@@ -345,7 +345,7 @@ fn json_that_is_none_is_refused_as_a_value() {
     assert_eq!(blob(&Value::Null).0, b"null");
 }
 
-fn convert(path: &Value, value: &Value) -> AppOp {
+pub(super) fn convert(path: &Value, value: &Value) -> AppOp {
     AppOp::Convert { path: at(path), value: blob(value) }
 }
 

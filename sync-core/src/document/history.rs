@@ -121,6 +121,11 @@ impl History {
         &self.heads
     }
 
+    /// All changes, each behind those that it builds on.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Known> {
+        self.changes.iter()
+    }
+
     /// All changes in the order of their hashes.
     pub(crate) fn by_hash(&self) -> impl Iterator<Item = &Known> {
         self.by_hash.values().filter_map(|number| self.changes.get(*number as usize))

@@ -70,8 +70,10 @@ impl Document {
             self.local.writer = Some(*writer);
         }
         let touched = self.apply(writer, edit)?;
-        self.local.open.push(edit.clone());
-        self.local.open_bytes += size;
+        if self.doc.pending_ops() > 0 {
+            self.local.open.push(edit.clone());
+            self.local.open_bytes += size;
+        }
         Ok(touched)
     }
 

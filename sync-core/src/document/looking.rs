@@ -19,10 +19,11 @@ pub(crate) struct Told {
 }
 
 impl Document {
-    /// The changes, the newest first: as they stand in the log, and before them what is not there.
+    /// The changes, the newest first: as they stand in the log, and before them what is not there, as
+    /// it was made.
     pub(crate) fn told(&mut self) -> Vec<Told> {
         self.close();
-        let told = self.history.by_hash().map(|known| Told {
+        let told = self.history.in_order().map(|known| Told {
             change: known.hash,
             writer: self.history.writer_told(&known.hash),
             placement: known.placement,
@@ -30,7 +31,7 @@ impl Document {
         let mut told: Vec<Told> = told.collect();
         // What it begins with has no place, and is no change.
         told.retain(|told| told.writer.is_some() || told.placement.is_some());
-        told.sort_by_key(|told| (told.placement.is_none(), told.placement, told.change));
+        told.sort_by_key(|told| (told.placement.is_none(), told.placement));
         told.reverse();
         told
     }
@@ -80,7 +81,7 @@ fn value_fits(
     depth: usize,
 ) -> Result<(), &'static str> {
     match value {
-        Value::Object(_) if depth > limits::DOCUMENT_DEPTH => Err("objects nested too deeply"),
+        Value::Object(_) if depth >= limits::DOCUMENT_DEPTH => Err("objects nested too deeply"),
         Value::Object(ObjType::Text) => Ok(()),
         Value::Object(ObjType::List) => doc.list_range(id, ..).try_for_each(|item| {
             let inner = item.id();

@@ -47,6 +47,8 @@ mod waiting;
 mod app_tests;
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod convergence_tests;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use sync_protocol::limits;
 use sync_protocol::sorted::SortedSet;
 
 use super::carried::{difference, edits_of};
+use super::decode::decode;
 use super::history::{History, Meta};
 use super::json::{Style, content_hash, whole};
 use super::looking::fits;
@@ -212,20 +213,38 @@ impl Document {
         } else if self.history.len() == 0
             || before.as_object().is_some_and(serde_json::Map::is_empty)
         {
-            whole(&file, &self.history, Style::Tagged)
+            whole(&file, &known_with(&self.history, &changes), Style::Tagged)
         } else {
             return Err(DocumentError::ForeignImport);
         };
-        Ok(edits_of(difference(&before, &now)))
+        let edits = edits_of(difference(&before, &now));
+        if edits.iter().any(|edit| codec::encode(edit).len() > limits::EDIT) {
+            return Err(DocumentError::UnfitImport("a value of more than 96 KiB"));
+        }
+        Ok(edits)
     }
 
     /// What this document and others' changes to it come to.
     fn merged(&mut self, changes: Vec<Change>) -> Result<serde_json::Value, DocumentError> {
+        let history = known_with(&self.history, &changes);
         let mut doc = self.rebuilt(|_| true);
         doc.apply_changes(changes).map_err(|_| DocumentError::BadImport)?;
         fits(&doc)?;
-        Ok(whole(&doc, &self.history, Style::Tagged))
+        Ok(whole(&doc, &history, Style::Tagged))
     }
+}
+
+/// What is known with a file's changes, too: the elements that were moved there are found by them.
+fn known_with(history: &History, changes: &[Change]) -> History {
+    let mut all = history.clone();
+    for change in changes {
+        if let Ok(decoded) = decode(change.raw_bytes())
+            && !all.contains(&decoded.hash)
+        {
+            all.push(&decoded, None, None);
+        }
+    }
+    all
 }
 
 fn load_automerge(bytes: &[u8]) -> Result<AutoCommit, automerge::AutomergeError> {

@@ -78,6 +78,8 @@ pub(crate) fn content(json: Json, room: usize, left: &mut Budget) -> Result<Cont
                 Some(Json::Object(plain)) => plain,
                 Some(_) => return Err(OpFault::BadValue),
                 None => match tagged(&fields, left.clamps)? {
+                    // Its letters lie one deeper.
+                    Some(Content::Text(text)) => return inner().map(|_| Content::Text(text)),
                     Some(special) => return Ok(special),
                     None => fields,
                 },
