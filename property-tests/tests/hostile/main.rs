@@ -7,6 +7,7 @@ mod device_logs;
 mod entrances;
 mod entries;
 mod floods;
+mod fresh;
 mod frozen;
 mod handshakes;
 #[path = "../../../fuzz/kit.rs"]

@@ -150,7 +150,11 @@ fn who_brings_the_account_back_comes_in_though_members_leave_worthless_tickets()
 
 /// A member makes a good commit, as anybody may, and leaves a ticket with it that is good but for what
 /// `lie` makes of what it grants.
-fn leaves_a_ticket(seed: u64, role: Role, lie: impl Fn(&World, &mut Grant)) -> (World, SpaceId) {
+pub(crate) fn leaves_a_ticket(
+    seed: u64,
+    role: Role,
+    lie: impl Fn(&World, &mut Grant),
+) -> (World, SpaceId) {
     let mut world = World::with(seed, Plan::calm(3).with_devices());
     world.sign_up().unwrap();
     let tap = Tap::on(&mut world, |_, _| false);
