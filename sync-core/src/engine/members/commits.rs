@@ -19,6 +19,7 @@ use crate::engine::space::state::{Core, SpaceState};
 use crate::engine::{Step, Task, seal};
 use crate::group::{Change, Commit, Context, Group};
 use crate::records::key;
+use crate::trust::{Heads, Invalid};
 
 impl Commits<'_> {
     pub(in crate::engine) fn found_account_space(&mut self) -> Result<(), Failure> {
@@ -117,11 +118,30 @@ impl Commits<'_> {
         Ok(())
     }
 
+    /// Sees to it that the logs which a commit is to name go on from what the group has accepted. Of a
+    /// log that forks, or that a relay keeps back, this device may know another end: all others would
+    /// pass its commit over, and it would be alone where that leads.
+    fn names_accepted_logs(&mut self, id: &SpaceId, plan: &Plan) -> Step<()> {
+        let core = self.spaces.core(id)?.core.as_ref();
+        let heads = core.map(|core| Heads::of(&core.state.heads)).unwrap_or_default();
+        let logs = plan.vouched.iter().filter_map(|account| self.people.log(account));
+        let Some(why) = logs.filter_map(|log| heads.accept(log).err()).next() else {
+            return Ok(());
+        };
+        match why {
+            Invalid::OlderLog(account) => self.devices().read_log(account),
+            ref forks => self.contacts().tell_log(id, forks.clone()),
+        }
+        Err(Failure::Invalid(why.to_string()).into())
+    }
+
     /// Builds the commit for a plan, with all that goes along, and leaves it pending.
     ///
     /// # Errors
-    /// `TooLarge` if the relay would not take it: then nothing is pending.
+    /// `TooLarge` if the relay would not take it, `Invalid` if everybody would pass it over: then
+    /// nothing is pending.
     pub(in crate::engine) fn build_commit(&mut self, id: &SpaceId, plan: &Plan) -> Step<()> {
+        self.names_accepted_logs(id, plan)?;
         self.open_shared(id, plan)?;
         let grants = self.grants(id, &plan.added)?;
         let seed = self.turn.seed();
@@ -239,7 +259,7 @@ impl Commits<'_> {
             .collect();
         let header = CommitHeader {
             parent: space.row.epoch,
-            number: space.row.number + 1,
+            number: space.row.number.saturating_add(1),
             min_version,
             roster: plan.changes.clone(),
             logs,

@@ -42,12 +42,18 @@ impl Commits<'_> {
                     self.members().drop_fulfilled(id);
                     return Ok(None);
                 }
-                if matches!(first, Intention::LetGo(_))
-                    && let Some(core) = &space.core
-                {
-                    let leaver = core.state.leavers.iter().filter(|(known, _)| known == account);
+                if matches!(first, Intention::LetGo(_)) {
+                    let leavers = space.core.iter().flat_map(|core| &core.state.leavers);
+                    let leaver = leavers.filter(|(known, _)| known == account);
                     plan.intents.extend(leaver.map(|(_, hash)| hash.clone()));
                     plan.leavers.push(*account);
+                    if plan.intents.is_empty() {
+                        // This device came in anew, and was not told of such a wish: without it the
+                        // others would pass this over.
+                        self.member_rows().remove_intention(id, 0);
+                        self.turn.tasks.push_back(Task::Advance(*id));
+                        return Ok(None);
+                    }
                 }
                 let leaves = space.group.as_ref().map(Group::leaves).unwrap_or_default();
                 let gone = leaves.iter().filter(|leaf| leaf.account == *account);
