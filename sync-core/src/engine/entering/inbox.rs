@@ -238,7 +238,12 @@ impl Invitations<'_> {
         let abandoned = std::mem::take(&mut core.state.abandoned);
         core.state = StateRow { ahead, abandoned, ..arriving(&group, epoch, &grant, before) };
         self.read_anew(&mut space, &mut core);
+        let device = self.account.own().map(|me| me.device());
         for (writer, seq, link) in grant.frontier {
+            // What this device has written it knows itself, or finds in the log.
+            if Some(writer.device) == device || core.state.told.contains(&writer) {
+                continue;
+            }
             core.tips.advance(writer, Tip { seq, link });
             core.state.told.push(writer);
             self.turn.unsaved.writers.insert((id, writer));

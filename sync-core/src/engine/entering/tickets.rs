@@ -368,7 +368,7 @@ impl Tickets<'_> {
             grant.epochs.push((ticket.epoch, parent_row));
         }
         // Whoever lacks what was written before begins an era, and reads whole what follows.
-        let whole_from = if history { 0 } else { group.context().era + 1 };
+        let whole_from = if history { 0 } else { group.context().era.saturating_add(1) };
         let from = grant.from;
         let arrival =
             Arrival { id: *id, epoch: child, grant, group, binding, invited_by, whole_from, ahead };
@@ -516,7 +516,7 @@ impl Tickets<'_> {
         let era = Group::info_era(body.group_info.as_slice()).ok_or_else(|| invalid("context"))?;
         let commit = CommitHeader {
             parent: ticket.epoch,
-            number: body.number + 1,
+            number: body.number.saturating_add(1),
             min_version: limits::MIN_VERSION,
             roster,
             logs: vec![(account, log.len(), log.head())],

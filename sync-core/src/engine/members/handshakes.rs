@@ -217,7 +217,7 @@ impl Members<'_> {
         if commit.parent != parent || arrived.envelope.header.epoch != parent {
             return Err(void(Void::Parent));
         }
-        if commit.number != space.row.number + 1
+        if space.row.number.checked_add(1) != Some(commit.number)
             || commit.min_version > sync_protocol::limits::VERSION
             || !arrived.envelope.names_its_epoch(id)
             || !commit.cuts_fit(arrived.envelope.header.cursor)
@@ -361,7 +361,8 @@ impl Members<'_> {
         (root, binding): ([u8; 32], [u8; 32]),
     ) {
         let Some(space) = self.spaces.get_mut(id) else { return };
-        let number = space.group.as_ref().map_or(space.row.number + 1, |group| group.epoch());
+        let number =
+            space.group.as_ref().map_or(space.row.number.saturating_add(1), |group| group.epoch());
         space.row.epoch = child;
         space.row.number = number;
         if let Some(found) = &mut space.row.found {

@@ -92,7 +92,7 @@ impl Checks<'_> {
             self.outbox().push_content(id);
             return Ok(true);
         }
-        let next = core.epochs.get(&found.epoch).map_or(0, |row| row.number + 1);
+        let next = core.epochs.get(&found.epoch).map_or(0, |row| row.number.saturating_add(1));
         let next = core.handshakes.get(&next).cloned().filter(|_| space.retry_at.is_none());
         let (writer, key) =
             (self.account.writer()?, self.account.me()?.identity().signing.verifying_key());

@@ -188,8 +188,12 @@ impl LogRows<'_> {
     /// Whether an entry begins another writer of a device that has as many as it may.
     fn is_one_too_many(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<bool> {
         let Some(core) = &self.spaces.core(id)?.core else { return Ok(false) };
+        let device = &arrived.writer.device;
         let begins = core.tips.tip(&arrived.writer) == Tip::START;
-        Ok(begins && core.tips.writers_of(&arrived.writer.device) >= limits::WRITERS)
+        // Writers that only somebody told of may never have been: they take nobody's place.
+        let told = core.state.told.iter().filter(|writer| writer.device == *device).count();
+        let count = || core.tips.writers_of(device).saturating_sub(told);
+        Ok(begins && count() >= limits::WRITERS)
     }
 
     fn facts(&mut self, id: &SpaceId, arrived: &Arrived) -> Step<Facts> {
