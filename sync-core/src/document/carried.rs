@@ -1,6 +1,6 @@
 //! A document as it is, in changes that build on none before: what is handed over when an era begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{AutoCommit, Change, ROOT, ReadDoc, TextEncoding};
 use serde_json::{Map, Value as Json};
@@ -78,11 +78,18 @@ impl Document {
         end: (u64, u32),
     ) -> BTreeMap<String, Vec<Blob>> {
         let mut parts: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        // What builds on something behind that place still waited there, for whoever read so far and no
+        // further.
+        let mut stood: BTreeSet<ChangeHash> = BTreeSet::new();
         for change in self.doc.get_changes(&[]) {
             let hash: &ChangeHash = &change.hash().0;
             let place = self.history.change(hash).and_then(|known| known.placement);
             let is_before = place.is_some_and(|at| (at.index, at.ordinal) <= end);
-            if !is_before || self.history.writer_of(hash) != Some(*writer) {
+            if !is_before || !change.deps().iter().all(|on| stood.contains(&on.0)) {
+                continue;
+            }
+            stood.insert(*hash);
+            if self.history.writer_of(hash) != Some(*writer) {
                 continue;
             }
             let Ok(decoded) = decode(change.raw_bytes()) else { continue };
