@@ -7,7 +7,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::device_log::{Action, countersigned};
 use sync_protocol::frames::{Answer, MeetEvent, MeetStep, Op};
 use sync_protocol::ids::{LogHead, RendezvousId};
-use sync_protocol::{DeviceId, Rejection, limits};
+use sync_protocol::{AccountId, DeviceId, Rejection, limits};
 use tracing::debug;
 
 use crate::api::{CommandId, Event, Failure, LinkEvent, Response};
@@ -219,17 +219,7 @@ impl HostSide<'_> {
         let reply: Reply = channel.hear(message).ok()?;
         // Before anything of this account's is signed for it.
         let account = self.account.own().map(|me| me.account())?;
-        let signed = countersigned(
-            &account,
-            (index, &head),
-            &reply.device,
-            reply.countersignature.as_slice(),
-        );
-        let fits = signed.is_ok()
-            && reply.device.hpke == hosting.offer.hpke
-            && read_key_package(reply.package.as_slice())
-                .is_ok_and(|leaf| leaf.device == reply.device.id());
-        if !fits {
+        if !fits(&reply, &hosting.offer, &account, (index, &head)) {
             return None;
         }
         let said = channel.say(&Onward::Reveal(nonce), &mut self.turn.rng);
@@ -374,5 +364,63 @@ impl HostSide<'_> {
         self.linking.hosting = None;
         self.session.meet(self.turn, rendezvous, MeetStep::Say(Blob(said)));
         self.turn.respond(command, Ok(Response::Device(device)));
+    }
+}
+
+/// Whether what a new device says of itself may be certified: it signed that it is to stand in this
+/// account's log, and its key package is its own, in this account. By another one, the commit that
+/// lets it in would be nobody's but this device's.
+fn fits(reply: &Reply, offer: &Offer, account: &AccountId, at: (u64, &LogHead)) -> bool {
+    let signature = reply.countersignature.as_slice();
+    let leaf = read_key_package(reply.package.as_slice());
+    countersigned(account, at, &reply.device, signature).is_ok()
+        && reply.device.hpke == offer.hpke
+        && leaf.is_ok_and(|leaf| leaf.device == reply.device.id() && leaf.account == *account)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::engine::seal;
+    use crate::group::{Identity, new_key_package};
+    use sync_protocol::device_log::{DeviceKeys, countersign};
+    use sync_protocol::signing::SigningKey;
+
+    const HEAD: LogHead = LogHead::from_bytes([5; 32]);
+
+    fn account(n: u8) -> AccountId {
+        AccountId::of_root_key(&[n; 32])
+    }
+
+    /// What a device with a key says that stands in one account's log and comes with a key package of
+    /// another one's.
+    fn reply(offer: &Offer, n: u8, (signs, packs): (AccountId, AccountId)) -> Reply {
+        let signing = SigningKey::from_bytes(&[n; 32]);
+        let device = DeviceKeys { signing: signing.verifying_key().to_bytes(), hpke: offer.hpke };
+        let countersignature = countersign(&signs, 1, &HEAD, &device, &signing);
+        let package = new_key_package(&Identity::new(packs, signing), [7; 32], false).unwrap();
+        Reply {
+            nonce: [1; 32],
+            device,
+            countersignature: Blob(countersignature.to_vec()),
+            package: Blob(package.bytes),
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_certified_stands_in_the_account_with_all_that_it_gives() {
+        let (_, public) = seal::hpke_pair(&[1; 32]);
+        let offer = Offer::new(RendezvousId::from_bytes([2; 16]), public, [3; 32], "Laptop");
+        let (own, other) = (account(1), account(2));
+        let judge = |reply: &Reply| fits(reply, &offer, &own, (1, &HEAD));
+        let good = reply(&offer, 8, (own, own));
+        assert!(judge(&good));
+        assert!(!judge(&reply(&offer, 8, (other, own))), "it signed for another account");
+        assert!(!judge(&reply(&offer, 8, (own, other))), "its leaf would be another account's");
+        let package = reply(&offer, 9, (own, own)).package;
+        assert!(!judge(&Reply { package, ..good.clone() }), "the package is another device's");
+        let device = DeviceKeys { hpke: [9; 32], ..good.device };
+        assert!(!judge(&Reply { device, ..good }));
     }
 }
