@@ -26,9 +26,12 @@ pub struct Person {
 }
 
 impl Person {
-    /// The number of the name that an account chooses next.
+    /// The number of the name that an account chooses next, after those that were given. One that says
+    /// of its choice that the log was longer than it is was given by a device that lies: it counts for
+    /// as long as that is in the account, and what is chosen meanwhile must count once it is not.
     #[must_use]
-    pub fn version_after(last: u64, log_len: u64) -> u64 {
+    pub fn version_after(given: impl Iterator<Item = u64>, log_len: u64) -> u64 {
+        let last = given.filter(|version| version >> 32 <= log_len).max().unwrap_or_default();
         last.saturating_add(1).max(log_len.checked_shl(32).unwrap_or(u64::MAX))
     }
 
@@ -71,6 +74,17 @@ mod tests {
         assert_eq!(said, all(&b.document));
         let names: Vec<_> = said.into_iter().map(|(_, person)| person).collect();
         assert!(names.contains(&ada) && names.contains(&bob), "{names:?}");
+    }
+
+    #[test]
+    fn no_device_gives_a_name_after_which_there_is_no_other() {
+        let chosen = |given: &[u64], log_len| Person::version_after(given.iter().copied(), log_len);
+        assert_eq!(chosen(&[], 3), 3 << 32);
+        assert_eq!(chosen(&[3 << 32, (3 << 32) + 4], 3), (3 << 32) + 5);
+        let (lie, end) = (u64::MAX, 4);
+        let meanwhile = chosen(&[lie], end);
+        let later = chosen(&[lie, meanwhile], end);
+        assert!(meanwhile < later && later < chosen(&[lie, later], end + 1));
     }
 
     #[test]

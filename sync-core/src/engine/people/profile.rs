@@ -47,10 +47,13 @@ impl Profile<'_> {
     fn choose_name(&mut self, name: &str) -> Step<()> {
         let me = self.account.me()?;
         let (space, device) = (me.account().space(), me.device());
-        let last = me.row().named.map_or(0, |named| named.version);
+        let known = me.row().named.map(|named| named.version);
         let log_len = self.people.log(&me.account()).map_or(0, DeviceLog::len);
-        let value = json!({ "name": name, "version": Person::version_after(last, log_len) });
-        self.documents.document(self.spaces, &space, &Name::Settings)?;
+        let settings = self.documents.document(self.spaces, &space, &Name::Settings)?;
+        let given = settings::written(settings, PROFILE).into_iter();
+        let given = given.filter_map(|(_, value)| value.get("version")?.as_u64()).chain(known);
+        let version = Person::version_after(given, log_len);
+        let value = json!({ "name": name, "version": version });
         let key = format!("{PROFILE}name/{device}");
         let value = Some(value.to_string().into_bytes().into());
         self.outbox().edit(&space, &Name::Settings, Edit::Setting { key, value })?;
