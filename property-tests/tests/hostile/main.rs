@@ -2,12 +2,12 @@
 //! what must hold.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod beside;
 mod copies;
 mod device_logs;
 mod entrances;
 mod entries;
 mod floods;
-mod fresh;
 mod frozen;
 mod handshakes;
 #[path = "../../../fuzz/kit.rs"]

@@ -7,9 +7,10 @@ use sync_protocol::codec::Blob;
 use sync_protocol::device_log::{DeviceKeys, DeviceLog, Founding, RecoveryKeys, found};
 use sync_protocol::envelope::CommitHeader;
 use sync_protocol::frames::{ClientFrame, Push, RelayFrame};
+use sync_protocol::ids::Link;
 use sync_protocol::roster::Role;
 use sync_protocol::signing::SigningKey;
-use sync_protocol::{AccountId, SpaceId};
+use sync_protocol::{AccountId, SpaceId, WriterId};
 
 use crate::support::cheat::{Cheat, stand};
 use crate::support::forge::Set;
@@ -148,6 +149,21 @@ fn who_brings_the_account_back_comes_in_though_members_leave_worthless_tickets()
     assert!(all.is_ok_and(|all| all > 0), "Ada never comes back into her own conversation");
 }
 
+/// How far devices have written, as an honest grant says it.
+pub(crate) fn frontier(
+    world: &World,
+    tap: &Tap,
+    space: SpaceId,
+    devices: &[usize],
+) -> Vec<(WriterId, u64, Link)> {
+    let tips = devices.iter().filter_map(|device| {
+        let last = tap.written(*device, space);
+        let chain = last.last()?.header.chain?;
+        Some((writer(world, *device)?, chain.seq, chain.link))
+    });
+    tips.collect()
+}
+
 /// A member makes a good commit, as anybody may, and leaves a ticket with it that is good but for what
 /// `lie` makes of what it grants.
 pub(crate) fn leaves_a_ticket(
@@ -168,13 +184,7 @@ pub(crate) fn leaves_a_ticket(
         world.say(device, space).unwrap();
         world.settle().unwrap();
     }
-    let frontier: Vec<_> = (0..3)
-        .filter_map(|device| {
-            let last = tap.written(device, space);
-            let chain = last.last()?.header.chain?;
-            Some((writer(&world, device)?, chain.seq, chain.link))
-        })
-        .collect();
+    let frontier = frontier(&world, &tap, space, &[0, 1, 2]);
     world.set_bender(None);
     let mut cheat = Cheat::with_keys_of(&mut world, 2, 0);
     let everybody: Vec<AccountId> = (0..3).map(|one| account(&world, one)).collect();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sync_core::Failure;
 use sync_core::api::{Command, DocumentsView, Event, Response, Space};
-use sync_core::document::{AppOp, Step};
+use sync_core::document::{AppOp, Step, Unit};
 use sync_protocol::SpaceId;
 use sync_protocol::address::Address;
 use sync_protocol::codec::Blob;
@@ -229,4 +229,55 @@ fn several_eras_in_a_row_lose_nothing() {
     expected[format!("n{laptop}")] = json!(laptop);
     expected[format!("n{tablet}")] = json!(tablet);
     all_show(&mut town, &[0, 1, 2, laptop, tablet], space, &expected);
+}
+
+#[test]
+fn what_was_changed_offline_across_the_beginning_of_an_era_is_changed_in_the_rows_that_were_meant()
+{
+    let (mut town, id, space) = sharing();
+    let rows = json!([{ "n": 0 }, { "n": 1 }, { "n": 2 }]);
+    town.run(0, change(space, vec![put(&["rows".into()], &rows)]));
+    town.settle();
+    town.run(1, Command::GoOffline);
+    town.run(1, change(space, vec![put(&["rows".into(), 1.into(), "done".into()], &json!(true))]));
+    add(&mut town, id, false);
+    // In the new era, while Bob is away.
+    town.run(0, change(space, vec![insert(&["rows".into(), 0.into()], &json!({ "n": 9 }))]));
+    town.settle();
+    town.run(1, Command::GoOnline);
+    let items = json!(["one", "two", "three"]);
+    let rows = json!([{ "n": 9 }, { "n": 0 }, { "n": 1, "done": true }, { "n": 2 }]);
+    all_show(
+        &mut town,
+        &[0, 1, 2],
+        space,
+        &json!({ "a": 0, "b": 1, "items": items, "rows": rows }),
+    );
+}
+
+#[test]
+fn what_two_devices_typed_offline_across_the_beginning_of_an_era_doubles_nothing() {
+    let (mut town, id, space) = sharing();
+    town.run(0, change(space, vec![put(&["text".into()], &json!({ "$text": "middle" }))]));
+    let (laptop, _) = link(&mut town, 1, true);
+    town.pass(5_000);
+    town.settle();
+    for n in [1, laptop] {
+        town.run(n, Command::GoOffline);
+        for (index, text) in [(0, format!("<{n} ")), (9, format!(" {n}>"))] {
+            let path = vec!["text".into()];
+            let unit = Unit::Characters;
+            let splice = AppOp::SpliceText { path, index, delete: 0, insert: text, unit };
+            town.run(n, change(space, vec![splice]));
+        }
+    }
+    add(&mut town, id, false);
+    for n in [1, laptop] {
+        town.run(n, Command::GoOnline);
+    }
+    town.settle();
+    let shown = whole(&mut town, 2, space).unwrap();
+    let text = shown["text"].as_str().unwrap();
+    assert_eq!(text.matches("middle").count(), 1, "{text}");
+    all_show(&mut town, &[0, 1, 2, laptop], space, &shown);
 }

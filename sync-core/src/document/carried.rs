@@ -15,7 +15,7 @@ use super::history::Known;
 use super::json::{Style, whole};
 use super::tree::Tree;
 use super::values::write_all;
-use super::{AppOp, ChangeHash, Document, DocumentError, Edit, Name, Step, Unit, actor};
+use super::{AppOp, ChangeHash, Document, DocumentError, Edit, Name, Row, Step, Unit, actor};
 
 /// Steps in which a counter is counted on, at most.
 const STEPS: i64 = 64;
@@ -25,6 +25,10 @@ pub(crate) const END: &str = "end";
 const EDIT: usize = limits::EDIT / 2;
 /// Characters that one operation puts into a text.
 const CHARACTERS: usize = 8 * 1024;
+/// Pairs of letters that are compared to find what two texts have in common.
+const COMPARED: usize = 1024 * 1024;
+/// Letters in a row that two texts have in common for a reason.
+const RUN: usize = 3;
 
 /// Who stands as the author of what was handed over: who wrote what of it is not told.
 #[must_use]
@@ -114,6 +118,28 @@ impl Document {
     }
 }
 
+impl Document {
+    /// The edits that come to the same here as operations on these changes alone: others may have written
+    /// on them since, so that another element has the index that was meant.
+    pub(crate) fn edits_onto(&mut self, changes: &[Blob], ops: Vec<AppOp>) -> Vec<Edit> {
+        let edits = edits_of(ops);
+        let mut fork = Self::new(self.space, self.name.clone());
+        fork.receive(changes.iter().map(carried_row).collect());
+        let somebody = nobody(&[1; 32]);
+        for edit in &edits {
+            // What does not fit has nothing left to change.
+            let _ = fork.edit(&somebody, edit);
+        }
+        // Where nothing was handed over, nothing has moved either.
+        self.import(&fork.export()).unwrap_or(edits)
+    }
+}
+
+/// A change that was handed over, as a document takes it in.
+pub(crate) fn carried_row(change: &Blob) -> Row {
+    Row { writer: carrier(), placement: None, change: change.0.clone() }
+}
+
 /// The changes that make a document of a name what `content` says.
 ///
 /// # Errors
@@ -201,26 +227,68 @@ fn compare(before: &Json, now: &Json, path: &mut Vec<Step>, ops: &mut Vec<AppOp>
         (_, _, Some(("$text", Json::String(before))), Some(("$text", Json::String(now)))) => {
             let before: Vec<char> = before.chars().collect();
             let now: Vec<char> = now.chars().collect();
-            let (head, tail) = alike(&before, &now);
-            let mut delete = (before.len() - head - tail) as u64;
-            let new = &now[head..now.len() - tail];
-            // What is only taken away is one piece, too.
-            let pieces = new.chunks(CHARACTERS).chain(new.is_empty().then_some(new));
-            for (nth, piece) in pieces.enumerate() {
-                ops.push(AppOp::SpliceText {
-                    path: path.clone(),
-                    index: (head + nth * CHARACTERS) as u64,
-                    delete: std::mem::take(&mut delete),
-                    insert: piece.iter().collect(),
-                    unit: Unit::Characters,
-                });
-            }
+            compare_letters((&before, &now), 0, path, ops);
         }
         (_, _, Some(("$counter", before)), Some(("$counter", now))) => {
             count(before.as_i64().unwrap_or_default(), now.as_i64().unwrap_or_default(), path, ops);
         }
         _ => begin(now, path, ops, |path, value| AppOp::Put { path, value }),
     }
+}
+
+/// Letters that differ, from the first on. What several have typed in one text must not take what they
+/// all left as it was, so the longest run that both have stays, and what is around it is compared.
+fn compare_letters(
+    (before, now): (&[char], &[char]),
+    from: usize,
+    path: &[Step],
+    ops: &mut Vec<AppOp>,
+) {
+    let (head, tail) = alike(before, now);
+    let (old, new) = (&before[head..before.len() - tail], &now[head..now.len() - tail]);
+    let from = from + head;
+    if let Some((at, there, run)) = longest_run(old, new) {
+        compare_letters((&old[..at], &new[..there]), from, path, ops);
+        return compare_letters(
+            (&old[at + run..], &new[there + run..]),
+            from + there + run,
+            path,
+            ops,
+        );
+    }
+    let mut delete = old.len() as u64;
+    // What is only taken away is one piece, too.
+    let is_less = new.is_empty() && !old.is_empty();
+    for (nth, piece) in new.chunks(CHARACTERS).chain(is_less.then_some(new)).enumerate() {
+        ops.push(AppOp::SpliceText {
+            path: path.to_vec(),
+            index: (from + nth * CHARACTERS) as u64,
+            delete: std::mem::take(&mut delete),
+            insert: piece.iter().collect(),
+            unit: Unit::Characters,
+        });
+    }
+}
+
+/// Where the longest run of letters begins that two texts have, in either, and how long it is; none in
+/// texts that are too long to look for it, or where it may be a coincidence.
+fn longest_run(old: &[char], new: &[char]) -> Option<(usize, usize, usize)> {
+    if old.len().saturating_mul(new.len()) > COMPARED {
+        return None;
+    }
+    let mut longest = (0, 0, 0);
+    // For each place in the new text, how long the run is that ends there.
+    let mut ending = vec![0_usize; new.len() + 1];
+    for (at, letter) in old.iter().enumerate() {
+        for (there, other) in new.iter().enumerate().rev() {
+            ending[there + 1] = if letter == other { ending[there] + 1 } else { 0 };
+            let run = ending[there + 1];
+            if run > longest.2 {
+                longest = (at + 1 - run, there + 1 - run, run);
+            }
+        }
+    }
+    (longest.2 >= RUN).then_some(longest)
 }
 
 /// In as many steps as it takes; what would take very many is put there as it is.

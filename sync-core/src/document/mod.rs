@@ -61,7 +61,7 @@ mod repeated_tests;
 pub(crate) mod testing;
 
 pub(crate) use births::is_nobody;
-pub(crate) use carried::{END, carrier, difference, edits_of, handed_over, is_handed};
+pub(crate) use carried::{END, carried_row, difference, handed_over, is_handed};
 pub use clock::{Clock, MAX_MS, OrderKey, Rank, Stamp};
 pub use edit::{AppOp, Edit, EditError, NewMessage, OpError, OpFault, Step, Unit};
 pub use ended::Ended;

@@ -5,7 +5,7 @@
 //! that is whole counts ([`crate::engine::documents::eras`]), whoever wrote it: it is no more than any member may
 //! write, and all read the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::sorted::SortedSet;
@@ -14,7 +14,7 @@ use sync_protocol::{DeviceId, SpaceId, WriterId};
 
 use crate::api::Failure;
 use crate::document::{
-    AppOp, END, Edit, Name, Row, Step as At, carrier, difference, edits_of, handed_over, is_handed,
+    AppOp, END, Edit, Name, Step as At, carried_row, difference, handed_over, is_handed,
 };
 use crate::engine::documents::apps::INDEX;
 use crate::engine::documents::eras::Coming;
@@ -104,9 +104,13 @@ impl Library<'_> {
         let handed =
             self.documents.document(self.spaces, id, &Name::Carried(era))?.handed_by(&writer, end);
         let again = self.written_meanwhile(id, era)?;
+        for (name, _) in &again {
+            self.documents.document(self.spaces, id, &Name::App(era, name.clone()))?;
+        }
         for (name, changes) in &handed {
             self.begin_with(id, &Name::App(era, name.clone()), changes);
         }
+        let again = self.write_again(id, era, &handed, again);
         let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
         let Some(core) = &mut space.core else { return Ok(()) };
         let (was, waited) = (space.row.eras.era(), space.row.eras.came_later());
@@ -138,8 +142,33 @@ impl Library<'_> {
         Ok(())
     }
 
-    /// The edits that make again, in an era's documents, what this device wrote and is not in them.
-    fn written_meanwhile(&mut self, id: &SpaceId, next: u32) -> Step<Vec<JournalRow>> {
+    /// Makes operations of the documents as they were handed over, in what others have made of them since.
+    fn write_again(
+        &mut self,
+        id: &SpaceId,
+        era: u32,
+        handed: &BTreeMap<String, Vec<Blob>>,
+        again: Vec<(String, Vec<AppOp>)>,
+    ) -> Vec<JournalRow> {
+        let writer = self.account.writer().ok();
+        let mut rows = Vec::new();
+        for (name, ops) in again {
+            let changes = handed.get(&name).map(Vec::as_slice).unwrap_or_default();
+            let name = Name::App(era, name);
+            let Some(document) = self.documents.peek(id, &name) else { continue };
+            for edit in document.edits_onto(changes, ops) {
+                if let Some(writer) = &writer {
+                    // One that no longer fits has nothing left to change.
+                    let _ = document.edit(writer, &edit);
+                }
+                rows.push(JournalRow { name: name.clone(), edit });
+            }
+        }
+        rows
+    }
+
+    /// The operations that make again, in an era's documents, what this device wrote and is not in them.
+    fn written_meanwhile(&mut self, id: &SpaceId, next: u32) -> Step<Vec<(String, Vec<AppOp>)>> {
         let space = self.spaces.core(id)?;
         let (eras, core) = (&space.row.eras, &space.core);
         let (era, until) = (eras.era(), eras.until().unwrap_or(u64::MAX));
@@ -155,17 +184,15 @@ impl Library<'_> {
         for name in &names {
             self.documents.document(self.spaces, id, &Name::App(era, name.clone()))?;
         }
-        let mut rows = Vec::new();
+        let mut again = Vec::new();
         for name in &names {
             let document =
                 self.documents.document(self.spaces, id, &Name::App(era, name.clone()))?;
             let before = document.content_before(until);
-            let edits = edits_of(difference(&before, &document.tree().content_now()));
-            let name = Name::App(next, name.clone());
-            rows.extend(edits.into_iter().map(|edit| JournalRow { name: name.clone(), edit }));
-            self.content_rows().note_document(id, &name);
+            again.push((name.clone(), difference(&before, &document.tree().content_now())));
+            self.content_rows().note_document(id, &Name::App(next, name.clone()));
         }
-        Ok(rows)
+        Ok(again)
     }
 
     /// A document begins with these changes.
@@ -173,10 +200,12 @@ impl Library<'_> {
         let first = [key::document(id, name), b"r".to_vec(), vec![0; 8]].concat();
         self.turn.batch.clears.push(first);
         for (ordinal, change) in (0u32..).zip(changes) {
-            let row = Row { writer: carrier(), placement: None, change: change.0.clone() };
-            self.turn.batch.put(key::row(id, name, (0, ordinal), &change.0), codec::encode(&row));
+            let row = codec::encode(&carried_row(change));
+            self.turn.batch.put(key::row(id, name, (0, ordinal), &change.0), row);
         }
-        self.documents.close(id, name);
+        if let Some(document) = self.documents.peek(id, name) {
+            document.receive(changes.iter().map(carried_row).collect());
+        }
         self.content_rows().note_document(id, name);
     }
 }

@@ -239,9 +239,6 @@ impl Members<'_> {
     }
 
     fn commit_intentions(&mut self, id: &SpaceId) -> Step<()> {
-        if self.commits().are_put_off(id)? {
-            return Ok(());
-        }
         let wishes = self.spaces.space(id)?.row.intentions.len();
         let Some(first) = self.spaces.space(id)?.row.intentions.first().cloned() else {
             return Ok(());

@@ -27,28 +27,6 @@ pub(in crate::engine) struct Plan {
 }
 
 impl Commits<'_> {
-    /// Whether all that is wished is others' business, in a conversation that the account has not
-    /// accepted: that waits, since whoever put it there would learn from it that somebody is here.
-    pub(in crate::engine) fn are_put_off(&mut self, id: &SpaceId) -> Step<bool> {
-        let own = self.account.me()?.account();
-        let waits = |wish: &Intention| match wish {
-            Intention::LetGo(_) | Intention::Renew(_) => true,
-            Intention::Evict { account, .. } => *account != own,
-            _ => false,
-        };
-        let wishes = &self.spaces.space(id)?.row.intentions;
-        if !wishes.first().is_some_and(waits)
-            || wishes.contains(&Intention::Leave)
-            || !self.library().is_unaccepted(id)?
-        {
-            return Ok(false);
-        }
-        let Some(space) = self.spaces.get_mut(id) else { return Ok(true) };
-        // What is wished of this account's own goes first.
-        space.row.intentions.sort_by_key(waits);
-        Ok(space.row.intentions.first().is_none_or(waits))
-    }
-
     /// What to commit for the leading intentions; `None` while something is being asked.
     pub(in crate::engine) fn plan(
         &mut self,

@@ -175,7 +175,7 @@ impl Library<'_> {
     pub(in crate::engine) fn heed_acceptance(&mut self) -> Step<()> {
         let waits = |space: &SpaceState| {
             let row = &space.row;
-            let owes = row.receipts_due || !row.inviter_kept || !row.intentions.is_empty();
+            let owes = row.receipts_due || !row.inviter_kept;
             row.invited_by.is_some() && row.active && owes
         };
         let waiting = self.spaces.iter().filter(|(_, space)| waits(space));
@@ -183,15 +183,11 @@ impl Library<'_> {
         for id in self.accepted(waiting)? {
             let Some(space) = self.spaces.get(&id) else { continue };
             let (is_kept, owes) = (space.row.inviter_kept, space.row.receipts_due);
-            let wishes = !space.row.intentions.is_empty();
             if !is_kept {
                 self.turn.tasks.push_back(Task::Inviter(id));
             }
             if owes && space.receipting.deadline().is_none() {
                 self.content_rows().owe_receipts(&id);
-            }
-            if wishes {
-                self.turn.tasks.push_back(Task::Advance(id));
             }
         }
         Ok(())

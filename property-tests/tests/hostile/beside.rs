@@ -1,7 +1,6 @@
 //! Lies beside those that are known: by what somebody signs twice, leaves out, leaves undone, or says
 //! in another order.
 
-use property_tests::plan::Planted;
 use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::api::{Response, Space};
@@ -11,7 +10,7 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::device_log::{Action, LogEntry, RecoveryKeys, sign_entry};
 use sync_protocol::envelope::{Chain, CommitHeader, Header, Kind};
 use sync_protocol::frames::{
-    Answer, ClientFrame, Delivery, Op, Push, RelayFrame, Reply, WelcomeFor, Welcomes,
+    Answer, ClientFrame, Op, Push, RelayFrame, Reply, WelcomeFor, Welcomes,
 };
 use sync_protocol::frontier::Tip;
 use sync_protocol::ids::Link;
@@ -22,12 +21,11 @@ use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, WriterId};
 use crate::support::cheat::{Cheat, Keys, stand};
 use crate::support::forge::{self, Set};
 use crate::support::ways_in::{
-    Grant, Guest, Handshake, Logs, SealedCommit, Tap, TicketBody, group, handshake, head_of,
-    header, invitation, log_of, named, read_log, read_logs, real_commit, take_packages, ticket,
-    writer,
+    Grant, Guest, Logs, SealedCommit, Tap, group, handshake, head_of, header, invitation, log_of,
+    named, read_log, read_logs, real_commit, take_packages, writer,
 };
-use crate::support::{account, digest, is_member, shared, shown, swap, talk};
-use crate::told::leaves_a_ticket;
+use crate::support::{account, digest, talk};
+use crate::told::{frontier, leaves_a_ticket};
 
 /// How far apart numbers are that nobody comes to by counting.
 const LAST: u64 = u64::MAX;
@@ -109,37 +107,6 @@ fn a_member_with_two_logs_parts_nobody_from_the_others() {
     assert_eq!(stand(&world, 0, space).epoch, stand(&world, 1, space).epoch);
 }
 
-/// A stranger puts somebody into a conversation, and leaves it to them to change its members: to let
-/// go who asked to leave, or to renew a ticket.
-#[test]
-fn a_stranger_learns_nothing_by_what_it_leaves_undone() {
-    for leaves in [true, false] {
-        let mut world = World::with(951, Plan::calm(3).with_devices());
-        world.sign_up().unwrap();
-        let space = world.converse(1, &[0, 2]).unwrap();
-        world.settle().unwrap();
-        world.say(1, space).unwrap();
-        world.settle().unwrap();
-        let tap = Tap::on(&mut world, |_, _| false);
-        world.expect(1, Command::GoOffline).unwrap();
-        if leaves {
-            world.expect(2, Command::Leave { conversation: space }).unwrap();
-        } else {
-            let mut cheat = Cheat::with_keys_of(&mut world, 1, 0);
-            let keys = cheat.keys.clone();
-            let log = read_log(&mut world, &mut cheat, keys.account);
-            let rotated = grown(&log, &keys, Action::RotateJoinKey { join: [9; 32] });
-            publish(&mut world, &mut cheat, &rotated);
-        }
-        world.pass(120_000).unwrap();
-        assert!(tap.of(0, space).is_empty(), "it is told that somebody is there ({leaves})");
-        world.expect(0, Command::AcceptConversation { conversation: space }).unwrap();
-        world.pass(120_000).unwrap();
-        assert!(!leaves || !is_member(&world, 0, space, 2), "what waited is done then");
-        assert!(!tap.of(0, space).is_empty());
-    }
-}
-
 /// A ticket that says that Bob's phone has had as many lives as a device may have, and not the one in
 /// which it writes.
 #[test]
@@ -162,12 +129,22 @@ fn a_ticket_that_names_writers_who_never_were_mutes_nobody() {
 #[test]
 fn a_grant_that_says_how_far_its_reader_has_written_silences_nobody() {
     for seq in [1 << 40, LAST] {
-        let (mut world, space) = talk(953, 4, &[1, 2]);
+        let mut world = World::with(953, Plan::calm(4).with_devices());
+        world.sign_up().unwrap();
+        let tap = Tap::on(&mut world, |_, _| false);
+        let space = world.converse(0, &[1, 2]).unwrap();
+        for device in [0, 1, 2] {
+            world.settle().unwrap();
+            world.say(device, space).unwrap();
+        }
+        world.settle().unwrap();
+        let mut frontier = frontier(&world, &tap, space, &[0, 1, 2]);
+        frontier.push((writer(&world, 3).unwrap(), seq, Link::from_bytes([7; 32])));
+        world.set_bender(None);
         let mut cheat = Cheat::with_keys_of(&mut world, 0, 0);
         world.expect(0, Command::GoOffline).unwrap();
-        let guest = writer(&world, 3).unwrap();
         let grant = Grant {
-            frontier: vec![(guest, seq, Link::from_bytes([7; 32]))],
+            frontier,
             from: stand(&world, 0, space).next,
             log_hash: stand(&world, 0, space).log_hash,
             ..Grant::default()
@@ -312,150 +289,6 @@ fn what_is_handed_over_is_the_same_for_who_reads_at_once_and_who_reads_later() {
 
 fn nothing(space: SpaceId) -> Push {
     Push { space, envelopes: vec![], welcomes: None, ticket: None }
-}
-
-/// A member's laptop leaves a good ticket with a good commit: but that it does not say which logs the group
-/// has accepted. Who comes in by it takes a commit of the phone's by the log from before the laptop, which
-/// all others pass over.
-#[test]
-fn a_ticket_that_leaves_out_which_logs_were_accepted_leads_nobody_astray() {
-    let (mut world, space) = talk(955, 3, &[1, 2]);
-    let mut phone = Cheat::with_keys_of(&mut world, 2, 0);
-    let mallory = phone.keys.account;
-    let old: Logs = vec![(mallory, read_log(&mut world, &mut phone, mallory))];
-    let second = world.link(2, true).unwrap();
-    world.settle().unwrap();
-    let mut cheat = Cheat::with_keys_of(&mut world, second, 0);
-    world.expect(second, Command::GoOffline).unwrap();
-    let everybody: Vec<AccountId> = (0..3).map(|one| account(&world, one)).collect();
-    let logs = read_logs(&mut world, &mut cheat, &everybody);
-    let joins: Vec<[u8; 32]> = everybody.iter().map(|one| *log_of(&logs, *one).join()).collect();
-    let now = stand(&world, second, space);
-    let grant = Grant { from: now.next, log_hash: now.log_hash, ..Grant::default() };
-    let made = names_a_log(&world, &cheat, space, vec![]);
-    let (number, group_info) = (now.number + 1, Blob(made.group_info));
-    let body = TicketBody { group_info, root: made.root, number, grant, logs, named: vec![] };
-    let ticket = Some(ticket(space, &cheat.keys, made.child, &body, &joins));
-    push(&mut world, &mut cheat, Push { ticket, ..handshake_alone(space, made.envelope) });
-    world.pass(20_000).unwrap();
-    assert_eq!(stand(&world, 0, space).epoch, made.child);
-    let laptop = world.link(0, false).unwrap();
-    world.pass(300_000).unwrap();
-    world.expect(2, Command::GoOffline).unwrap();
-    let mut phone = Cheat::with_keys_of(&mut world, 2, 1);
-    let made = names_a_log(&world, &phone, space, old);
-    push(&mut world, &mut phone, handshake_alone(space, made.envelope));
-    world.pass(60_000).unwrap();
-    assert_ne!(stand(&world, 0, space).epoch, made.child, "all pass it over");
-    let said = world.say(laptop, space).unwrap();
-    world.pass(300_000).unwrap();
-    assert!(shows(&mut world, 1, space, said), "nobody but its leader reads who was led astray");
-}
-
-/// A good commit that changes nothing, and names a log.
-fn names_a_log(world: &World, cheat: &Cheat, space: SpaceId, logs: Logs) -> Handshake {
-    let header = CommitHeader { logs: named(&logs), ..header(world, cheat.device, space) };
-    let roster = group(world, cheat.device, space).context().roster.clone();
-    real_commit(world, cheat, space, header, (vec![], vec![]), (roster, logs))
-}
-
-/// A relay repeats an old entry of Bob's, which all others know, where a device reads that came in
-/// without what was before.
-#[test]
-fn an_old_entry_told_again_to_a_newcomer_mutes_nobody() {
-    let mut world = World::with(956, Plan::calm(3).with_devices());
-    world.sign_up().unwrap();
-    let tap = Tap::on(&mut world, |_, _| false);
-    let space = world.converse(0, &[1, 2]).unwrap();
-    world.settle().unwrap();
-    for device in [1, 0, 1, 2, 1] {
-        world.say(device, space).unwrap();
-        world.settle().unwrap();
-    }
-    let old = tap.written(1, space).remove(0);
-    world.set_bender(None);
-    let laptop = world.link(0, false).unwrap();
-    world.settle().unwrap();
-    let bob = writer(&world, 1).unwrap();
-    let mut cheat = Cheat::with_keys_of(&mut world, 2, 0);
-    let at = stand(&world, 0, space).next;
-    swap(&mut world, space, at, bob, Blob(old.to_bytes()));
-    let set = Set { blinding: [3; 16], items: Vec::new() };
-    let envelope = cheat.content(&world, space, &set);
-    push(&mut world, &mut cheat, handshake_alone(space, envelope));
-    world.pass(60_000).unwrap();
-    let said = world.say(1, space).unwrap();
-    world.pass(120_000).unwrap();
-    let told = std::mem::take(&mut world.device_mut(laptop).evidence);
-    assert!(shows(&mut world, 0, space, said));
-    assert!(shows(&mut world, laptop, space, said), "Bob is muted there: {told:?}");
-}
-
-/// What a relay lets one device hear of a conversation's log: nothing, so far, or all.
-#[derive(Clone, Copy, Debug)]
-enum Hears {
-    Before(u64),
-    All,
-}
-
-/// A relay puts Bob's message behind the beginning of an era that he had not seen, and does not tell him
-/// before he has written in that era.
-#[test]
-fn what_was_put_behind_the_beginning_of_an_era_reaches_all_in_the_end() {
-    let plan = Plan { planted: Planted::UnseenRemoval, ..Plan::calm(4).with_devices() };
-    let mut world = World::with(957, plan);
-    world.cheat();
-    world.sign_up().unwrap();
-    let space = world.converse(0, &[1, 2]).unwrap();
-    world.settle().unwrap();
-    for device in [0, 1, 2] {
-        world.say(device, space).unwrap();
-        world.settle().unwrap();
-    }
-    let begins = stand(&world, 0, space).next;
-    let hears = shared(Hears::Before(begins));
-    let told = hears.clone();
-    world.set_meddler(Some(Box::new(move |device, frame| match (*told.borrow(), frame) {
-        (Hears::Before(end), RelayFrame::Delivery(Delivery::Entries(mut entries)))
-            if device == 1 && entries.space == space =>
-        {
-            entries.entries.truncate(end.saturating_sub(entries.first) as usize);
-            entries.cursor = None;
-            match entries.entries.is_empty() {
-                true => vec![],
-                false => vec![RelayFrame::Delivery(Delivery::Entries(entries))],
-            }
-        }
-        (Hears::Before(_), RelayFrame::Stored(_)) if device == 1 => vec![],
-        (_, frame) => vec![frame],
-    })));
-    let address = world.book().people[3].address.clone();
-    let add = Command::AddMember { conversation: space, address, share_history: false };
-    world.expect(0, add).unwrap();
-    world.pass(5_000).unwrap();
-    let displaced = world.say(1, space).unwrap();
-    world.pass(5_000).unwrap();
-    *hears.borrow_mut() = Hears::Before(begins + 1);
-    comes_back(&mut world, 1);
-    world.pass(10_000).unwrap();
-    let later = world.say(1, space).unwrap();
-    world.pass(10_000).unwrap();
-    *hears.borrow_mut() = Hears::All;
-    comes_back(&mut world, 1);
-    world.pass(120_000).unwrap();
-    world.say(0, space).unwrap();
-    world.pass(60_000).unwrap();
-    for device in [0, 2] {
-        let told = std::mem::take(&mut world.device_mut(device).evidence);
-        assert!(shows(&mut world, device, space, later), "{device} misses what came later");
-        assert!(shows(&mut world, device, space, displaced), "{device} misses it: {told:?}");
-    }
-    assert_eq!(shown(&mut world, 0, space), shown(&mut world, 1, space));
-}
-
-fn comes_back(world: &mut World, device: usize) {
-    world.expect(device, Command::GoOffline).unwrap();
-    world.expect(device, Command::GoOnline).unwrap();
 }
 
 /// What a device calls somebody.
