@@ -103,6 +103,11 @@ pub const UNANSWERED: u64 = 1024;
 /// The same of all who put it there; beyond that each may put it into one.
 pub const UNANSWERED_OF_ALL: u64 = 4096;
 
+/// Invites that one account draws in a day.
+pub const INVITES_PER_DAY: u64 = 8;
+/// How long an invite lets somebody in, in ms.
+pub const INVITE_MS: u64 = 7 * DAY_MS;
+
 /// How long a rendezvous stays open, in ms.
 pub const RENDEZVOUS_MS: u64 = 120_000;
 /// Messages that one side of a rendezvous may say.

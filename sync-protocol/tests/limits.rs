@@ -52,6 +52,8 @@ const TABLE: &[(&str, &str, u64)] = named! {
     INCARNATIONS: "incarnations of a device",
     UNANSWERED: "unanswered spaces by one inviter",
     UNANSWERED_OF_ALL: "unanswered spaces by all",
+    INVITES_PER_DAY: "invites of an account in a day",
+    INVITE_MS: "an invite",
     RENDEZVOUS_MS: "a rendezvous",
     RENDEZVOUS_MESSAGES: "messages of a side",
     RENDEZVOUS_MESSAGE: "message at a rendezvous",

@@ -55,6 +55,8 @@ pub const TICKET: Domain = Domain("rejoinder ticket v1");
 pub const WRITER_TAG: Domain = Domain("rejoinder writer tag v1");
 /// The spaces that an account is in.
 pub const MEMBERSHIP: Domain = Domain("rejoinder membership digest v1");
+/// A token, or an invite's code, as the relay keeps it.
+pub const TOKEN: Domain = Domain("rejoinder relay token v1");
 /// The hash that names an intent.
 pub const INTENT: Domain = Domain("rejoinder intent v1");
 

@@ -152,6 +152,12 @@ pub fn membership_digest<'a>(spaces: impl IntoIterator<Item = &'a SpaceId>) -> [
     hash::hash(hash::MEMBERSHIP, &ids)
 }
 
+/// What a relay knows a token by, or an invite's code: however it was typed.
+#[must_use]
+pub fn token_hash(token: &str) -> [u8; 32] {
+    hash::hash(hash::TOKEN, &[token.trim().to_ascii_lowercase().as_bytes()])
+}
+
 fn session_bytes(session: &Session<'_>) -> Vec<u8> {
     let bare = Hello { signature: Blob::default(), ..session.hello.clone() };
     [crate::codec::encode(session.challenge), crate::codec::encode(&bare)].concat()
@@ -307,6 +313,14 @@ pub enum Op {
     /// When the own account's devices were last seen here.
     #[n(12)]
     LastSeen,
+    /// Draw an invite, which lets one new account in: `Denied` unless the relay wants invites, `Quota`
+    /// above [`INVITES_PER_DAY`](crate::limits::INVITES_PER_DAY). The same again changes nothing.
+    #[n(13)]
+    DrawInvite {
+        /// The [`token_hash`] of its code, which the relay is not told.
+        #[cbor(n(0), with = "minicbor::bytes")]
+        hash: [u8; 32],
+    },
 }
 
 /// Key packages to publish.

@@ -11,7 +11,7 @@ mod relay;
 
 pub use device::{
     ClientFrame, Hello, InboxPut, KeyPackages, MeetStep, Op, Push, Request, Session, WelcomeFor,
-    Welcomes, membership_digest, sign_session, verify_session,
+    Welcomes, membership_digest, sign_session, token_hash, verify_session,
 };
 pub use relay::{
     Answer, Challenge, Delivery, Entries, Entry, InboxItem, MeetEvent, Notice, RelayFrame, Reply,

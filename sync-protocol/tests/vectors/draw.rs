@@ -15,7 +15,7 @@ use sync_protocol::ids::{AccountId, DeviceId, RelayId, RendezvousId, SpaceId, Wr
 pub(crate) struct Draw(pub(crate) u64);
 
 /// Every frame of a device, by name.
-pub(crate) const CLIENT: [&str; 22] = [
+pub(crate) const CLIENT: [&str; 23] = [
     "Hello",
     "Push",
     "Ack",
@@ -34,6 +34,7 @@ pub(crate) const CLIENT: [&str; 22] = [
     "Request CountKeyPackages",
     "Request Spaces",
     "Request LastSeen",
+    "Request DrawInvite",
     "Meet Open",
     "Meet Join",
     "Meet Say",
@@ -211,7 +212,8 @@ impl Draw {
             9 => Op::ReadTicket { space: self.space() },
             10 => Op::CountKeyPackages,
             11 => Op::Spaces,
-            _ => Op::LastSeen,
+            12 => Op::LastSeen,
+            _ => Op::DrawInvite { hash: self.fixed() },
         }
     }
 
@@ -228,7 +230,7 @@ impl Draw {
             2 => ClientFrame::Ack { cursor: self.blob() },
             3 => ClientFrame::Signal { space: self.space(), envelope: self.blob() },
             4 => ClientFrame::Credit { bytes: self.u64() },
-            18.. => ClientFrame::Meet { rendezvous: self.rendezvous(), step: self.step(nth - 18) },
+            19.. => ClientFrame::Meet { rendezvous: self.rendezvous(), step: self.step(nth - 19) },
             nth => ClientFrame::Request(Request { id: self.u64(), op: self.op(nth - 5) }),
         }
     }

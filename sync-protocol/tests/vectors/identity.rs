@@ -21,7 +21,7 @@ const IDS: &str = include_str!("../../../docs/vectors/ids.json");
 const LINKS: &str = include_str!("../../../docs/vectors/links.json");
 const DEVICE_LOG: &str = include_str!("../../../docs/vectors/device_log.json");
 
-const DOMAINS: [Domain; 17] = [
+const DOMAINS: [Domain; 18] = [
     hash::ACCOUNT_ID,
     hash::DEVICE_ID,
     hash::ACCOUNT_SPACE,
@@ -38,6 +38,7 @@ const DOMAINS: [Domain; 17] = [
     hash::WELCOME,
     hash::WRITER_TAG,
     hash::MEMBERSHIP,
+    hash::TOKEN,
     hash::INTENT,
 ];
 
