@@ -33,6 +33,8 @@ pub enum Refused {
     Unproven,
     /// A new account that the operator does not let in.
     Registration,
+    /// An invite that an account may not draw.
+    Invites,
     /// An account that the operator keeps out.
     Suspended,
     /// Something new while the disk is full to its reserve.
@@ -85,7 +87,7 @@ pub enum Refused {
 
 impl Refused {
     /// All of them, in order.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::System,
         Self::Connections,
         Self::ConnectionsOfPeer,
@@ -99,6 +101,7 @@ impl Refused {
         Self::Early,
         Self::Unproven,
         Self::Registration,
+        Self::Invites,
         Self::Suspended,
         Self::Full,
         Self::Unauthenticated,
@@ -142,6 +145,7 @@ impl Refused {
             Self::Early => "early",
             Self::Unproven => "unproven",
             Self::Registration => "registration",
+            Self::Invites => "invites",
             Self::Suspended => "suspended",
             Self::Full => "full",
             Self::Unauthenticated => "unauthenticated",

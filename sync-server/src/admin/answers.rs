@@ -41,7 +41,7 @@ pub struct Answers {
     pub(crate) control: mpsc::UnboundedSender<Control>,
 }
 
-type Answer = Result<Value, String>;
+pub(super) type Answer = Result<Value, String>;
 
 impl Answers {
     pub(super) async fn answer(&self, ask: Ask) -> Answer {
@@ -59,6 +59,7 @@ impl Answers {
                 self.change(Action::ReleaseAddress { address }).await
             }
             Ask::Token(ask) => self.token(ask).await,
+            Ask::Invite(ask) => self.invite(ask).await,
             Ask::Backup { to, keep } => self.backup(to, keep).await,
             Ask::Drain => self.tell(Control::Drain),
             Ask::Reload => self.tell(Control::Reload),
@@ -76,12 +77,15 @@ impl Answers {
     }
 
     /// Looks at the relay between two batches.
-    async fn read(&self, look: impl FnOnce(&mut Kept) -> Answer + Send + 'static) -> Answer {
+    pub(super) async fn read(
+        &self,
+        look: impl FnOnce(&mut Kept) -> Answer + Send + 'static,
+    ) -> Answer {
         self.hub.with(move |relay, _| look(relay)).await.map_err(|_| gone())?
     }
 
     /// Does something, and answers once it is durable.
-    async fn change(&self, action: Action) -> Answer {
+    pub(super) async fn change(&self, action: Action) -> Answer {
         let done = self.hub.with(move |relay, now_ms| relay.operate(action, now_ms));
         done.await.map_err(|_| gone())?.map_err(|reason| words(&reason))?;
         // What comes after it is answered after its commit.
@@ -156,7 +160,7 @@ impl Answers {
     }
 
     /// The account that an id or an address names.
-    async fn named(&self, named: String) -> Result<AccountId, String> {
+    pub(super) async fn named(&self, named: String) -> Result<AccountId, String> {
         if let Ok(account) = named.parse::<AccountId>() {
             return Ok(account);
         }
@@ -273,7 +277,7 @@ fn parse_address(address: &str) -> Result<Address, String> {
     address.parse().map_err(|_| format!("{address} is neither an account's id nor an address"))
 }
 
-fn new_token() -> Result<String, String> {
+pub(super) fn new_token() -> Result<String, String> {
     let mut bytes = [0; TOKEN];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -287,6 +291,6 @@ fn words(reason: &Rejection) -> String {
     }
 }
 
-fn gone() -> String {
+pub(super) fn gone() -> String {
     "the relay stops".to_owned()
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod client;
+mod invites;
 mod socket;
 
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub enum Ask {
     /// Tokens that let new accounts in.
     #[command(subcommand)]
     Token(TokenAsk),
+    /// Invites, each of which lets one new account in.
+    #[command(subcommand, visible_alias = "invites")]
+    Invite(InviteAsk),
     /// Makes a verified backup while the relay goes on.
     Backup {
         /// The directory for it, as the relay sees it.
@@ -136,6 +140,33 @@ pub enum TokenAsk {
     Remove {
         /// Its name in the list.
         name: String,
+    },
+}
+
+/// What can be asked about invites.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InviteAsk {
+    /// Draws an invite and prints its code: once, as the relay keeps its hash alone.
+    Draw {
+        /// For how many days it is good.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
+        days: u64,
+    },
+    /// Lists invites by short names, with who drew them and whom they let in.
+    List {
+        /// Those of one account: its id, or an address of it.
+        #[arg(long)]
+        by: Option<String>,
+    },
+    /// Makes an invite worthless, or all that an account drew.
+    Withdraw {
+        /// Its name in the list.
+        #[arg(required_unless_present = "by", conflicts_with = "by")]
+        name: Option<String>,
+        /// All of one account: its id, or an address of it.
+        #[arg(long)]
+        by: Option<String>,
     },
 }
 

@@ -17,6 +17,9 @@ const FACT_MS: u64 = 10_000;
 /// How often what was applied is written down, at least, in ms: a start has no more to apply again.
 const CHECKPOINT_MS: u64 = 60_000;
 
+/// Invites that are looked at, a tick.
+const INVITES: usize = 64;
+
 /// What came of a command that was new.
 type Outcome = Result<Effect, Rejection>;
 
@@ -29,6 +32,8 @@ pub(super) struct Course<S, L> {
     proposals: Proposals,
     /// Facts that follow from other nodes' commands, and when they are proposed from here.
     facts: BTreeMap<FactId, u64>,
+    /// Where the next look at invites begins.
+    invites_from: Vec<u8>,
     /// When what was applied was written down last, and whether it is to be before that is long ago.
     checkpoint_ms: u64,
     is_leaving: bool,
@@ -42,6 +47,7 @@ impl<S: Store, L: Log> Course<S, L> {
             log,
             proposals: Proposals::new(node),
             facts: BTreeMap::new(),
+            invites_from: Vec::new(),
             checkpoint_ms: 0,
             is_leaving: false,
         })
@@ -65,6 +71,19 @@ impl<S: Store, L: Log> Course<S, L> {
             Some(Some(swept)) => self.put(Action::Sweep { swept }, times).map(|_| true),
             _ => Ok(false),
         }
+    }
+
+    /// Proposes to forget invites whose time is up: a few are looked at each time.
+    pub(super) fn sweep_invites(&mut self, times: Times) -> Result<(), StoreError> {
+        let some = rules::some_invites(&self.state, &self.invites_from, INVITES);
+        let Some((some, next)) = self.damage.skips(some)? else { return Ok(()) };
+        self.invites_from = next.unwrap_or_default();
+        for (hash, invite) in some {
+            if invite.until_ms <= times.stamp() {
+                self.put(Action::RemoveInvite { hash }, times)?;
+            }
+        }
+        Ok(())
     }
 
     /// Proposes a command.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use sync_protocol::error::Rejection;
+use sync_protocol::ids::AccountId;
 
-use crate::rules::TokenHash;
+use crate::rules::{Action, TokenHash};
 
 /// How long who meets a full disk is told to wait, in ms: its operator has to make room.
 const FULL_MS: u64 = 30_000;
@@ -18,6 +19,8 @@ pub enum Registration {
     Open,
     /// Who connects with a token that the operator made (`/v1/socket?token=...`).
     Token,
+    /// The same, or with the code of an invite, which accounts draw.
+    Invite,
     /// Nobody.
     Closed,
 }
@@ -58,13 +61,31 @@ impl Gate {
         if self.is_full { Err(Rejection::Full { retry_ms: FULL_MS }) } else { Ok(()) }
     }
 
-    /// Whether somebody may make an account; the token that is spent for it, if one has to be.
-    pub(super) fn founder(&self, token: Option<TokenHash>) -> Result<Option<TokenHash>, Rejection> {
+    /// Whether somebody may make an account with what was brought; and what has to be done for it, if
+    /// anything.
+    pub(super) fn founder(
+        &self,
+        account: AccountId,
+        token: Option<TokenHash>,
+    ) -> Result<Option<Action>, Rejection> {
         self.has_room()?;
         match (self.registration, token) {
             (Registration::Open, _) => Ok(None),
-            (Registration::Token, Some(hash)) => Ok(Some(hash)),
-            (Registration::Token, None) | (Registration::Closed, _) => Err(Rejection::Denied),
+            (Registration::Token, Some(hash)) => Ok(Some(Action::SpendToken { hash })),
+            (Registration::Invite, Some(hash)) => Ok(Some(Action::RedeemInvite { hash, account })),
+            (Registration::Token | Registration::Invite, None) | (Registration::Closed, _) => {
+                Err(Rejection::Denied)
+            }
+        }
+    }
+
+    /// Whether accounts may draw invites: only where they let somebody in.
+    pub(super) fn wants_invites(&self) -> Result<(), Rejection> {
+        match self.registration {
+            Registration::Invite => Ok(()),
+            Registration::Open | Registration::Token | Registration::Closed => {
+                Err(Rejection::Denied)
+            }
         }
     }
 }
@@ -75,20 +96,28 @@ mod tests {
 
     #[test]
     fn who_may_make_an_account_is_the_operators_to_say() {
-        let (mut gate, token) = (Gate::default(), TokenHash::of("abc"));
-        assert_eq!(gate.founder(Some(token)), Ok(None));
-        gate.set_registration(Registration::Token);
-        assert_eq!(gate.founder(Some(token)), Ok(Some(token)));
-        assert_eq!(gate.founder(None), Err(Rejection::Denied));
+        let (mut gate, hash) = (Gate::default(), TokenHash::of("abc"));
+        let account = AccountId::from_bytes([1; 33]);
+        assert_eq!(gate.founder(account, Some(hash)), Ok(None));
+        for (registration, spends, wants) in [
+            (Registration::Token, Action::SpendToken { hash }, false),
+            (Registration::Invite, Action::RedeemInvite { hash, account }, true),
+        ] {
+            gate.set_registration(registration);
+            assert_eq!(gate.founder(account, Some(hash)), Ok(Some(spends)));
+            assert_eq!(gate.founder(account, None), Err(Rejection::Denied));
+            assert_eq!(gate.wants_invites().is_ok(), wants);
+        }
         gate.set_registration(Registration::Closed);
-        assert_eq!(gate.founder(Some(token)), Err(Rejection::Denied));
+        assert_eq!(gate.founder(account, Some(hash)), Err(Rejection::Denied));
+        assert_eq!(gate.wants_invites(), Err(Rejection::Denied));
     }
 
     #[test]
     fn a_full_disk_takes_nobody_in() {
-        let mut gate = Gate::default();
+        let (mut gate, account) = (Gate::default(), AccountId::from_bytes([1; 33]));
         gate.set_full(true);
-        assert_eq!(gate.founder(None), Err(Rejection::Full { retry_ms: FULL_MS }));
+        assert_eq!(gate.founder(account, None), Err(Rejection::Full { retry_ms: FULL_MS }));
         gate.set_full(false);
         assert_eq!((gate.has_room(), gate.draining()), (Ok(()), None));
         gate.drain(7);

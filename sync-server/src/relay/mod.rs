@@ -382,6 +382,11 @@ impl<S: Store, L: Log> Relay<S, L> {
                 }
             }
         }
+        if self.failure.is_none()
+            && let Err(error) = self.course.sweep_invites(self.hall.times)
+        {
+            self.fail(error);
+        }
         for waiting in self.course.late(self.hall.times) {
             if let Waiting::Session(session, _) = waiting {
                 self.hall.close(session, Rejection::Unavailable { retry_ms: BUSY_MS });

@@ -18,7 +18,7 @@ use crate::relay::proposals::Opening;
 use crate::relay::rate::Limited;
 use crate::relay::session::{Open, position_in};
 use crate::relay::{SessionId, presence, work};
-use crate::rules::{self, AccountDevice, Fault, Membership, Standing};
+use crate::rules::{self, AccountDevice, Action, Fault, Membership, Standing};
 use crate::store::{Store, StoreError};
 
 impl<S: Store> Desk<'_, S> {
@@ -44,18 +44,32 @@ impl<S: Store> Desk<'_, S> {
         }
         let known = self.state.log(&hello.account)?.map(|log| log.entries().len());
         let brings = follows && hello.log.len() > known.unwrap_or(0);
-        let token = match known {
-            None if follows => {
-                let token = self.sessions.get(session).and_then(|known| known.early.token);
-                self.has_room()?;
-                let may = self.gate.founder(token);
-                may.map_err(|reason| self.bounds.refused(Refused::Registration, reason))?
-            }
+        let pass = match known {
+            None if follows => self.pass(session, hello.account)?,
             _ => None,
         };
         let speaker = Speaker { account: hello.account, writer, key };
         let known = brings.then_some(known.unwrap_or(0));
-        Ok(Opening { hello, speaker, token, known, stored: 0 })
+        Ok(Opening { hello, speaker, pass, known, stored: 0 })
+    }
+
+    /// What has to be done for a new account to be made, if it may. A code that is not good is refused
+    /// here: who tries many puts nothing into the log.
+    fn pass(&mut self, session: SessionId, account: AccountId) -> Result<Option<Action>, Fault> {
+        let token = self.sessions.get(session).and_then(|known| known.early.token);
+        self.has_room()?;
+        let pass = self.gate.founder(account, token).map_err(Fault::from);
+        let may = pass.and_then(|pass| match &pass {
+            Some(Action::RedeemInvite { hash, .. }) => {
+                let time_ms = self.times.stamp();
+                rules::would_redeem(self.state, hash, &account, time_ms).map(|()| pass)
+            }
+            _ => Ok(pass),
+        });
+        may.map_err(|fault| match fault {
+            Fault::Rejected(reason) => self.bounds.refused(Refused::Registration, reason).into(),
+            fault => fault,
+        })
     }
 
     /// A device seldom needs a new store, and each is something that everybody it writes to keeps.

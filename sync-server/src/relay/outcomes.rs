@@ -92,7 +92,7 @@ impl<S: Store, L: Log> Relay<S, L> {
             (Then::Open(opening), Ok(effect)) => self.opening(session, opening, &effect),
             (Then::Open(_), Err(reason)) => {
                 if reason == Rejection::Denied {
-                    // Only a token that is not good is answered so.
+                    // Only a token or a code that is not good is answered so.
                     self.hall.bounds.refused(Refused::Registration, Rejection::Denied);
                 }
                 self.hall.close(session, reason);

@@ -8,7 +8,7 @@ use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 
 use crate::relay::SessionId;
 use crate::relay::incoming::Speaker;
-use crate::rules::{AccountDevice, Action, CommandId, Effect, REMEMBERED, TokenHash};
+use crate::rules::{AccountDevice, Action, CommandId, Effect, REMEMBERED};
 
 /// Who this relay is among those that share a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +146,8 @@ pub(super) struct Answering {
 pub(super) struct Opening {
     pub(super) hello: Hello,
     pub(super) speaker: Speaker,
-    /// The token that lets its account be made.
-    pub(super) token: Option<TokenHash>,
+    /// What is done first, for its account to be made: a token is spent, or an invite redeemed.
+    pub(super) pass: Option<Action>,
     /// How many entries of its log the relay had; `None` if it brings nothing new.
     pub(super) known: Option<usize>,
     /// What its log stores.
@@ -158,8 +158,8 @@ impl Opening {
     /// What has to be proposed next; the last is its fence.
     pub(super) fn next(&mut self) -> Action {
         let Hello { account, device, incarnation, fence, next_fence, .. } = self.hello;
-        if let Some(hash) = self.token.take() {
-            return Action::SpendToken { hash };
+        if let Some(pass) = self.pass.take() {
+            return pass;
         }
         if let Some(known) = self.known.take() {
             let entries: Vec<_> = self.hello.log.iter().skip(known).cloned().collect();

@@ -16,7 +16,7 @@ use crate::relay::proposals::{Answering, Gathering, Then};
 use crate::relay::rate::Limited;
 use crate::relay::session::Fetch;
 use crate::relay::{SessionId, presence, work};
-use crate::rules::{self, AccountDevice, Action, Fault, InboxFrom, Standing};
+use crate::rules::{self, AccountDevice, Action, Fault, InboxFrom, Standing, TokenHash};
 use crate::store::Store;
 
 /// Fetches of one session that may wait at once.
@@ -28,6 +28,7 @@ const ITEM: u64 = 320;
 const PACKAGE: u64 = 128;
 const ADDRESS: u64 = 320;
 const DEVICE: u64 = 512;
+const INVITE: u64 = 320;
 /// Requests of a session that is not authenticated.
 const EARLY_REQUESTS: u32 = 8;
 
@@ -108,7 +109,23 @@ impl<S: Store> Desk<'_, S> {
                 self.bounds.spend(account, (Limited::Work, cost), now_ms);
                 Ok(Step::Say(Answer::Seen(seen)))
             }
+            Op::DrawInvite { hash } => self.draw_invite(plain, TokenHash::from_bytes(hash)),
         }
+    }
+
+    /// What an account drew today is counted by the rules; who has no more is told before that, as each
+    /// command costs the log.
+    fn draw_invite(&mut self, plain: Answering, hash: TokenHash) -> Result<Step, Fault> {
+        let wants = self.gate.wants_invites();
+        wants.map_err(|reason| self.bounds.refused(Refused::Invites, reason))?;
+        let (account, time_ms) = (plain.account, self.times.stamp());
+        let most = self.bounds.settings().invites_per_account_per_day;
+        if !rules::may_draw(self.state, &account, &hash, (most, time_ms))? {
+            return Err(self.bounds.refused(Refused::Invites, Rejection::Quota).into());
+        }
+        let until_ms = time_ms.saturating_add(limits::INVITE_MS);
+        let action = Action::DrawInvite { account, hash, until_ms, most };
+        done(action, Answering { stored: INVITE, ..plain })
     }
 
     fn append_log(&mut self, plain: Answering, index: u64, entry: Blob) -> Result<Step, Fault> {
@@ -298,7 +315,10 @@ fn done(action: Action, answering: Answering) -> Result<Step, Fault> {
 /// end a device.
 fn takes_room(op: &Op) -> bool {
     match op {
-        Op::ClaimAddress { .. } | Op::PutKeyPackages(_) | Op::PutInbox(_) => true,
+        Op::ClaimAddress { .. }
+        | Op::PutKeyPackages(_)
+        | Op::PutInbox(_)
+        | Op::DrawInvite { .. } => true,
         Op::AppendLog { .. }
         | Op::ReadLog { .. }
         | Op::Lookup { .. }
@@ -321,6 +341,7 @@ fn carried(op: &Op) -> usize {
         }
         Op::PutInbox(put) => put.item.0.len(),
         Op::ClaimAddress { .. }
+        | Op::DrawInvite { .. }
         | Op::ReadLog { .. }
         | Op::Lookup { .. }
         | Op::TakeKeyPackages { .. }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub foundings_per_s: u64,
     /// Addresses an account may claim.
     pub addresses_per_account: u64,
+    /// Invites that an account may draw in a day, where `registration` wants them; 0: none.
+    pub invites_per_account_per_day: u64,
     /// Accounts that an account may add to spaces in one hour, with as much as a burst. The default
     /// fills the largest space there is, twice.
     pub invitations_per_hour: u64,
@@ -139,6 +141,7 @@ impl Default for Settings {
             spaces_per_account: 20_000,
             foundings_per_s: 50,
             addresses_per_account: 8,
+            invites_per_account_per_day: limits::INVITES_PER_DAY,
             invitations_per_hour: 512,
             unanswered_of_one: limits::UNANSWERED,
             unanswered_of_all: limits::UNANSWERED_OF_ALL,

@@ -11,7 +11,7 @@ use crate::rules::command::{AccountDevice, Action, Command};
 use crate::rules::rows::{self, AccountRow, AddressRow, Membership, StoredBytes, key2};
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
-use crate::rules::{activity, ends};
+use crate::rules::{activity, ends, invites};
 use crate::store::{Store, StoreError, Table};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -57,6 +57,9 @@ pub(super) fn apply_account<S: Store>(
         Action::NoteAddress { account, address, leads, at } => {
             note_address(state, &account, &address, AddressRow { leads, at })?;
             Ok(Effect::Done)
+        }
+        Action::DrawInvite { account, hash, until_ms, most } => {
+            invites::draw(state, &account, &hash, (until_ms, most), time_ms)
         }
         Action::CountStored { account, bytes } => {
             let mut row = state.account(&account)?;
@@ -217,7 +220,7 @@ fn count_unanswered<S: Store>(
     Ok(())
 }
 
-fn put_account<S: Store>(state: &mut State<S>, account: &AccountId, row: AccountRow) {
+pub(super) fn put_account<S: Store>(state: &mut State<S>, account: &AccountId, row: AccountRow) {
     state.store_mut().put(Table::Accounts, account.as_bytes(), rows::encode(&row));
 }
 

@@ -3,24 +3,32 @@
 use minicbor::{Decode, Encode};
 
 use sync_protocol::error::Rejection;
-use sync_protocol::hash::{self, Domain};
+use sync_protocol::frames;
 
 use crate::rules::rows;
 use crate::rules::state::State;
 use crate::rules::{Effect, Fault};
 use crate::store::{Store, StoreError, Table};
 
-const TOKEN: Domain = Domain::new("rejoinder relay token v1");
-
-/// A token's hash: what the relay knows it by.
+/// The hash of a token or an invite's code: what the relay knows it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct TokenHash(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]);
 
 impl TokenHash {
-    /// The hash of a token as it was written.
+    /// The hash of a token or a code as it was written.
     #[must_use]
     pub fn of(token: &str) -> Self {
-        Self(hash::hash(TOKEN, &[token.trim().as_bytes()]))
+        Self(frames::token_hash(token))
+    }
+
+    /// What a device says that it is.
+    #[must_use]
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// What it is called in lists: no use to whoever wants to come in.
@@ -59,17 +67,27 @@ pub(super) fn spend<S: Store>(
     hash: &TokenHash,
     time_ms: u64,
 ) -> Result<Effect, Fault> {
-    let row = state.store().row(Table::Tokens, &hash.0)?.ok_or(Rejection::Denied)?;
-    let mut token: Token = rows::decode("token", &row)?;
-    if token.until_ms.is_some_and(|until| until <= time_ms) || token.uses == 0 {
-        return Err(Rejection::Denied.into());
-    }
+    let mut token = good(state, hash, time_ms)?;
     token.uses -= 1;
     match token.uses {
         0 => state.store_mut().delete(Table::Tokens, &hash.0),
         _ => state.store_mut().put(Table::Tokens, &hash.0, rows::encode(&token)),
     }
     Ok(Effect::Done)
+}
+
+/// A token, if it lets somebody in now.
+pub(super) fn good<S: Store>(
+    state: &State<S>,
+    hash: &TokenHash,
+    time_ms: u64,
+) -> Result<Token, Fault> {
+    let row = state.store().row(Table::Tokens, &hash.0)?.ok_or(Rejection::Denied)?;
+    let token: Token = rows::decode("token", &row)?;
+    if token.until_ms.is_some_and(|until| until <= time_ms) || token.uses == 0 {
+        return Err(Rejection::Denied.into());
+    }
+    Ok(token)
 }
 
 /// All tokens, by what they are called.

@@ -10,6 +10,7 @@ use sync_protocol::ids::{AccountId, DeviceId, RelayId, SpaceId, WriterId};
 
 use crate::rules::admission::{Token, TokenHash};
 use crate::rules::ends::Swept;
+use crate::rules::invites::Invite;
 use crate::rules::version;
 
 /// One step of one partition.
@@ -93,7 +94,7 @@ pub enum Partition {
     Address(Address),
     /// A device: inbox, key packages, fences.
     Device(AccountDevice),
-    /// A token that lets new accounts in.
+    /// A token that lets new accounts in, or an invite's code.
     Token(TokenHash),
     /// The relay itself: who it is, and by which rules it goes.
     Relay,
@@ -428,6 +429,49 @@ pub enum Action {
         #[n(1)]
         action: Box<Action>,
     },
+    /// An account draws an invite.
+    #[n(28)]
+    DrawInvite {
+        /// Whose.
+        #[n(0)]
+        account: AccountId,
+        /// The hash of its code.
+        #[n(1)]
+        hash: TokenHash,
+        /// Until when it is good, Unix milliseconds.
+        #[n(2)]
+        until_ms: u64,
+        /// How many the account may draw in a day.
+        #[n(3)]
+        most: u64,
+    },
+    /// The code of an invite becomes good.
+    #[n(29)]
+    AddInvite {
+        /// Its hash.
+        #[n(0)]
+        hash: TokenHash,
+        /// What it is good for.
+        #[n(1)]
+        invite: Invite,
+    },
+    /// The operator withdraws an invite, or its time is up.
+    #[n(30)]
+    RemoveInvite {
+        /// The hash of its code.
+        #[n(0)]
+        hash: TokenHash,
+    },
+    /// A new account comes in by an invite, or by a token where invites are wanted.
+    #[n(31)]
+    RedeemInvite {
+        /// The hash of what it brought.
+        #[n(0)]
+        hash: TokenHash,
+        /// The account.
+        #[n(1)]
+        account: AccountId,
+    },
 }
 
 /// Where an inbox item comes from.
@@ -536,6 +580,7 @@ impl Action {
             | Self::Answer { account, .. }
             | Self::NoteAddress { account, .. }
             | Self::CountStored { account, .. }
+            | Self::DrawInvite { account, .. }
             | Self::EndAccount { account }
             | Self::Suspend { account, .. }
             | Self::Sweep { swept: Swept::Account(account) } => Partition::Account(*account),
@@ -544,7 +589,10 @@ impl Action {
             }
             Self::AddToken { hash, .. }
             | Self::RemoveToken { hash }
-            | Self::SpendToken { hash } => Partition::Token(*hash),
+            | Self::SpendToken { hash }
+            | Self::AddInvite { hash, .. }
+            | Self::RemoveInvite { hash }
+            | Self::RedeemInvite { hash, .. } => Partition::Token(*hash),
             Self::Fence { device, .. }
             | Self::PutKeyPackages { device, .. }
             | Self::TakeKeyPackage { device, .. }

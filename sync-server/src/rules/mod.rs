@@ -18,6 +18,7 @@ mod cuts;
 mod device;
 mod device_logs;
 mod ends;
+mod invites;
 mod log;
 mod mend;
 mod outbox;
@@ -37,6 +38,8 @@ pub use command::{
     AccountDevice, Action, Command, CommandId, FactId, InboxFrom, Partition, Position, Sealed,
 };
 pub use ends::{Swept, address_list_of, is_deleted, standing, unswept};
+pub(crate) use invites::some as some_invites;
+pub use invites::{Invite, invites, may_draw, would_redeem};
 pub use log::Logged;
 pub use mend::{Mended, mend};
 pub use outbox::Fact;
@@ -211,15 +214,24 @@ fn judge<S: Store>(state: &mut State<S>, mut command: Command) -> Result<Effect,
     }
     match command.partition() {
         Partition::Relay => relay(state, &command.action),
-        Partition::Token(_) => Ok(match &command.action {
-            Action::AddToken { hash, token } => admission::add(state, hash, token),
-            Action::RemoveToken { hash } => admission::remove(state, hash),
-            Action::SpendToken { hash } => admission::spend(state, hash, command.time_ms)?,
-            _ => return Err(Rejection::Invalid.into()),
-        }),
+        Partition::Token(_) => token(state, &command),
         Partition::Space(_) => space::apply_space(state, command),
         Partition::Device(_) => device::apply_device(state, command),
         Partition::Account(_) | Partition::Address(_) => account::apply_account(state, command),
+    }
+}
+
+/// What lets new accounts in.
+fn token<S: Store>(state: &mut State<S>, command: &Command) -> Result<Effect, Fault> {
+    let time_ms = command.time_ms;
+    match &command.action {
+        Action::AddToken { hash, token } => Ok(admission::add(state, hash, token)),
+        Action::RemoveToken { hash } => Ok(admission::remove(state, hash)),
+        Action::SpendToken { hash } => admission::spend(state, hash, time_ms),
+        Action::AddInvite { hash, invite } => invites::add(state, hash, invite, time_ms),
+        Action::RemoveInvite { hash } => Ok(invites::remove(state, hash)),
+        Action::RedeemInvite { hash, account } => invites::redeem(state, hash, account, time_ms),
+        _ => Err(Rejection::Invalid.into()),
     }
 }
 

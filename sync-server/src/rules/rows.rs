@@ -8,6 +8,7 @@ use sync_protocol::ids::{AccountId, SpaceId};
 use sync_protocol::roster::Roster;
 
 use crate::rules::command::{InboxFrom, Position};
+use crate::rules::invites::Drawn;
 use crate::store::StoreError;
 
 /// What a store counts. Written with each commit that changes one of them.
@@ -110,6 +111,9 @@ pub(crate) struct AccountRow {
     /// Spaces that others put it into and that it has not written in.
     #[n(4)]
     pub(crate) unanswered: u64,
+    /// Invites that it drew.
+    #[n(5)]
+    pub(crate) drawn: Option<Drawn>,
 }
 
 /// What is known of an address of an account.

@@ -85,7 +85,7 @@ pub enum Table {
     Marks = 28,
     /// The same to what is still to be swept of it.
     Sweeps = 29,
-    /// Hash of a token to how many accounts it lets in.
+    /// Hash of a token to how many accounts it lets in; behind a 0, hash of an invite's code to whom.
     Tokens = 30,
     /// (Account id, address) to whether it leads to the account.
     AddressesOf = 31,

@@ -12,8 +12,8 @@ use sync_protocol::hash::{self, Domain};
 use sync_protocol::ids::RelayId;
 use sync_server::log::{Disk, FileLog, Log as _};
 use sync_server::rules::{
-    AccountDevice, Action, Command, CommandId, Fault, InboxFrom, NEWEST_RULES, Position, Sealed,
-    State, Swept, Token, TokenHash, apply_at,
+    AccountDevice, Action, Command, CommandId, Fault, InboxFrom, Invite, NEWEST_RULES, Position,
+    Sealed, State, Swept, Token, TokenHash, apply_at,
 };
 use sync_server::store::{MemoryStore, StoreError};
 
@@ -138,6 +138,28 @@ fn story() -> Vec<Action> {
     told
 }
 
+/// What the kept log has nothing of: it came later.
+fn later() -> Vec<Action> {
+    let (ada, hash) = (Device::new(1).account, TokenHash::of("code"));
+    let newcomer = Device::new(7);
+    let invite = Invite { by: None, until_ms: 9_000_000, used_by: None };
+    let redeem = Action::RedeemInvite { hash, account: newcomer.account };
+    let draw = |code: &str| Action::DrawInvite {
+        account: ada,
+        hash: TokenHash::of(code),
+        until_ms: 9_000_000,
+        most: 1,
+    };
+    vec![
+        draw("code"),
+        draw("one too many"),
+        redeem.clone(),
+        redeem,
+        Action::AddInvite { hash: TokenHash::of("operator's"), invite },
+        Action::RemoveInvite { hash: TokenHash::of("operator's") },
+    ]
+}
+
 /// The log of the story: each command, and what follows from it, as a relay would propose it.
 fn told() -> (File, State<MemoryStore>) {
     let disks = [File::default(), File::default()];
@@ -146,7 +168,7 @@ fn told() -> (File, State<MemoryStore>) {
     let relay = RelayId::from_bytes([1; 32]);
     let found = Action::Found { relay, generation: 7, rules: NEWEST_RULES };
     let mut n = 0;
-    for action in [found].into_iter().chain(story()) {
+    for action in [found].into_iter().chain(story()).chain(later()) {
         let mut actions = vec![action];
         while let Some(action) = actions.pop() {
             n += 1;

@@ -15,6 +15,7 @@ mod deployed;
 mod devices;
 mod filling;
 mod flips;
+mod invites;
 mod kept_log;
 mod kill;
 #[cfg(unix)]

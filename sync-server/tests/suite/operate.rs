@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use futures_util::SinkExt as _;
 use sync_protocol::error::Rejection;
-use sync_protocol::frames::RelayFrame;
+use sync_protocol::frames::{ClientFrame, Op, RelayFrame, Request, token_hash};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::socket::Socket;
@@ -271,6 +271,52 @@ async fn whoever_has_a_token_makes_an_account_where_others_may_not() {
     relay.stop();
 }
 
+/// What a line of an answer says behind its name.
+fn value<'a>(said: &'a str, name: &str) -> &'a str {
+    said.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_draws_lists_and_withdraws_invites() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(configure(folder.path(), "registration = \"invite\"\n"));
+    let comes = async |seed: u64, code: &str| {
+        let query = format!("?token={code}");
+        let mut socket = Socket::dial_with(relay.address, &query).await.unwrap();
+        let mut device = Device::new(seed);
+        socket.greet(&mut device).await.map(|_| (device, socket))
+    };
+    assert_eq!(comes(1, "").await.err(), Some(Rejection::Denied));
+    let drawn = relay.ask(&["admin", "invite", "draw", "--days", "1"]);
+    let (ada, mut socket) = comes(1, value(&drawn, "code")).await.unwrap();
+    let listed = relay.ask(&["admin", "invites", "list"]);
+    for words in [value(&drawn, "name"), "by=operator", &format!("used_by={}", ada.account)] {
+        assert!(listed.contains(words), "{words}: {listed}");
+    }
+    assert!(!listed.contains(value(&drawn, "code")));
+    for code in ["one", "two"] {
+        let op = Op::DrawInvite { hash: token_hash(code) };
+        socket.send(&ClientFrame::Request(Request { id: 9, op })).await.unwrap();
+        while !matches!(socket.next().await.unwrap(), RelayFrame::Reply(_)) {}
+    }
+    let account = ada.account.to_string();
+    let hers = relay.ask(&["admin", "invite", "list", "--by", &account]);
+    assert_eq!(hers.matches(&format!("by={account}")).count(), 2, "{hers}");
+    let said = relay.ask(&["admin", "invite", "withdraw", "--by", &account]);
+    assert_eq!(value(&said, "withdrawn"), "2");
+    assert_eq!(comes(2, "one").await.err(), Some(Rejection::Denied));
+    let drawn = relay.ask(&["admin", "invite", "draw"]);
+    relay.ask(&["admin", "invite", "withdraw", value(&drawn, "name")]);
+    assert_eq!(comes(2, value(&drawn, "code")).await.err(), Some(Rejection::Denied));
+    let none = relay.is_refused(&["admin", "invite", "withdraw", "0123"]);
+    assert!(none.contains("no invite 0123"), "{none}");
+    for wrong in [&["draw", "--days", "0"][..], &["withdraw"], &["withdraw", "a", "--by", "b"]] {
+        let arguments = [&["admin", "invite"], wrong].concat();
+        assert_eq!(relay.run(&arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    relay.stop();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn balancers_see_a_relay_leave_before_connections_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -394,6 +440,7 @@ async fn what_is_no_question_harms_no_relay_and_is_told() {
         b"{\"backup\":{\"to\":\"\",\"keep\":0}}\n",
         b"{\"account\":{\"delete\":{\"account\":\"nobody\"}}}\n",
         b"{\"token\":{\"add\":{\"uses\":18446744073709551616}}}\n",
+        b"{\"invite\":{\"withdraw\":{\"name\":\"x\",\"by\":null}}}\n",
         &deep,
     ] {
         let mut stream = UnixStream::connect(&path).await.unwrap();

@@ -8,8 +8,8 @@ use sync_protocol::frames::{WelcomeFor, Welcomes};
 use sync_protocol::ids::{AccountId, RelayId, SpaceId};
 use sync_server::relay::Identity;
 use sync_server::rules::{
-    AccountDevice, Action, Command, CommandId, Effect, Fault, InboxFrom, Logged, Position, Sealed,
-    State, apply, apply_at,
+    AccountDevice, Action, Command, CommandId, Effect, Fault, InboxFrom, Invite, Logged, Position,
+    Sealed, State, TokenHash, apply, apply_at,
 };
 use sync_server::store::{MemoryStore, Table};
 
@@ -131,6 +131,27 @@ fn membership(account: AccountId, index: u64, until: Option<u64>) -> Action {
     Action::SetMembership { account, space: space(1), from: index, until, by: None, index }
 }
 
+fn draw(account: AccountId, code: &str, most: u64) -> Action {
+    Action::DrawInvite { account, hash: TokenHash::of(code), until_ms: 1_000, most }
+}
+
+/// A code that becomes good, lets somebody in and nobody else, and is withdrawn.
+fn code_story(seed: u64) -> Vec<Command> {
+    let [ada, bob] = [seed, seed + 1].map(|seed| Device::new(seed).account);
+    let hash = TokenHash::of("code");
+    let invite = Invite { by: Some(ada), until_ms: 1_000, used_by: None };
+    let actions = vec![
+        Action::RedeemInvite { hash, account: bob },
+        Action::AddInvite { hash, invite },
+        Action::RedeemInvite { hash, account: bob },
+        Action::AddInvite { hash, invite },
+        Action::RedeemInvite { hash, account: ada },
+        Action::RemoveInvite { hash },
+        Action::RedeemInvite { hash, account: bob },
+    ];
+    actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()
+}
+
 fn account_story(seed: u64) -> Vec<Command> {
     let ada = Device::new(seed);
     let (_, entry) = ada.link(seed + 50);
@@ -144,6 +165,7 @@ fn account_story(seed: u64) -> Vec<Command> {
         membership(account, 3, None),
         membership(account, 8, Some(9)),
         Action::NoteAddress { account, address, leads: true, at: Position(7) },
+        draw(account, "code", 2),
     ];
     actions.into_iter().zip(30..).map(|(action, at)| Command::new(at, action)).collect()
 }
@@ -255,6 +277,7 @@ fn accounts_and_devices_commute_in_every_interleaving() {
     commute(&account_story(1), &account_story(2));
     commute(&account_story(1), &device_story(1));
     commute(&device_story(1), &device_story(2));
+    commute(&code_story(1), &account_story(1));
 }
 
 #[test]
@@ -367,6 +390,9 @@ fn every_story_says_what_it_was_written_for() {
     assert_eq!((ending[4].as_str(), ending[5].as_str()), ("Revoked", "Revoked"));
     assert!(ending[6].contains("package: None"), "{}", ending[6]);
     assert!(!said(revoking_story(1))[1].contains("ended: []"));
+    let (denied, done) = ("Denied", "Done");
+    assert_eq!(said(code_story(1)), [denied, done, done, done, denied, done, denied]);
+    assert_eq!(said(account_story(1)).last().map(String::as_str), Some(done));
 }
 
 proptest! {

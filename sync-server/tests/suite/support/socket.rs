@@ -36,7 +36,13 @@ impl Socket {
     /// The same from one of this machine's own addresses.
     #[cfg(target_os = "linux")]
     pub async fn dial_from(from: [u8; 4], address: SocketAddr) -> Option<Self> {
-        Self::over(connect_from(from, address).await?, address, "").await
+        Self::dial_from_with(from, address, "").await
+    }
+
+    /// The same with this query.
+    #[cfg(target_os = "linux")]
+    pub async fn dial_from_with(from: [u8; 4], address: SocketAddr, query: &str) -> Option<Self> {
+        Self::over(connect_from(from, address).await?, address, query).await
     }
 
     async fn over(stream: TcpStream, address: SocketAddr, query: &str) -> Option<Self> {
