@@ -281,6 +281,7 @@ pub fn conversation(command: &Command) -> Option<SpaceId> {
         | Command::RevokeDevice { .. }
         | Command::MakePrimary { .. }
         | Command::NewRecoveryCode
+        | Command::DrawInvite
         | Command::RecoverAccount { .. }
         | Command::SetBlocked { .. }
         | Command::Status

@@ -57,6 +57,7 @@ impl<'c> Remembered<'c> {
             | Command::RevokeDevice { .. }
             | Command::MakePrimary { .. }
             | Command::NewRecoveryCode
+            | Command::DrawInvite
             | Command::RecoverAccount { .. }
             | Command::AcceptConversation { .. }
             | Command::DeclineConversation { .. }

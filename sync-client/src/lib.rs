@@ -22,9 +22,9 @@ pub use tls::TlsError;
 pub use sync_core::api::{
     Author, AwayView, BadEditId, ChangeView, Compared, Comparison, ConflictView, ContactCard,
     ContactChange, ConversationChange, ConversationView, DeviceView, Digest, DocumentDigest,
-    DocumentView, DocumentsView, EditId, Join, LastMessage, LinkEvent, Member, MemberView,
-    MessageView, NewAccount, Origin, Problem, Progress, Question, Space, Status, Unreadable, Until,
-    Vouched, Whose,
+    DocumentView, DocumentsView, EditId, InviteView, Join, LastMessage, LinkEvent, Member,
+    MemberView, MessageView, NewAccount, Origin, Problem, Progress, Question, Space, Status,
+    Unreadable, Until, Vouched, Whose,
 };
 pub use sync_core::document::{AppOp, OpError, OpFault, OrderKey, Rank, Stamp, Step, Unit};
 pub use sync_core::trust::Invalid;

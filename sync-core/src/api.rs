@@ -11,8 +11,8 @@ mod views;
 pub use edit::{BadEditId, EditId};
 pub use views::{
     AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ConversationView,
-    DeviceView, Digest, DocumentDigest, DocumentView, DocumentsView, LastMessage, MemberView,
-    MessageView, NewAccount, Problem, Progress, Status, Unreadable, Vouched,
+    DeviceView, Digest, DocumentDigest, DocumentView, DocumentsView, InviteView, LastMessage,
+    MemberView, MessageView, NewAccount, Problem, Progress, Status, Unreadable, Vouched,
 };
 
 use serde_json::Value;
@@ -132,6 +132,9 @@ pub enum Command {
     },
     /// On the primary: draw a new recovery code; the one before counts no more.
     NewRecoveryCode,
+    /// Draw an invite, by which one new account is let in at a relay that wants that. Needs a
+    /// connection.
+    DrawInvite,
     /// Bring an account back with its recovery code, on this device, which has none. Ends all its
     /// other devices. Needs a connection.
     RecoverAccount {
@@ -556,6 +559,8 @@ pub enum Response {
     DeviceName(String),
     /// A recovery code, to be written down.
     RecoveryCode(String),
+    /// An invite, to be given to somebody.
+    Invite(InviteView),
     /// A device was linked.
     Device(DeviceId),
     /// All devices, the primary first, then in the order they were linked.

@@ -126,6 +126,7 @@ fn deed(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
             format!("makes {} the primary", teller.device_of(device))
         }
         Command::NewRecoveryCode => "makes a new recovery code".into(),
+        Command::DrawInvite => "draws an invite".into(),
         Command::RecoverAccount { .. } => "brings the account back".into(),
         Command::CreateConversation { title, members } => {
             let members: Vec<_> =

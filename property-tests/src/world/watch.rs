@@ -102,6 +102,7 @@ impl World {
             | Command::ConfirmDevice { .. }
             | Command::ListDevices
             | Command::NewRecoveryCode
+            | Command::DrawInvite
             | Command::AcceptConversation { .. }
             | Command::DeclineConversation { .. }
             | Command::SetBlocked { .. }

@@ -8,6 +8,7 @@ mod dormant;
 mod ended_devices;
 mod entrances;
 mod history;
+mod invites;
 mod large;
 mod limits;
 mod links;

@@ -1,7 +1,7 @@
 //! The account, its devices, the people it knows and its settings.
 
 use serde_json::Value;
-use sync_core::api::{Comparison, ContactCard, DeviceView, Join, Member, NewAccount};
+use sync_core::api::{Comparison, ContactCard, DeviceView, InviteView, Join, Member, NewAccount};
 use sync_core::{Command, Failure};
 use sync_protocol::ids::RelayId;
 use sync_protocol::sorted::SortedMap;
@@ -39,6 +39,13 @@ impl Account<'_> {
     /// Draws a new recovery code; the one before counts no more. On the primary, connected.
     pub async fn new_recovery_code(self) -> Result<String, Failure> {
         self.0.ask(Command::NewRecoveryCode).await
+    }
+
+    /// Draws an invite, by which one new account is let in at a relay that wants that (`denied` at
+    /// another, `quota` for more than 8 a day). Connected. Whoever gets its code opens the client with
+    /// it behind the relay's address: `wss://relay.example.org?token=…`.
+    pub async fn invite(self) -> Result<InviteView, Failure> {
+        self.0.ask(Command::DrawInvite).await
     }
 
     /// Changes what the person is called, on all devices and for everybody they talk with.

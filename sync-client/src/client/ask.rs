@@ -2,7 +2,7 @@
 
 use sync_core::api::{
     ChangeView, Comparison, ConflictView, ContactCard, ConversationView, DeviceView, Digest,
-    DocumentsView, MessageView, NewAccount, Status,
+    DocumentsView, InviteView, MessageView, NewAccount, Status,
 };
 use sync_core::document::OrderKey;
 use sync_core::{Command, Failure, Response};
@@ -33,6 +33,7 @@ macro_rules! answers {
 
 answers! {
     Account => NewAccount,
+    Invite => InviteView,
     Status => Status,
     Contact => ContactCard,
     Comparison => Comparison,

@@ -33,6 +33,7 @@ pub(crate) fn every_command() -> Vec<Command> {
         Command::RevokeDevice { .. } => [Command::RevokeDevice { device }],
         Command::MakePrimary { .. } => [Command::MakePrimary { device }],
         Command::NewRecoveryCode => [Command::NewRecoveryCode],
+        Command::DrawInvite => [Command::DrawInvite],
         Command::RecoverAccount { .. } => [
             Command::RecoverAccount { address: address.clone(), code: text(), name: text() }
         ],

@@ -53,6 +53,15 @@ pub struct NewAccount {
     pub recovery_code: String,
 }
 
+/// An invite, which lets one new account in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InviteView {
+    /// To be given to somebody: it goes to the relay with its address, as `?token=` and the code.
+    pub code: String,
+    /// Until about when it is good, Unix milliseconds.
+    pub until_ms: u64,
+}
+
 /// How things stand.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Status {

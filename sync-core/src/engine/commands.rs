@@ -56,6 +56,7 @@ impl Engine {
             }
             Command::ConfirmDevice { code } => self.host_side().confirm_device(id, code),
             Command::NewRecoveryCode => self.devices().new_recovery_code(id),
+            Command::DrawInvite => self.draw_invite(id),
             Command::ListDevices => self.devices().list_devices(),
             Command::RevokeDevice { device } => self.devices().revoke_device(id, device),
             Command::MakePrimary { device } => self.devices().make_primary(id, device),
@@ -240,6 +241,7 @@ impl Commands<'_> {
             | Command::RevokeDevice { .. }
             | Command::MakePrimary { .. }
             | Command::NewRecoveryCode
+            | Command::DrawInvite
             | Command::RecoverAccount { .. }
             | Command::AcceptConversation { .. }
             | Command::DeclineConversation { .. }

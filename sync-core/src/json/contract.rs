@@ -5,11 +5,12 @@ use serde_json::{Map, Value};
 use super::error::CallError;
 
 /// Every method with its parameters. Beside them, any may be named by `edit`.
-const METHODS: [(&str, &[&str]); 56] = [
+const METHODS: [(&str, &[&str]); 57] = [
     ("account.create", &["address", "name"]),
     ("account.set_name", &["name"]),
     ("account.recover", &["address", "recovery_code", "name"]),
     ("account.new_recovery_code", &[]),
+    ("account.invite", &[]),
     ("account.status", &[]),
     ("contact.lookup", &["address"]),
     ("contact.show", &["address", "account"]),

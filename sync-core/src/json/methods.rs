@@ -89,6 +89,7 @@ fn account(verb: &str, params: Params<'_>) -> Found {
             name: device_name(params)?,
         },
         "new_recovery_code" => Command::NewRecoveryCode,
+        "invite" => Command::DrawInvite,
         "status" => Command::Status,
         _ => return Ok(None),
     }))
@@ -419,7 +420,7 @@ mod tests {
             "relay": sync_protocol::ids::RelayId::from_bytes([5; 32]).to_string(), "safety_number": "12345", "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
             "archived": true, "state": { "at": 1 },
         });
-        let promised = "account.create account.set_name account.recover account.new_recovery_code account.status device.offer device.accept \
+        let promised = "account.create account.set_name account.recover account.new_recovery_code account.invite account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
             device.join contact.lookup contact.show contact.compare contact.verify contact.accept_address contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
             conversation.remove conversation.leave conversation.read message.send message.edit \

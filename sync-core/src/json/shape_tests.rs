@@ -16,8 +16,8 @@ use super::{contract, notices, shapes};
 use crate::api::{
     Author, AwayView, ChangeView, Compared, Comparison, ConflictView, ContactCard, ContactChange,
     ConversationChange, ConversationView, DeviceView, Digest, DocumentDigest, DocumentView,
-    DocumentsView, Event, Failure, LastMessage, LinkEvent, MemberView, MessageView, NewAccount,
-    Origin, Problem, Progress, Response, Space, Status, Unreadable, Vouched, Whose,
+    DocumentsView, Event, Failure, InviteView, LastMessage, LinkEvent, MemberView, MessageView,
+    NewAccount, Origin, Problem, Progress, Response, Space, Status, Unreadable, Vouched, Whose,
 };
 use crate::document::{OrderKey, Placement, Rank, Stamp, Step};
 use crate::trust::Invalid;
@@ -180,6 +180,9 @@ fn every_answer() -> Vec<Response> {
         Response::Offer(_) => [Response::Offer(text("QR"))],
         Response::DeviceName(_) => [Response::DeviceName(text("phone"))],
         Response::RecoveryCode(_) => [Response::RecoveryCode(text("a b"))],
+        Response::Invite(_) => [
+            Response::Invite(InviteView { code: text("abc234"), until_ms: 5 })
+        ],
         Response::Device(_) => [Response::Device(device(1))],
         Response::Devices(_) => [Response::Devices(vec![listed])],
     }
@@ -208,6 +211,7 @@ fn called(answer: &Response) -> (&'static str, bool) {
         Response::Offer(_) => ("offer", false),
         Response::DeviceName(_) => ("device name", false),
         Response::RecoveryCode(_) => ("recovery code", false),
+        Response::Invite(_) => ("invite", false),
         Response::Device(_) => ("device id", false),
         Response::Devices(_) => ("device", true),
     }

@@ -82,6 +82,7 @@ pub fn response(response: Response) -> Value {
         Response::Digest(digest) => self::digest(&digest),
         Response::Offer(offer) => json!({ "qr": offer }),
         Response::RecoveryCode(code) => json!({ "recovery_code": code }),
+        Response::Invite(invite) => json!({ "code": invite.code, "until_ms": invite.until_ms }),
         Response::DeviceName(name) => json!({ "name": name }),
         Response::Device(device) => json!({ "device": device.to_string() }),
         Response::Devices(list) => list.iter().map(device).collect(),

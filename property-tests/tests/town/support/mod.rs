@@ -13,6 +13,7 @@ use sync_protocol::SpaceId;
 use sync_protocol::frames::{ClientFrame, Op, RelayFrame, Request};
 use sync_protocol::ids::RelayId;
 use sync_server::relay::{Identity, Output as RelayOutput, Relay, SessionId, Settings};
+use sync_server::rules::TokenHash;
 use sync_server::store::MemoryStore;
 
 use stall::Line;
@@ -35,6 +36,8 @@ pub(crate) struct Device {
     pub(crate) heard: Vec<Vec<u8>>,
     /// Everything read from the store.
     pub(crate) loads: Vec<Load>,
+    /// What it brings along to be let in.
+    pub(crate) token: Option<TokenHash>,
     /// Spaces whose pushes never reach the relay.
     pub(crate) loses: fn(&Device, &SpaceId) -> bool,
     /// What `loses` may ask for.
@@ -161,6 +164,9 @@ impl Town {
                     let session = SessionId(self.sessions);
                     device.session = Some(session);
                     self.relay.connect(session, [self.sessions as u8; 32], relay_now);
+                    if let Some(token) = device.token {
+                        self.relay.present(session, token);
+                    }
                     device.engine.handle(now, Input::Connected);
                 }
                 Output::Disconnect => self.hang_up(n),
@@ -272,6 +278,7 @@ impl Town {
             log_requests: 0,
             heard: Vec::new(),
             loads: Vec::new(),
+            token: None,
             loses: |_, _| false,
             withheld: None,
             up: Line::default(),

@@ -129,8 +129,10 @@ impl Engine {
         let lost = std::mem::take(&mut self.session.requests);
         self.host_side().hosting_disconnected();
         for asked in lost.into_values() {
-            if let Asked::Append(_, wish) = asked {
-                self.devices().wish_failed(&wish, Failure::Offline);
+            match asked {
+                Asked::Append(_, wish) => self.devices().wish_failed(&wish, Failure::Offline),
+                Asked::Invite(id, _) => self.turn.respond(id, Err(Failure::Offline)),
+                _ => {}
             }
         }
         self.devices().wishes_failed(&Failure::Offline);

@@ -70,6 +70,8 @@ pub(in crate::engine) enum Asked {
     Seen,
     Spaces,
     Ticket(SpaceId),
+    /// An invite, with its code.
+    Invite(CommandId, String),
 }
 
 /// The session with the relay.
@@ -144,9 +146,9 @@ impl Session {
         self.phase == Phase::Open
     }
 
-    /// Nobody waits for the answers to what was asked any more.
+    /// Nobody waits for the answers to what was asked any more, but for invites.
     pub(in crate::engine) fn forget_requests(&mut self) {
-        self.requests.clear();
+        self.requests.retain(|_, asked| matches!(asked, Asked::Invite(..)));
     }
 
     /// Whether the relay listens, with a session or without.

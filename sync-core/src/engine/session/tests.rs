@@ -161,14 +161,34 @@ fn who_waits_for_the_relay_is_answered_when_the_account_goes() {
         engine.requests.park(need, Task::Command(id, Command::Status));
     }
     engine.turn.lapsed.account = true;
+    assert_eq!(answered(&mut engine), [7, 8]);
+}
+
+#[test]
+fn who_waits_for_an_invite_is_answered_when_the_session_goes_or_the_device_logs_out() {
+    for logs_out in [false, true] {
+        let mut engine = Engine::open([1; 32], NOW, Records::new()).unwrap();
+        is_up(&mut engine.session);
+        let asked = Asked::Invite(7, "code".into());
+        engine.session.ask(&mut engine.turn, Op::DrawInvite { hash: [1; 32] }, asked);
+        if logs_out {
+            engine.session.forget_requests();
+            engine.turn.lapsed.account = true;
+        } else {
+            engine.turn.lapsed.session = true;
+        }
+        assert_eq!(answered(&mut engine), [7]);
+    }
+}
+
+/// Who is answered with the next input.
+fn answered(engine: &mut Engine) -> Vec<CommandId> {
     engine.handle(NOW, Input::Woken);
     engine.handle(NOW, Input::Persisted(1));
     let outputs = std::iter::from_fn(|| engine.poll_output());
-    let answered: Vec<_> = outputs
-        .filter_map(|output| match output {
-            Output::Respond(id, _) => Some(id),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(answered, [7, 8]);
+    let answered = outputs.filter_map(|output| match output {
+        Output::Respond(id, _) => Some(id),
+        _ => None,
+    });
+    answered.collect()
 }
