@@ -13,8 +13,15 @@ type Opened = { readonly client: Client } | { readonly error: unknown } | null;
 let opening: Promise<Client> | undefined;
 
 function open(): Promise<Client> {
-  opening ??= Rejoinder.open();
+  const relay = invited();
+  opening ??= Rejoinder.open(relay === null ? {} : { relay });
   return opening;
+}
+
+/** The relay that serves the page, with the token of a link that somebody was invited by; else null. */
+function invited(): string | null {
+  const token = new URLSearchParams(location.search).get("token");
+  return token && `${location.origin}/?token=${encodeURIComponent(token)}`;
 }
 
 /** Opens the store, then shows the app. */

@@ -176,6 +176,18 @@ export function troubleOf({ kind, message }: Problem): string | null {
   }
 }
 
+/** Why nobody can be invited. */
+export function inviteFailure(error: unknown): string {
+  switch (asFailure(error).kind) {
+    case "denied":
+      return "This relay takes no links: ask whoever runs it who may come.";
+    case "quota":
+      return "You made as many as you may today.";
+    default:
+      return failure(error);
+  }
+}
+
 /** Why a link came to nothing. */
 export function linkFailure(error: unknown): string {
   switch (asFailure(error).kind) {

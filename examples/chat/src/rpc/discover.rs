@@ -366,6 +366,7 @@ mod tests {
         ("done", "Done"),
         ("heads", "Heads"),
         ("history", "History"),
+        ("invite", "Invite"),
         ("message", "Message"),
         ("message id", "MessageId"),
         ("offer", "Offer"),

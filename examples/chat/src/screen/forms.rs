@@ -30,6 +30,7 @@ impl Model {
                 return self.ask_everything();
             }
             (Some(Dialog::RecoveryCode { .. }), _) => {}
+            (Some(Dialog::Invite(_)), KeyCode::Enter) => self.dialog = None,
             (Some(Dialog::Confirm(_, command)), KeyCode::Char('y') | KeyCode::Enter) => {
                 let command = command.clone();
                 self.dialog = None;

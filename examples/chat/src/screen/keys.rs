@@ -333,6 +333,9 @@ impl Model {
                 }
                 self.dialog = Some(Dialog::Name(form));
             }
+            (KeyCode::Char('i'), Some(Side::Settings)) => {
+                return vec![Effect(Purpose::Do, Command::DrawInvite)];
+            }
             (KeyCode::Char('+' | 'a'), Some(Side::Members)) => {
                 self.dialog = Some(Dialog::AddMember(Form::new(&["Address"]), false));
             }

@@ -71,6 +71,8 @@ pub(crate) enum Dialog {
         /// Whether an earlier one was used up.
         replaces: bool,
     },
+    /// The relay's address with the code of an invite, to be given to somebody.
+    Invite(String),
     /// What a new device shows, to link it.
     LinkOffer(Form),
     /// Whether that device may read what was written before.

@@ -223,6 +223,10 @@ impl Model {
                 self.dialog = Some(Dialog::RecoveryCode { code, replaces: true });
                 Vec::new()
             }
+            (Purpose::Do, Ok(Response::Invite(invite))) => {
+                self.dialog = Some(Dialog::Invite(address_with(&self.relay, &invite.code)));
+                Vec::new()
+            }
             (Purpose::Do | Purpose::Send(..), Ok(_)) => {
                 let effects = self.ask_everything();
                 self.notice = None;
@@ -418,6 +422,14 @@ impl Model {
         self.selected = None;
         self.focus = Focus::Compose;
     }
+}
+
+/// The relay's address for whoever comes with a code, in the place of one that this device came with.
+fn address_with(relay: &str, code: &str) -> String {
+    let (place, query) = relay.split_once('?').unwrap_or((relay, ""));
+    let others = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("token="));
+    let parts: Vec<_> = others.map(str::to_owned).chain([format!("token={code}")]).collect();
+    format!("{place}?{}", parts.join("&"))
 }
 
 fn list() -> Effect {

@@ -8,6 +8,7 @@ mod devices;
 mod everything;
 mod front_door;
 mod full_disk;
+mod invites;
 mod long_days;
 mod proxy;
 mod secrets;

@@ -11,6 +11,7 @@ import { href } from "../route.ts";
 import { useSession } from "../session.tsx";
 import { setAway, useIsAway } from "../useAway.ts";
 import { failure } from "../words.ts";
+import { Invite } from "./Invite.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 
 const STORAGE = {
@@ -41,6 +42,7 @@ export function Settings() {
           <a href={href({ page: "devices" })}>Link or remove devices, log out, draw a new recovery code</a>
         </p>
       </section>
+      <Invite />
       <Shortcuts />
     </Page>
   );

@@ -31,6 +31,7 @@ export type {
   ErrorKind,
   Events,
   HistoryProgress,
+  Invite,
   Json,
   LastMessage,
   LinkOffer,

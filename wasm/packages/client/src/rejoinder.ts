@@ -7,7 +7,7 @@ import { RejoinderError } from "./error.js";
 import { toEvent } from "./events.js";
 import { Cell, tell } from "./live.js";
 import { Query } from "./query.js";
-import { comparison, contact, fields, newAccount, same, status, text } from "./shapes.js";
+import { comparison, contact, fields, invite, newAccount, same, status, text } from "./shapes.js";
 import { Store } from "./store.js";
 import { Connection } from "./tabs/connection.js";
 import type {
@@ -302,6 +302,7 @@ export class OpenRejoinder implements RejoinderShape {
         await this.#askStatus();
       },
       newRecoveryCode: async () => text(fields(await connection.call("account.new_recovery_code"))["recovery_code"]),
+      invite: async () => invite(await connection.call("account.invite")),
     };
   }
 

@@ -11,6 +11,7 @@ import type {
   DocumentChange,
   DocumentConflict,
   DocumentList,
+  Invite,
   Json,
   LastMessage,
   Member,
@@ -107,6 +108,12 @@ export function newAccount(value: unknown): NewAccount {
     device: text(from["device"]),
     recoveryCode: text(from["recovery_code"]),
   };
+}
+
+/** What lets one new account in. */
+export function invite(value: unknown): Invite {
+  const from = fields(value);
+  return { code: text(from["code"]), untilMs: number(from["until_ms"]) };
 }
 
 const DORMANCIES = ["asleep", "dormant"] as const;

@@ -238,6 +238,20 @@ export interface Account {
   setName(name: string): Promise<void>;
   /** On the primary: a new recovery code; the one before counts no more. */
   newRecoveryCode(): Promise<string>;
+  /**
+   * An invite, which lets one new account in at a relay that wants that. Whoever gets its code opens
+   * the client with it behind the relay's address, as `?token=` and the code. Needs a connection.
+   *
+   * @throws {RejoinderError} `denied` at a relay that wants no invites, `quota` for more than 8 in a day.
+   */
+  invite(): Promise<Invite>;
+}
+
+/** What lets one new account in. */
+export interface Invite {
+  readonly code: string;
+  /** Until about when it is good. */
+  readonly untilMs: number;
 }
 
 /** An account that begins on this device. */

@@ -27,6 +27,7 @@ export const METHODS = {
   "account.set_name": "journal",
   "account.recover": "once",
   "account.new_recovery_code": "once",
+  "account.invite": "once",
   "account.status": "read",
   "device.offer": "once",
   "device.join": "once",

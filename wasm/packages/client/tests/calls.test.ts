@@ -134,6 +134,7 @@ const ACCOUNT: Cases<Account> = {
   },
   setName: { make: (a) => a.setName("Ada"), asks: [["account.set_name", { name: "Ada" }], STATUS], renews: [] },
   newRecoveryCode: asks((a) => a.newRecoveryCode(), "account.new_recovery_code", {}),
+  invite: asks((a) => a.invite(), "account.invite", {}),
 };
 
 const DEVICES: Cases<Devices> = {
@@ -215,6 +216,7 @@ const FLEETING: { readonly [method in Method]?: string } = {
   "account.create": "nobody would see the recovery code",
   "account.recover": "nobody would see the recovery code",
   "account.new_recovery_code": "nobody would see it",
+  "account.invite": "nobody would give it away",
   "device.offer": "it is shown on the screen that is gone",
   "device.join": "the offer is gone with its tab",
   "device.accept": "the code is typed on the screen that is gone",

@@ -14,6 +14,7 @@ import {
   device,
   documents,
   history,
+  invite,
   message,
   newAccount,
   status,
@@ -91,6 +92,7 @@ test("every field that the engine sends is read, and no other", () => {
     device,
     documents,
     history,
+    invite,
     message: (value) => message(value, null),
     status: (value) => status(value, storage),
   };

@@ -32,7 +32,7 @@ const HELP: [(&str, &str); 23] = [
     ("", "PgUp, PgDn a page, Home the oldest here"),
     ("Members", "+ add, x remove or leave, o role, t title"),
     ("", "i safety number, block"),
-    ("Settings", "n change your name"),
+    ("Settings", "n change your name, i invite somebody"),
     ("Invitations", "a accept, d decline, b decline and block"),
     ("Devices", "l link, x remove or log out, p make primary"),
     ("", "c new recovery code"),
@@ -46,6 +46,7 @@ const HELP: [(&str, &str); 23] = [
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, dialog: &Dialog) {
     match dialog {
         Dialog::RecoveryCode { code, replaces } => draw_code(frame, code, *replaces),
+        Dialog::Invite(address) => draw_invite(frame, address),
         Dialog::LinkHistory(_) => draw_history(frame),
         Dialog::Contact(card) => draw_contact(frame, card),
         Dialog::Shown(card) => draw_shown(frame, card),
@@ -216,17 +217,28 @@ fn draw_code(frame: &mut Frame<'_>, code: &str, replaces: bool) {
     } else {
         "Write this down and keep it safe. It brings your account back when all your devices are lost."
     };
+    let why = format!("{why} It isn't shown again.");
+    draw_once(frame, "Your recovery code", &why, (code, "Enter: I have written it down"));
+}
+
+fn draw_invite(frame: &mut Frame<'_>, address: &str) {
+    let why = "One new account gets in by this address of the relay, for a week. Give it to somebody. It isn't shown again.";
+    draw_once(frame, "Invite somebody", why, (address, "Enter closes"));
+}
+
+/// What is shown once, and what for.
+fn draw_once(frame: &mut Frame<'_>, title: &str, why: &str, (what, keys): (&str, &str)) {
     let whole = frame.area();
     let width = usize::from(whole.width.min(FORM)).saturating_sub(4).max(1);
     let styled = |text: &str, indent: &str, style: Style| {
         let lines = text::wrap(text, width).into_iter();
         lines.map(|line| Line::styled(format!("{indent}{line}"), style)).collect::<Vec<_>>()
     };
-    let words = styled(code, "  ", STRONG);
-    let keys = styled("Enter: I have written it down", " ", FAINT);
-    let mut lines = styled(&format!("{why} It isn't shown again."), " ", Style::new());
+    let words = styled(what, "  ", STRONG);
+    let keys = styled(keys, " ", FAINT);
+    let mut lines = styled(why, " ", Style::new());
     if lines.len() + words.len() + keys.len() + 4 > usize::from(whole.height) {
-        // In a small window the code alone matters.
+        // In a small window that alone matters.
         lines.clear();
     } else {
         lines.push(Line::default());
@@ -234,7 +246,7 @@ fn draw_code(frame: &mut Frame<'_>, code: &str, replaces: bool) {
     lines.extend(words);
     lines.extend(keys);
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let area = window(frame, "Your recovery code", FORM, rows);
+    let area = window(frame, title, FORM, rows);
     frame.render_widget(Paragraph::new(lines), area);
 }
 

@@ -73,7 +73,7 @@ fn settings(model: &Model, area: Rect) -> Vec<Line<'static>> {
     fact("address", status.address.clone().unwrap_or_default());
     fact("account", status.account.map(|id| id.to_string()).unwrap_or_default());
     fact("device", status.device.map(|id| id.to_string()).unwrap_or_default());
-    fact("relay", model.relay.clone());
+    fact("relay (i invites somebody)", model.relay.clone());
     for (key, value) in &model.settings {
         // Marks of conversations are shown in the list.
         if !key.starts_with("conversation/") {

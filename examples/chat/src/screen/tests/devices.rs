@@ -1,6 +1,8 @@
 //! The first run, linking, the page of devices, and being removed.
 
-use sync_core::api::{AwayView, Compared, ContactCard, DeviceView, Join, LinkEvent, Member, Whose};
+use sync_core::api::{
+    AwayView, Compared, ContactCard, DeviceView, InviteView, Join, LinkEvent, Member, Whose,
+};
 use sync_protocol::Rejection;
 use sync_protocol::dormancy::Dormancy;
 
@@ -288,6 +290,26 @@ fn a_new_recovery_code_takes_the_place_of_the_old_one() {
     assert!(text_of(&model, 80, 24).contains("some other words"));
     press(&mut model, KeyCode::Enter);
     assert!(text_of(&model, 80, 24).contains("Devices"));
+}
+
+#[test]
+fn an_invite_is_the_relays_address_with_its_code() {
+    let invite = |code: &str| InviteView { code: code.to_owned(), until_ms: NOW_MS };
+    for (relay, shown) in [
+        ("ws://relay:1", "ws://relay:1?token=abc234"),
+        ("wss://relay/x?token=old&tenant=7", "wss://relay/x?tenant=7&token=abc234"),
+    ] {
+        let mut model = screen(vec![conversation(1, "Team")], Vec::new());
+        model.relay = relay.to_owned();
+        control(&mut model, 's');
+        let effects = press(&mut model, KeyCode::Char('i'));
+        assert_eq!(effects, [Effect(Purpose::Do, Command::DrawInvite)]);
+        model.answer(Purpose::Do, Ok(Response::Invite(invite("abc234"))));
+        assert!(text_of(&model, 80, 24).contains(shown));
+        assert!(text_of(&model, 30, 7).contains("abc234"));
+        press(&mut model, KeyCode::Enter);
+        assert_eq!(model.dialog, None);
+    }
 }
 
 #[test]

@@ -251,6 +251,7 @@ fn no_window_is_too_small_for_any_page() {
         Dialog::Help(3),
         Dialog::Contact(card()),
         Dialog::Shown(card()),
+        Dialog::Invite("wss://relay.example.org?token=".repeat(9)),
         Dialog::LinkHistory("x".to_owned()),
         Dialog::Confirm("really? ".repeat(30), Command::Status),
         crate::screen::forms::new_conversation(),

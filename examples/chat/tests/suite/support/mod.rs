@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sync_server::config::Config;
+use sync_server::relay::Registration;
+use sync_server::rules::Action;
 use sync_server::server::Server;
 
 /// How long anything may take.
@@ -20,8 +22,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A relay and a directory for everybody's stores.
 pub(crate) struct World {
-    _runtime: tokio::runtime::Runtime,
-    _server: Server,
+    runtime: tokio::runtime::Runtime,
+    server: Server,
     directory: tempfile::TempDir,
     /// Where the relay is.
     pub(crate) relay: String,
@@ -30,13 +32,25 @@ pub(crate) struct World {
 impl World {
     /// Starts a relay.
     pub(crate) fn start() -> Self {
+        Self::letting_in(Registration::Open)
+    }
+
+    /// Starts a relay that lets these make accounts.
+    pub(crate) fn letting_in(registration: Registration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let config = Config { listen, data: directory.path().join("relay"), ..Config::default() };
+        let (listen, data) = ("127.0.0.1:0".parse().unwrap(), directory.path().join("relay"));
+        let config = Config { listen, data, registration, ..Config::default() };
         let server = runtime.block_on(Server::start(&config)).unwrap();
         let relay = format!("ws://{}", server.address());
-        Self { _runtime: runtime, _server: server, directory, relay }
+        Self { runtime, server, directory, relay }
+    }
+
+    /// Does something as the relay's operator.
+    pub(crate) fn operate(&self, action: Action) {
+        let hub = self.server.hub();
+        let done = hub.with(move |relay, now_ms| relay.operate(action, now_ms));
+        self.runtime.block_on(done).unwrap().unwrap();
     }
 
     /// Where somebody's store is.
