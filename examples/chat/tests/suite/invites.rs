@@ -1,11 +1,11 @@
 //! Invites at a real relay: from whoever runs it to the first, and from there to the next.
 
 use serde_json::{Value, json};
-use sync_client::{Client, Options};
+use sync_client::{Client, Options, Until};
 use sync_server::relay::Registration;
 use sync_server::rules::{Action, Invite, TokenHash};
 
-use crate::support::{Person, World};
+use crate::support::{PATIENCE, Person, World};
 
 /// Somebody whose relay's address has a code behind it, and who asks for an account.
 fn comes(world: &World, who: &str, code: &Value) -> Person {
@@ -36,9 +36,9 @@ fn a_code_goes_from_one_person_to_the_next_and_lets_one_in() {
     bob.close();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let next = runtime.block_on(async {
-        let bob = Client::open(&world.data("bob"), &world.relay, Options::default());
-        let bob = bob.await.unwrap();
-        assert!(bob.wait(sync_client::Until::UpToDate, crate::support::PATIENCE).await.unwrap());
+        let data = world.data("bob");
+        let bob = Client::open(&data, &world.relay, Options::default()).await.unwrap();
+        assert!(bob.wait(Until::UpToDate, PATIENCE).await.unwrap());
         let next = bob.account().invite().await.unwrap();
         bob.close().await;
         next.code
