@@ -157,12 +157,15 @@ pub fn invites<S: Store>(state: &State<S>) -> Result<Vec<(TokenHash, Invite)>, S
     some(state, &[], usize::MAX).map(|(found, _)| found)
 }
 
+/// Some invites, and the key to go on from.
+pub(crate) type Portion = (Vec<(TokenHash, Invite)>, Option<Vec<u8>>);
+
 /// Up to so many invites, in the order of their hashes from a key on, and the key to go on from.
 pub(crate) fn some<S: Store>(
     state: &State<S>,
     from: &[u8],
     most: usize,
-) -> Result<(Vec<(TokenHash, Invite)>, Option<Vec<u8>>), StoreError> {
+) -> Result<Portion, StoreError> {
     let (mut found, mut seen, mut next, mut damaged) = (Vec::new(), 0, None, None);
     state.store().scan(Table::Tokens, from, &BEHIND, &mut |key, row| {
         if seen == most {

@@ -349,7 +349,7 @@ mod tests {
     }
 
     /// What each answer of the vectors is described by: a type, or what a method gives.
-    const RESULTS: [(&str, &str); 23] = [
+    const RESULTS: [(&str, &str); 24] = [
         ("account", "NewAccount"),
         ("account", "RecoveredAccount"),
         ("bytes", "document.export"),

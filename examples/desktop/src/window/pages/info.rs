@@ -171,8 +171,8 @@ impl Info {
         let is_admin = own.is_some_and(|member| member.role == Role::Admin);
         let may_change = is_admin && view.active && !view.pending;
         let marks = self.context.session.marks().clone();
-        let members: Vec<_> = view.members.iter().cloned().collect();
-        let adding: Vec<_> = view.adding.iter().cloned().collect();
+        let members = view.members.to_vec();
+        let adding = view.adding.to_vec();
         if !self.people_of.is_new((members, adding, may_change, marks)) {
             return;
         }
