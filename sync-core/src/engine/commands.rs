@@ -56,7 +56,7 @@ impl Engine {
             }
             Command::ConfirmDevice { code } => self.host_side().confirm_device(id, code),
             Command::NewRecoveryCode => self.devices().new_recovery_code(id),
-            Command::DrawInvite => self.draw_invite(id),
+            Command::DrawInvite => self.session.draw_invite(&mut self.turn, id),
             Command::ListDevices => self.devices().list_devices(),
             Command::RevokeDevice { device } => self.devices().revoke_device(id, device),
             Command::MakePrimary { device } => self.devices().make_primary(id, device),

@@ -1,6 +1,7 @@
 //! The session with the relay: what holds for one connection, and what outlives it.
 
 mod connection;
+mod invites;
 pub(in crate::engine) mod replies;
 pub(in crate::engine) mod status;
 

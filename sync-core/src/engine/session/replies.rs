@@ -1,18 +1,14 @@
 //! What the relay answers and tells besides the logs, and the sign-up that waits for it.
 
 use sync_protocol::address::Address;
-use sync_protocol::frames::{Answer, Notice, Op, Reply, token_hash};
-use sync_protocol::text::BASE32;
-use sync_protocol::{AccountId, Rejection, limits};
+use sync_protocol::frames::{Answer, Notice, Op, Reply};
+use sync_protocol::{AccountId, Rejection};
 
-use crate::api::{CommandId, Failure, InviteView, Problem, Response};
-use crate::engine::session::Asked;
+use crate::api::{Problem, Response};
+use crate::engine::Engine;
 use crate::engine::session::connection::KEY_PACKAGES;
+use crate::engine::session::{Asked, invites};
 use crate::engine::turn::Need;
-use crate::engine::{Engine, Step};
-
-/// Bytes of an invite's code: nobody comes upon one by guessing.
-const CODE: usize = 16;
 
 impl Engine {
     /// Asks again for the logs that something waits for.
@@ -64,32 +60,12 @@ impl Engine {
             Asked::PutPackages(records) => {
                 self.own_packages().on_packages_put(&records, &reply.answer)
             }
-            Asked::Invite(id, code) => self.on_invite(id, code, reply.answer),
+            Asked::Invite(id, code) => {
+                let drawn = invites::drawn(code, &reply.answer, self.turn.wall);
+                self.turn.respond(id, drawn);
+            }
             Asked::AckInbox => {}
         }
-    }
-
-    /// Draws an invite. The relay is told the hash of its code alone.
-    pub(in crate::engine) fn draw_invite(&mut self, id: CommandId) -> Step<Option<Response>> {
-        if !self.session.is_open() {
-            return Err(Failure::Offline.into());
-        }
-        let seed = self.turn.seed();
-        let code = seed.first_chunk::<CODE>().expect("a seed is longer than a code");
-        let code = BASE32.encode(code).to_ascii_lowercase();
-        let op = Op::DrawInvite { hash: token_hash(&code) };
-        self.session.ask(&mut self.turn, op, Asked::Invite(id, code));
-        Ok(None)
-    }
-
-    fn on_invite(&mut self, id: CommandId, code: String, answer: Answer) {
-        let until_ms = self.turn.wall.saturating_add(limits::INVITE_MS);
-        let drawn = match answer {
-            Answer::Done => Ok(Response::Invite(InviteView { code, until_ms })),
-            Answer::Refused(reason) => Err(reason.into()),
-            _ => Err(Rejection::Invalid.into()),
-        };
-        self.turn.respond(id, drawn);
     }
 
     pub(in crate::engine) fn on_notice(&mut self, notice: &Notice) {
