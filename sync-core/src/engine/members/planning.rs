@@ -34,14 +34,18 @@ impl Commits<'_> {
         first: &Intention,
     ) -> Step<Option<Plan>> {
         let mut plan = Plan { carries: 1, ..Plan::default() };
+        if let Intention::Remove(account) | Intention::LetGo(account) | Intention::Renew(account) =
+            first
+            && self.spaces.space(id)?.role(account).is_none()
+        {
+            // Who has left meanwhile. All others would pass over what names the log of a stranger.
+            self.members().drop_fulfilled(id);
+            return Ok(None);
+        }
         match first {
             Intention::Add { .. } => return self.plan_adds(id),
             Intention::Remove(account) | Intention::LetGo(account) => {
                 let space = self.spaces.space(id)?;
-                if space.role(account).is_none() {
-                    self.members().drop_fulfilled(id);
-                    return Ok(None);
-                }
                 if matches!(first, Intention::LetGo(_)) {
                     let leavers = space.core.iter().flat_map(|core| &core.state.leavers);
                     let leaver = leavers.filter(|(known, _)| known == account);
