@@ -9,7 +9,7 @@ use sync_protocol::frames::{Answer, ClientFrame, Notice, Op, RelayFrame, Reply, 
 
 use crate::support::ways_in::group;
 use crate::support::{
-    Shared, agree, conversation, conversation_of_devices, honest_again, says, shared,
+    Shared, account, agree, conversation, conversation_of_devices, honest_again, says, shared,
 };
 
 /// Somebody in a world in which people have many devices.
@@ -60,10 +60,6 @@ fn entries(world: &mut World, device: usize) -> usize {
         Response::Devices(devices) => devices.len(),
         other => panic!("{other:?}"),
     }
-}
-
-fn account(world: &mut World, device: usize) -> AccountId {
-    world.status(device).unwrap().account.unwrap()
 }
 
 #[test]
@@ -132,7 +128,7 @@ fn keep_back(world: &mut World, victim: usize, whose: AccountId) {
 #[test]
 fn who_is_shown_less_of_a_log_than_others_is_told() {
     let (mut world, space) = conversation(9, 2);
-    let ada = account(&mut world, 0);
+    let ada = account(&world, 0);
     keep_back(&mut world, 1, ada);
     world.expect(0, Command::NewRecoveryCode).unwrap();
     world.settle().unwrap();
@@ -158,7 +154,7 @@ fn who_is_shown_less_of_a_log_than_others_is_told() {
 #[test]
 fn who_is_shown_less_of_a_log_follows_all_others_when_a_device_comes_in() {
     let (mut world, space) = conversation_of_devices(10, 2);
-    let ada = account(&mut world, 0);
+    let ada = account(&world, 0);
     keep_back(&mut world, 1, ada);
     let laptop = world.link(0, true).unwrap();
     world.settle().unwrap();

@@ -10,11 +10,7 @@ use sync_protocol::frames::{Challenge, ClientFrame, Op, RelayFrame, Request};
 use sync_protocol::ids::RelayId;
 use sync_protocol::{AccountId, SpaceId};
 
-use crate::support::{conversation_of_devices as conversation, honest_again, shared};
-
-fn account(world: &mut World, device: usize) -> AccountId {
-    world.status(device).unwrap().account.unwrap()
-}
+use crate::support::{account, conversation_of_devices as conversation, honest_again, shared};
 
 fn address(world: &mut World, device: usize) -> Address {
     world.status(device).unwrap().address.unwrap().parse().unwrap()
@@ -60,7 +56,7 @@ fn an_address_that_led_to_somebody_leads_to_nobody_else_until_the_person_says_so
     let (mut world, _) = conversation(3, 3);
     let laptop = world.link(0, true).unwrap();
     world.settle().unwrap();
-    let (bob, mallory) = (account(&mut world, 1), account(&mut world, 2));
+    let (bob, mallory) = (account(&world, 1), account(&world, 2));
     let (of_bob, of_mallory) = (address(&mut world, 1), address(&mut world, 2));
     mislead(&mut world, &of_bob, of_mallory.clone());
     for device in [0, laptop] {
@@ -98,7 +94,7 @@ fn a_number_that_was_compared_is_remembered_on_all_devices_until_a_device_change
     let (mut world, _) = conversation(4, 2);
     let laptop = world.link(0, true).unwrap();
     world.settle().unwrap();
-    let (ada, bob) = (account(&mut world, 0), account(&mut world, 1));
+    let (ada, bob) = (account(&world, 0), account(&world, 1));
     let (hers, his) = (card(&mut world, 0, bob), card(&mut world, 1, ada));
     assert_eq!(hers.safety_number, his.safety_number);
     assert_eq!(hers.compared, Compared::Never);
@@ -126,7 +122,7 @@ fn a_number_that_was_compared_is_remembered_on_all_devices_until_a_device_change
 #[test]
 fn a_puppet_that_shows_its_own_number_is_found_out() {
     let (mut world, _) = conversation(5, 3);
-    let (ada, bob) = (account(&mut world, 0), account(&mut world, 1));
+    let (ada, bob) = (account(&world, 0), account(&world, 1));
     let puppets = card(&mut world, 2, ada).shown;
     assert_eq!(compare(&mut world, 0, bob, puppets), Comparison::Differs);
     assert_eq!(card(&mut world, 0, bob).compared, Compared::Never, "nothing is remembered");

@@ -116,13 +116,14 @@ impl Document {
         }
         handed
     }
-}
 
-impl Document {
     /// The edits that come to the same here as operations on these changes alone: others may have written
     /// on them since, so that another element has the index that was meant.
     pub(crate) fn edits_onto(&mut self, changes: &[Blob], ops: Vec<AppOp>) -> Vec<Edit> {
         let edits = edits_of(ops);
+        if changes.is_empty() {
+            return edits;
+        }
         let mut fork = Self::new(self.space, self.name.clone());
         fork.receive(changes.iter().map(carried_row).collect());
         let somebody = nobody(&[1; 32]);
@@ -130,8 +131,8 @@ impl Document {
             // What does not fit has nothing left to change.
             let _ = fork.edit(&somebody, edit);
         }
-        // Where nothing was handed over, nothing has moved either.
-        self.import(&fork.export()).unwrap_or(edits)
+        fork.close();
+        self.edits_to_merge(fork.doc.get_changes(&[])).unwrap_or(edits)
     }
 }
 

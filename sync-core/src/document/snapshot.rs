@@ -206,32 +206,42 @@ impl Document {
         }
         fits(&file)?;
         self.close();
-        let before = self.tree().content_now();
-        let shares = changes.iter().any(|change| self.history.contains(&change.hash().0));
-        let now = if shares {
-            self.merged(changes)?
-        } else if self.history.len() == 0
-            || before.as_object().is_some_and(serde_json::Map::is_empty)
-        {
-            whole(&file, &known_with(&self.history, &changes), Style::Tagged)
-        } else {
-            return Err(DocumentError::ForeignImport);
-        };
-        let edits = edits_of(difference(&before, &now));
-        if edits.iter().any(|edit| codec::encode(edit).len() > limits::EDIT) {
-            return Err(DocumentError::UnfitImport("a value of more than 96 KiB"));
+        if changes.iter().any(|change| self.history.contains(&change.hash().0)) {
+            return self.edits_to_merge(changes);
         }
-        Ok(edits)
+        let before = self.tree().content_now();
+        if self.history.len() > 0 && !before.as_object().is_some_and(serde_json::Map::is_empty) {
+            return Err(DocumentError::ForeignImport);
+        }
+        let now = whole(&file, &known_with(&self.history, &changes), Style::Tagged);
+        edits_between(&before, &now)
     }
 
-    /// What this document and others' changes to it come to.
-    fn merged(&mut self, changes: Vec<Change>) -> Result<serde_json::Value, DocumentError> {
+    /// The edits that come to the same as others' changes to this document, merged with it.
+    ///
+    /// # Errors
+    /// `BadImport`, `UnfitImport`.
+    pub(super) fn edits_to_merge(
+        &mut self,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Edit>, DocumentError> {
         let history = known_with(&self.history, &changes);
         let mut doc = self.rebuilt(|_| true);
         doc.apply_changes(changes).map_err(|_| DocumentError::BadImport)?;
         fits(&doc)?;
-        Ok(whole(&doc, &history, Style::Tagged))
+        edits_between(&self.tree().content_now(), &whole(&doc, &history, Style::Tagged))
     }
+}
+
+fn edits_between(
+    before: &serde_json::Value,
+    now: &serde_json::Value,
+) -> Result<Vec<Edit>, DocumentError> {
+    let edits = edits_of(difference(before, now));
+    if edits.iter().any(|edit| codec::encode(edit).len() > limits::EDIT) {
+        return Err(DocumentError::UnfitImport("a value of more than 96 KiB"));
+    }
+    Ok(edits)
 }
 
 /// What is known with a file's changes, too: the elements that were moved there are found by them.

@@ -58,7 +58,7 @@ pub fn talk(seed: u64, people: usize, with: &[usize]) -> (World, SpaceId) {
     (world, space)
 }
 
-/// Whose account a person has.
+/// The account that a person has.
 pub fn account(world: &World, person: usize) -> AccountId {
     world.book().account_of(person).unwrap()
 }

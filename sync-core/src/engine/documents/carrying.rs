@@ -120,14 +120,12 @@ impl Library<'_> {
         };
         let old: Vec<u64> =
             core.journal.iter().filter(|(_, row)| is_old(row)).map(|(at, _)| *at).collect();
-        // Of their own: what is put in the place of a row that is taken out, and cut before any of it is
-        // written, would leave that row in the store.
-        let next = core.journal.last().map_or(0, |(last, _)| last + 1);
         for number in old {
             core.journal.remove(&number);
             self.turn.batch.delete(key::journal(id, number));
         }
-        for (number, row) in (next..).zip(again) {
+        for row in again {
+            let number = core.journal.last().map_or(0, |(last, _)| last + 1);
             self.turn.batch.put(key::journal(id, number), codec::encode(&row));
             core.journal.insert(number, row);
         }

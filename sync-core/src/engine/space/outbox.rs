@@ -162,11 +162,8 @@ impl Outbox<'_> {
             }
         }
         for number in journal.keys() {
-            let record = key::journal(id, *number);
-            // One that was written in this very batch never reaches the store.
-            if self.turn.batch.writes.remove(&record).is_none() {
-                self.turn.batch.delete(record);
-            }
+            // Also one that was written in this very batch: an older one of its number may be in the store.
+            self.turn.batch.delete(key::journal(id, *number));
         }
         space.row.journal = core.journal.len() as u64;
         space.uncut_bytes = 0;
