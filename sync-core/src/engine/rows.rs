@@ -595,8 +595,8 @@ pub(super) struct StateRow {
     /// The last commit that was good to everybody and did not open here.
     #[n(9)]
     pub(super) closed: Option<EpochId>,
-    /// While the log is read from its start: intents in it of which it is not known yet who could
-    /// write there, by their place.
+    /// While the log is read up to where this device was let in: intents in it of which it is not known
+    /// yet who could write there, by their place.
     #[cbor(n(10), default)]
     pub(super) wishes: Vec<WishRow>,
     /// Own commits up to the present epoch that nobody was seen to follow.
@@ -616,6 +616,10 @@ pub(super) struct StateRow {
     /// own first entry says it.
     #[cbor(n(15), default)]
     pub(super) told: Vec<WriterId>,
+    /// While the log is read from elsewhere than its start up to where this device was let in: the
+    /// handshakes seen, by which it follows which epoch counted where.
+    #[cbor(n(16), default)]
+    pub(super) since: Lineage,
 }
 
 /// Own commits that the relay confirmed, in a row.

@@ -96,19 +96,29 @@ impl Lineage {
     /// # Errors
     /// [`Invalid::BrokenLine`] if none do.
     pub fn line_to(&self, child: &EpochId) -> Result<Vec<Ancestor>, Invalid> {
+        let line = self.back_from(child);
+        let from = line.first().map_or(*child, |first| first.parent);
+        let numbers = line.iter().map(|step| step.number);
+        let counts = numbers.zip(self.next..).all(|(number, expected)| number == expected);
+        if from == self.good && counts { Ok(line) } else { Err(Invalid::BrokenLine) }
+    }
+
+    /// The handshakes that lead to an epoch, in their order: since the last good one, or as far back
+    /// as they were seen.
+    #[must_use]
+    pub fn back_from(&self, child: &EpochId) -> Vec<Ancestor> {
         let mut line = Vec::new();
         let (mut wanted, mut before) = (*child, u64::MAX);
         // Each step goes back in the log, so this ends.
-        while wanted != self.good {
-            let step = self.seen.iter().rev().find(|seen| seen.child == wanted);
-            let step = step.filter(|seen| seen.index < before).ok_or(Invalid::BrokenLine)?;
+        while wanted != self.good
+            && let Some(step) = self.seen.iter().rev().find(|seen| seen.child == wanted)
+            && step.index < before
+        {
             (wanted, before) = (step.parent, step.index);
             line.push(step.clone());
         }
         line.reverse();
-        let numbers = line.iter().map(|step| step.number);
-        let counts = numbers.zip(self.next..).all(|(number, expected)| number == expected);
-        if counts { Ok(line) } else { Err(Invalid::BrokenLine) }
+        line
     }
 
     /// An epoch to which a line led is good.
@@ -159,6 +169,13 @@ mod tests {
         let lineage = seen(&[step(1, 0, 0, 0), step(3, 2, 2, 8)]);
         assert_eq!(lineage.line_to(&epoch(3)), Err(Invalid::BrokenLine));
         assert_eq!(lineage.line_to(&epoch(7)), Err(Invalid::BrokenLine));
+    }
+
+    #[test]
+    fn who_has_not_seen_the_beginning_goes_back_as_far_as_it_can() {
+        let lineage = seen(&[step(9, 7, 4, 2), step(3, 2, 2, 3), step(4, 3, 3, 8)]);
+        assert_eq!(indexes(Ok(lineage.back_from(&epoch(4)))), [3, 8]);
+        assert!(lineage.back_from(&epoch(5)).is_empty());
     }
 
     #[test]

@@ -109,7 +109,11 @@ impl Members<'_> {
     ) -> Step<Result<(), Invalid>> {
         let Some(core) = &mut self.spaces.core(id)?.core else { return Ok(Ok(())) };
         let (lets_in, ahead) = (core.state.joining == Some(child), core.state.ahead);
-        let Some(lineage) = &mut core.state.lineage else { return Ok(Ok(())) };
+        let Some(lineage) = &mut core.state.lineage else {
+            core.state.since.see(Ancestor::new(child, arrived.index, commit));
+            self.turn.save_state(id);
+            return Ok(Ok(()));
+        };
         lineage.see(Ancestor::new(child, arrived.index, commit));
         if !known {
             self.turn.save_state(id);
@@ -173,8 +177,7 @@ impl Members<'_> {
                     }
                     RosterChange::Remove { account } => {
                         core.end_writers(step.index, |row| row.account == *account);
-                        // Who asked to leave and was let go asks no more.
-                        core.state.leavers.retain(|(leaver, _)| leaver != account);
+                        core.state.forget_let_go(change);
                     }
                     RosterChange::RemoveDevices { account, devices } => {
                         let goes = |row: &WriterRow| {
@@ -235,7 +238,7 @@ impl Members<'_> {
             true => Vec::new(),
             false => core.state.leavers.iter().map(|(one, _)| *one).collect(),
         };
-        core.take_wishes(id, &arrived.envelope.header.epoch, arrived.index, own);
+        core.take_wishes_to(id, &child, own);
         core.state.stop_joining();
         core.state.ahead = false;
         // Known only now; whoever is let in from here with all history needs it.
@@ -362,6 +365,14 @@ impl StateRow {
         (self.joining, self.lineage, self.write_at) = (None, None, None);
         self.added_at = None;
         self.wishes.clear();
+        self.since = Lineage::default();
+    }
+
+    /// Who asked to leave and was let go asks no more.
+    fn forget_let_go(&mut self, change: &RosterChange) {
+        if let RosterChange::Remove { account } = change {
+            self.leavers.retain(|(leaver, _)| leaver != account);
+        }
     }
 
     /// A writer's own entry says how far it has written. Whether only others had told so far.
@@ -392,6 +403,15 @@ impl Core {
         let (index, writer) = (arrived.index, arrived.writer);
         let envelope = Blob(arrived.envelope.to_bytes());
         wishes.push(WishRow { index, writer, envelope });
+    }
+
+    /// Judges the intents on the way to the epoch that this device was let into. Where the log was read
+    /// from its start, the line has done that.
+    fn take_wishes_to(&mut self, id: &SpaceId, child: &EpochId, own: Option<AccountId>) {
+        for step in self.state.since.back_from(child) {
+            self.take_wishes(id, &step.parent, step.index, own);
+            step.roster.iter().for_each(|change| self.state.forget_let_go(change));
+        }
     }
 
     /// Judges the intents before an index as whoever was in this epoch judged them: it is known now who

@@ -89,6 +89,32 @@ fn what_stands_behind_the_line_waits_for_the_next() {
     assert_eq!(leavers(&core), [account(3)]);
 }
 
+/// A handshake that leads from one epoch to another, and removes somebody.
+fn step(parent: EpochId, child: EpochId, index: u64, removed: Option<u8>) -> Ancestor {
+    let removed = removed.map(|n| RosterChange::Remove { account: account(n) });
+    let roster = removed.into_iter().collect();
+    Ancestor { child, parent, number: index, index, roster, logs: Vec::new() }
+}
+
+#[test]
+fn who_has_not_read_the_beginning_judges_each_intent_by_the_epoch_of_its_place() {
+    let [then, now, void] = [7, 8, 9].map(|n| EpochId::from_bytes([n; 32]));
+    let mut core = Core::default();
+    for n in [3, 4, 5] {
+        comes(&mut core, n, 1);
+    }
+    core.note_wish(&wish(3, 3, EPOCH, 2));
+    core.note_wish(&wish(4, 4, EPOCH, 3));
+    // Nobody follows this one.
+    core.state.since.see(step(EPOCH, void, 4, Some(3)));
+    core.state.since.see(step(EPOCH, then, 5, Some(4)));
+    // A copy of an old wish.
+    core.note_wish(&wish(5, 5, EPOCH, 6));
+    core.state.since.see(step(then, now, 7, None));
+    core.take_wishes_to(&SPACE, &now, None);
+    assert_eq!(leavers(&core), [account(3)]);
+}
+
 #[test]
 fn an_own_intent_of_the_past_is_none() {
     let mut core = reading();
