@@ -4,7 +4,8 @@ use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{CommitHeader, Cut, Envelope, Header, Kind, aad, epoch_id};
 use sync_protocol::ids::Link;
 use sync_protocol::roster::{Role, Roster, RosterChange};
-use sync_protocol::{DeviceId, EpochId, SpaceId, limits};
+use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId, limits};
+use tracing::debug;
 
 use crate::api::Failure;
 use crate::document::Clock;
@@ -12,6 +13,7 @@ use crate::engine::documents::eras::Eras;
 use crate::engine::documents::sizes::{self, Room, fits};
 use crate::engine::entering::tickets::Leads;
 use crate::engine::members::planning::Plan;
+use crate::engine::members::verdict::Present;
 use crate::engine::members::welcome::{Grants, Into};
 use crate::engine::rooms::Commits;
 use crate::engine::rows::{EpochRow, PendingRow, SealedCommit, SpaceRow, StateRow, WriterRow};
@@ -192,7 +194,9 @@ impl Commits<'_> {
         let sealed = self.seal_commit(id, &parent, plan, &header, made.message)?;
         let (writer, signing) =
             (self.account.writer()?, self.account.me()?.identity().signing.clone());
-        let envelope = Envelope::sign(id, &writer, header, sealed, &signing).to_bytes();
+        let envelope = Envelope::sign(id, &writer, header, sealed, &signing);
+        self.is_good_to_all(id, plan, &envelope)?;
+        let envelope = envelope.to_bytes();
         fits("membership change", envelope.len(), limits::ENVELOPE_HANDSHAKE)?;
         let welcome = made.welcome.unwrap_or_default();
         let mut room = Room::of_push(envelope.len() + plan.added.len() * sizes::WAY_IN);
@@ -209,6 +213,24 @@ impl Commits<'_> {
         let envelope = Blob(envelope);
         let carries = plan.carries;
         Ok(PendingRow { child: Some(child), envelope, welcomes, carries, ticket, enters: false })
+    }
+
+    /// Judges a commit of this device as all others will.
+    fn is_good_to_all(&self, id: &SpaceId, plan: &Plan, envelope: &Envelope) -> Step<()> {
+        let author = self.account.me()?.account();
+        let space = self.spaces.space(id)?;
+        let Some(core) = &space.core else { return Ok(()) };
+        let present = Present::of(&space.row, core);
+        let log = |of: &AccountId| Some((*of, self.people.log(of)?.clone()));
+        let logs = plan.vouched.iter().filter_map(log).collect();
+        let commit = present.follows(id, envelope);
+        match commit.and_then(|commit| present.allows(&author, &commit, &logs)) {
+            Ok(_) => Ok(()),
+            Err(why) => {
+                debug!(space = ?id, ?why, "all others would pass over an own commit: it is not made");
+                Err(Failure::Invalid("a change that all others would pass over".to_owned()).into())
+            }
+        }
     }
 
     fn seal_commit(

@@ -5,16 +5,13 @@
 //! commit, its header and what it carries, never on a clock or on what a device happens to know.
 
 use sync_protocol::codec::{self, Blob};
-use sync_protocol::device_log::DeviceLog;
-use sync_protocol::envelope::{CommitHeader, Intent, aad};
+use sync_protocol::envelope::Intent;
 use sync_protocol::roster::RosterChange;
-use sync_protocol::signing::PublicKey;
-use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, EpochId, SpaceId};
 use tracing::debug;
 
 use crate::api::{ConversationChange, Event};
-use crate::engine::people::People;
+use crate::engine::members::verdict::{Opened, Present, Refusal, Said, Void, newcomer_key, open};
 use crate::engine::rooms::{MemberRows, Members};
 use crate::engine::rows::{EpochRow, Intention, PersonRow, SealedCommit, WriterRow};
 use crate::engine::space::deliveries::Arrived;
@@ -38,42 +35,6 @@ pub(in crate::engine) enum Follows {
     NoMore,
     /// This copy is not what its author signed.
     Doubtful,
-}
-
-/// Why a commit is not applied here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// Everybody passes it over.
-    Void(Void),
-    /// It is this device's, by a store that went on: this one is older, or a copy of it.
-    Own,
-    /// All that everybody can see of it is good, and this device can't open it.
-    Closed,
-    /// Its author's signature is not on it: the copy may be bad.
-    Unsigned,
-}
-
-/// What everybody sees to be wrong with a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Void {
-    /// The header does not parse, is out of number or of a newer version, or names another epoch.
-    Header,
-    /// It follows another epoch than the present one.
-    Parent,
-    /// It is not sealed by a member of its epoch.
-    Sealed,
-    /// Its author could not write there, or did not sign it.
-    Author,
-    /// Its author may not change this.
-    Rights,
-    /// It breaks a rule of MLS.
-    Mls,
-    /// The MLS commit does not do what the header says.
-    Disagrees,
-    /// A device that comes in is not certified, or one that goes was not ended.
-    Certificates,
-    /// A device log that it names is not there, or older than one that the group has accepted.
-    Logs,
 }
 
 impl Members<'_> {
@@ -208,72 +169,23 @@ impl Members<'_> {
         arrived: &Arrived,
     ) -> Result<(Incoming, SealedCommit), Refusal> {
         let void = Refusal::Void;
-        let commit = arrived.envelope.commit().map_err(|_| void(Void::Header))?;
         let own_device = self.account.me().map(|me| me.device()).ok();
         let people = &self.people;
         let space = self.spaces.get_mut(id).ok_or(void(Void::Parent))?;
         let core = space.core.as_ref().ok_or(void(Void::Parent))?;
-        let parent = space.row.epoch;
-        if commit.parent != parent || arrived.envelope.header.epoch != parent {
-            return Err(void(Void::Parent));
-        }
-        if space.row.number.checked_add(1) != Some(commit.number)
-            || commit.min_version > sync_protocol::limits::VERSION
-            || !arrived.envelope.names_its_epoch(id)
-            || !commit.cuts_fit(arrived.envelope.header.cursor)
-            || !era_follows(space.row.context.era, commit.era)
-        {
-            return Err(void(Void::Header));
-        }
-        // Signed, or no one's: a copy that was altered on the way says nothing about the commit.
+        let present = Present::of(&space.row, core);
+        let commit = present.follows(id, &arrived.envelope).map_err(void)?;
         let member = core.writer_at(&arrived.writer.device, arrived.index).cloned();
-        let signer =
-            member.as_ref().map(|row| row.key).or_else(|| newcomer_key(&commit, people, arrived));
-        let signed = |key: &PublicKey| arrived.envelope.verify(id, &arrived.writer, key).is_ok();
-        if signer.as_ref().is_some_and(|key| !signed(key)) {
-            return Err(Refusal::Unsigned);
-        }
-        // A relay may have kept back the log of whoever comes in. The commit carries it, sealed: what
-        // counts must not hang on what was shown here. Until that says who signed, nothing is void.
-        let void = |why| if signer.is_some() { Refusal::Void(why) } else { Refusal::Unsigned };
-        let root = core.epochs.get(&parent).ok_or(void(Void::Parent))?.root;
-        let aad = aad(id, &arrived.writer, arrived.envelope.header_bytes());
-        let plaintext = seal::open(&seal::handshake_key(&root), &aad, arrived.envelope.payload());
-        let plaintext = plaintext.map_err(|_| void(Void::Sealed))?;
-        let sealed: SealedCommit =
-            codec::decode_exact("sealed commit", &plaintext).map_err(|_| void(Void::Sealed))?;
-        let logs = proven(&commit, &sealed.logs, &Heads::of(&core.state.heads));
-        let logs = logs.ok_or(void(Void::Logs))?;
-        let author = match member {
-            Some(row) => row,
-            None => newcomer(&commit, &logs, arrived).ok_or(void(Void::Author))?,
-        };
-        match signer {
-            Some(signer) if author.key != signer => return Err(void(Void::Author)),
-            None if !signed(&author.key) => return Err(Refusal::Unsigned),
-            Some(_) | None => {}
-        }
-        let void = Refusal::Void;
-        let leavers = carried_out(&commit, &core.state.leavers);
-        let context = &space.row.context;
-        let roster = context.roster.after(&author.account, &commit.roster, &leavers);
-        let roster = roster.map_err(|_| void(Void::Rights))?;
-        let is_member = |of: &AccountId| context.roster.role(of).or(roster.role(of)).is_some();
-        if !commit.logs.iter().all(|(account, ..)| is_member(account)) {
-            return Err(void(Void::Logs));
-        }
-        if !ended(&commit, &logs) {
-            return Err(void(Void::Certificates));
-        }
-        let header = arrived.envelope.header.commit.as_ref().ok_or(void(Void::Header))?.as_slice();
+        let newcomer = || newcomer_key(&commit, |account| people.log(account), arrived);
+        let signer = member.as_ref().map(|row| row.key).or_else(newcomer);
+        let root = core.epochs.get(&present.epoch).map(|row| &row.root);
+        let opened = open(id, arrived, (&commit, &present.heads), (member, signer), root)?;
+        let Opened { sealed, logs, author } = opened;
+        let roster = present.allows(&author.account, &commit, &logs).map_err(void)?;
         let group = space.group.as_mut().ok_or(void(Void::Parent))?;
         let before = group.leaves();
         let incoming = match group.read_commit(sealed.message.as_slice()) {
             Ok(incoming) => incoming,
-            // What it does is sealed from here: the header says who comes in.
-            Err(GroupError::Own | GroupError::Unopenable) if !begun(&commit, &logs) => {
-                return Err(void(Void::Certificates));
-            }
             Err(GroupError::Own) => return Err(Refusal::Own),
             Err(GroupError::Unopenable) => return Err(Refusal::Closed),
             Err(_) => return Err(void(Void::Mls)),
@@ -282,22 +194,8 @@ impl Members<'_> {
             // This very device comes in anew, and knows nothing of it.
             return Err(Refusal::Own);
         }
-        let genuine = incoming.committer.device == arrived.writer.device
-            && incoming.committer.account == author.account
-            && incoming.enters == enters(&commit, &author)
-            && incoming.aad == CommitHeader::hash(header)
-            && incoming.context.roster == roster
-            && incoming.context.min_version == commit.min_version
-            && incoming.context.era == commit.era
-            && (incoming.context.title == context.title
-                || roster_admin(&context.roster, &author.account))
-            && leaves_fit(&commit, &incoming, &before);
-        if !genuine {
-            return Err(void(Void::Disagrees));
-        }
-        if !certified(&incoming.added, &logs) {
-            return Err(void(Void::Certificates));
-        }
+        let said = Said { commit: &commit, author: &author, roster: &roster, before: &before };
+        said.is_done_by(&arrived.envelope, &incoming, &space.row.context).map_err(void)?;
         Ok((incoming, sealed))
     }
 
@@ -512,24 +410,6 @@ impl MemberRows<'_> {
     }
 }
 
-/// An era is begun one at a time.
-fn era_follows(before: u32, after: u32) -> bool {
-    after == before || after.checked_sub(before) == Some(1)
-}
-
-fn roster_admin(roster: &sync_protocol::roster::Roster, account: &AccountId) -> bool {
-    roster.role(account) == Some(sync_protocol::roster::Role::Admin)
-}
-
-/// The accounts whose logged intent to leave this commit names.
-fn carried_out(commit: &CommitHeader, leavers: &[(AccountId, Blob)]) -> Vec<AccountId> {
-    leavers
-        .iter()
-        .filter(|(_, hash)| commit.intents.contains(hash))
-        .map(|(account, _)| *account)
-        .collect()
-}
-
 /// What a commit did to the group.
 struct Applied {
     context: Context,
@@ -537,124 +417,4 @@ struct Applied {
     removed: Vec<DeviceId>,
     /// The new epoch's root and its group's binding; `None` where this device is out.
     entered: Option<([u8; 32], [u8; 32])>,
-}
-
-/// Whether the leaves added and removed are exactly those the header names.
-fn leaves_fit(commit: &CommitHeader, incoming: &Incoming, before: &[Leaf]) -> bool {
-    let mut added = Vec::new();
-    let mut removed = Vec::new();
-    for change in &commit.roster {
-        match change {
-            RosterChange::Add { account, devices, .. }
-            | RosterChange::AddDevices { account, devices } => {
-                added.extend(devices.iter().map(|device| (*device, *account)));
-            }
-            RosterChange::Remove { account } => {
-                let leaves = before.iter().filter(|leaf| leaf.account == *account);
-                removed.extend(leaves.map(|leaf| leaf.device));
-            }
-            RosterChange::RemoveDevices { devices, .. } => removed.extend(devices),
-            RosterChange::SetRole { .. } => {}
-        }
-    }
-    let leaves = incoming.added.iter().map(|leaf| (leaf.device, leaf.account));
-    names(added, leaves) && names(removed, incoming.removed.iter().copied())
-}
-
-/// Whether a list has exactly these, each once, in whatever order.
-fn names<T: Ord>(list: Vec<T>, sorted: impl ExactSizeIterator<Item = T>) -> bool {
-    list.len() == sorted.len() && SortedSet::from_iter(list).into_iter().eq(sorted)
-}
-
-/// Whoever enters from outside is a device that its account's log certifies, and does nothing but
-/// come in: its first word is signed with the key that the log names.
-fn newcomer(
-    commit: &CommitHeader,
-    logs: &SortedMap<AccountId, DeviceLog>,
-    arrived: &Arrived,
-) -> Option<WriterRow> {
-    let device = arrived.writer.device;
-    let Some(RosterChange::AddDevices { account, devices }) = commit.roster.last() else {
-        return None;
-    };
-    if devices.as_slice() != [device] {
-        return None;
-    }
-    let key = logs.get(account)?.active(&device)?.keys.signing;
-    Some(WriterRow { device, account: *account, key, from: arrived.index, to: None })
-}
-
-/// Whether the commit is one by which its author comes in from outside, perhaps once more.
-fn enters(commit: &CommitHeader, author: &WriterRow) -> bool {
-    let own = |changed: &AccountId, devices: &[DeviceId]| {
-        *changed == author.account && devices == [author.device]
-    };
-    match commit.roster.as_slice() {
-        [RosterChange::AddDevices { account, devices }] => own(account, devices),
-        [
-            RosterChange::RemoveDevices { account: left, devices: old },
-            RosterChange::AddDevices { account, devices },
-        ] => own(left, old) && own(account, devices),
-        _ => false,
-    }
-}
-
-/// The key of a device that comes in from outside, as its account's log has it here.
-fn newcomer_key(commit: &CommitHeader, people: &People, arrived: &Arrived) -> Option<PublicKey> {
-    let Some(RosterChange::AddDevices { account, .. }) = commit.roster.last() else { return None };
-    Some(people.log(account)?.known(&arrived.writer.device)?.keys.signing)
-}
-
-/// The logs that a commit is judged against: it carries each that its header names, verified, and
-/// none is older than what the group has accepted.
-fn proven(
-    commit: &CommitHeader,
-    carried: &[(AccountId, Vec<Blob>)],
-    accepted: &Heads,
-) -> Option<SortedMap<AccountId, DeviceLog>> {
-    let named = commit.logs.iter().map(|(account, len, head)| {
-        let (_, entries) = carried.iter().find(|(known, _)| known == account)?;
-        let entries: Vec<&[u8]> = entries.iter().map(Blob::as_slice).collect();
-        let log = DeviceLog::verify(account, &entries).ok()?;
-        let is_named = log.len() == *len && log.head() == *head;
-        (is_named && accepted.accept(&log).is_ok()).then_some((*account, log))
-    });
-    named.collect()
-}
-
-/// Whether every device that leaves while its account stays was ended by the account's log, or
-/// comes back by the same commit.
-fn ended(commit: &CommitHeader, logs: &SortedMap<AccountId, DeviceLog>) -> bool {
-    commit.roster.iter().all(|change| {
-        let RosterChange::RemoveDevices { account, devices } = change else { return true };
-        let Some(log) = logs.get(account) else { return false };
-        let returns = |device: &DeviceId| {
-            commit.roster.iter().any(|change| match change {
-                RosterChange::AddDevices { devices, .. } => devices.contains(device),
-                _ => false,
-            })
-        };
-        devices.iter().all(|device| log.active(device).is_none() || returns(device))
-    })
-}
-
-/// Whether every device that the header names to come in is active in its account's log.
-fn begun(commit: &CommitHeader, logs: &SortedMap<AccountId, DeviceLog>) -> bool {
-    commit.roster.iter().all(|change| match change {
-        RosterChange::Add { account, devices, .. }
-        | RosterChange::AddDevices { account, devices } => logs
-            .get(account)
-            .is_some_and(|log| devices.iter().all(|device| log.active(device).is_some())),
-        RosterChange::Remove { .. }
-        | RosterChange::SetRole { .. }
-        | RosterChange::RemoveDevices { .. } => true,
-    })
-}
-
-/// Whether every added leaf is an active device of its account, by the log that the header names.
-fn certified(added: &[Leaf], logs: &SortedMap<AccountId, DeviceLog>) -> bool {
-    added.iter().all(|leaf| {
-        let device = logs.get(&leaf.account).and_then(|log| log.active(&leaf.device));
-        device.is_some_and(|device| device.keys.signing == leaf.signing_key)
-    })
 }

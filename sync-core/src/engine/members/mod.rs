@@ -10,6 +10,7 @@ pub(in crate::engine) mod handshakes;
 pub(in crate::engine) mod past;
 pub(in crate::engine) mod planning;
 pub(in crate::engine) mod renewals;
+mod verdict;
 pub(in crate::engine) mod welcome;
 
 use sync_protocol::codec::{self, Blob};
