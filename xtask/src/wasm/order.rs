@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A module begins with these bytes and its version.
-const HEAD: usize = 8;
+use super::module::{Bytes, HEAD, Section, sections};
+
 const CUSTOM: u8 = 0;
 const IMPORTS: u8 = 2;
 const CODE: u8 = 10;
@@ -106,25 +106,6 @@ fn split(path: &str) -> (&str, &str) {
     ("", path)
 }
 
-struct Section<'a> {
-    id: u8,
-    whole: &'a [u8],
-    body: &'a [u8],
-}
-
-fn sections(module: &[u8]) -> Option<Vec<Section<'_>>> {
-    let mut left = Bytes(module.get(HEAD..)?);
-    let mut sections = Vec::new();
-    while let Some((&id, _)) = left.0.split_first() {
-        let before = left.0;
-        left.take(1)?;
-        let body = left.sized()?;
-        let whole = before.get(..before.len() - left.0.len())?;
-        sections.push(Section { id, whole, body });
-    }
-    Some(sections)
-}
-
 impl<'a> Section<'a> {
     /// How many functions are imported: they have the first indices.
     fn imports(&self) -> Option<usize> {
@@ -186,35 +167,6 @@ fn names_section<'a>(names: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> 
     let mut section = vec![CUSTOM];
     put_sized(&mut section, &body);
     section
-}
-
-/// What is still to be read.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, left) = self.0.split_at_checked(count)?;
-        self.0 = left;
-        Some(taken)
-    }
-
-    /// Seven bits a byte, the lowest first.
-    fn number(&mut self) -> Option<usize> {
-        let mut number = 0;
-        for shift in (0..u32::BITS).step_by(7) {
-            let [byte] = self.take(1)? else { return None };
-            number |= usize::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn sized(&mut self) -> Option<&'a [u8]> {
-        let length = self.number()?;
-        self.take(length)
-    }
 }
 
 fn put_number(to: &mut Vec<u8>, mut number: usize) {

@@ -137,7 +137,6 @@ impl Members<'_> {
         if !self.session.caught_up() || !self.spaces.contains_key(id) {
             return Ok(());
         }
-        let now = self.turn.now;
         let space = self.spaces.core(id)?;
         if !space.row.active || space.footing.is_lost() {
             return Ok(());
@@ -146,57 +145,15 @@ impl Members<'_> {
             self.push_pending(id);
             return Ok(());
         }
-        let space = self.spaces.core(id)?;
-        let ahead = space.core.as_ref().is_some_and(|core| core.state.write_at.is_some())
-            && !space.row.intentions.iter().any(is_awaited);
-        if ahead
-            && space.in_session.behind.is_none()
-            && self.account.numbers_are_current(self.spaces, id)
-        {
-            // Whoever came in by a ticket writes at once, and reads meanwhile.
-            self.outbox().cut_waiting(id)?;
-            self.outbox().push_content(id);
-        }
-        let space = self.spaces.core(id)?;
-        if space.row.lagging {
-            if !space.in_session.fetch.is_under_way() && space.retry_at.is_none_or(|at| at <= now) {
-                self.fetching().fetch(id);
-            }
+        self.write_ahead(id)?;
+        if self.waits_for_log(id)? || !self.may_build(id)? || self.checks().mends_log(id)? {
             return Ok(());
         }
-        if space.in_session.behind.is_some() && space.retry_at.is_none() {
-            // What the relay says was missed did not come by itself.
-            space.in_session.behind = None;
-            self.fetching().mark_lagging(id);
-            return Ok(());
-        }
-        if space.in_session.behind.is_some()
-            || !space.in_session.deliveries.is_empty()
-            || space.in_session.hold_until > now
-        {
-            return Ok(());
-        }
-        if space.row.deciding && space.in_session.rebuild {
-            if space.retry_at.is_some_and(|at| at > now) {
-                return Ok(());
-            }
-            self.member_rows().drop_refused(id)?;
-        }
-        if self.checks().mends_log(id)? {
-            return Ok(());
-        }
-        let space = self.spaces.core(id)?;
-        if space.row.deciding {
+        if self.spaces.core(id)?.row.deciding {
             self.push_pending(id);
             return Ok(());
         }
-        let first = space.row.intentions.first();
-        if first.is_some_and(|wish| *wish != Intention::Leave)
-            && space.retry_at.is_none_or(|at| at <= now)
-        {
-            self.spaces.group(id)?;
-            self.commit_intentions(id)?;
-        }
+        self.decide(id)?;
         let space = self.spaces.core(id)?;
         if space.row.deciding || space.row.intentions.iter().any(is_awaited) {
             return Ok(());
@@ -213,6 +170,69 @@ impl Members<'_> {
         } else {
             Ok(())
         }
+    }
+
+    /// Whoever came in by a ticket writes at once, and reads meanwhile.
+    fn write_ahead(&mut self, id: &SpaceId) -> Step<()> {
+        let space = self.spaces.core(id)?;
+        let ahead = space.core.as_ref().is_some_and(|core| core.state.write_at.is_some())
+            && !space.row.intentions.iter().any(is_awaited);
+        if ahead
+            && space.in_session.behind.is_none()
+            && self.account.numbers_are_current(self.spaces, id)
+        {
+            self.outbox().cut_waiting(id)?;
+            self.outbox().push_content(id);
+        }
+        Ok(())
+    }
+
+    /// Whether something of the log has to be read before anything is decided; it is asked for.
+    fn waits_for_log(&mut self, id: &SpaceId) -> Step<bool> {
+        let now = self.turn.now;
+        let space = self.spaces.core(id)?;
+        if space.row.lagging {
+            if !space.in_session.fetch.is_under_way() && space.retry_at.is_none_or(|at| at <= now) {
+                self.fetching().fetch(id);
+            }
+            return Ok(true);
+        }
+        if space.in_session.behind.is_some() && space.retry_at.is_none() {
+            // What the relay says was missed did not come by itself.
+            space.in_session.behind = None;
+            self.fetching().mark_lagging(id);
+            return Ok(true);
+        }
+        Ok(space.in_session.behind.is_some()
+            || !space.in_session.deliveries.is_empty()
+            || space.in_session.hold_until > now)
+    }
+
+    /// Lets go of what the relay refused, once it is time to build anew; until then, `false`.
+    fn may_build(&mut self, id: &SpaceId) -> Step<bool> {
+        let now = self.turn.now;
+        let space = self.spaces.core(id)?;
+        if space.row.deciding && space.in_session.rebuild {
+            if space.retry_at.is_some_and(|at| at > now) {
+                return Ok(false);
+            }
+            self.member_rows().drop_refused(id)?;
+        }
+        Ok(true)
+    }
+
+    /// Commits the leading wishes, if it is time.
+    fn decide(&mut self, id: &SpaceId) -> Step<()> {
+        let now = self.turn.now;
+        let space = self.spaces.core(id)?;
+        let first = space.row.intentions.first();
+        if first.is_some_and(|wish| *wish != Intention::Leave)
+            && space.retry_at.is_none_or(|at| at <= now)
+        {
+            self.spaces.group(id)?;
+            self.commit_intentions(id)?;
+        }
+        Ok(())
     }
 
     pub(in crate::engine) fn push_pending(&mut self, id: &SpaceId) {
