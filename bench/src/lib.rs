@@ -11,6 +11,7 @@ mod apply;
 mod author;
 mod catch_up;
 mod crowd;
+mod documents;
 mod durable;
 pub mod echo;
 mod engine;
@@ -52,9 +53,10 @@ pub(crate) fn failed(what: impl ToString) -> Failure {
 }
 
 /// The families, in the order in which they run: the name that a filter picks, and what is in it.
-pub const GROUPS: [(&str, &str); 14] = [
+pub const GROUPS: [(&str, &str); 15] = [
     ("engine", "append, seal, open"),
     ("apply", "changes into a document, alone and in a batch"),
+    ("documents", "an app's document of many edits"),
     ("account", "opening and reconnecting with many conversations"),
     ("hello", "a device that comes back to many spaces"),
     ("size", "bytes of a message on disk and on the wire"),
@@ -98,6 +100,7 @@ async fn measured(name: &str, scale: Scale) -> Outcome<Vec<Measure>> {
     match name {
         "engine" => aside(move || engine::measure(scale)).await,
         "apply" => aside(move || apply::measure(scale)).await,
+        "documents" => aside(move || documents::measure(scale)).await,
         "account" => aside(move || account::measure(scale)).await,
         "hello" => aside(move || hello::measure(scale)).await,
         "size" => aside(move || size::measure(scale)).await,
