@@ -16,6 +16,7 @@ mod member_changes;
 mod member_content;
 mod member_handshakes;
 mod member_history;
+mod own_space;
 mod past;
 mod people;
 mod put_back;

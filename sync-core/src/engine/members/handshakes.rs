@@ -258,6 +258,10 @@ impl Members<'_> {
         let context = &space.row.context;
         let roster = context.roster.after(&author.account, &commit.roster, &leavers);
         let roster = roster.map_err(|_| void(Void::Rights))?;
+        if space.row.own && roster != context.roster {
+            // An account's own space has that account, whatever a device of it says.
+            return Err(void(Void::Rights));
+        }
         let is_member = |of: &AccountId| context.roster.role(of).or(roster.role(of)).is_some();
         if !commit.logs.iter().all(|(account, ..)| is_member(account)) {
             return Err(void(Void::Logs));
@@ -401,6 +405,10 @@ impl Members<'_> {
         let me = self.account.me().map(|me| me.account()).ok();
         let space = self.spaces.core(id)?;
         let epoch = space.row.epoch;
+        if space.row.own {
+            // No device of an account takes it out of the account's own space.
+            return Ok(());
+        }
         let Some(core) = &mut space.core else { return Ok(()) };
         if core.state.joining.is_some() {
             // Who could write here is known once the line leads past it, and in which epoch that was.
