@@ -16,6 +16,7 @@ mod member_changes;
 mod member_content;
 mod member_handshakes;
 mod member_history;
+mod numbers;
 mod own_space;
 mod past;
 mod people;
