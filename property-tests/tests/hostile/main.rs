@@ -10,6 +10,7 @@ mod entries;
 mod floods;
 mod frozen;
 mod handshakes;
+mod kept_invitations;
 #[path = "../../../fuzz/kit.rs"]
 mod kit;
 mod member_changes;
