@@ -31,6 +31,7 @@ mod sequences;
 mod sequences_kept;
 mod stolen;
 mod support;
+mod taken_back;
 mod told;
 mod unfollowed;
 mod vault;
