@@ -26,6 +26,7 @@ mod readings;
 mod relay_forgery;
 mod relay_forks;
 mod relay_order;
+mod renamed;
 mod rights;
 mod sequences;
 mod sequences_kept;
