@@ -369,7 +369,7 @@ impl Envelope {
     pub fn commit(&self) -> Result<CommitHeader, ProtocolError> {
         let bytes = self.header.commit.as_ref().ok_or(ProtocolError::Malformed("commit header"))?;
         let commit: CommitHeader = codec::decode_exact("commit header", bytes.as_slice())?;
-        match commit.logs.len() > COMMIT_LOGS {
+        match commit.logs.len() > COMMIT_LOGS || commit.era > limits::LAST_ERA {
             true => Err(ProtocolError::Malformed("commit header")),
             false => Ok(commit),
         }
@@ -529,6 +529,28 @@ mod tests {
         assert!(envelope.verify(&elsewhere, &writer, &public).is_err());
         let again = WriterId { incarnation: 5, ..writer };
         assert!(envelope.verify(&space, &again, &public).is_err());
+    }
+
+    #[test]
+    fn a_commit_leads_into_no_era_whose_segments_have_no_number() {
+        let (space, writer, key, _) = sample();
+        for (era, is_one) in [(0, true), (limits::LAST_ERA, true), (limits::LAST_ERA + 1, false)] {
+            let commit = CommitHeader {
+                parent: EpochId::from_bytes([7; 32]),
+                number: 1,
+                min_version: limits::MIN_VERSION,
+                roster: Vec::new(),
+                logs: Vec::new(),
+                cuts: Vec::new(),
+                intents: Vec::new(),
+                ticket: None,
+                era,
+            };
+            let mut header = Header::new(Kind::Handshake, commit.parent, 300);
+            header.commit = Some(Blob(codec::encode(&commit)));
+            let envelope = Envelope::sign(&space, &writer, header, Vec::new(), &key);
+            assert_eq!(envelope.commit().is_ok(), is_one, "{era}");
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub const ADDRESS: usize = 64;
 pub const TITLE: usize = 1024;
 /// What all members of a space agree on besides keys, as it is encoded: title and roster.
 pub const CONTEXT: usize = 16 * 1024;
+/// The last era of a space's documents: the number of a message segment has no room for another.
+pub const LAST_ERA: u32 = 0xffff;
 /// Leaves in a space's group.
 pub const LEAVES: usize = 256;
 /// A key package, and a leaf of a group's tree: so the tree of the largest group fits into a ticket.

@@ -38,6 +38,7 @@ const TABLE: &[(&str, &str, u64)] = named! {
     ADDRESS: "address",
     TITLE: "title",
     CONTEXT: "group context",
+    LAST_ERA: "last era of a space",
     LEAVES: "leaves of a group",
     KEY_PACKAGE: "key package, leaf of a group",
     KEY_PACKAGES: "key packages kept for a device",
@@ -94,7 +95,7 @@ const ELSEWHERE: [&str; 6] =
     ["VERSION", "MIN_VERSION", "PART_UP", "PRESENCE", "INBOX_WELCOMES_OF_ONE", "INBOX_LAST"];
 
 /// What the table has of the engine's own.
-const ENGINES: [&str; 1] = ["device logs that go along in all"];
+const ENGINES: [&str; 2] = ["device logs that go along in all", "pause that a relay is given"];
 
 /// A value as the table writes it; times in ms.
 fn value(text: &str) -> u64 {

@@ -276,7 +276,7 @@ impl Engine {
                 self.profile().look_for_calls();
             }
             Task::Introduce(space) => self.profile().introduce_again(space)?,
-            Task::Contacts(space) => self.profile().keep_contacts(space)?,
+            Task::Contacts(space) => self.profile().keep_contacts(space).map(drop)?,
             Task::HostMissing => self.devices().host_missing()?,
             Task::TakeUp(space) => self.library().take_up(space)?,
             Task::ReadLost => self.checks().read_what_was_lost()?,

@@ -5,12 +5,14 @@
 //! not is refused by all, whether they have the other copy before them or not.
 
 use sync_protocol::codec::{Decode, Encode};
+use sync_protocol::limits;
 
 use crate::document::Stamp;
 
 /// How many low bits of a segment's number count segments: the others are its era. A member let in
 /// without history starts a new one.
 pub(crate) const ERA_SHIFT: u32 = 16;
+const _: () = assert!(limits::LAST_ERA == u32::MAX >> ERA_SHIFT, "no era's segments are another's");
 
 /// How far a writer has posted in the present era.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

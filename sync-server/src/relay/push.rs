@@ -79,6 +79,7 @@ impl<S: Store> Desk<'_, S> {
         for (place, sealed) in envelopes.iter().enumerate() {
             let reason = match sealed.envelope().header.kind {
                 Kind::Signal => Some(Rejection::Invalid),
+                _ if gives_away(&account, &space, sealed.envelope()) => Some(Rejection::Denied),
                 Kind::Handshake => {
                     decided += 1;
                     let limited = Limited::Handshake(space);
@@ -209,6 +210,25 @@ impl<S: Store> Desk<'_, S> {
             open.credit > 0 && self.bounds.takes_signal(received, now_ms)
         })
     }
+}
+
+/// Whether an account's own space would have somebody else in it, or nobody: it is that account's for good,
+/// whatever a device of it says, and all that brings the account back lies there.
+fn gives_away(account: &AccountId, space: &SpaceId, envelope: &Envelope) -> bool {
+    let is_other = |change: &RosterChange| match change {
+        RosterChange::Add { .. } | RosterChange::Remove { .. } | RosterChange::SetRole { .. } => {
+            true
+        }
+        RosterChange::AddDevices { .. } | RosterChange::RemoveDevices { .. } => false,
+    };
+    let gives = match envelope.header.kind {
+        Kind::Intent => true,
+        Kind::Handshake => envelope.commit().is_ok_and(|commit| {
+            commit.parent != EpochId::NONE && commit.roster.iter().any(is_other)
+        }),
+        Kind::Content | Kind::Register | Kind::Signal => false,
+    };
+    gives && account.space() == *space
 }
 
 /// What becomes of a signal.

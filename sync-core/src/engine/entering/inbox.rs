@@ -326,10 +326,13 @@ impl Invitations<'_> {
 
 impl MemberRows<'_> {
     fn keep_for_later(&mut self, id: &SpaceId, epoch: &EpochId, item: &InboxItem) {
-        let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) else {
-            return;
-        };
-        if core.epochs.contains_key(epoch) {
+        let Some(space) = self.spaces.get_mut(id) else { return };
+        let (Some(core), roster) = (&mut space.core, &space.row.context.roster) else { return };
+        // Only who may add somebody can mean it: the word of one who may do less replaces nobody's.
+        let may = |of: &AccountId| roster.role(of);
+        let is_less =
+            core.state.invited.as_ref().is_some_and(|kept| may(&item.account) < may(&kept.account));
+        if is_less || core.epochs.contains_key(epoch) {
             return;
         }
         let (account, device) = (item.account, item.device);

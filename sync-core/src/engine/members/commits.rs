@@ -271,6 +271,9 @@ impl Commits<'_> {
             || space.core.as_ref().is_some_and(|core| !core.tips.is_empty());
         let without_history = plan.added.iter().any(|(_, _, history)| !history);
         let era = before.era + u32::from(plan.begins_era || (written && without_history));
+        if era > limits::LAST_ERA {
+            return Err(Failure::TooLarge { what: "eras", limit: limits::LAST_ERA as usize }.into());
+        }
         let title = plan.title.clone().unwrap_or_else(|| before.title.clone());
         let min_version = before.min_version;
         let logs = plan

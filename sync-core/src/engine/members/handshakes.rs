@@ -299,6 +299,10 @@ impl Members<'_> {
         let me = self.account.me().map(|me| me.account()).ok();
         let space = self.spaces.core(id)?;
         let epoch = space.row.epoch;
+        if space.row.own {
+            // No device of an account takes it out of the account's own space.
+            return Ok(());
+        }
         let Some(core) = &mut space.core else { return Ok(()) };
         if core.state.joining.is_some() {
             // Who could write here is known once the line leads past it, and in which epoch that was.

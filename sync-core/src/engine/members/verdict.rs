@@ -67,13 +67,16 @@ pub(super) struct Present<'a> {
     pub(super) heads: Heads,
     /// Who asked to leave in this epoch, with the hash of the intent.
     pub(super) leavers: &'a [(AccountId, Blob)],
+    /// Whether it is an account's own space: nobody comes or goes there but devices.
+    pub(super) own: bool,
 }
 
 impl<'a> Present<'a> {
     pub(super) fn of(row: &'a SpaceRow, core: &'a Core) -> Self {
         let (context, leavers) = (&row.context, core.state.leavers.as_slice());
         let heads = Heads::of(&core.state.heads);
-        Self { epoch: row.epoch, number: row.number, context, heads, leavers }
+        let (epoch, number, own) = (row.epoch, row.number, row.own);
+        Self { epoch, number, context, heads, leavers, own }
     }
 
     /// Whether a commit comes next, by its header.
@@ -109,6 +112,9 @@ impl<'a> Present<'a> {
         let carried_out = self.leavers.iter().filter(|(_, hash)| commit.intents.contains(hash));
         let leavers: Vec<AccountId> = carried_out.map(|(account, _)| *account).collect();
         let roster = before.after(author, &commit.roster, &leavers).map_err(|_| Void::Rights)?;
+        if self.own && roster != *before {
+            return Err(Void::Rights);
+        }
         let is_member = |of: &AccountId| before.role(of).or(roster.role(of)).is_some();
         if !commit.logs.iter().all(|(account, ..)| is_member(account)) {
             return Err(Void::Logs);

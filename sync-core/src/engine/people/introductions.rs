@@ -117,28 +117,30 @@ impl Profile<'_> {
             .map(|(account, _)| account)
             .collect();
         self.content_rows().tell_renamed(id, &renamed);
-        self.keep_contacts(id)?;
+        let all_kept = self.keep_contacts(id)?;
         if let Some(space) = self.spaces.get_mut(id) {
-            space.row.unheard = space.row.unheard.filter(|owed| *owed != era);
+            space.row.unheard = space.row.unheard.filter(|owed| *owed != era || !all_kept);
         }
         self.turn.save_space(id);
         Ok(())
     }
 
-    /// Writes those that this account talks to into its contacts. Strangers are none yet.
-    pub(in crate::engine) fn keep_contacts(&mut self, id: &SpaceId) -> Step<()> {
+    /// Writes those that this account talks to into its contacts. Strangers are none yet. Whether all of it
+    /// was written: who is called something else again so soon is written down later.
+    pub(in crate::engine) fn keep_contacts(&mut self, id: &SpaceId) -> Step<bool> {
         let me = self.account.me()?.account();
         let space = self.spaces.space(id)?;
         let (invited, roster) = (space.row.invited_by.is_some(), space.row.context.roster.clone());
         if !self.account.is_primary(self.people) || !self.spaces.contains_key(&me.space()) {
-            return Ok(());
+            return Ok(true);
         }
         let accepted = accepted_key(id);
         if invited && self.library().own_setting(&accepted)? != Some(Value::Bool(true)) {
-            return Ok(());
+            return Ok(true);
         }
         let known =
             contacts::all(self.documents.document(self.spaces, &me.space(), &Name::Contacts)?);
+        let (mut all_kept, now) = (true, self.turn.now);
         for (account, _) in roster.iter().filter(|(account, _)| *account != me) {
             let Some(person) = self.people.get(&account) else { continue };
             let before = known.get(&account).cloned().unwrap_or_default();
@@ -147,12 +149,22 @@ impl Profile<'_> {
             let address = if before.pinned { before.address.clone() } else { address };
             let pinned = before.pinned || person.is_confirmed();
             let contact = Contact { name, address, pinned, ..before.clone() };
-            if contact != before && !contact.name.is_empty() {
-                let edit = Edit::Contact { account, contact: Some(contact) };
-                self.outbox().edit(&me.space(), &Name::Contacts, edit)?;
+            if contact == before || contact.name.is_empty() {
+                continue;
+            }
+            let is_name = !before.name.is_empty()
+                && before == Contact { name: before.name.clone(), ..contact.clone() };
+            if is_name && !self.people.may_rename(&account, now) {
+                all_kept = false;
+                continue;
+            }
+            let edit = Edit::Contact { account, contact: Some(contact) };
+            self.outbox().edit(&me.space(), &Name::Contacts, edit)?;
+            if is_name {
+                self.people.renamed.insert(account, now);
             }
         }
-        Ok(())
+        Ok(all_kept)
     }
 
     /// What each account calls itself in an open document.

@@ -24,6 +24,9 @@ use crate::records::key;
 use crate::trust::Invalid;
 use crate::trust::logs::{KnownLog, Said, Standing};
 
+/// How long a new name in the account's contacts stands before the next one: each is an entry in its space.
+const RENAMED_MS: u64 = 10 * 60 * 1000;
+
 /// Somebody, with the log verified.
 pub(in crate::engine) struct Person {
     pub(in crate::engine) log: DeviceLog,
@@ -73,6 +76,8 @@ pub(in crate::engine) struct People {
     reading: SortedMap<AccountId, bool>,
     /// What others know of logs that is more than the relay has shown here.
     said: SortedMap<AccountId, KnownLog>,
+    /// When a name that somebody took in place of another was written down last.
+    renamed: SortedMap<AccountId, u64>,
     /// Whose logs were told to fork, or to be withheld.
     told: SortedSet<(bool, AccountId)>,
 }
@@ -96,6 +101,12 @@ impl People {
     /// A log that something waits for has come.
     pub(in crate::engine) fn log_came(&mut self, account: AccountId) {
         self.reading.insert(account, true);
+    }
+
+    /// Whether it is time to write down another name of somebody's.
+    fn may_rename(&self, account: &AccountId, now: u64) -> bool {
+        let last = self.renamed.get(account);
+        last.is_none_or(|at| now.saturating_sub(*at) >= RENAMED_MS)
     }
 
     /// The packages of devices that their account's log has.

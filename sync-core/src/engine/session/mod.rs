@@ -26,6 +26,8 @@ use crate::engine::turn::Turn;
 
 const BACKOFF_FIRST_MS: u64 = 250;
 const BACKOFF_LAST_MS: u64 = 30_000;
+/// The longest pause that a relay is given when it asks for one, in ms.
+const PAUSE_LAST_MS: u64 = 60 * 60 * 1000;
 /// How often the frontier is reported while entries come in.
 const ACK_EVERY_MS: u64 = 2_000;
 
@@ -113,9 +115,11 @@ pub(in crate::engine) struct Session {
     told_len: u64,
 }
 
-/// A time that many were told alike, and up to half as long again.
+/// A time that many were told alike, and up to half as long again. However long the relay asks for, this
+/// device comes back.
 pub(in crate::engine) fn jittered(rng: &mut impl Rng, ms: u64) -> u64 {
-    ms.saturating_add(rng.next_u64() % (ms / 2 + 1))
+    let ms = ms.min(PAUSE_LAST_MS);
+    ms + rng.next_u64() % (ms / 2 + 1)
 }
 
 impl Session {

@@ -50,7 +50,9 @@ impl Intake<'_> {
                 0 => decides && run.count == 1,
                 seq => seq.checked_add(run.count).is_some_and(|end| end <= cut + 1),
             };
-            for run in stored.runs.iter().filter(ours) {
+            // Nor does anything stand where no place is.
+            let has_place = |run: &&Run| run.index.checked_add(run.count).is_some();
+            for run in stored.runs.iter().filter(ours).filter(has_place) {
                 if enters && run.seq == 0 {
                     entered = Some(run.index);
                 } else if space.in_session.own_runs.len() < RUNS {

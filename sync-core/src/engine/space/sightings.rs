@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use sync_protocol::hash::{self, Domain};
-use sync_protocol::sorted::SortedMap;
+use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{AccountId, DeviceId, SpaceId};
 
 use crate::api::Vouched;
@@ -36,16 +36,14 @@ pub(in crate::engine) struct Sightings {
     recent: Option<VecDeque<SpaceId>>,
     /// How far the second was read when that was last told in the first.
     told: SortedMap<(SpaceId, SpaceId), u64>,
-    /// Who has read further than this device.
-    further: SortedMap<SpaceId, Further>,
+    /// Which devices have read further than this one, by the word of each: nobody takes back another's.
+    further: SortedMap<(SpaceId, DeviceId), Further>,
 }
 
 /// Somebody has read further.
 #[derive(Debug)]
 struct Further {
     by: AccountId,
-    /// On which device.
-    on: DeviceId,
     /// The index after the last entry that they have read, of the log of this generation.
     next: u64,
     generation: u64,
@@ -58,18 +56,29 @@ struct Further {
 impl Sightings {
     /// In how many spaces somebody has read further.
     pub(in crate::engine) fn withheld(&self, spaces: &Spaces) -> u64 {
-        self.further.keys().filter(|id| self.is_behind_others(spaces, id)).count() as u64
+        self.behind(spaces).len() as u64
+    }
+
+    fn behind(&self, spaces: &Spaces) -> SortedSet<SpaceId> {
+        let further = self.further.iter().filter(|((id, _), further)| further.holds(spaces, id));
+        further.map(|((id, _), _)| *id).collect()
     }
 
     /// Whether somebody has read further in a space than the relay lets this device.
     pub(in crate::engine) fn is_behind_others(&self, spaces: &Spaces, id: &SpaceId) -> bool {
-        let (Some(further), Some(space)) = (self.further.get(id), spaces.get(id)) else {
-            return false;
-        };
-        space.row.active
-            && space.row.context.roster.role(&further.by).is_some()
-            && space.row.generation == Some(further.generation)
-            && space.row.next < further.next
+        self.of(id).any(|(_, further)| further.holds(spaces, id))
+    }
+
+    /// Who has read further in a space.
+    fn of(&self, id: &SpaceId) -> impl Iterator<Item = &((SpaceId, DeviceId), Further)> {
+        let [first, last] = [[0; DeviceId::LEN], [0xff; DeviceId::LEN]];
+        let all = (*id, DeviceId::from_bytes(first))..=(*id, DeviceId::from_bytes(last));
+        self.further.range(all)
+    }
+
+    fn of_mut(&mut self, of: &SpaceId) -> impl Iterator<Item = &mut Further> {
+        let further = self.further.iter_mut().filter(move |((id, _), _)| id == of);
+        further.map(|(_, further)| further)
     }
 
     /// A space's log was read on.
@@ -87,9 +96,19 @@ impl Sightings {
 
     /// Everything up to what the relay has is being asked for.
     pub(in crate::engine) fn note_asked(&mut self, id: &SpaceId) {
-        if let Some(further) = self.further.get_mut(id) {
-            further.asked = true;
-        }
+        self.of_mut(id).for_each(|further| further.asked = true);
+    }
+}
+
+impl Further {
+    /// Whether that is more of a space than this device has read.
+    fn holds(&self, spaces: &Spaces, id: &SpaceId) -> bool {
+        spaces.get(id).is_some_and(|space| {
+            space.row.active
+                && space.row.context.roster.role(&self.by).is_some()
+                && space.row.generation == Some(self.generation)
+                && space.row.next < self.next
+        })
     }
 }
 
@@ -172,9 +191,7 @@ impl Fetching<'_> {
         match reading.judge(&own, hash_at) {
             Said::NoMore => {
                 // Who was misled about the log's end says less once it knows better.
-                if self.sightings.further.get(id).is_some_and(|known| known.on == on) {
-                    self.sightings.further.remove(id);
-                }
+                self.sightings.further.remove(&(*id, on));
                 own.generation == reading.generation
             }
             Said::Other => {
@@ -183,11 +200,11 @@ impl Fetching<'_> {
             }
             Said::More => {
                 let Reading { generation, next, .. } = *reading;
-                let known = self.sightings.further.get(id);
+                let known = self.sightings.further.get(&(*id, on));
                 if known.is_none_or(|known| known.generation != generation || known.next < next) {
-                    let shown = known.is_some_and(|known| known.shown && known.by == by);
-                    let further = Further { by, on, next, generation, asked: false, shown };
-                    self.sightings.further.insert(*id, further);
+                    let shown = known.is_some_and(|known| known.shown);
+                    let further = Further { by, next, generation, asked: false, shown };
+                    self.sightings.further.insert((*id, on), further);
                     self.mark_lagging(id);
                 }
                 false
@@ -197,10 +214,7 @@ impl Fetching<'_> {
 
     /// In a new session, asks again for what others have read.
     pub(in crate::engine) fn ask_for_withheld(&mut self) {
-        let heard = self.sightings.further.keys();
-        let behind: Vec<SpaceId> =
-            heard.filter(|id| self.sightings.is_behind_others(self.spaces, id)).copied().collect();
-        for id in behind {
+        for id in self.sightings.behind(self.spaces) {
             self.mark_lagging(&id);
         }
     }
@@ -216,16 +230,17 @@ impl Fetching<'_> {
     /// The relay has given all it says it has of a space. Whether it has to be asked again, since
     /// somebody was heard after that to have read further; if they had been before, the app is told.
     pub(in crate::engine) fn compare_further(&mut self, id: &SpaceId) -> bool {
-        if !self.sightings.is_behind_others(self.spaces, id) {
-            self.sightings.further.remove(id);
-            return false;
-        }
-        let Some(further) = self.sightings.further.get_mut(id) else { return false };
-        if !further.asked {
+        let spaces = &*self.spaces;
+        self.sightings.further.retain(|(of, _), further| of != id || further.holds(spaces, id));
+        if self.sightings.of(id).any(|(_, further)| !further.asked) {
             return true;
         }
-        if !std::mem::replace(&mut further.shown, true) {
-            let by = further.by;
+        let untold = self.sightings.of_mut(id).filter(|further| !further.shown);
+        let untold = untold.map(|further| {
+            further.shown = true;
+            further.by
+        });
+        for by in untold.collect::<SortedSet<_>>() {
             self.log_rows().evidence(id, Invalid::Withheld { by });
         }
         false

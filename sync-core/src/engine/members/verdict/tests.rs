@@ -21,7 +21,14 @@ fn context(admin: &DeviceLog) -> Context {
 }
 
 fn present<'a>(context: &'a Context, leavers: &'a [(AccountId, Blob)]) -> Present<'a> {
-    Present { epoch: epoch(1), number: NUMBER, context, heads: Heads::default(), leavers }
+    Present {
+        epoch: epoch(1),
+        number: NUMBER,
+        context,
+        heads: Heads::default(),
+        leavers,
+        own: false,
+    }
 }
 
 /// A commit that follows, and does this.
@@ -124,6 +131,26 @@ fn a_member_changes_nobody_but_itself() {
     let removes = commit(vec![remove], &[]);
     assert_eq!(allowed(account(2), &removes, &[]), Err(Void::Rights));
     assert_eq!(allowed(account(3), &commit(Vec::new(), &[]), &[]), Err(Void::Rights));
+}
+
+#[test]
+fn an_accounts_own_space_has_that_account_whatever_a_device_says() {
+    let (admin, other) = (log_of(1), log_of(9));
+    let context = context(&admin);
+    let present = Present { own: true, ..present(&context, &[]) };
+    let verdict = |change: RosterChange, log: &DeviceLog| {
+        let logs = [(log.account(), log.clone())].into_iter().collect();
+        present.allows(&admin.account(), &commit(vec![change], &[log]), &logs).map(drop)
+    };
+    let (account, devices) = (other.account(), vec![founder(&other)]);
+    let stranger = RosterChange::Add { account, role: Role::Member, devices };
+    assert_eq!(verdict(stranger, &other), Err(Void::Rights));
+    assert_eq!(
+        verdict(RosterChange::Remove { account: crate::engine::testing::account(2) }, &admin),
+        Err(Void::Rights)
+    );
+    let (account, devices) = (admin.account(), vec![founder(&admin)]);
+    assert_eq!(verdict(RosterChange::AddDevices { account, devices }, &admin), Ok(()));
 }
 
 #[test]
