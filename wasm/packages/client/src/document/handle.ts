@@ -121,6 +121,11 @@ export class DocumentHandle implements SharedDocument {
     this.#value.touch(undefined);
   }
 
+  /** Says that one is no longer at it. */
+  leave(): void {
+    this.#presence?.leave();
+  }
+
   /** Ends what follows it. */
   close(): void {
     this.#presence?.close();
