@@ -169,7 +169,9 @@ class Typed<T> implements TypedDocument<T> {
 
   #first(of: DocumentValue): { readonly first: readonly Op[]; readonly problem?: Issue } {
     try {
-      const ops = migrated(of, this.#migrations);
+      // Where nothing was written, no older version has written anything.
+      const isNew = isMap(of) && Object.keys(of).length === 0;
+      const ops = isNew ? [] : migrated(of, this.#migrations);
       return { first: [...ops, ...missing(ops.reduce(apply, of), this.#initial, [])] };
     } catch (error) {
       // What it was not made for is told, as what no schema expects is, and stays as it is.
