@@ -154,6 +154,48 @@ test("what a document can't do is refused, by operation and path", () => {
   }
 });
 
+test("rows may change places, and what was taken out may be put in elsewhere", () => {
+  interface Row {
+    n: number;
+    in: { x: number };
+  }
+  const row = (n: number, x = 0): Row => ({ n, in: { x } });
+  const made = (edit: (list: Row[] & { 0: Row; 1: Row }) => void): unknown => {
+    const document = { l: [row(1), row(2), row(3)] } as unknown as DocumentValue;
+    const ops = record(document, (doc) => edit((doc as { l: Row[] & { 0: Row; 1: Row } }).l));
+    return (ops.reduce(apply, document) as unknown as { l: Row[] }).l;
+  };
+  const swapped = made((list) => {
+    [list[0], list[1]] = [list[1], list[0]];
+  });
+  assert.deepEqual(swapped, [row(2), row(1), row(3)]);
+  const moved = made((list) => {
+    const second = list[1];
+    const inner = second.in;
+    inner.x = 6;
+    list.splice(1, 1);
+    list.push(second, { n: 4, in: inner });
+  });
+  assert.deepEqual(moved, [row(1), row(3), row(2, 6), row(4, 6)]);
+  const late = (): unknown =>
+    made((list) => {
+      const inner = list[1].in;
+      list.shift();
+      list.shift();
+      inner.x = 1;
+    });
+  assert.throws(late, { operation: "put", path: ["l", 0, "in"], reason: "it is no longer in the document" });
+});
+
+test("a list is spliced from where an array would be", () => {
+  for (const start of [0.5, Number.NaN, undefined, "1", -1.9, Infinity, -Infinity, null]) {
+    const [array, list] = [[1, 2, 3], { l: [1, 2, 3] }];
+    array.splice(start as number, 1);
+    const ops = record<{ l: number[] }>(list, (doc) => void doc.l.splice(start as number, 1));
+    assert.deepEqual(ops.reduce<DocumentValue>(apply, list), { l: array }, String(start));
+  }
+});
+
 test("a draft that was kept can't be used when the change is over", () => {
   let kept: Draft<Plan> | undefined;
   record<Plan>(PLAN, (doc) => (kept = doc) && undefined);

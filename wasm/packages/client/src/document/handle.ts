@@ -62,9 +62,10 @@ export class DocumentHandle implements SharedDocument {
   }
 
   at<V = DocumentValue>(path: Path): Live<V | undefined> {
+    const place = checkPath(path, "at");
     return new Mapped<DocumentValue | undefined, V | undefined>(
       this.#value,
-      (value) => at(value, path) as V | undefined,
+      (value) => at(value, place) as V | undefined,
     );
   }
 

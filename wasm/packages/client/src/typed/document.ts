@@ -1,7 +1,7 @@
 /** Documents with a type: of TypeScript's alone, or of a schema that is held to at the edge. */
 import { RejoinderError } from "../error.js";
 import { Mapped, type Cell } from "../live.js";
-import { copied } from "../document/kinds.js";
+import { checkPath, copied } from "../document/kinds.js";
 import { apply, at, isMap, share, type Op } from "../document/tree.js";
 import type { DocumentEdit, DocumentValue, Live, Path, SharedDocument } from "../types.js";
 import { migrated, type Migration } from "./migration.js";
@@ -137,7 +137,8 @@ class Typed<T> implements TypedDocument<T> {
   }
 
   at<V>(path: Path): Live<V | undefined> {
-    return new Mapped(this.value, (value) => at(value as DocumentValue | undefined, path) as V | undefined);
+    const place = checkPath(path, "at");
+    return new Mapped(this.value, (value) => at(value as DocumentValue | undefined, place) as V | undefined);
   }
 
   async change(edit: (draft: Draft<T>) => void): Promise<void> {
