@@ -44,8 +44,13 @@ export function sharedParagraphs(document: SharedDocument, path: Path): Plugin {
 /** What an editor holds, a line a paragraph. */
 export function textOf(doc: Node): string {
   const lines: string[] = [];
-  doc.forEach((paragraph) => lines.push(paragraph.textBetween(0, paragraph.content.size, undefined, "\ufffc")));
+  doc.forEach((paragraph) => lines.push(lineOf(paragraph)));
   return lines.join("\n");
+}
+
+/** The letters of a paragraph. What else is in it is this editor's alone, and stands for none. */
+function lineOf(paragraph: Node): string {
+  return paragraph.textBetween(0, paragraph.content.size, undefined, () => "");
 }
 
 class Binding {
@@ -106,11 +111,25 @@ function paragraph(schema: Schema, line: string): Node {
 /** Where a place in the text is in the editor: each paragraph opens before its line and closes behind it. */
 function place(doc: Node, index: number): number {
   let [left, position] = [index, 1];
-  for (let n = 0; n < doc.childCount - 1; n += 1) {
-    const { size } = doc.child(n).content;
-    if (left <= size) break;
-    left -= size + 1;
-    position += doc.child(n).nodeSize;
+  for (let n = 0; n < doc.childCount; n += 1) {
+    const paragraph = doc.child(n);
+    const { length } = lineOf(paragraph);
+    if (left <= length || n === doc.childCount - 1) return position + within(paragraph, left);
+    left -= length + 1;
+    position += paragraph.nodeSize;
   }
-  return position + left;
+  return position;
+}
+
+/** Behind so many letters of a paragraph. */
+function within(paragraph: Node, letters: number): number {
+  let [left, behind] = [letters, 0];
+  paragraph.descendants((node, position) => {
+    if (!node.isText || left === 0) return left > 0;
+    const taken = Math.min(left, node.nodeSize);
+    left -= taken;
+    behind = position + taken;
+    return false;
+  });
+  return behind;
 }
