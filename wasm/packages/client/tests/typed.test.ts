@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { z } from "zod";
 import { DocumentHandle } from "../src/document/handle.js";
 import { apply } from "../src/document/tree.js";
-import { EditError, SharedCounter, SharedText, values, type DocumentValue } from "../src/index.js";
+import { EditError, RejoinderError, SharedCounter, SharedText, values, type DocumentValue } from "../src/index.js";
 import { SchemaError, difference, typed, type Draft } from "../src/typed/index.js";
 import { record } from "../src/typed/record.js";
 import { FakeEngine } from "./engine.js";
@@ -348,6 +348,25 @@ test("a change of a document that nobody follows is made of what it is now", asy
     }),
   );
   assert.equal((engine.content as { items: unknown[] }).items.length, 3);
+});
+
+test("a change of a document that is yet to be handed over is refused, whether somebody follows it or not", async (t) => {
+  const engine = new FakeEngine();
+  const waiting = (): void => void engine.refusals.set("document.get", new RejoinderError("waiting", "not yet"));
+  const document = new DocumentHandle(engine, "s", "plan");
+  t.after(() => document.close());
+  const plan = typed<{ title: string }>(document);
+  for (const follows of [false, true]) {
+    if (follows) {
+      waiting();
+      plan.value.subscribe(() => undefined);
+      await engine.settle();
+    }
+    waiting();
+    await assert.rejects(engine.until(plan.change((doc) => void (doc.title = "x"))), { kind: "waiting" });
+  }
+  await engine.until(plan.change((doc) => void (doc.title = "x")));
+  assert.deepEqual(engine.content, { title: "x" });
 });
 
 test("a schema that answers later is told so", async (t) => {

@@ -142,6 +142,8 @@ class Typed<T> implements TypedDocument<T> {
   }
 
   async change(edit: (draft: Draft<T>) => void): Promise<void> {
+    // What is yet to be handed over refuses this, and would be waited for below.
+    if (this.#source.current === undefined) await this.document.get([NO_KEY]);
     // Only what is followed is known to be of now.
     if (this.#source.current === undefined || !this.#source.isFollowed) await this.#source.ready();
     const before = this.#source.current ?? {};
@@ -215,6 +217,9 @@ interface Read<T> {
 }
 
 const NONE: readonly Issue[] = [];
+
+/** A key at which nothing stands: to ask for it costs nothing. */
+const NO_KEY = " ";
 
 /** An issue without indexes: what others take out before it moves it. */
 function wherever(issue: Issue): string {
