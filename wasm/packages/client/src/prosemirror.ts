@@ -13,7 +13,7 @@ import { BoundText } from "./document/bound.js";
 import { difference } from "./document/difference.js";
 import type { Path, SharedDocument } from "./types.js";
 
-/** Whether the text is here: before that, nothing can be typed. */
+/** Whether the text is here: as long as it is not, nothing can be typed. */
 interface State {
   readonly isLoaded: boolean;
 }
@@ -31,11 +31,11 @@ export function sharedParagraphs(document: SharedDocument, path: Path): Plugin {
     key: KEY,
     state: {
       init: () => ({ isLoaded: false }),
-      apply: (transaction, state) => (transaction.getMeta(KEY) === true ? { isLoaded: true } : state),
+      apply: (transaction, state) => (transaction.getMeta(KEY) as State | undefined) ?? state,
     },
     // Nothing else may change what is not here yet.
     filterTransaction: (transaction, state) =>
-      !transaction.docChanged || transaction.getMeta(KEY) === true || KEY.getState(state)?.isLoaded === true,
+      !transaction.docChanged || transaction.getMeta(KEY) !== undefined || KEY.getState(state)?.isLoaded === true,
     props: { editable: (state) => KEY.getState(state)?.isLoaded === true },
     view: (view) => new Binding(view, document, path),
   });
@@ -81,10 +81,15 @@ class Binding {
 
   #pull(): void {
     const { state } = this.#view;
+    const isLoaded = KEY.getState(state)?.isLoaded === true;
+    if (!this.#text.isEditable) {
+      if (isLoaded) this.#view.dispatch(state.tr.setMeta(KEY, { isLoaded: false } satisfies State));
+      return;
+    }
     const { index, deleted, inserted } = difference(textOf(state.doc), this.#text.value ?? "");
     const isSame = deleted === 0 && inserted === "";
-    if (isSame && KEY.getState(state)?.isLoaded === true) return;
-    const transaction = state.tr.setMeta(KEY, true).setMeta("addToHistory", false);
+    if (isSame && isLoaded) return;
+    const transaction = state.tr.setMeta(KEY, { isLoaded: true } satisfies State).setMeta("addToHistory", false);
     if (!isSame) replace(transaction, index, deleted, inserted);
     this.#view.dispatch(transaction);
   }

@@ -101,6 +101,18 @@ void test("what is no letter is this editor's alone, and no letter to anybody", 
   assert.equal(text(), "!one twO tnd\nt\n\nRhree");
 });
 
+void test("where something else is put, nothing can be typed until it is a text", async (t) => {
+  const { engine, document, view, isEditable, text } = await editor(t, { body: new SharedText("shared") });
+  engine.remote([["body"]], { op: "put", path: ["body"], value: "plain" });
+  await engine.quiet(document);
+  assert.equal(isEditable(), false);
+  view.dispatch(view.state.tr.insertText("!", 1));
+  assert.equal(text(), "shared");
+  engine.remote([["body"]], { op: "put", path: ["body"], value: new SharedText("again") });
+  await engine.quiet(document);
+  assert.deepEqual([isEditable(), text()], [true, "again"]);
+});
+
 void test("the first that is typed makes the text", async (t) => {
   const { engine, document, view, kept } = await editor(t, {});
   view.dispatch(view.state.tr.insertText("Dear all,", 1));
