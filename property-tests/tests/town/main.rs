@@ -26,3 +26,4 @@ mod smoke;
 mod support;
 mod typed_edits;
 mod unread;
+mod waiting_edits;
