@@ -31,8 +31,7 @@ fn over_an_era(content: &Value, written: &[Vec<Edit>]) -> Value {
         authors.push((author, changes, ops));
     }
     let mut rows = Vec::new();
-    for nth in 0..authors.len() {
-        let (author, changes, ops) = &mut authors[nth];
+    for (author, changes, ops) in &mut authors {
         give(&rows, &mut author.document);
         for edit in author.document.edits_onto(changes, std::mem::take(ops)) {
             rows.extend(author.write(&edit));
