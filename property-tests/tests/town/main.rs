@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod deleted_documents;
 mod devices;
 mod documents_over_eras;
 mod dormant;
@@ -25,3 +26,4 @@ mod smoke;
 mod support;
 mod typed_edits;
 mod unread;
+mod waiting_edits;

@@ -25,8 +25,16 @@ pub(crate) const END: &str = "end";
 const EDIT: usize = limits::EDIT / 2;
 /// Characters that one operation puts into a text.
 const CHARACTERS: usize = 8 * 1024;
+/// Letters that one operation takes out of a text: with those that it puts in, what one may.
+const DELETED: usize = 64 * 1024;
 /// Pairs of letters that are compared to find what two texts have in common.
 const COMPARED: usize = 1024 * 1024;
+/// Elements of a list that are moved; what else stands elsewhere is put in anew. Each costs all who read it.
+const MOVES: usize = 64;
+/// Elements of which one may be another, changed.
+const NEAR: usize = 64;
+/// By which field an app tells rows apart, the first that there is.
+const NAMES: [&str; 4] = ["id", "_id", "key", "uuid"];
 /// Letters in a row that two texts have in common for a reason.
 const RUN: usize = 3;
 
@@ -115,24 +123,6 @@ impl Document {
             }
         }
         handed
-    }
-
-    /// The edits that come to the same here as operations on these changes alone: others may have written
-    /// on them since, so that another element has the index that was meant.
-    pub(crate) fn edits_onto(&mut self, changes: &[Blob], ops: Vec<AppOp>) -> Vec<Edit> {
-        let edits = edits_of(ops);
-        if changes.is_empty() {
-            return edits;
-        }
-        let mut fork = Self::new(self.space, self.name.clone());
-        fork.receive(changes.iter().map(carried_row).collect());
-        let somebody = nobody(&[1; 32]);
-        for edit in &edits {
-            // What does not fit has nothing left to change.
-            let _ = fork.edit(&somebody, edit);
-        }
-        fork.close();
-        self.edits_to_merge(fork.doc.get_changes(&[])).unwrap_or(edits)
     }
 }
 
@@ -257,17 +247,20 @@ fn compare_letters(
             ops,
         );
     }
-    let mut delete = old.len() as u64;
-    // What is only taken away is one piece, too.
-    let is_less = new.is_empty() && !old.is_empty();
-    for (nth, piece) in new.chunks(CHARACTERS).chain(is_less.then_some(new)).enumerate() {
+    let (mut index, mut gone, mut left) = (from, old.len(), new);
+    while gone > 0 || !left.is_empty() {
+        let delete = gone.min(DELETED);
+        let (piece, rest) = left.split_at(left.len().min(CHARACTERS));
         ops.push(AppOp::SpliceText {
             path: path.to_vec(),
-            index: (from + nth * CHARACTERS) as u64,
-            delete: std::mem::take(&mut delete),
+            index: index as u64,
+            delete: delete as u64,
             insert: piece.iter().collect(),
             unit: Unit::Characters,
         });
+        index += piece.len();
+        gone -= delete;
+        left = rest;
     }
 }
 
@@ -358,33 +351,98 @@ fn empty_of(json: &Json) -> Option<Json> {
 
 fn compare_lists(before: &[Json], now: &[Json], path: &mut Vec<Step>, ops: &mut Vec<AppOp>) {
     let (head, tail) = alike(before, now);
-    let (old, new) = (&before[head..before.len() - tail], &now[head..now.len() - tail]);
-    let at = |index: usize| Step::Index((head + index) as u64);
-    let mut pairs = old.iter().zip(new);
-    if old.len() == new.len() && !pairs.any(|(before, now)| before != now && old.contains(now)) {
-        for (nth, (before, now)) in old.iter().zip(new).enumerate() {
-            path.push(at(nth));
-            compare(before, now, path, ops);
+    let mut left = before[head..before.len() - tail].to_vec();
+    let mut rest = &now[head..now.len() - tail];
+    let (mut index, mut moves) = (head as u64, MOVES);
+    // What stays is left as it is: others may have changed something in it meanwhile.
+    while !left.is_empty() || !rest.is_empty() {
+        let (same, _) = alike(&left, rest);
+        left.drain(..same);
+        rest = &rest[same..];
+        index += same as u64;
+        let gone = left.iter().take_while(|before| !rest.contains(before)).count();
+        let come = rest.iter().take_while(|now| !left.contains(now)).count();
+        if (gone, come) == (0, 0) {
+            // Both are there still, in another order. The one that went further is moved.
+            let at = |json: &Json, among: &[Json]| among.iter().position(|other| other == json);
+            let Some((first, next)) = left.first().zip(rest.first()) else { break };
+            let Some(left_moves) = usize::checked_sub(moves, 1) else {
+                let gone = at(next, &left).unwrap_or(1);
+                path.push(Step::Index(index));
+                ops.extend(vec![AppOp::Delete { path: path.clone() }; gone]);
+                path.pop();
+                left.drain(..gone);
+                continue;
+            };
+            moves = left_moves;
+            let until = at(first, rest).unwrap_or_default();
+            let (from, to) = match left.get(1) == Some(next) {
+                true => (0, left[1..].iter().take_while(|one| rest[..until].contains(one)).count()),
+                false => (at(next, &left).unwrap_or_default(), 0),
+            };
+            let [path_from, to_index] = [from, to].map(|place| index + place as u64);
+            ops.push(AppOp::Move {
+                path: [path, &[Step::Index(path_from)][..]].concat(),
+                to: to_index,
+            });
+            let moved = left.remove(from);
+            left.insert(to, moved);
+            continue;
+        }
+        // As many in the place of as many are the same ones, changed; of others, which are is seen by what they say.
+        let mut came = &rest[..come];
+        let is_even =
+            gone == come && !left.iter().zip(came).any(|(one, other)| is_another(one, other));
+        for before in &left[..gone] {
+            let place = if is_even { Some(0) } else { most_alike(before, came) };
+            let (new, later) = came.split_at(place.unwrap_or_default());
+            index = insert_all(new, index, path, ops);
+            path.push(Step::Index(index));
+            match later.split_first().filter(|_| place.is_some()) {
+                Some((now, later)) => {
+                    compare(before, now, path, ops);
+                    (came, index) = (later, index + 1);
+                }
+                None => ops.push(AppOp::Delete { path: path.clone() }),
+            }
             path.pop();
         }
-        return;
+        index = insert_all(came, index, path, ops);
+        left.drain(..gone);
+        rest = &rest[come..];
     }
-    // What stays is left as it is: others may have changed something in it meanwhile.
-    let mut left = old;
-    for (nth, now) in new.iter().enumerate() {
-        path.push(at(nth));
-        let found = left.iter().position(|before| before == now);
-        let gone = found.unwrap_or_default();
-        ops.extend(vec![AppOp::Delete { path: path.clone() }; gone]);
-        match found {
-            Some(_) => left = &left[gone + 1..],
-            None => begin(now, path, ops, |path, value| AppOp::Insert { path, value }),
-        }
+}
+
+/// Inserts elements at an index. Gives the one behind them.
+fn insert_all(new: &[Json], from: u64, path: &mut Vec<Step>, ops: &mut Vec<AppOp>) -> u64 {
+    let mut index = from;
+    for now in new {
+        path.push(Step::Index(index));
+        begin(now, path, ops, |path, value| AppOp::Insert { path, value });
         path.pop();
+        index += 1;
     }
-    path.push(at(new.len()));
-    ops.extend(vec![AppOp::Delete { path: path.clone() }; left.len()]);
-    path.pop();
+    index
+}
+
+/// Which of these an element most likely is, changed: of its kind, and with most of what it said.
+fn most_alike(before: &Json, now: &[Json]) -> Option<usize> {
+    let shared = |now: &Json| match (fields(before), fields(now)) {
+        (Some(one), Some(other)) if !is_another(before, now) => {
+            one.iter().filter(|(key, value)| other.get(*key) == Some(*value)).count()
+        }
+        (None, None) => usize::from(empty_of(before).is_some_and(|one| empty_of(now) == Some(one))),
+        _ => 0,
+    };
+    // Of several that are as much alike, the first.
+    let all = now.iter().take(NEAR).map(shared).enumerate().rev();
+    all.max_by_key(|(_, count)| *count).filter(|(_, count)| *count > 0).map(|(place, _)| place)
+}
+
+/// Whether an app calls two rows by different names.
+fn is_another(one: &Json, other: &Json) -> bool {
+    let name = |row| fields(row).and_then(|row| NAMES.iter().find_map(|name| row.get(*name)));
+    name(one).zip(name(other)).is_some_and(|(one, other)| one != other)
 }
 
 /// How much of two sequences is alike at the beginning, and at the end of the rest.

@@ -11,6 +11,7 @@
 //!
 //! No clock, no randomness, no I/O: the same calls give the same bytes.
 
+mod again;
 mod alike;
 mod app;
 mod births;
@@ -49,6 +50,8 @@ mod app_tests;
 mod attack_tests;
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod carried_tests;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod convergence_tests;
 #[cfg(test)]

@@ -692,6 +692,18 @@ pub(super) struct JournalRow {
     pub(super) name: Name,
     #[n(1)]
     pub(super) edit: Edit,
+    /// How far the log was read when it was made: indexes and positions are those of what stood there.
+    #[cbor(n(2), default)]
+    pub(super) read: Option<u64>,
+}
+
+impl JournalRow {
+    /// An edit that is made now, by a device that has read the log before an index.
+    pub(super) fn new(name: Name, edit: Edit, next: u64) -> Self {
+        // Typed documents have no indexes.
+        let read = matches!(name, Name::App(..)).then_some(next);
+        Self { name, edit, read }
+    }
 }
 
 /// A handshake or intent of ours, persisted before it is sent and never rebuilt until the log has

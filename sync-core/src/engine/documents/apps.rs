@@ -11,7 +11,7 @@ use crate::api::{
     ChangeView, Command, ConflictView, DocumentView, DocumentsView, Failure, Question, Response,
     Space,
 };
-use crate::document::{AppOp, Edit, Name, Step as At};
+use crate::document::{AppOp, Document, Edit, Name, Step as At};
 use crate::engine::Step;
 use crate::engine::rooms::{Apps, Library};
 use crate::line;
@@ -40,12 +40,12 @@ impl Apps<'_> {
             }
             Command::ExportDocument { space, name } => {
                 let (space, name) = self.library().named(*space, name)?;
-                Response::Bytes(self.documents.document(self.spaces, &space, &name)?.export())
+                Response::Bytes(self.library().shown(&space, &name, |document| document.export())?)
             }
             Command::ImportDocument { space, name, bytes } => {
                 let (space, name) = self.library().named(*space, name)?;
                 crate::engine::commands::limit("document", bytes.len(), limits::DOCUMENT_IMPORT)?;
-                let edits = self.documents.document(self.spaces, &space, &name)?.import(bytes);
+                let edits = self.library().shown(&space, &name, |shown| shown.import(bytes))?;
                 let edits = edits.map_err(|error| Failure::Invalid(error.to_string()))?;
                 self.change_app(&space, &name, edits)?
             }
@@ -80,14 +80,12 @@ impl Apps<'_> {
         let says_nothing = |edit: &Edit| matches!(edit, Edit::App { ops } if ops.is_empty());
         let is_gone =
             !edits.iter().all(says_nothing) && self.library().has_mark(id, name, DELETED)?;
-        let mut edits = edits.into_iter();
-        if let Some(Edit::App { mut ops }) = edits.next() {
-            if is_gone {
-                // What others wrote when it was deleted.
-                let rest = self.documents.document(self.spaces, id, name)?.tree().clearing();
-                ops.splice(0..0, rest);
+        if is_gone {
+            // What others wrote when it was deleted.
+            let ops = self.documents.document(self.spaces, id, name)?.tree().clearing();
+            if !ops.is_empty() {
+                self.outbox().edit(id, name, Edit::App { ops })?;
             }
-            self.outbox().edit(id, name, Edit::App { ops })?;
         }
         for edit in edits {
             self.outbox().edit(id, name, edit)?;
@@ -151,6 +149,20 @@ impl Library<'_> {
             false => self.documents.document(self.spaces, id, name)?.json_at(path, typed),
         };
         Ok(found.unwrap_or_default())
+    }
+
+    /// A document as an app sees it: empty, if it was deleted.
+    fn shown<T>(
+        &mut self,
+        id: &SpaceId,
+        name: &Name,
+        look: impl FnOnce(&mut Document) -> T,
+    ) -> Step<T> {
+        self.documents.document(self.spaces, id, name)?;
+        if self.has_mark(id, name, DELETED)? {
+            return Ok(look(&mut Document::new(*id, name.clone())));
+        }
+        Ok(look(self.documents.document(self.spaces, id, name)?))
     }
 
     fn answer_question(&mut self, id: &SpaceId, name: &Name, asked: &Question) -> Step<Response> {

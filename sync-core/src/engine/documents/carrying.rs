@@ -151,6 +151,7 @@ impl Library<'_> {
         again: Vec<(String, Vec<AppOp>)>,
     ) -> Vec<JournalRow> {
         let writer = self.account.writer().ok();
+        let next = self.spaces.get(id).map_or(0, |space| space.row.next);
         let mut rows = Vec::new();
         for (name, ops) in again {
             let changes = handed.get(&name).map(Vec::as_slice).unwrap_or_default();
@@ -161,7 +162,7 @@ impl Library<'_> {
                     // One that no longer fits has nothing left to change.
                     let _ = document.edit(writer, &edit);
                 }
-                rows.push(JournalRow { name: name.clone(), edit });
+                rows.push(JournalRow::new(name.clone(), edit, next));
             }
         }
         rows

@@ -485,9 +485,10 @@ impl Library<'_> {
         let Ok(writer) = self.account.writer() else { return };
         let Some(space) = self.spaces.get_mut(id) else { return };
         let Some(core) = &space.core else { return };
-        for row in core.journal.values().filter(|row| row.name == *name) {
-            // An edit that no longer fits (its message is gone, say) has nothing left to change.
-            let _ = document.edit(&writer, &row.edit);
+        let rows: Vec<_> = core.journal.values().filter(|row| row.name == *name).collect();
+        for together in rows.chunk_by(|one, next| one.read == next.read) {
+            let edits = together.iter().map(|row| row.edit.clone()).collect();
+            document.edit_again(&writer, edits, together.first().and_then(|row| row.read));
         }
     }
 

@@ -134,7 +134,7 @@ impl Views<'_> {
         if let Some(core) = self.spaces.get_mut(id).and_then(|space| space.core.as_mut()) {
             // In the journal of this cut only: it is taken out again before anything is written.
             let number = core.journal.last().map_or(0, |(last, _)| last + 1);
-            core.journal.insert(number, JournalRow { name, edit });
+            core.journal.insert(number, JournalRow { name, edit, read: None });
         }
     }
 }

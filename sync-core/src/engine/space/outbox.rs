@@ -75,9 +75,9 @@ impl Outbox<'_> {
             other => Failure::Invalid(other.to_string()),
         })?;
         self.content_rows().note_document(id, name);
-        let row = JournalRow { name: name.clone(), edit };
-        let encoded = codec::encode(&row);
         let space = self.spaces.core(id)?;
+        let row = JournalRow::new(name.clone(), edit, space.row.next);
+        let encoded = codec::encode(&row);
         let Some(core) = &mut space.core else { return Ok(touched) };
         let number = core.journal.last().map_or(0, |(last, _)| last + 1);
         core.journal.insert(number, row);

@@ -54,7 +54,7 @@ mod tests {
     use crate::document::{EditError, Name, NewMessage, Touched};
 
     fn row(edit: Edit) -> JournalRow {
-        JournalRow { name: Name::Messages(0), edit }
+        JournalRow { name: Name::Messages(0), edit, read: None }
     }
 
     /// How often a writer's tag stands in what is kept of an edit.

@@ -15,7 +15,7 @@ import type { Path, SharedDocument } from "./types.js";
 const fromDocument = Annotation.define<boolean>();
 const loaded = StateEffect.define<boolean>();
 
-/** Whether the text is here: before that, nothing can be typed. */
+/** Whether the text is here: as long as it is not, nothing can be typed. */
 const isLoaded = StateField.define<boolean>({
   create: () => false,
   update: (is, { effects }) => effects.find((effect) => effect.is(loaded))?.value ?? is,
@@ -66,6 +66,10 @@ class Binding {
 
   #pull(): void {
     const { state } = this.#view;
+    if (!this.#text.isEditable) {
+      if (state.field(isLoaded)) this.#view.dispatch({ effects: loaded.of(false) });
+      return;
+    }
     const { index, deleted, inserted } = difference(state.doc.toString(), this.#text.value ?? "");
     const isSame = deleted === 0 && inserted === "";
     if (isSame && state.field(isLoaded)) return;

@@ -194,6 +194,11 @@ export class ConversationHandle implements Conversation {
     for (const window of this.#windows) window.renew();
   }
 
+  /** Says that one is no longer at any of its documents. */
+  leaveDocuments(): void {
+    this.#documents.leave();
+  }
+
   /** Ends what follows it. */
   close(): void {
     for (const timer of this.#typists.values()) clearTimeout(timer);

@@ -13,7 +13,7 @@ import { BoundText } from "./document/bound.js";
 import { difference } from "./document/difference.js";
 import type { Path, SharedDocument } from "./types.js";
 
-/** Whether the text is here: before that, nothing can be typed. */
+/** Whether the text is here: as long as it is not, nothing can be typed. */
 interface State {
   readonly isLoaded: boolean;
 }
@@ -31,11 +31,11 @@ export function sharedParagraphs(document: SharedDocument, path: Path): Plugin {
     key: KEY,
     state: {
       init: () => ({ isLoaded: false }),
-      apply: (transaction, state) => (transaction.getMeta(KEY) === true ? { isLoaded: true } : state),
+      apply: (transaction, state) => (transaction.getMeta(KEY) as State | undefined) ?? state,
     },
     // Nothing else may change what is not here yet.
     filterTransaction: (transaction, state) =>
-      !transaction.docChanged || transaction.getMeta(KEY) === true || KEY.getState(state)?.isLoaded === true,
+      !transaction.docChanged || transaction.getMeta(KEY) !== undefined || KEY.getState(state)?.isLoaded === true,
     props: { editable: (state) => KEY.getState(state)?.isLoaded === true },
     view: (view) => new Binding(view, document, path),
   });
@@ -44,8 +44,13 @@ export function sharedParagraphs(document: SharedDocument, path: Path): Plugin {
 /** What an editor holds, a line a paragraph. */
 export function textOf(doc: Node): string {
   const lines: string[] = [];
-  doc.forEach((paragraph) => lines.push(paragraph.textBetween(0, paragraph.content.size, undefined, "\ufffc")));
+  doc.forEach((paragraph) => lines.push(lineOf(paragraph)));
   return lines.join("\n");
+}
+
+/** The letters of a paragraph. What else is in it is this editor's alone, and stands for none. */
+function lineOf(paragraph: Node): string {
+  return paragraph.textBetween(0, paragraph.content.size, undefined, () => "");
 }
 
 class Binding {
@@ -76,10 +81,15 @@ class Binding {
 
   #pull(): void {
     const { state } = this.#view;
+    const isLoaded = KEY.getState(state)?.isLoaded === true;
+    if (!this.#text.isEditable) {
+      if (isLoaded) this.#view.dispatch(state.tr.setMeta(KEY, { isLoaded: false } satisfies State));
+      return;
+    }
     const { index, deleted, inserted } = difference(textOf(state.doc), this.#text.value ?? "");
     const isSame = deleted === 0 && inserted === "";
-    if (isSame && KEY.getState(state)?.isLoaded === true) return;
-    const transaction = state.tr.setMeta(KEY, true).setMeta("addToHistory", false);
+    if (isSame && isLoaded) return;
+    const transaction = state.tr.setMeta(KEY, { isLoaded: true } satisfies State).setMeta("addToHistory", false);
     if (!isSame) replace(transaction, index, deleted, inserted);
     this.#view.dispatch(transaction);
   }
@@ -106,11 +116,25 @@ function paragraph(schema: Schema, line: string): Node {
 /** Where a place in the text is in the editor: each paragraph opens before its line and closes behind it. */
 function place(doc: Node, index: number): number {
   let [left, position] = [index, 1];
-  for (let n = 0; n < doc.childCount - 1; n += 1) {
-    const { size } = doc.child(n).content;
-    if (left <= size) break;
-    left -= size + 1;
-    position += doc.child(n).nodeSize;
+  for (let n = 0; n < doc.childCount; n += 1) {
+    const paragraph = doc.child(n);
+    const { length } = lineOf(paragraph);
+    if (left <= length || n === doc.childCount - 1) return position + within(paragraph, left);
+    left -= length + 1;
+    position += paragraph.nodeSize;
   }
-  return position + left;
+  return position;
+}
+
+/** Behind so many letters of a paragraph. */
+function within(paragraph: Node, letters: number): number {
+  let [left, behind] = [letters, 0];
+  paragraph.descendants((node, position) => {
+    if (!node.isText || left === 0) return left > 0;
+    const taken = Math.min(left, node.nodeSize);
+    left -= taken;
+    behind = position + taken;
+    return false;
+  });
+  return behind;
 }

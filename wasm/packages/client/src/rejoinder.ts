@@ -222,6 +222,9 @@ export class OpenRejoinder implements RejoinderShape {
   }
 
   async close(): Promise<void> {
+    // While there is still a way to say it.
+    this.#documents.leave();
+    for (const handle of this.#handles.values()) handle.leaveDocuments();
     await this.#connection.close();
     for (const handle of this.#handles.values()) handle.close();
     this.#documents.close();

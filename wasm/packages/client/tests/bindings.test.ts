@@ -100,6 +100,12 @@ test("where something else stands, nothing can be typed until it is a text", asy
   await engine.quiet(document);
   assert.equal(view.state.readOnly, false);
   assert.equal(text(), "shared");
+  engine.remote([["body"]], { op: "put", path: ["body"], value: "plain" });
+  await engine.quiet(document);
+  assert.equal(view.state.readOnly, true, "nor from when something else is put there");
+  engine.remote([["body"]], { op: "put", path: ["body"], value: new SharedText("again") });
+  await engine.quiet(document);
+  assert.deepEqual([view.state.readOnly, text()], [false, "again"]);
 });
 
 test("what can't be written leaves the editor again", async (t) => {

@@ -335,3 +335,15 @@ test("what changes something is written down until it is made, unless there is a
     else assert.notEqual(treatment, "journal", `${method}: ${why}`);
   }
 });
+
+test("who closes is gone from each document that they were at, before the way to the engine ends", async (t) => {
+  const { client, engine } = await opened(t);
+  const places = [client.document("drafts"), client.conversation("c").document("plan")];
+  for (const { presence } of places) presence.set({ row: 1 });
+  client.document("only looked at").presence.peers.subscribe(() => undefined);
+  engine.asked.length = 0;
+  t.mock.method(engine, "close", async () => void engine.asked.push(["sync.wait", {}]));
+  await client.close();
+  const gone = (space: string, name: string): Asked => ["document.presence", { space, name, state: null }];
+  assert.deepEqual(engine.asked, [gone("account", "drafts"), gone("c", "plan"), ["sync.wait", {}]]);
+});

@@ -106,6 +106,8 @@ test("a path is a list of keys and indexes, whatever it is asked for", async (t)
     (path) => document.change((edit) => edit.delete(path)),
     (path) => document.change((edit) => edit.move(path, 0)),
     (path) => document.change((edit) => edit.spliceText(path, 0, 0, "x")),
+    async (path) => document.at(path),
+    async (path) => typed(document).at(path),
     (path) => document.conflicts(path),
     (path) => document.get(path),
   ];
@@ -115,6 +117,10 @@ test("a path is a list of keys and indexes, whatever it is asked for", async (t)
       await assert.rejects(call(path as Path), { name: "RejoinderError", kind: "invalid", message: reason });
     }
   }
+  const path: (string | number)[] = ["list", 0];
+  const [first, same] = [document.at(path), typed(document).at(path)];
+  path[0] = "s";
+  assert.deepEqual([first.current, same.current], [1, 1], "what becomes of the caller's path is not followed");
   await assert.doesNotReject(Promise.race([document.get(["é".repeat(128)]), Promise.resolve()]));
 });
 

@@ -83,6 +83,16 @@ test("an old document is shown as a new one, and written as one with the first c
   assert.equal(last.length, 1, "what is up to date is left alone");
 });
 
+test("a document in which nothing was written has nothing to bring up to date", async (t) => {
+  const { engine, document, plan } = await open(t, {});
+  assert.deepEqual(plan.issues.current, []);
+  assert.deepEqual(plan.value.current, { items: [] });
+  const made = plan.change((doc) => void doc.items.push({ title: "milk", tags: [] }));
+  await engine.quiet(document);
+  await made;
+  assert.deepEqual(engine.content, { items: [{ title: "milk", tags: [] }] });
+});
+
 test("what somebody with an older version brings later is brought up to date, too", async (t) => {
   const { engine, document, plan } = await open(t, NEW);
   const before = plan.value.current?.items[0];

@@ -85,3 +85,57 @@ void test("what is said of another document, or elsewhere, is not heard", (t) =>
   heard("d", 1, { space: "elsewhere" });
   assert.deepEqual(presence.peers.current, []);
 });
+
+void test("who only says where they are tells those who come later, too", (t) => {
+  const { presence, pass, said, heard } = begin(t);
+  presence.set("here");
+  pass(1_000);
+  heard("d", 1);
+  assert.deepEqual(said(), ["here", "here"]);
+  presence.set(null);
+  pass(1_000);
+  heard("e", 1);
+  assert.deepEqual(said(), ["here", "here", null], "who left answers nobody");
+});
+
+void test("who says the same again is the same", (t) => {
+  const { presence, pass, heard } = begin(t);
+  let told = 0;
+  presence.peers.subscribe(() => (told += 1));
+  heard("d", { row: 1 });
+  const [peer] = presence.peers.current;
+  pass(10_000);
+  heard("d", { row: 1 });
+  heard("e", null);
+  assert.equal(told, 1);
+  assert.equal(presence.peers.current[0], peer);
+  heard("d", { row: 2 });
+  assert.equal(told, 2);
+});
+
+void test("who closes says that they left, at once and once", (t) => {
+  const { presence, pass, said } = begin(t);
+  presence.set(1);
+  presence.set(2);
+  presence.close();
+  assert.deepEqual(said(), [1, null]);
+  presence.close();
+  pass(60_000);
+  assert.deepEqual(said(), [1, null]);
+});
+
+void test("who only looked does not leave", (t) => {
+  const { presence, said } = begin(t);
+  presence.peers.subscribe(() => undefined);
+  presence.close();
+  assert.deepEqual(said(), []);
+});
+
+void test("what was to be said a moment later is said when one leaves before", (t) => {
+  const { presence, pass, said } = begin(t);
+  presence.set(1);
+  presence.set(null);
+  presence.leave();
+  pass(60_000);
+  assert.deepEqual(said(), [1, null]);
+});

@@ -11,7 +11,13 @@ import { sharedParagraphs, textOf } from "../src/prosemirror.js";
 import { FakeEngine } from "./engine.js";
 
 const schema = new Schema({
-  nodes: { doc: { content: "paragraph+" }, paragraph: { content: "text*" }, text: {} },
+  nodes: {
+    doc: { content: "paragraph+" },
+    paragraph: { content: "(text | break | link)*" },
+    text: {},
+    break: { inline: true, leafText: () => "\n" },
+    link: { inline: true, content: "text*" },
+  },
   marks: { strong: {} },
 });
 
@@ -75,6 +81,36 @@ void test("what others write comes into the editor, around selection and marks",
   await engine.quiet(document);
   assert.equal(text(), "one two\nthree");
   assert.equal(engine.asked.filter(({ method }) => method === "document.change").length, 0);
+});
+
+void test("what is no letter is this editor's alone, and no letter to anybody", async (t) => {
+  const { engine, document, view, text, kept } = await editor(t, { body: new SharedText("one two\nthree") });
+  const link = schema.nodes.link.create(null, schema.text("and"));
+  view.dispatch(view.state.tr.insert(4, schema.nodes.break.create()).insert(9, link));
+  await engine.quiet(document);
+  assert.equal(kept(), "one twoand\nthree");
+  view.dispatch(view.state.tr.insertText("!", 1));
+  engine.remote([["body"]], { op: "spliceText", path: ["body"], index: 7, deleted: 2, inserted: "O t" });
+  await engine.quiet(document);
+  assert.deepEqual([kept(), text()], ["!one twO tnd\nthree", "!one twO tnd\nthree"]);
+  const kinds: string[] = [];
+  view.state.doc.child(0).forEach(({ type }) => kinds.push(type.name));
+  assert.deepEqual(kinds, ["text", "break", "text", "link"]);
+  engine.remote([["body"]], { op: "spliceText", path: ["body"], index: 14, deleted: 0, inserted: "\n\nR" });
+  await engine.quiet(document);
+  assert.equal(text(), "!one twO tnd\nt\n\nRhree");
+});
+
+void test("where something else is put, nothing can be typed until it is a text", async (t) => {
+  const { engine, document, view, isEditable, text } = await editor(t, { body: new SharedText("shared") });
+  engine.remote([["body"]], { op: "put", path: ["body"], value: "plain" });
+  await engine.quiet(document);
+  assert.equal(isEditable(), false);
+  view.dispatch(view.state.tr.insertText("!", 1));
+  assert.equal(text(), "shared");
+  engine.remote([["body"]], { op: "put", path: ["body"], value: new SharedText("again") });
+  await engine.quiet(document);
+  assert.deepEqual([isEditable(), text()], [true, "again"]);
 });
 
 void test("the first that is typed makes the text", async (t) => {

@@ -42,10 +42,10 @@ type Given<Of> = {
 
 /** Whoever adds a call to a class adds it to its interface, or names it here. This holds when it compiles. */
 const BEHIND: readonly [
-  Behind<ConversationHandle, Conversation, "hear" | "renew" | "close">,
+  Behind<ConversationHandle, Conversation, "hear" | "renew" | "leaveDocuments" | "close">,
   Behind<DeviceFamily, Devices, "close">,
-  Behind<DocumentHandle, SharedDocument, "apply" | "close">,
-  Behind<DocumentPresence, Presence, "close">,
+  Behind<DocumentHandle, SharedDocument, "apply" | "leave" | "close">,
+  Behind<DocumentPresence, Presence, "leave" | "close">,
   Behind<MessageWindow, MessageList, "hear" | "renew" | "sending" | "sent" | keyof Cell<unknown>>,
   Behind<OpenRejoinder, Rejoinder, "opened">,
   Behind<RejoinderError, ErrorShape>,

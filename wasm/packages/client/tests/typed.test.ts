@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { z } from "zod";
 import { DocumentHandle } from "../src/document/handle.js";
 import { apply } from "../src/document/tree.js";
-import { EditError, SharedCounter, SharedText, values, type DocumentValue } from "../src/index.js";
+import { EditError, RejoinderError, SharedCounter, SharedText, values, type DocumentValue } from "../src/index.js";
 import { SchemaError, difference, typed, type Draft } from "../src/typed/index.js";
 import { record } from "../src/typed/record.js";
 import { FakeEngine } from "./engine.js";
@@ -151,6 +151,48 @@ test("what a document can't do is refused, by operation and path", () => {
         return true;
       },
     );
+  }
+});
+
+test("rows may change places, and what was taken out may be put in elsewhere", () => {
+  interface Row {
+    n: number;
+    in: { x: number };
+  }
+  const row = (n: number, x = 0): Row => ({ n, in: { x } });
+  const made = (edit: (list: Row[] & { 0: Row; 1: Row }) => void): unknown => {
+    const document = { l: [row(1), row(2), row(3)] } as unknown as DocumentValue;
+    const ops = record(document, (doc) => edit((doc as { l: Row[] & { 0: Row; 1: Row } }).l));
+    return (ops.reduce(apply, document) as unknown as { l: Row[] }).l;
+  };
+  const swapped = made((list) => {
+    [list[0], list[1]] = [list[1], list[0]];
+  });
+  assert.deepEqual(swapped, [row(2), row(1), row(3)]);
+  const moved = made((list) => {
+    const second = list[1];
+    const inner = second.in;
+    inner.x = 6;
+    list.splice(1, 1);
+    list.push(second, { n: 4, in: inner });
+  });
+  assert.deepEqual(moved, [row(1), row(3), row(2, 6), row(4, 6)]);
+  const late = (): unknown =>
+    made((list) => {
+      const inner = list[1].in;
+      list.shift();
+      list.shift();
+      inner.x = 1;
+    });
+  assert.throws(late, { operation: "put", path: ["l", 0, "in"], reason: "it is no longer in the document" });
+});
+
+test("a list is spliced from where an array would be", () => {
+  for (const start of [0.5, Number.NaN, undefined, "1", -1.9, Infinity, -Infinity, null]) {
+    const [array, list] = [[1, 2, 3], { l: [1, 2, 3] }];
+    array.splice(start as number, 1);
+    const ops = record<{ l: number[] }>(list, (doc) => void doc.l.splice(start as number, 1));
+    assert.deepEqual(ops.reduce<DocumentValue>(apply, list), { l: array }, String(start));
   }
 });
 
@@ -306,6 +348,25 @@ test("a change of a document that nobody follows is made of what it is now", asy
     }),
   );
   assert.equal((engine.content as { items: unknown[] }).items.length, 3);
+});
+
+test("a change of a document that is yet to be handed over is refused, whether somebody follows it or not", async (t) => {
+  const engine = new FakeEngine();
+  const waiting = (): void => void engine.refusals.set("document.get", new RejoinderError("waiting", "not yet"));
+  const document = new DocumentHandle(engine, "s", "plan");
+  t.after(() => document.close());
+  const plan = typed<{ title: string }>(document);
+  for (const follows of [false, true]) {
+    if (follows) {
+      waiting();
+      plan.value.subscribe(() => undefined);
+      await engine.settle();
+    }
+    waiting();
+    await assert.rejects(engine.until(plan.change((doc) => void (doc.title = "x"))), { kind: "waiting" });
+  }
+  await engine.until(plan.change((doc) => void (doc.title = "x")));
+  assert.deepEqual(engine.content, { title: "x" });
 });
 
 test("a schema that answers later is told so", async (t) => {

@@ -137,6 +137,20 @@ test("own changes are taken back and made again, one by one, at once", async (t)
   assert.deepEqual(now(), engine.content);
 });
 
+test("what nobody follows is taken back in its order, too, however fast", async (t) => {
+  const engine = new FakeEngine();
+  const handle = new DocumentHandle(engine, "s", "plan");
+  t.after(() => handle.close());
+  const list = typed<{ items: string[] }>(handle, { initial: { items: ["theirs"] } });
+  const history = undoHistory(list);
+  for (const item of ["one", "two", "three"]) await engine.until(list.change((doc) => void doc.items.unshift(item)));
+  assert.deepEqual(engine.content, { items: ["three", "two", "one", "theirs"] });
+  await engine.until(Promise.all([history.undo(), history.undo()]));
+  assert.deepEqual(engine.content, { items: ["one", "theirs"] });
+  await engine.until(Promise.all([history.redo(), history.redo()]));
+  assert.deepEqual(engine.content, { items: ["three", "two", "one", "theirs"] });
+});
+
 test("a change that could not be made is not there to be taken back", async (t) => {
   const { engine, handle, plan, history } = await open(t);
   engine.refusals.set("document.change", new RejoinderError("store", "full"));

@@ -1,5 +1,14 @@
 /** Hooks that follow documents, and change them. */
-import type { ConversationId, DocumentValue, Json, Live, Path, Peer, SharedDocument } from "@rejoinder/client";
+import type {
+  ConversationId,
+  DocumentValue,
+  Json,
+  Live,
+  Path,
+  Peer,
+  Presence,
+  SharedDocument,
+} from "@rejoinder/client";
 import {
   typed,
   undoHistory,
@@ -9,7 +18,7 @@ import {
   type StandardSchema,
   type TypedDocument,
 } from "@rejoinder/client/typed";
-import { useCallback, useEffect, useMemo } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useLive } from "./live.js";
 import { useRejoinder } from "./provider.js";
 
@@ -84,11 +93,23 @@ export function usePresence<S extends Json = Json>(
   const said = JSON.stringify(state);
   // Who only looks says nothing, and takes back nothing that another component says.
   const isHere = state !== null;
+  const component = useRef(null);
   useEffect(() => {
-    if (isHere) presence.set(JSON.parse(said) as Json);
+    if (isHere) say(presence, component, said);
   }, [presence, said, isHere]);
-  useEffect(() => (isHere ? () => presence.set(null) : undefined), [presence, isHere]);
+  useEffect(() => (isHere ? () => say(presence, component, undefined) : undefined), [presence, isHere]);
   return useLive(presence.peers) as readonly Peer<S>[];
+}
+
+const SAYING = new WeakMap<Presence, Map<object, string>>();
+
+/** What a component says, or nothing any more. Of several, what was said last counts. */
+function say(presence: Presence, component: object, said: string | undefined): void {
+  const all = SAYING.get(presence) ?? new Map<object, string>();
+  SAYING.set(presence, all);
+  all.delete(component);
+  if (said !== undefined) all.set(component, said);
+  presence.set(JSON.parse([...all.values()].at(-1) ?? "null") as Json);
 }
 
 const TYPED = new WeakMap<object, Map<unknown, Map<string, unknown>>>();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test, type TestContext } from "node:test";
 import type { Rejoinder } from "@rejoinder/client";
 import { Window } from "happy-dom";
-import { Suspense, act, memo, type ReactNode } from "react";
+import { Suspense, act, memo, useState, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { FakeEngine } from "../../client/tests/engine.js";
@@ -233,4 +233,26 @@ test("a component that only looks takes back nothing of what another says", asyn
   const said = engine.asked.filter(({ method }) => method === "document.presence").map(({ params }) => params["state"]);
   assert.deepEqual(said, [{ row: 1 }]);
   assert.equal(text(), "0");
+});
+
+test("of two components that say where one is, one stays when the other goes", async (t) => {
+  function Cursor({ row }: { row: number }): ReactNode {
+    usePresence("s", "plan", { row });
+    return null;
+  }
+  function App(): ReactNode {
+    const [shown, show] = useState([1, 2]);
+    const rest = (): void => show((all) => all.slice(1).reverse());
+    return [...shown.map((row) => <Cursor key={row} row={row} />), <button key="rest" onClick={rest} />];
+  }
+  const { engine, click } = await mounted(t, {}, <App />);
+  const said = async (): Promise<unknown> => {
+    await act(() => new Promise((resolve) => setTimeout(resolve, 200)));
+    return engine.asked.findLast(({ method }) => method === "document.presence")?.params["state"];
+  };
+  assert.deepEqual(await said(), { row: 2 });
+  click(0);
+  assert.deepEqual(await said(), { row: 2 });
+  click(0);
+  assert.equal(await said(), null);
 });

@@ -11,14 +11,12 @@ export class BoundText {
   readonly #stop: () => void;
   #isOver = false;
 
-  /** Calls `pull` when what the document says is to come into the editor: once it is made, and from then on. */
+  /** Calls `pull` when what the document says is to come into the editor: once it is read, and from then on. */
   constructor(document: SharedDocument, path: Path, pull: () => void) {
     this.#document = document;
     this.#path = path;
     this.#pull = () => {
-      // What stands there and is no text can't be edited as one.
-      if (this.#isOver || document.value.current === undefined) return;
-      if (this.#found === undefined || this.value !== undefined) pull();
+      if (!this.#isOver && document.value.current !== undefined) pull();
     };
     this.#stop = document.value.subscribe(this.#pull);
     // An editor can't be changed while it is made.
@@ -29,6 +27,11 @@ export class BoundText {
   get value(): string | undefined {
     const found = this.#found;
     return found instanceof SharedText ? found.value : undefined;
+  }
+
+  /** What stands there and is no text can't be edited as one. */
+  get isEditable(): boolean {
+    return this.#found === undefined || this.value !== undefined;
   }
 
   get #found(): DocumentValue | undefined {

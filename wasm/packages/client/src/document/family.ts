@@ -48,6 +48,11 @@ export class DocumentFamily {
     return handle as SharedDocument as SharedDocument<T>;
   }
 
+  /** Says that one is no longer at any of them. */
+  leave(): void {
+    for (const handle of this.#handles.values()) handle.leave();
+  }
+
   /** Ends what follows them. */
   close(): void {
     for (const handle of this.#handles.values()) handle.close();

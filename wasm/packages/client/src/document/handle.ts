@@ -25,7 +25,7 @@ export const ACCOUNT = "account";
 
 /** How long a document is followed after the last listener left; a component may come back at once. */
 const LINGER_MS = 5_000;
-/** After a reading there is a pause, this much of the time that it took, and no longer than that. */
+/** Between readings that follow one another there is a pause, this much of the time that one takes, and no longer. */
 const REST = 2;
 const REST_MOST_MS = 250;
 /** What was read is shown only if nothing was told meanwhile, but for so many rounds at most. */
@@ -62,9 +62,10 @@ export class DocumentHandle implements SharedDocument {
   }
 
   at<V = DocumentValue>(path: Path): Live<V | undefined> {
+    const place = checkPath(path, "at");
     return new Mapped<DocumentValue | undefined, V | undefined>(
       this.#value,
-      (value) => at(value, path) as V | undefined,
+      (value) => at(value, place) as V | undefined,
     );
   }
 
@@ -119,6 +120,11 @@ export class DocumentHandle implements SharedDocument {
   async delete(): Promise<void> {
     await this.#engine.call("document.delete", this.#where());
     this.#value.touch(undefined);
+  }
+
+  /** Says that one is no longer at it. */
+  leave(): void {
+    this.#presence?.leave();
   }
 
   /** Ends what follows it. */
@@ -216,6 +222,8 @@ class Followed extends Cell<DocumentValue | undefined> {
   /** The last reading failed. */
   #isStuck = false;
   #isEnded = false;
+  /** What is read before then follows the last reading. */
+  #busyUntilMs = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #linger: ReturnType<typeof setTimeout> | undefined;
 
@@ -397,11 +405,14 @@ class Followed extends Cell<DocumentValue | undefined> {
         error instanceof RejoinderError ? error : new RejoinderError("internal", String(error), { cause: error });
     }
     this.#isReading = false;
-    const tookMs = performance.now() - beganMs;
     this.#isStuck = failure !== undefined;
-    // Edits that wait are made of what is read next.
-    const restMs = this.#replica.hasWaiting ? 0 : Math.min(REST * tookMs, REST_MOST_MS);
-    if (failure === undefined) this.#rest(restMs);
+    const endedMs = performance.now();
+    const restMs = Math.min(REST * (endedMs - beganMs), REST_MOST_MS);
+    // What comes by itself holds up nothing that comes after it; edits that wait are made of what is read next.
+    const isBurst = beganMs < this.#busyUntilMs;
+    const pauseMs = isBurst && !this.#replica.hasWaiting ? restMs : 0;
+    this.#busyUntilMs = endedMs + pauseMs + restMs;
+    if (failure === undefined) this.#rest(pauseMs);
     // Whoever has to hand it over will, and that is told.
     if (failure?.kind === "waiting" || (failure === undefined && this.current === undefined)) return;
     for (const end of [...this.#waiting]) end(failure);
@@ -443,6 +454,7 @@ class Followed extends Cell<DocumentValue | undefined> {
 
   #rest(ms: number): void {
     if (!this.#isStarted) return;
+    if (ms === 0) return this.#read();
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#read();

@@ -52,6 +52,9 @@ export class DocumentPresence implements Presence {
   readonly #peers: Peers;
   /** In JSON: what the app does to its own object afterwards is not said. */
   #said = NOTHING;
+  /** What others were told last. */
+  #told = NOTHING;
+  #stop: (() => void) | undefined;
   #saidMs = -PACE_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -73,13 +76,29 @@ export class DocumentPresence implements Presence {
     const said = inJson(state);
     if (said === this.#said) return;
     this.#said = said;
+    // Who comes is told of those who are here, whether they look at who is there or not.
+    if (said !== NOTHING) this.#stop ??= this.#peers.subscribe(() => undefined);
+    else this.#unfollow();
     this.#soon();
+  }
+
+  /** Says at once that one has left, should others know otherwise. */
+  leave(): void {
+    this.#said = NOTHING;
+    this.#unfollow();
+    clearTimeout(this.#timer);
+    if (this.#told !== NOTHING) this.#say();
   }
 
   /** Ends it, and says so. */
   close(): void {
-    this.set(null);
+    this.leave();
     this.#peers.close();
+  }
+
+  #unfollow(): void {
+    this.#stop?.();
+    this.#stop = undefined;
   }
 
   #soon(): void {
@@ -91,6 +110,7 @@ export class DocumentPresence implements Presence {
 
   #say(): void {
     this.#saidMs = performance.now();
+    this.#told = this.#said;
     const state = JSON.parse(this.#said) as Json;
     if (state !== null) this.#timer = setTimeout(() => this.#say(), AGAIN_MS);
     // Without a connection nobody hears of it, and whoever is here then is told again.
@@ -98,12 +118,19 @@ export class DocumentPresence implements Presence {
   }
 }
 
+/** Somebody who is here, with what they said, in JSON. */
+interface Known {
+  readonly peer: Peer;
+  readonly said: string;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
 class Peers extends Cell<readonly Peer[]> {
   readonly #engine: Engine;
   readonly #space: string;
   readonly #name: string;
   readonly #came: () => void;
-  readonly #known = new Map<string, { readonly peer: Peer; readonly timer: ReturnType<typeof setTimeout> }>();
+  readonly #known = new Map<string, Known>();
   #stop: (() => void) | undefined;
 
   constructor(engine: Engine, space: string, name: string, came: () => void) {
@@ -132,13 +159,17 @@ class Peers extends Cell<readonly Peer[]> {
     const before = this.#known.get(device);
     clearTimeout(before?.timer);
     if (state === null) {
-      this.#known.delete(device);
-    } else {
-      const timer = setTimeout(() => this.#gone(device), GONE_MS);
-      this.#known.set(device, { peer: { account: text(params["account"]), device, state }, timer });
+      if (this.#known.delete(device)) this.#tell();
+      return;
     }
-    this.#tell();
-    if (before === undefined && state !== null) this.#came();
+    const said = JSON.stringify(state);
+    const timer = setTimeout(() => this.#gone(device), GONE_MS);
+    // Who says the same again is the same.
+    const isSame = before?.said === said;
+    const peer = isSame ? before.peer : { account: text(params["account"]), device, state };
+    this.#known.set(device, { peer, said, timer });
+    if (!isSame) this.#tell();
+    if (before === undefined) this.#came();
   }
 
   #gone(device: string): void {

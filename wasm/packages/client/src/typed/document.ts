@@ -1,7 +1,7 @@
 /** Documents with a type: of TypeScript's alone, or of a schema that is held to at the edge. */
 import { RejoinderError } from "../error.js";
 import { Mapped, type Cell } from "../live.js";
-import { copied } from "../document/kinds.js";
+import { checkPath, copied } from "../document/kinds.js";
 import { apply, at, isMap, share, type Op } from "../document/tree.js";
 import type { DocumentEdit, DocumentValue, Live, Path, SharedDocument } from "../types.js";
 import { migrated, type Migration } from "./migration.js";
@@ -137,10 +137,13 @@ class Typed<T> implements TypedDocument<T> {
   }
 
   at<V>(path: Path): Live<V | undefined> {
-    return new Mapped(this.value, (value) => at(value as DocumentValue | undefined, path) as V | undefined);
+    const place = checkPath(path, "at");
+    return new Mapped(this.value, (value) => at(value as DocumentValue | undefined, place) as V | undefined);
   }
 
   async change(edit: (draft: Draft<T>) => void): Promise<void> {
+    // What is yet to be handed over refuses this, and would be waited for below.
+    if (this.#source.current === undefined) await this.document.get([NO_KEY]);
     // Only what is followed is known to be of now.
     if (this.#source.current === undefined || !this.#source.isFollowed) await this.#source.ready();
     const before = this.#source.current ?? {};
@@ -169,7 +172,9 @@ class Typed<T> implements TypedDocument<T> {
 
   #first(of: DocumentValue): { readonly first: readonly Op[]; readonly problem?: Issue } {
     try {
-      const ops = migrated(of, this.#migrations);
+      // Where nothing was written, no older version has written anything.
+      const isNew = isMap(of) && Object.keys(of).length === 0;
+      const ops = isNew ? [] : migrated(of, this.#migrations);
       return { first: [...ops, ...missing(ops.reduce(apply, of), this.#initial, [])] };
     } catch (error) {
       // What it was not made for is told, as what no schema expects is, and stays as it is.
@@ -212,6 +217,9 @@ interface Read<T> {
 }
 
 const NONE: readonly Issue[] = [];
+
+/** A key at which nothing stands: to ask for it costs nothing. */
+const NO_KEY = " ";
 
 /** An issue without indexes: what others take out before it moves it. */
 function wherever(issue: Issue): string {

@@ -67,7 +67,7 @@ class Recorder {
   path(place: Place, operation: string): Path {
     if (this.isOver) throw new EditError(operation, [], "the change is over: its drafts can't be used any more");
     const path = place.path();
-    if (path === undefined) throw new EditError(operation, [], "it is no longer in the document");
+    if (path === undefined) throw new EditError(operation, place.last().path, "it is no longer in the document");
     return path;
   }
 
@@ -119,7 +119,7 @@ class Recorder {
     const made = copied(plain, "put", path);
     // What says the same would take the place of what others change in it meanwhile.
     if (old === undefined || !isSame(old, made)) this.#make({ op: "put", path, value: made });
-    place.forget(step);
+    place.forget(step, path, old);
   }
 
   insert(place: Place, index: number, value: unknown): void {
@@ -129,8 +129,11 @@ class Recorder {
   }
 
   remove(place: Place, step: Step): void {
-    this.#make({ op: "delete", path: [...this.path(place, "delete"), step] });
-    place.forget(step);
+    const path = [...this.path(place, "delete"), step];
+    this.putLeaves();
+    const old = at(this.#document, path);
+    this.#make({ op: "delete", path });
+    place.forget(step, path, old);
     if (typeof step === "number") place.shift(step, -1);
   }
 
@@ -178,7 +181,8 @@ class Recorder {
     const place = this.#places.get(value);
     if (place !== undefined) {
       this.putLeaves();
-      return this.value(place) as DocumentValue;
+      // What was taken out can be put in elsewhere: two rows may change places.
+      return (place.path() === undefined ? place.last().value : this.value(place)) as DocumentValue;
     }
     const inner = (item: unknown, step: Step): DocumentValue => this.#plain(item, operation, [...path, step]);
     if (Array.isArray(value)) return Array.from(value as readonly unknown[], inner);
@@ -189,12 +193,18 @@ class Recorder {
   }
 }
 
+/** What was taken out, and from where. */
+interface Last {
+  readonly path: Path;
+  readonly value: DocumentValue | undefined;
+}
+
 /** Where a draft lies; moves when elements before it come or go. */
 class Place {
   draft: object | undefined;
   #parent: Place | undefined;
   #step: Step;
-  #isGone = false;
+  #gone: Last | undefined;
   #inner = new Map<Step, Place>();
 
   constructor(parent: Place | undefined, step: Step) {
@@ -204,7 +214,7 @@ class Place {
 
   /** The path to it; nothing if it was taken out. */
   path(): Path | undefined {
-    if (this.#isGone) return undefined;
+    if (this.#gone !== undefined) return undefined;
     if (this.#parent === undefined) return [];
     const path = this.#parent.path();
     return path === undefined ? undefined : [...path, this.#step];
@@ -216,10 +226,17 @@ class Place {
     return known;
   }
 
-  /** What was at a step is there no longer. */
-  forget(step: Step): void {
+  /** Where it was when it was taken out, and what it held. */
+  last(): Last {
+    if (this.#gone !== undefined) return this.#gone;
+    const { path, value } = this.#parent?.last() ?? { path: [], value: undefined };
+    return { path: [...path, this.#step], value: at(value, [this.#step]) };
+  }
+
+  /** What was at a step, which is a path, is there no longer. */
+  forget(step: Step, path: Path, value: DocumentValue | undefined): void {
     const place = this.#inner.get(step);
-    if (place !== undefined) place.#isGone = true;
+    if (place !== undefined) place.#gone = { path, value };
     this.#inner.delete(step);
   }
 
@@ -412,7 +429,9 @@ class ListHandler extends Handler implements ProxyHandler<unknown[]> {
         return () => this.#splice(0, 1, [])[0];
       case "splice":
         return (...given) => {
-          const [start = 0, count, ...items] = given as [number?, number?, ...unknown[]];
+          const [first, count, ...items] = given as [number?, number?, ...unknown[]];
+          // As arrays take it: what is no number is the beginning.
+          const start = Math.trunc(Number(first)) || 0;
           const from = start < 0 ? Math.max(this.#length() + start, 0) : Math.min(start, this.#length());
           const deleted = given.length === 1 ? this.#length() - from : (count ?? 0);
           return this.#splice(from, deleted, items);

@@ -83,9 +83,10 @@ class Remembered<T> implements UndoHistory {
     let made: Step | undefined;
     try {
       const { document } = this.#document;
-      // Only what is followed is known to be of now.
-      const { current, isFollowed } = document.value as Cell<DocumentValue | undefined>;
-      const before = current !== undefined && isFollowed ? current : await document.value.ready();
+      const value = document.value as Cell<DocumentValue | undefined>;
+      // Only what is followed is known to be of now. Meanwhile another step may have been taken.
+      if (value.current === undefined || !value.isFollowed) await value.ready();
+      const before = value.current ?? {};
       const ops = revert(step.before, step.after, before);
       if (ops.length === 0) return false;
       made = { before, after: ops.reduce(apply, before) };
