@@ -265,7 +265,7 @@ mod tests {
         let packages = KeyPackages { once: nothings.clone(), last_resort: None };
         let op = Op::PutKeyPackages(packages);
         let request = ClientFrame::Request(Request { id: 1, op }).to_bytes();
-        for message in [request, push(nothings), hello(0, 60_000)] {
+        for message in [request, push(nothings), hello(0, 40_000)] {
             assert!(message.len() <= limits::MESSAGE);
             assert!(Incoming::parse(&message).is_err(), "{} bytes", message.len());
         }
