@@ -142,7 +142,7 @@ fn a_repair_brings_nobody_back_into_what_everybody_left() {
     let state = State::open(store).unwrap();
     for who in [&ada, &bob] {
         let left = state.membership(&who.account, &space(1)).unwrap().unwrap();
-        assert_eq!(left.until.is_some(), true, "{left:?}");
+        assert!(left.until.is_some(), "{left:?}");
         assert_eq!(state.spaces_of(&who.account).unwrap(), (0, 0));
     }
 }
