@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -46,14 +46,38 @@ pub(crate) struct Door {
     places: Places,
     pace: Pace,
     requests: Pace,
-    proxies: Arc<Proxies>,
-    unlimited: Arc<[Network]>,
-    origins: Arc<Origins>,
-    deadlines: Deadlines,
+    /// A reload puts another one here.
+    said: Arc<RwLock<Arc<Said>>>,
     refusals: Arc<SharedRefusals>,
     told: Arc<Semaphore>,
     /// Whether the log was told of a proxy that the configuration doesn't know.
     wondered: Arc<AtomicBool>,
+}
+
+/// What the configuration says of who comes.
+#[derive(Debug)]
+struct Said {
+    proxies: Proxies,
+    unlimited: Vec<Network>,
+    origins: Origins,
+    deadlines: Deadlines,
+}
+
+impl Said {
+    fn of(config: &Config) -> Self {
+        Self {
+            proxies: Proxies::new(config.proxies.clone()),
+            unlimited: config.unlimited.clone(),
+            origins: Origins::new(&config.origins),
+            deadlines: Deadlines::of(&config.limits),
+        }
+    }
+
+    /// Who has an address; `None` for who is not counted.
+    fn peer(&self, address: IpAddr) -> Option<Peer> {
+        let is_free = self.unlimited.iter().any(|network| network.has(address));
+        (!is_free).then(|| Peer::of(address))
+    }
 }
 
 /// A connection, as its requests see it.
@@ -76,10 +100,7 @@ impl Door {
                 config.limits.http_requests_per_address_per_s,
                 config.limits.http_requests_per_address_at_once,
             ),
-            proxies: Arc::new(Proxies::new(config.proxies.clone())),
-            unlimited: config.unlimited.clone().into(),
-            origins: Arc::new(Origins::new(&config.origins)),
-            deadlines: Deadlines::of(&config.limits),
+            said: Arc::new(RwLock::new(Arc::new(Said::of(config)))),
             refusals,
             told: Arc::new(Semaphore::new(TOLD)),
             wondered: Arc::default(),
@@ -92,20 +113,38 @@ impl Door {
         Self { places: Places::new(OPERATORS, 0), ..Self::new(config, refusals) }
     }
 
+    /// What is configured otherwise holds for whoever comes from here on; for operators there are as many
+    /// places as before.
+    pub(crate) fn reload(&self, config: &Config) {
+        let limits = &config.limits;
+        self.pace.set(limits.connects_per_address_per_s, limits.connects_per_address_at_once);
+        self.requests
+            .set(limits.http_requests_per_address_per_s, limits.http_requests_per_address_at_once);
+        *self.said.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Said::of(config));
+    }
+
+    /// The same for how many places there are.
+    pub(crate) fn resize(&self, config: &Config) {
+        self.places.resize(config.max_connections, config.limits.connections_per_address);
+    }
+
+    fn said(&self) -> Arc<Said> {
+        Arc::clone(&self.said.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How long a message on a socket may take.
     pub(crate) fn message_deadline(&self) -> Duration {
-        self.deadlines.message
+        self.said().deadlines.message
+    }
+
+    /// Connections that may be open.
+    pub(crate) fn most(&self) -> usize {
+        self.places.most()
     }
 
     /// Connections that are open.
     pub(crate) fn taken(&self) -> usize {
         self.places.taken()
-    }
-
-    /// Who has an address; `None` for who is not counted.
-    fn peer(&self, address: IpAddr) -> Option<Peer> {
-        let is_free = self.unlimited.iter().any(|network| network.has(address));
-        (!is_free).then(|| Peer::of(address))
     }
 
     /// Whether a request may open a socket, and for whom.
@@ -117,8 +156,9 @@ impl Door {
         caller: &Caller,
         headers: &HeaderMap,
     ) -> Result<Option<Peer>, (StatusCode, &'static str)> {
-        let address = self.proxies.asks(caller.address, headers);
-        if !self.origins.admit(headers, address) {
+        let said = self.said();
+        let address = said.proxies.asks(caller.address, headers);
+        if !said.origins.admit(headers, address) {
             self.refusals.note(Refused::Origin);
             return Err((
                 StatusCode::FORBIDDEN,
@@ -126,9 +166,9 @@ impl Door {
             ));
         }
         if address == caller.address {
-            self.wonder(address, headers);
+            self.wonder(&said, address, headers);
         }
-        let peer = self.peer(address);
+        let peer = said.peer(address);
         if address != caller.address {
             // Who connected was a proxy: only now it is known for whom.
             self.paces(peer).map_err(|turned| self.turn(turned))?;
@@ -142,10 +182,10 @@ impl Door {
     }
 
     /// Says once that somebody who is not believed speaks for others: all of them count as one.
-    fn wonder(&self, address: IpAddr, headers: &HeaderMap) {
+    fn wonder(&self, said: &Said, address: IpAddr, headers: &HeaderMap) {
         let speaks =
             headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
-        let is_near = address.to_canonical().is_loopback() && self.proxies.says(address).is_none();
+        let is_near = address.to_canonical().is_loopback() && said.proxies.says(address).is_none();
         if speaks && is_near && !self.wondered.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "a proxy on this machine forwards for others and is not named in [[proxies]]: \
@@ -156,8 +196,9 @@ impl Door {
 
     /// Whether whoever asks may ask once more now.
     fn answers(&self, caller: &Caller, headers: &HeaderMap) -> bool {
-        let address = self.proxies.asks(caller.address, headers);
-        let answers = self.peer(address).is_none_or(|peer| self.requests.admits(peer));
+        let said = self.said();
+        let address = said.proxies.asks(caller.address, headers);
+        let answers = said.peer(address).is_none_or(|peer| self.requests.admits(peer));
         if !answers {
             self.refusals.note(Refused::RequestsOfPeer);
         }
@@ -226,7 +267,8 @@ impl Acceptor {
             };
             let _ = stream.set_nodelay(true);
             let (door, tls, router) = (self.door.clone(), self.tls.clone(), self.router.clone());
-            let connection = Connection { door, tls, from };
+            let said = door.said();
+            let connection = Connection { door, said, tls, from };
             match self.door.places.take() {
                 Ok(place) => {
                     let served = connection.serve(stream, place, router);
@@ -252,6 +294,8 @@ async fn until(stop: CancellationToken, served: impl Future<Output = ()>) {
 /// One connection before it is a socket.
 struct Connection {
     door: Door,
+    /// As it was when it came.
+    said: Arc<Said>,
     tls: Option<TlsAcceptor>,
     from: SocketAddr,
 }
@@ -259,9 +303,9 @@ struct Connection {
 impl Connection {
     async fn serve(self, mut stream: TcpStream, mut place: Place, router: Router) {
         let mut address = self.from.ip();
-        let says = self.door.proxies.says(address);
+        let says = self.said.proxies.says(address);
         if says == Some(Says::ProxyProtocol) {
-            match timeout(self.door.deadlines.handshake, read_preface(&mut stream)).await {
+            match timeout(self.said.deadlines.handshake, read_preface(&mut stream)).await {
                 Ok(Ok(source)) => address = source.unwrap_or(address),
                 Ok(Err(_)) => return self.door.refusals.note(Refused::ProxyHeader),
                 Err(_) => return self.door.refusals.note(Refused::Deadline),
@@ -269,7 +313,7 @@ impl Connection {
         }
         // Whom a proxy that says so in each request speaks for is not known yet.
         let is_known = matches!(says, None | Some(Says::ProxyProtocol));
-        let peer = self.door.peer(address).filter(|_| is_known);
+        let peer = self.said.peer(address).filter(|_| is_known);
         let paces = self.door.paces(peer);
         let belongs = paces.and_then(|()| match peer {
             Some(peer) => place.belong(peer),
@@ -286,7 +330,7 @@ impl Connection {
         }
         let over = place.over();
         let caller = Caller { address, place: Arc::new(Mutex::new(place)) };
-        let (refusals, whole) = (Arc::clone(&self.door.refusals), self.door.deadlines.whole);
+        let (refusals, whole) = (Arc::clone(&self.door.refusals), self.said.deadlines.whole);
         let door = self.door.clone();
         let served = self.over(stream, |request| answer(request, &door, &caller, &router));
         tokio::select! {
@@ -313,7 +357,7 @@ impl Connection {
         F: Fn(Request<Incoming>) -> A,
         A: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
     {
-        let deadlines = self.door.deadlines;
+        let deadlines = self.said.deadlines;
         let refused = match self.tls {
             None => serve_http(stream, deadlines, answer).await,
             Some(tls) => match timeout(deadlines.handshake, tls.accept(stream)).await {

@@ -16,6 +16,11 @@ impl Reserve {
         Self { min_free_bytes, is_full: false }
     }
 
+    /// Keeps so many bytes free from here on.
+    pub(crate) fn set(&mut self, min_free_bytes: u64) {
+        self.min_free_bytes = min_free_bytes;
+    }
+
     /// Whether it is full.
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
@@ -56,6 +61,8 @@ mod tests {
         let (full, room) = (Some(true), Some(false));
         assert_eq!(said, [None, None, full, None, None, None, room, None, full]);
         assert_eq!(Reserve::new(0).note(0), None);
+        reserve.set(0);
+        assert_eq!(reserve.note(0), Some(false));
     }
 
     #[test]

@@ -238,7 +238,6 @@ impl Hub {
         let (health, state) = watch::channel(Health::Serving);
         let (all, refusals) = (All::default(), Arc::new(SharedRefusals::default()));
         let heartbeat = Arc::new(Heartbeat::default());
-        let most = relay.settings().queued_mib.saturating_mul(1024 * 1024);
         let core = Core {
             relay,
             sockets: BTreeMap::new(),
@@ -247,7 +246,6 @@ impl Hub {
             clock,
             ticked_ms: 0,
             all: all.clone(),
-            most: usize::try_from(most).unwrap_or(usize::MAX),
             refusals: Arc::clone(&refusals),
             log: RefusalLog::default(),
             heartbeat: Arc::clone(&heartbeat),
@@ -420,8 +418,6 @@ struct Core {
     clock: Clock,
     ticked_ms: u64,
     all: All,
-    /// Bytes of memory that may wait for all sockets; 0: no limit.
-    most: usize,
     refusals: Arc<SharedRefusals>,
     log: RefusalLog,
     heartbeat: Arc<Heartbeat>,
@@ -551,6 +547,11 @@ impl Core {
         self.ticked_ms = now_ms;
         self.look_at_the_wall();
         self.relay.tick(now_ms);
+        for (session, bytes) in self.relay.behind() {
+            if let Some(socket) = self.sockets.get(&session) {
+                socket.shared.waiting.is_behind(bytes);
+            }
+        }
         telemetry::counts(&self.relay.counts());
         let refusals = self.relay.refusals().and(&self.refusals.so_far());
         telemetry::refusals(&refusals);
@@ -611,18 +612,20 @@ impl Core {
 
     /// Ends the sessions that take the most memory, where all together take too much.
     fn relieve(&mut self) {
-        if self.most == 0 || self.all.bytes() <= self.most {
+        let most = self.relay.settings().queued_mib.saturating_mul(1024 * 1024);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if most == 0 || self.all.bytes() <= most {
             return;
         }
         let cost = |(id, socket): (&SessionId, &Socket)| (socket.shared.waiting.bytes(), *id);
         let mut costs: Vec<_> = self.sockets.iter().map(cost).collect();
         costs.sort_unstable_by_key(|(bytes, session)| (std::cmp::Reverse(*bytes), *session));
         let mut left: usize = costs.iter().map(|(bytes, _)| bytes).sum();
-        if left <= self.most {
+        if left <= most {
             return;
         }
         for (bytes, session) in costs {
-            if left <= self.most - self.most / 8 {
+            if left <= most - most / 8 {
                 return;
             }
             left = left.saturating_sub(bytes);

@@ -75,21 +75,26 @@ fn run(config: &Config, flags: &Flags) -> Result<(), ServerError> {
         let mut server = Server::start(config).await?;
         notify::tell("READY=1");
         let alive = tokio::spawn(tell_alive(server.hub().heartbeat()));
+        let mut drain_delay_ms = config.drain_delay_ms;
         loop {
             match signals.next(&mut server).await {
                 Told::Failed => break,
                 Told::Stop => {
-                    tracing::info!(delay_ms = config.drain_delay_ms, "draining");
+                    tracing::info!(delay_ms = drain_delay_ms, "draining");
                     notify::tell("STOPPING=1");
                     server.leave();
-                    let delay = Duration::from_millis(config.drain_delay_ms);
+                    let delay = Duration::from_millis(drain_delay_ms);
                     tokio::select! {
                         () = tokio::time::sleep(delay) => {}
                         () = server.failed() => {}
                     }
                     break;
                 }
-                Told::Reload => reload(&server, config, flags).await,
+                Told::Reload => {
+                    if let Some(config) = reload(&server, config, flags).await {
+                        drain_delay_ms = config.drain_delay_ms;
+                    }
+                }
             }
         }
         alive.abort();
@@ -137,27 +142,45 @@ impl Signals {
     }
 }
 
-/// Reads the configuration anew. What is wrong with it is said, and changes nothing.
-async fn reload(server: &Server, before: &Config, flags: &Flags) {
+/// Reads the configuration anew, and gives it. What is wrong with it is said, and changes nothing.
+async fn reload(server: &Server, before: &Config, flags: &Flags) -> Option<Config> {
     notify::tell("RELOADING=1");
-    let config = match Config::load(flags) {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::error!("not reloaded: {error}");
-            return notify::tell("READY=1");
+    let config = take_up(server, flags).await;
+    match &config {
+        Ok(config) => {
+            tracing::info!("reloaded certificates, limits and log level");
+            let other = later(before, config);
+            if !other.is_empty() {
+                tracing::warn!("{} take effect with the next start", other.join(", "));
+            }
         }
-    };
-    let level = telemetry::set_log_level(&config.log_level);
-    match (server.reload(&config).await, level) {
-        (Ok(()), Ok(())) => tracing::info!("reloaded certificates, limits and log level"),
-        (Err(error), _) => tracing::error!("not reloaded: {error}"),
-        (Ok(()), Err(error)) => tracing::error!("the log level is not changed: {error}"),
-    }
-    let (listen, data) = (config.listen != before.listen, config.data != before.data);
-    if listen || data || config.operate != before.operate {
-        tracing::warn!("listen, operate and data take effect with the next start");
+        Err(error) => tracing::error!("not reloaded: {error}"),
     }
     notify::tell("READY=1");
+    config.ok()
+}
+
+async fn take_up(server: &Server, flags: &Flags) -> Result<Config, Failure> {
+    let config = Config::load(flags).map_err(failure)?;
+    telemetry::check_log_level(&config.log_level).map_err(failure)?;
+    server.reload(&config).await.map_err(failure)?;
+    telemetry::set_log_level(&config.log_level).map_err(failure)?;
+    Ok(config)
+}
+
+/// What of a configuration is not taken up while the relay runs.
+fn later(before: &Config, now: &Config) -> Vec<&'static str> {
+    let others = [
+        ("listen", before.listen != now.listen),
+        ("operate", before.operate != now.operate),
+        ("data", before.data != now.data),
+        ("admin", before.admin != now.admin),
+        ("web", before.web != now.web),
+        ("log_format", before.log_format != now.log_format),
+        ("[acme]", before.acme != now.acme),
+        ("TLS", before.tls_cert.is_some() != now.tls_cert.is_some()),
+    ];
+    others.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name).collect()
 }
 
 /// Tells the service manager that the relay goes on, as long as it does.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::log::{FileLog, LOG_FILES, Log as _, LogId};
 use crate::rules::{self, Fault, Mended, Position, State};
-use crate::store::{FILE, RedbStore, StoreError};
+use crate::store::{Checked, FILE, RedbStore, StoreError};
 
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,16 +33,13 @@ pub fn repair(directory: &Path, generation: u64, now_ms: u64) -> Result<Repaired
     let path = directory.join(FILE);
     let partial = directory.join("relay.redb.repaired");
     let _ = std::fs::remove_file(&partial);
-    let salvaged = damaged.copier().salvage_to(&partial)?;
-    let mut store = RedbStore::open_file(&partial)?;
-    let known = (rules::log_of(&store).ok().flatten(), rules::applied(&store).ok());
-    let mended = rules::mend(&mut store)?;
-    let (mut store, again) = match known {
-        (Some(log), Some(applied)) => apply_again(store, directory, log, applied)?,
-        _ => (store, 0),
-    };
-    rules::put_back(&mut store, generation)?;
-    drop((store, damaged));
+    let made = make_whole(&damaged, directory, &partial, generation);
+    if made.is_err() {
+        // It may be as large as the store, and the disk be full.
+        let _ = std::fs::remove_file(&partial);
+    }
+    let (salvaged, mended, again) = made?;
+    drop(damaged);
     let kept = directory.join(format!("relay.redb.damaged-{now_ms}"));
     let failed = |error: std::io::Error| StoreError::Io(error.to_string());
     // The log first: a store that knows no log, beside one, is taken to be its own.
@@ -54,6 +51,26 @@ pub fn repair(directory: &Path, generation: u64, now_ms: u64) -> Result<Repaired
     std::fs::rename(&partial, &path).map_err(failed)?;
     std::fs::File::open(directory).and_then(|at| at.sync_all()).map_err(failed)?;
     Ok(Repaired { rows: salvaged.rows, damaged: salvaged.damaged.len(), mended, again, kept })
+}
+
+/// Makes a whole store of what can be read of a damaged one. Gives what could be read, what was mended, and how
+/// many commands were applied again.
+fn make_whole(
+    damaged: &RedbStore,
+    directory: &Path,
+    partial: &Path,
+    generation: u64,
+) -> Result<(Checked, Mended, u64), StoreError> {
+    let salvaged = damaged.copier().salvage_to(partial)?;
+    let mut store = RedbStore::open_file(partial)?;
+    let known = (rules::log_of(&store).ok().flatten(), rules::applied(&store).ok());
+    let mended = rules::mend(&mut store)?;
+    let (mut store, again) = match known {
+        (Some(log), Some(applied)) => apply_again(store, directory, log, applied)?,
+        _ => (store, 0),
+    };
+    rules::put_back(&mut store, generation)?;
+    Ok((salvaged, mended, again))
 }
 
 /// Applies what the log has beyond a store, as far as it can be read. Gives how many commands that were.

@@ -133,6 +133,9 @@ pub struct Server {
     /// Whether it is about to stop: balancers are told before connections end.
     leaving: Arc<AtomicBool>,
     controls: mpsc::UnboundedReceiver<Control>,
+    /// Where devices come in, and then operators, if they have one of their own.
+    doors: Vec<Door>,
+    min_free: Arc<AtomicU64>,
 }
 
 impl Server {
@@ -160,7 +163,12 @@ impl Server {
         relay.found(new_identity()?)?;
         relay.set_registration(config.registration);
         let mut reserve = Reserve::new(config.min_free_bytes);
-        let room = Room { data: config.data.clone(), copier: copier.clone() };
+        let min_free = Arc::new(AtomicU64::new(config.min_free_bytes));
+        let room = Room {
+            data: config.data.clone(),
+            copier: copier.clone(),
+            min_free: Arc::clone(&min_free),
+        };
         if let Some(is_full) = room.look(&mut reserve) {
             relay.set_full(is_full);
         }
@@ -169,6 +177,7 @@ impl Server {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let door = Door::new(config, hub.refusals());
+        let mut doors = vec![door.clone()];
         let leaving = Arc::new(AtomicBool::new(false));
         let app = App {
             hub: hub.clone(),
@@ -177,7 +186,6 @@ impl Server {
             next: Arc::new(AtomicU64::new(1)),
             door: door.clone(),
             leaving: Arc::clone(&leaving),
-            connections: config.max_connections,
             tls: tls.clone(),
             page: Page::default(),
         };
@@ -206,6 +214,7 @@ impl Server {
                 operated = listener.local_addr().ok();
                 let routes = operator_routes(app);
                 let served = Door::for_operators(config, hub.refusals());
+                doors.push(served.clone());
                 let acceptor = Acceptor {
                     listener,
                     tls: None,
@@ -228,7 +237,20 @@ impl Server {
         let acceptor = Acceptor { listener, tls: shakes, router, door, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");
-        Ok(Self { address, hub, thread, stop, tasks, tls, copier, operated, leaving, controls })
+        Ok(Self {
+            address,
+            hub,
+            thread,
+            stop,
+            tasks,
+            tls,
+            copier,
+            operated,
+            leaving,
+            controls,
+            doors,
+            min_free,
+        })
     }
 
     /// Where health and metrics are, if not where devices connect.
@@ -257,7 +279,8 @@ impl Server {
         }
     }
 
-    /// Certificates, limits and who may register, from here on. What is wrong with it changes nothing.
+    /// Certificates, limits, who may register, which proxies and pages are believed and how much of the disk is
+    /// kept free, from here on. What is wrong with it changes nothing.
     ///
     /// # Errors
     /// What is wrong.
@@ -270,6 +293,11 @@ impl Server {
             relay.set_settings(limits);
             relay.set_registration(registration);
         });
+        self.doors.iter().for_each(|door| door.reload(config));
+        if let Some(door) = self.doors.first() {
+            door.resize(config);
+        }
+        self.min_free.store(config.min_free_bytes, Ordering::Relaxed);
         changed.await.map_err(|_| ServerError::System("the relay stops".to_owned()))
     }
 
@@ -317,7 +345,6 @@ struct App {
     next: Arc<AtomicU64>,
     door: Door,
     leaving: Arc<AtomicBool>,
-    connections: usize,
     tls: Option<Certificate>,
     page: Page,
 }
@@ -363,7 +390,7 @@ async fn render(State(app): State<App>) -> Response {
         telemetry::connections(app.door.taken());
         let age = Duration::from_millis(app.hub.heartbeat().age_ms());
         let lasts_s = app.tls.as_ref().and_then(|tls| tls.lasts_s(now_ms() / 1_000));
-        telemetry::at_a_look(age, app.connections, lasts_s);
+        telemetry::at_a_look(age, app.door.most(), lasts_s);
         app.metrics.run_upkeep();
         app.metrics.render().into()
     });
@@ -417,11 +444,13 @@ fn token_in(query: &str) -> Option<TokenHash> {
 struct Room {
     data: PathBuf,
     copier: Copier,
+    min_free: Arc<AtomicU64>,
 }
 
 impl Room {
     /// Looks once; gives whether the disk is full, if that changed.
     fn look(&self, reserve: &mut Reserve) -> Option<bool> {
+        reserve.set(self.min_free.load(Ordering::Relaxed));
         let free = disk::free_bytes(&self.data);
         let changed = free.and_then(|free| reserve.note(free));
         let (file, on_disk) = (self.copier.file_bytes(), self.copier.disk_bytes());

@@ -125,9 +125,6 @@ async fn read(
         };
         drop(part);
         due = None;
-        if std::mem::take(&mut partial) > 0 {
-            shared.waiting.has_partial(0);
-        }
         let handed = match taken {
             Ok((frame, size)) => match hub.verified(frame, shared).await {
                 Ok(frame) => hub.frame((session, shared), Box::new(frame), size).await,
@@ -144,6 +141,10 @@ async fn read(
         };
         if handed.is_err() {
             return std::future::pending().await;
+        }
+        // Until the hub has room for it, it waits here.
+        if std::mem::take(&mut partial) > 0 {
+            shared.waiting.has_partial(0);
         }
     }
 }

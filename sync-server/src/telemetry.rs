@@ -49,12 +49,24 @@ pub fn init_logs(format: LogFormat, level: &str) {
     }
 }
 
-/// Changes what is logged from now on.
+/// Whether that is something that can be logged.
 ///
 /// # Errors
 /// What is wrong with it, in words.
+pub fn check_log_level(level: &str) -> Result<(), String> {
+    filter(level).map(drop)
+}
+
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(level).map_err(|error| format!("{level}: {error}"))
+}
+
+/// Changes what is logged from now on.
+///
+/// # Errors
+/// As [`check_log_level`].
 pub fn set_log_level(level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("{level}: {error}"))?;
+    let filter = filter(level)?;
     SET_LEVEL.get().map_or(Ok(()), |set| set(filter))
 }
 

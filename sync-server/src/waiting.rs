@@ -35,8 +35,10 @@ impl All {
 pub(crate) struct Waiting {
     bytes: AtomicUsize,
     frames: AtomicUsize,
-    /// Bytes of a message that has not come to its end.
+    /// Bytes of a message that has not come to its end, or was not taken in yet.
     partial: AtomicUsize,
+    /// Bytes of what is remembered of all that it has to catch up with.
+    behind: AtomicUsize,
     all: All,
     fewer: Notify,
 }
@@ -44,7 +46,8 @@ pub(crate) struct Waiting {
 impl Waiting {
     pub(crate) fn new(all: All) -> Self {
         let none = || AtomicUsize::new(0);
-        Self { bytes: none(), frames: none(), partial: none(), all, fewer: Notify::new() }
+        let (partial, behind) = (none(), none());
+        Self { bytes: none(), frames: none(), partial, behind, all, fewer: Notify::new() }
     }
 
     /// A message of so many bytes is to wait. Whether it may: if not, its socket has no reader.
@@ -67,14 +70,24 @@ impl Waiting {
 
     /// So many bytes of a message have come so far.
     pub(crate) fn has_partial(&self, bytes: usize) {
-        let before = self.partial.swap(bytes, Ordering::Relaxed);
+        self.takes(&self.partial, bytes);
+    }
+
+    /// So many bytes are remembered of what its session has to catch up with.
+    pub(crate) fn is_behind(&self, bytes: usize) {
+        self.takes(&self.behind, bytes);
+    }
+
+    fn takes(&self, of: &AtomicUsize, bytes: usize) {
+        let before = of.swap(bytes, Ordering::Relaxed);
         self.all.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.all.bytes.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed) + self.partial.load(Ordering::Relaxed)
+        let parts = [&self.bytes, &self.partial, &self.behind];
+        parts.into_iter().map(|part| part.load(Ordering::Relaxed)).sum()
     }
 
     /// Waits until so little is unread that more may be asked for.
@@ -138,6 +151,10 @@ mod tests {
         assert_eq!((one.bytes(), all.bytes()), (100_000, 100_007));
         one.has_partial(0);
         assert_eq!((one.bytes(), all.bytes()), (0, 7));
+        one.is_behind(1_000);
+        one.is_behind(30);
+        assert_eq!((one.bytes(), all.bytes()), (30, 37));
+        one.is_behind(0);
         drop(other);
         assert_eq!(all.bytes(), 0);
     }

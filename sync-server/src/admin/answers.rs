@@ -18,6 +18,7 @@ use crate::telemetry;
 
 /// Bytes of randomness in a token.
 const TOKEN: usize = 20;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What only the program can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +185,8 @@ impl Answers {
             TokenAsk::List => self.read(tokens).await,
             TokenAsk::Add { uses, days, note } => {
                 let token = new_token()?;
-                let until_ms = (days > 0).then(|| now_ms() + days * 86_400_000);
+                let lasts_ms = days.saturating_mul(DAY_MS);
+                let until_ms = (days > 0).then(|| now_ms().saturating_add(lasts_ms));
                 let hash = TokenHash::of(&token);
                 let action =
                     Action::AddToken { hash, token: Token { uses: uses.max(1), until_ms, note } };

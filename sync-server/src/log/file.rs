@@ -393,7 +393,7 @@ fn open_file(path: &Path) -> Result<FileDisk, StoreError> {
     if path.exists() {
         private::close_file(path).map_err(failed)?;
     } else {
-        private::make_file(path).map_err(failed)?;
+        private::make_own_file(path).map_err(failed)?;
     }
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
     Ok(FileDisk::new(file))

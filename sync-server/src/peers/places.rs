@@ -15,12 +15,13 @@ const LOOKED_AT: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     taken: Arc<Mutex<Taken>>,
-    most: usize,
-    each: u64,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
+    /// How many there are, and how many each peer may have.
+    most: usize,
+    each: u64,
     all: usize,
     of: BTreeMap<Prefix, u64>,
     /// The widest prefix of each that is counted, by how many are there.
@@ -45,8 +46,6 @@ pub(crate) enum Turned {
 #[derive(Debug)]
 pub(crate) struct Place {
     taken: Arc<Mutex<Taken>>,
-    most: usize,
-    each: u64,
     of: Option<Peer>,
     number: u64,
     over: CancellationToken,
@@ -55,7 +54,19 @@ pub(crate) struct Place {
 impl Places {
     /// `most` in all, `each` for a peer; 0: as many as there are.
     pub(crate) fn new(most: usize, each: u64) -> Self {
-        Self { taken: Arc::default(), most, each }
+        let taken = Taken { most, each, ..Taken::default() };
+        Self { taken: Arc::new(Mutex::new(taken)) }
+    }
+
+    /// Other numbers, for whoever comes from here on.
+    pub(crate) fn resize(&self, most: usize, each: u64) {
+        let mut taken = lock(&self.taken);
+        (taken.most, taken.each) = (most, each);
+    }
+
+    /// How many there are.
+    pub(crate) fn most(&self) -> usize {
+        lock(&self.taken).most
     }
 
     /// A place, not counted for anybody yet.
@@ -64,15 +75,13 @@ impl Places {
     /// [`Turned::Full`].
     pub(crate) fn take(&self) -> Result<Place, Turned> {
         let mut taken = lock(&self.taken);
-        if taken.all >= self.most + LOOKED_AT {
+        if taken.all >= taken.most.saturating_add(LOOKED_AT) {
             return Err(Turned::Full);
         }
         taken.all += 1;
         taken.newest += 1;
         Ok(Place {
             taken: Arc::clone(&self.taken),
-            most: self.most,
-            each: self.each,
             of: None,
             number: taken.newest,
             over: CancellationToken::new(),
@@ -99,11 +108,11 @@ impl Place {
         let mut taken = lock(&self.taken);
         let has = |prefix| taken.of.get(&prefix).copied().unwrap_or(0);
         let is_full =
-            |(prefix, times): (Prefix, u64)| has(prefix) >= self.each.saturating_mul(times);
-        if self.each > 0 && peer.prefixes().any(is_full) {
+            |(prefix, times): (Prefix, u64)| has(prefix) >= taken.each.saturating_mul(times);
+        if taken.each > 0 && peer.prefixes().any(is_full) {
             return Err(Turned::PeerFull);
         }
-        if self.of.is_none() && taken.all > self.most {
+        if self.of.is_none() && taken.all > taken.most {
             taken.make_room(peer)?;
         }
         taken.give_back(self.of.replace(peer), self.number);
@@ -116,7 +125,8 @@ impl Place {
     /// # Errors
     /// [`Turned::Full`].
     pub(crate) fn belong_to_nobody(&self) -> Result<(), Turned> {
-        if lock(&self.taken).all > self.most { Err(Turned::Full) } else { Ok(()) }
+        let taken = lock(&self.taken);
+        if taken.all > taken.most { Err(Turned::Full) } else { Ok(()) }
     }
 
     /// Cancelled when it has to go.
@@ -240,6 +250,18 @@ mod tests {
         // All have four or five by now: nobody is a crowd beside them.
         let of = |site: &str| lock(&places.taken).of.get(&peer(site).widest()).copied().unwrap();
         assert!((0..5).all(|n| of(&format!("2001:db8:{n}:1::1")) == 4));
+    }
+
+    #[test]
+    fn other_numbers_hold_for_whoever_comes_next() {
+        let places = Places::new(10, 3);
+        let held: Vec<_> = (0..3).map(|_| take(&places, "192.0.2.1").unwrap()).collect();
+        places.resize(4, 1);
+        assert_eq!(take(&places, "192.0.2.1").unwrap_err(), Turned::PeerFull);
+        let _other = take(&places, "192.0.2.2").unwrap();
+        assert_eq!((take(&places, "192.0.2.2").unwrap_err(), places.most()), (Turned::PeerFull, 4));
+        drop(held);
+        assert!(take(&places, "192.0.2.1").is_ok());
     }
 
     #[test]

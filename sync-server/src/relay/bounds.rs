@@ -126,9 +126,21 @@ impl Bounds {
         let has = self.rates.has(&self.settings, account, limited, count, now_ms);
         has.map_err(|retry_ms| self.refused(limited.reason(), Rejection::Rate { retry_ms }))?;
         let home = self.homes.get(&account).copied().filter(|_| limited == Limited::Work);
-        let Some(home) = home else { return Ok(()) };
-        let has = self.doorway.has(&self.settings, home, Early::Working, now_ms);
+        self.may_work(home, now_ms)
+    }
+
+    /// Whether a client address has some of its share of the relay's time left.
+    pub(super) fn may_work(&mut self, peer: Option<Peer>, now_ms: u64) -> Result<(), Rejection> {
+        let Some(peer) = peer else { return Ok(()) };
+        let has = self.doorway.has(&self.settings, peer, Early::Working, now_ms);
         has.map_err(|(refused, retry_ms)| self.refused(refused, Rejection::Rate { retry_ms }))
+    }
+
+    /// So much of it was used for somebody who did not say hello.
+    pub(super) fn worked(&mut self, peer: Peer, cost: u64, now_ms: u64) {
+        if cost > 0 {
+            self.doorway.spend(&self.settings, peer, (Early::Working, cost), now_ms);
+        }
     }
 
     /// An account is here from an address on.

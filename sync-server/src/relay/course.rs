@@ -9,7 +9,7 @@ use crate::relay::damage::Damage;
 use crate::relay::proposals::{Node, Proposals, Waiting};
 use crate::relay::times::Times;
 use crate::relay::{BUSY_MS, Identity};
-use crate::rules::{self, Action, Command, CommandId, Effect, FactId, Fault, State};
+use crate::rules::{self, Action, Command, CommandId, Effect, FactId, Fault, State, Swept};
 use crate::store::{Store, StoreError};
 
 /// How long a fact that another node's command left is given to come by itself, in ms.
@@ -32,6 +32,8 @@ pub(super) struct Course<S, L> {
     proposals: Proposals,
     /// Facts that follow from other nodes' commands, and when they are proposed from here.
     facts: BTreeMap<FactId, u64>,
+    /// What was swept last.
+    swept: Option<Swept>,
     /// Where the next look at invites begins.
     invites_from: Vec<u8>,
     /// When what was applied was written down last, and whether it is to be before that is long ago.
@@ -47,6 +49,7 @@ impl<S: Store, L: Log> Course<S, L> {
             log,
             proposals: Proposals::new(node),
             facts: BTreeMap::new(),
+            swept: None,
             invites_from: Vec::new(),
             checkpoint_ms: 0,
             is_leaving: false,
@@ -66,9 +69,12 @@ impl<S: Store, L: Log> Course<S, L> {
 
     /// Proposes to sweep some of what ended. `false` if there is nothing to sweep.
     pub(super) fn sweep(&mut self, times: Times) -> Result<bool, StoreError> {
-        let unswept = rules::unswept(&self.state);
+        let unswept = rules::unswept(&self.state, self.swept.as_ref());
         match self.damage.skips(unswept)? {
-            Some(Some(swept)) => self.put(Action::Sweep { swept }, times).map(|_| true),
+            Some(Some(swept)) => {
+                self.swept = Some(swept);
+                self.put(Action::Sweep { swept }, times).map(|_| true)
+            }
             _ => Ok(false),
         }
     }

@@ -179,11 +179,15 @@ impl Deliveries {
                 }
                 let chunk = at.shared_chunk(part, with_cursor, chunks)?;
                 let Some(open) = at.sessions.open_mut(session) else { return Ok(()) };
-                if !open.affords(chunk.cost) || chunk.count == 0 {
+                let taken = chunk.as_ref().filter(|one| open.affords(one.cost) && one.count > 0);
+                let Some(chunk) = taken else {
                     open.behind.note(part.space, first, None, newest);
                     open.is_told = false;
+                    if chunk.is_none() {
+                        self.ready.insert(session);
+                    }
                     break;
-                }
+                };
                 open.spend(chunk.cost);
                 if with_cursor && chunk.next >= stretch.end {
                     open.cursor = newest;

@@ -347,6 +347,16 @@ impl Hall {
         self.pays(session, work::bytes(bytes as u64));
     }
 
+    /// Work was done for a session, whoever it is: its account pays, or where it comes from.
+    pub(super) fn worked(&mut self, session: SessionId, cost: u64) {
+        if self.sessions.open(session).is_some() {
+            return self.pays(session, cost);
+        }
+        if let Some(peer) = self.sessions.peer(session) {
+            self.bounds.worked(peer, cost, self.times.now_ms);
+        }
+    }
+
     /// A session's account pays for what was done for it.
     pub(super) fn pays(&mut self, session: SessionId, cost: u64) {
         if let Some(open) = self.sessions.open(session) {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use minicbor::Decoder;
+use minicbor::data::Type;
 use sync_protocol::ProtocolError;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::Kind;
@@ -13,6 +15,9 @@ use sync_protocol::limits;
 use sync_protocol::signing::PublicKey;
 
 use crate::rules::Sealed;
+
+/// Items of CBOR in one message: some times as many as the largest hello or push has.
+const ITEMS: usize = 8_192;
 
 /// A frame whose envelopes are parsed.
 #[derive(Clone, Debug)]
@@ -48,8 +53,12 @@ impl Incoming {
     /// Parses a message.
     ///
     /// # Errors
-    /// `Malformed`, if it is no frame.
+    /// `Malformed`, if it is no frame, or has more items than any device's: each takes memory, however few
+    /// bytes it has.
     pub fn parse(message: &[u8]) -> Result<Self, ProtocolError> {
+        if has_too_many_items(message) {
+            return Err(ProtocolError::Malformed("message"));
+        }
         ClientFrame::parse(message).map(Self::from)
     }
 }
@@ -94,6 +103,34 @@ impl From<Push> for Pushing {
             welcomes,
             ticket,
         }
+    }
+}
+
+fn has_too_many_items(message: &[u8]) -> bool {
+    let mut decoder = Decoder::new(message);
+    let mut count = 0;
+    // What is no CBOR is found out by who reads it.
+    while decoder.position() < message.len() && pass_item(&mut decoder).is_ok() {
+        count += 1;
+        if count > ITEMS {
+            return true;
+        }
+    }
+    false
+}
+
+/// Passes over an item, and not over those in it.
+fn pass_item(decoder: &mut Decoder<'_>) -> Result<(), minicbor::decode::Error> {
+    match decoder.datatype()? {
+        Type::Array | Type::ArrayIndef => decoder.array().map(drop),
+        Type::Map | Type::MapIndef => decoder.map().map(drop),
+        Type::Tag => decoder.tag().map(drop),
+        Type::Break => {
+            decoder.set_position(decoder.position() + 1);
+            Ok(())
+        }
+        // All others have none in them.
+        _ => decoder.skip(),
     }
 }
 
@@ -189,5 +226,57 @@ fn rejection(error: &ProtocolError) -> Rejection {
             Rejection::Unsupported { min: limits::MIN_VERSION, max: limits::VERSION }
         }
         _ => Rejection::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_protocol::frames::{Hello, KeyPackages, Op, Request};
+    use sync_protocol::ids::DeviceId;
+
+    fn push(envelopes: Vec<Blob>) -> Vec<u8> {
+        let space = SpaceId::from_bytes([1; 32]);
+        ClientFrame::Push(Push { space, envelopes, welcomes: None, ticket: None }).to_bytes()
+    }
+
+    fn hello(lagging: usize, log: usize) -> Vec<u8> {
+        ClientFrame::Hello(Hello {
+            version: 1,
+            account: AccountId::from_bytes([1; 33]),
+            device: DeviceId::from_bytes([1; 33]),
+            incarnation: 1,
+            fence: u64::MAX,
+            next_fence: u64::MAX,
+            cursor: None,
+            lagging: vec![(SpaceId::from_bytes([1; 32]), u64::MAX); lagging],
+            digest: Blob(vec![1; 32]),
+            log: vec![Blob(vec![1; 20]); log],
+            foreground: None,
+            signature: Blob(vec![1; 64]),
+            fresh: false,
+        })
+        .to_bytes()
+    }
+
+    #[test]
+    fn a_message_takes_about_as_much_memory_as_it_has_bytes() {
+        let nothings = vec![Blob::default(); limits::MESSAGE - 200];
+        let packages = KeyPackages { once: nothings.clone(), last_resort: None };
+        let op = Op::PutKeyPackages(packages);
+        let request = ClientFrame::Request(Request { id: 1, op }).to_bytes();
+        for message in [request, push(nothings), hello(0, 40_000)] {
+            assert!(message.len() <= limits::MESSAGE);
+            assert!(Incoming::parse(&message).is_err(), "{} bytes", message.len());
+        }
+    }
+
+    #[test]
+    fn what_devices_send_is_never_too_much_to_take_apart() {
+        let most = vec![Blob(vec![1; 3_000]); limits::PUSH_ENVELOPES];
+        let hellos = [hello(limits::LAGGING_SPACES, 0), hello(0, limits::LOG_ENTRIES)];
+        for message in hellos.into_iter().chain([push(most)]) {
+            assert!(Incoming::parse(&message).is_ok());
+        }
     }
 }

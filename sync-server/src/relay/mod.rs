@@ -226,6 +226,7 @@ impl<S: Store, L: Log> Relay<S, L> {
 
     fn look_at(&mut self, session: SessionId, frame: Incoming) {
         let Some(is_open) = self.hall.take_frame(session) else { return };
+        self.course.state.take_verified();
         let done = match frame {
             Incoming::Push(push) if is_open => self.push(session, push),
             Incoming::TooLarge(space) if is_open => {
@@ -236,6 +237,9 @@ impl<S: Store, L: Log> Relay<S, L> {
             Incoming::Push(_) | Incoming::TooLarge(_) => Err(Rejection::Invalid.into()),
             Incoming::Frame(frame) => self.frame(session, frame, is_open),
         };
+        // However short the question was for which a long log had to be read.
+        let verified = self.course.state.take_verified();
+        self.hall.worked(session, verified * 2 * work::SIGNATURE);
         match done {
             Ok(()) => {}
             Err(Fault::Rejected(Rejection::Invalid)) => {
@@ -544,6 +548,12 @@ impl<S: Store, L: Log> Relay<S, L> {
     /// Account, device and session of all who are here.
     pub fn who_is_here(&self) -> impl Iterator<Item = (SessionId, AccountDevice)> + '_ {
         self.hall.sessions.who_is_here()
+    }
+
+    /// Memory that is taken by what each session has to catch up with, in bytes: a device may be in many
+    /// spaces, and take nothing in.
+    pub fn behind(&self) -> impl Iterator<Item = (SessionId, usize)> + '_ {
+        self.hall.sessions.behind()
     }
 
     /// The state below.

@@ -42,6 +42,7 @@ impl<S: Store> Desk<'_, S> {
             return Err(self.bounds.refused(Refused::Early, Rejection::Quota).into());
         }
         self.bounds.may_early(peer, (Early::Request, 1), self.times.now_ms)?;
+        self.bounds.may_work(peer, self.times.now_ms)?;
         match op {
             Op::Lookup { address } => self.look_up(address),
             Op::ReadLog { account, from } => self.read_log(account, *from),

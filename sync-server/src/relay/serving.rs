@@ -41,7 +41,22 @@ pub(super) struct Chunk {
 }
 
 /// Chunks of one commit: space, first index, end of the range, and whether a cursor is wanted.
-pub(super) type Chunks = BTreeMap<(SpaceId, u64, u64, bool), Chunk>;
+#[derive(Debug)]
+pub(super) struct Chunks {
+    known: BTreeMap<(SpaceId, u64, u64, bool), Chunk>,
+    /// Bytes that may be encoded still, but for the last one's.
+    left: usize,
+}
+
+impl Chunks {
+    pub(super) fn new() -> Self {
+        Self { known: BTreeMap::new(), left: HANDED }
+    }
+}
+
+/// Bytes encoded for what one commit hands on. Those who write at once in one space hear of it in other pieces
+/// each, so what many write is encoded as often as they are: beyond this they catch up.
+const HANDED: usize = 4 * 1024 * 1024;
 
 /// A stretch of a space's log for one session.
 #[derive(Clone, Copy, Debug)]
@@ -60,19 +75,24 @@ pub(super) enum Part {
 }
 
 impl<S: Store> Serving<'_, S> {
+    /// A chunk for all who receive the same; `None` if as much was encoded as may be at once.
     pub(super) fn shared_chunk(
         &mut self,
         stretch: Stretch,
         with_cursor: bool,
         chunks: &mut Chunks,
-    ) -> Result<Chunk, StoreError> {
+    ) -> Result<Option<Chunk>, StoreError> {
         let key = (stretch.space, stretch.first, stretch.end, with_cursor);
-        if let Some(chunk) = chunks.get(&key) {
-            return Ok(chunk.clone());
+        if let Some(chunk) = chunks.known.get(&key) {
+            return Ok(Some(chunk.clone()));
+        }
+        if chunks.left == 0 {
+            return Ok(None);
         }
         let chunk = self.chunk(stretch, limits::CHUNK as u64, with_cursor)?;
-        chunks.insert(key, chunk.clone());
-        Ok(chunk)
+        chunks.left = chunks.left.saturating_sub(chunk.frame.len());
+        chunks.known.insert(key, chunk.clone());
+        Ok(Some(chunk))
     }
 
     /// Reads and encodes entries up to a size, at least one. A cursor is put in only if the

@@ -202,6 +202,9 @@ pub(super) struct Behind {
     order: BTreeSet<(Reverse<u64>, SpaceId)>,
 }
 
+/// Memory that a space takes here: its place in both maps, and their room to grow.
+const BEHIND: usize = 192;
+
 /// How far a session is in a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lag {
@@ -219,6 +222,11 @@ impl Behind {
 
     pub(super) fn len(&self) -> usize {
         self.spaces.len()
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.len() * BEHIND
     }
 
     pub(super) fn has(&self, space: &SpaceId) -> bool {

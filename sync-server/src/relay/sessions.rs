@@ -114,6 +114,12 @@ impl Sessions {
         all.filter_map(|(id, session)| Some((*id, session.open.as_ref()?.device())))
     }
 
+    /// Memory that is taken by what each has to catch up with.
+    pub(super) fn behind(&self) -> impl Iterator<Item = (SessionId, usize)> + '_ {
+        let all = self.all.iter();
+        all.filter_map(|(id, session)| Some((*id, session.open.as_ref()?.behind.bytes())))
+    }
+
     /// Those that have not said who they are for so long.
     pub(super) fn silent(&self, now_ms: u64, timeout_ms: u64) -> Vec<SessionId> {
         let silent = self.all.iter().filter(|(_, session)| {

@@ -10,7 +10,7 @@ use sync_protocol::ids::{AccountId, DeviceId, SpaceId};
 use crate::rules::command::{AccountDevice, Action, Command};
 use crate::rules::rows::{self, AccountRow, AddressRow, Membership, StoredBytes, key2};
 use crate::rules::state::State;
-use crate::rules::{Effect, Fault};
+use crate::rules::{Effect, Fault, Standing};
 use crate::rules::{activity, ends, invites};
 use crate::store::{Store, StoreError, Table};
 
@@ -28,6 +28,14 @@ pub(super) fn apply_account<S: Store>(
     match command.action {
         Action::AppendLog { account, index, entries } => {
             append_log(state, account, index, &entries, time_ms)
+        }
+        // Nothing is kept for who is deleted any more: what was on its way comes to nothing.
+        Action::SetMembership { account, .. }
+        | Action::Answer { account, .. }
+        | Action::CountStored { account, .. }
+            if ends::standing(state, &account)? == Standing::Deleted =>
+        {
+            Ok(Effect::Done)
         }
         Action::SetMembership { account, space, from, until, by, index } => {
             let index = index.saturating_add(1);

@@ -13,6 +13,7 @@ use sync_protocol::ids::{AccountId, SpaceId};
 use crate::rules::rows::{self, key2};
 use crate::rules::space::Space;
 use crate::rules::state::State;
+use crate::rules::{Standing, ends};
 use crate::store::{Store, StoreError, Table};
 
 /// Members' rows that are written at once, at least.
@@ -135,7 +136,10 @@ impl<S: Store> State<S> {
                 Err(error) => return Err(error),
             };
             for account in position.iter().flat_map(|_| &members) {
-                put(self, account, &id, position.unwrap_or_default())?;
+                // Who is deleted stays in the rosters of others.
+                if ends::standing(self, account)? != Standing::Deleted {
+                    put(self, account, &id, position.unwrap_or_default())?;
+                }
             }
             self.store_mut().delete(Table::Noted, id.as_bytes());
         }

@@ -9,17 +9,20 @@ use crate::rules::cache::Cache;
 use crate::rules::rows::key2;
 use crate::store::{Store, StoreError, Table};
 
-const CACHED: usize = 4_096;
+/// KiB of logs that are kept, and twice as many.
+const CACHED: usize = 32 * 1024;
 
 /// Device logs over a store's rows.
 #[derive(Debug)]
 pub(super) struct DeviceLogs {
     verified: Cache<AccountId, Arc<DeviceLog>>,
+    /// Entries that were verified, since somebody asked for the number.
+    count: u64,
 }
 
 impl DeviceLogs {
     pub(super) fn new() -> Self {
-        Self { verified: Cache::new(CACHED) }
+        Self { verified: Cache::new(CACHED), count: 0 }
     }
 
     /// An account's log.
@@ -42,14 +45,25 @@ impl DeviceLogs {
         }
         let log =
             DeviceLog::verify(account, &entries).map_err(|_| StoreError::row("device log"))?;
+        self.count += log.len();
         let log = Arc::new(log);
-        self.verified.insert(*account, Arc::clone(&log));
+        self.keep(Arc::clone(&log));
         Ok(Some(log))
+    }
+
+    fn keep(&mut self, log: Arc<DeviceLog>) {
+        let bytes: usize = log.entries().iter().map(Vec::len).sum();
+        self.verified.insert_weighing(log.account(), log, 1 + bytes / 1024);
+    }
+
+    /// Entries that were verified since this was asked last: each costs two signatures.
+    pub(super) fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.count)
     }
 
     /// A log grew, by entries whose rows are written.
     pub(super) fn grew(&mut self, log: DeviceLog) {
-        self.verified.insert(log.account(), Arc::new(log));
+        self.keep(Arc::new(log));
     }
 
     /// Logs are read anew.

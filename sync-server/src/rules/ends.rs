@@ -22,6 +22,8 @@ const STEP: usize = 512;
 
 const SPACE: u8 = 1;
 const ACCOUNT: u8 = 2;
+/// Of an account that is in a space, in the space's partition.
+const MEMBER: u8 = 3;
 
 /// What was done to a space or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -57,6 +59,7 @@ pub(super) fn end_space<S: Store>(
         state.store_mut().delete(table, id.as_bytes());
     }
     let members: Vec<AccountId> = space.members().collect();
+    members.iter().for_each(|member| forget_member(state, id, member));
     state.spaces_mut().end(id);
     let index = space.row.head;
     let until = Some(index);
@@ -126,20 +129,35 @@ pub(super) fn end_account<S: Store>(
     Ok(Effect::AccountEnded { account: *account, devices })
 }
 
-/// A deleted account's part in a space: whoever was alone there takes it along. Where others are,
-/// they keep what it wrote, and take nothing from it any more.
+/// A deleted account's part in a space: the last one there takes it along. Where others are, they keep what
+/// it wrote, and take nothing from it any more.
 pub(super) fn leave_space<S: Store>(
     state: &mut State<S>,
     id: &SpaceId,
     account: &AccountId,
     time_ms: u64,
 ) -> Result<Effect, Fault> {
-    let Some(space) = state.space(id)? else { return Ok(Effect::Done) };
-    let is_alone = space.members().all(|member| member == *account);
-    match is_alone {
-        true => end_space(state, id, time_ms),
-        false => Ok(Effect::Done),
+    let Some(space) = state.space(id)?.filter(|space| space.has(account)) else {
+        return Ok(Effect::Done);
+    };
+    let others: Vec<_> = space.members().filter(|member| member != account).collect();
+    for other in &others {
+        if state.store().row(Table::Marks, &member(id, other))?.is_none() {
+            let mark = rows::encode(&MarkRow { is_deleted: true, time_ms });
+            state.store_mut().put(Table::Marks, &member(id, account), mark);
+            return Ok(Effect::Done);
+        }
     }
+    end_space(state, id, time_ms)
+}
+
+/// An account is no member of a space any more.
+pub(super) fn forget_member<S: Store>(state: &mut State<S>, space: &SpaceId, account: &AccountId) {
+    state.store_mut().delete(Table::Marks, &member(space, account));
+}
+
+fn member(space: &SpaceId, account: &AccountId) -> Vec<u8> {
+    key(MEMBER, &key2(space.as_bytes(), account.as_bytes()))
 }
 
 /// Takes an address away from whoever has it.
@@ -207,6 +225,13 @@ fn sweep_space<S: Store>(
 fn sweep_account<S: Store>(state: &mut State<S>, account: &AccountId) -> Result<bool, StoreError> {
     let mut room = STEP;
     let ends = key2(account.as_bytes(), &[0xff; 33]);
+    // There are no more of these than memberships. They are this store's own, so none of the room for what
+    // is swept alike everywhere is theirs.
+    for table in [Table::Active, Table::ActiveAt] {
+        for (key, _) in some_rows(state, table, account.as_bytes(), &ends, STEP)? {
+            state.store_mut().delete(table, &key);
+        }
+    }
     for table in [Table::Memberships, Table::Unanswered] {
         let gone = some_rows(state, table, account.as_bytes(), &ends, room)?;
         room = room.saturating_sub(gone.len());
@@ -304,17 +329,25 @@ pub fn is_deleted<S: Store>(state: &State<S>, space: &SpaceId) -> Result<bool, S
     Ok(state.store().row(Table::Marks, &key(SPACE, space.as_bytes()))?.is_some())
 }
 
-/// Something that ended, and is not swept yet.
+/// Something that ended, and is not swept yet: the next one behind what was swept last, so that one of which
+/// a row is damaged keeps none of the others.
 ///
 /// # Errors
 /// If the store fails.
-pub fn unswept<S: Store>(state: &State<S>) -> Result<Option<Swept>, StoreError> {
+pub fn unswept<S: Store>(
+    state: &State<S>,
+    last: Option<&Swept>,
+) -> Result<Option<Swept>, StoreError> {
+    let from = last.map(|last| key2(&last.key(), &[0])).unwrap_or_default();
     let mut found = None;
-    state.store().scan(Table::Sweeps, &[], &[0xff; 40], &mut |key, _| {
+    state.store().scan(Table::Sweeps, &from, &[0xff; 40], &mut |key, _| {
         found = Swept::of_key(key);
         found.is_none()
     })?;
-    Ok(found)
+    match (found, last) {
+        (None, Some(_)) => unswept(state, None),
+        (found, _) => Ok(found),
+    }
 }
 
 /// The addresses that lead to an account.

@@ -35,12 +35,11 @@ pub struct Invite {
 impl Invite {
     /// Whether it lets an account in: the one that it let in already, or else anybody before its time is
     /// up.
-    fn lets_in(&self, account: &AccountId, time_ms: u64) -> Result<(), Rejection> {
-        let is_good = match self.used_by {
+    fn lets_in(&self, account: &AccountId, time_ms: u64) -> bool {
+        match self.used_by {
             Some(used_by) => used_by == *account,
             None => time_ms < self.until_ms,
-        };
-        if is_good { Ok(()) } else { Err(Rejection::Denied) }
+        }
     }
 }
 
@@ -59,9 +58,9 @@ pub(crate) struct Drawn {
 }
 
 impl Drawn {
-    /// How many on a day; for an earlier one, what the newest has: a day that is over does not come back.
+    /// How many on a day.
     fn on(&self, day: u64) -> u64 {
-        if day > self.day { 0 } else { self.count }
+        if rows::is_another_day(self.day, day) { 0 } else { self.count }
     }
 }
 
@@ -85,7 +84,8 @@ pub(super) fn draw<S: Store>(
     if row.drawn.is_some_and(|drawn| drawn.newest == *hash) {
         return Ok(Effect::Done);
     }
-    let day = row.drawn.map_or(today, |drawn| drawn.day.max(today));
+    let same = row.drawn.filter(|drawn| !rows::is_another_day(drawn.day, today));
+    let day = same.map_or(today, |drawn| drawn.day);
     let count = row.drawn.map_or(0, |drawn| drawn.on(today)) + 1;
     let drawn = Some(Drawn { day, count, newest: *hash });
     account::put_account(state, account, rows::AccountRow { drawn, ..row });
@@ -112,17 +112,18 @@ pub(super) fn remove<S: Store>(state: &mut State<S>, hash: &TokenHash) -> Effect
     Effect::Done
 }
 
-/// A new account comes in by a code; by a token, if it is none.
+/// A new account comes in by a code; by a token, if there is none that lets it in: whoever knows a token can
+/// draw an invite under the same hash, which takes nothing from the token.
 pub(super) fn redeem<S: Store>(
     state: &mut State<S>,
     hash: &TokenHash,
     account: &AccountId,
     time_ms: u64,
 ) -> Result<Effect, Fault> {
-    let Some(invite) = get(state, hash)? else {
+    let invite = get(state, hash)?.filter(|invite| invite.lets_in(account, time_ms));
+    let Some(invite) = invite else {
         return admission::spend(state, hash, time_ms);
     };
-    invite.lets_in(account, time_ms)?;
     let used = Invite { used_by: Some(*account), ..invite };
     state.store_mut().put(Table::Tokens, &key(hash), rows::encode(&used));
     Ok(Effect::Done)
@@ -139,13 +140,13 @@ pub fn would_redeem<S: Store>(
     account: &AccountId,
     time_ms: u64,
 ) -> Result<(), Fault> {
-    let Some(invite) = get(state, hash)? else {
-        return admission::good(state, hash, time_ms).map(drop);
-    };
-    invite.lets_in(account, time_ms)?;
-    match invite.by.map(|by| ends::standing(state, &by)).transpose()? {
-        None | Some(Standing::Good) => Ok(()),
-        Some(Standing::Suspended | Standing::Deleted) => Err(Rejection::Denied.into()),
+    let invite = get(state, hash)?.filter(|invite| invite.lets_in(account, time_ms));
+    let by = invite.map(|invite| invite.by.map(|by| ends::standing(state, &by)).transpose());
+    match by.transpose()? {
+        Some(None | Some(Standing::Good)) => Ok(()),
+        None | Some(Some(Standing::Suspended | Standing::Deleted)) => {
+            admission::good(state, hash, time_ms).map(drop)
+        }
     }
 }
 

@@ -325,6 +325,11 @@ impl Replay {
                 {
                     self.members.leavers.push(*account);
                     self.members.leavers.sort_unstable();
+                    let RosterRow { roster, leavers, .. } = &self.members;
+                    if roster.iter().all(|(member, _)| leavers.contains(&member)) {
+                        // Everybody left, so nobody is in it any more.
+                        self.members = RosterRow::default();
+                    }
                 }
             }
             Kind::Register | Kind::Signal => {}

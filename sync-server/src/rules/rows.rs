@@ -144,19 +144,24 @@ pub struct StoredBytes {
 impl StoredBytes {
     /// So many more on a day.
     pub(crate) fn add(&mut self, day: u64, bytes: u64) {
-        // A day that is over does not come back.
-        if day > self.day {
+        if is_another_day(self.day, day) {
             (self.day, self.today) = (day, 0);
         }
         self.all = self.all.saturating_add(bytes);
         self.today = self.today.saturating_add(bytes);
     }
 
-    /// How many on a day; for an earlier one, what the newest has.
+    /// How many on a day.
     #[must_use]
     pub fn on(&self, day: u64) -> u64 {
-        if day > self.day { 0 } else { self.today }
+        if is_another_day(self.day, day) { 0 } else { self.today }
     }
+}
+
+/// Whether a day is another than the newest one that something was counted on. A day that is just over does
+/// not come back; but days of a clock that was further ahead never were, and keep nobody out until they are.
+pub(crate) fn is_another_day(newest: u64, day: u64) -> bool {
+    day > newest || newest > day.saturating_add(1)
 }
 
 /// What the relay counts of a device.
@@ -249,4 +254,23 @@ pub(crate) fn membership(account: &AccountId, space: &SpaceId) -> Vec<u8> {
 /// The key of a row of a space that starts with its number.
 pub(crate) fn numbered(space: u32, second: u32) -> [u8; 8] {
     ((u64::from(space) << 32) | u64::from(second)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_is_over_does_not_come_back_and_one_that_never_was_is_no_day() {
+        let mut stored = StoredBytes::default();
+        stored.add(10, 7);
+        stored.add(9, 5);
+        assert_eq!([stored.on(9), stored.on(10), stored.on(11)], [12, 12, 0]);
+        // A clock that was two years ahead.
+        stored.add(740, 100);
+        assert_eq!([stored.on(740), stored.on(739), stored.on(12)], [100, 100, 0]);
+        stored.add(12, 3);
+        assert_eq!([stored.on(12), stored.on(13)], [3, 0]);
+        assert_eq!(stored.all, 115);
+    }
 }

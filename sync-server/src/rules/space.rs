@@ -385,6 +385,7 @@ impl<S: Store> Pusher<'_, S> {
             for (account, _) in was.roster.iter().filter(|(a, _)| roster.role(a).is_none()) {
                 self.set_membership(account, index, Some(index + 1));
                 self.done.removed.push((account, index + 1));
+                ends::forget_member(self.state, &self.id, &account);
             }
             let leavers = was.leavers.iter().filter(|leaver| roster.role(leaver).is_some());
             let leavers = leavers.copied().collect();

@@ -11,7 +11,8 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMet
 use crate::log::LOG_FILES;
 
 use super::redb::{
-    ENTRIES, begin, builder, definition, ensure_format, opening, shielded, storage, unwritable,
+    ENTRIES, begin, builder, definition, ensure_format, must_hold_something, opening, shielded,
+    storage, unwritable,
 };
 use super::salvage::Finder;
 use super::{Contents, FILE, RedbStore, StoreError, Table, checksum, private, row_name};
@@ -118,7 +119,7 @@ impl Copier {
     /// # Errors
     /// If the target can't be written, or a table is not there at all.
     pub fn salvage_to(&self, target: &Path) -> Result<Checked, StoreError> {
-        private::make_file(target).map_err(|error| unwritable(target, &error))?;
+        private::make_own_file(target).map_err(|error| unwritable(target, &error))?;
         let database = builder().create(target).map_err(|error| opening(error, target))?;
         ensure_format(&database, target)?;
         let mut writer = Writer { target: &database, waiting: Vec::new(), bytes: 0 };
@@ -160,7 +161,8 @@ impl Copier {
         self.copy_to(&target)?;
         let mut known: Vec<_> =
             backups(directory).map_err(|error| unwritable(directory, &error))?;
-        known.sort();
+        // What is dated later than the newest comes of a clock that was set back since: it was made before.
+        known.sort_by_key(|path| (*path <= target, path.clone()));
         let old = known.len().saturating_sub(keep.max(1));
         for path in known.into_iter().take(old) {
             std::fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
@@ -247,7 +249,8 @@ impl Copier {
         partial: &Path,
         finish: impl FnOnce(&mut RedbStore) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        private::make_file(partial).map_err(|error| unwritable(partial, &error))?;
+        must_hold_something(backup)?;
+        private::make_own_file(partial).map_err(|error| unwritable(partial, &error))?;
         std::fs::copy(backup, partial).map_err(|error| unwritable(backup, &error))?;
         let mut store = RedbStore::open_file(partial)?;
         if let Some(row) = store.copier().check()?.damaged.first() {
@@ -461,11 +464,31 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_back_costs_no_new_backup() {
+        let (data, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let copier = RedbStore::open(data.path()).unwrap().copier();
+        let at = |now_ms| copier.backup(to.path(), 2, now_ms).unwrap();
+        let (first, second) = (at(5_000_000), at(6_000_000));
+        let third = at(1_000);
+        assert!(third.exists() && second.exists() && !first.exists());
+        let fourth = at(2_000);
+        assert!(fourth.exists() && third.exists() && !second.exists());
+        // And once it is right again.
+        let fifth = at(7_000_000);
+        assert!(fifth.exists() && fourth.exists() && !third.exists());
+    }
+
+    #[test]
     fn what_is_no_backup_is_not_restored() {
         let (data, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let backup = data.path().join("letter.redb");
         std::fs::write(&backup, "a letter to my grandmother".repeat(500)).unwrap();
-        for backup in [backup, data.path().join("none.redb")] {
+        // A disk was full when it was brought here.
+        let empty = data.path().join("empty.redb");
+        std::fs::write(&empty, "").unwrap();
+        assert!(matches!(RedbStore::open_file(&empty), Err(StoreError::Foreign(_))));
+        assert_eq!(std::fs::metadata(&empty).unwrap().len(), 0);
+        for backup in [backup, empty, data.path().join("none.redb")] {
             assert!(Copier::restore(&backup, to.path(), |_| Ok(())).is_err());
             assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
         }

@@ -31,6 +31,13 @@ pub(crate) fn make_file(path: &Path) -> io::Result<()> {
     create_file(path)
 }
 
+/// The same in a data directory: it belongs to whoever the directory belongs to, also where root makes it. The
+/// relay, which is not root, has to open it.
+pub(crate) fn make_own_file(path: &Path) -> io::Result<()> {
+    create_file(path)?;
+    hand_over(path)
+}
+
 /// Closes a file that is there already to others.
 pub(crate) fn close_file(path: &Path) -> io::Result<()> {
     close(path, &std::fs::metadata(path)?, FILE);
@@ -68,6 +75,18 @@ fn create_file(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
+fn hand_over(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, lchown};
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = std::fs::metadata(directory.unwrap_or(Path::new(".")))?;
+    let is_roots = std::fs::symlink_metadata(path)?.uid() == 0;
+    match is_roots && directory.uid() != 0 {
+        true => lchown(path, Some(directory.uid()), Some(directory.gid())),
+        false => Ok(()),
+    }
+}
+
+#[cfg(unix)]
 fn is_open(found: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     found.permissions().mode() & 0o077 != 0
@@ -94,6 +113,11 @@ fn create_directory(directory: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn create_file(path: &Path) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).create_new(true).open(path).map(drop)
+}
+
+#[cfg(not(unix))]
+fn hand_over(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(unix))]

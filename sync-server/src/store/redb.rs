@@ -81,6 +81,7 @@ impl RedbStore {
         private::make_directory(directory).map_err(|error| unwritable(directory, &error))?;
         let path = directory.join(FILE);
         if path.exists() {
+            must_hold_something(&path)?;
             private::close_file(&path).map_err(|error| unwritable(&path, &error))?;
         } else {
             Self::lay_out(directory, &path)?;
@@ -100,7 +101,7 @@ impl RedbStore {
             }
             _ => {}
         }
-        private::make_file(&unnamed).map_err(failed)?;
+        private::make_own_file(&unnamed).map_err(failed)?;
         let database = builder().create(&unnamed).map_err(|error| opening(error, &unnamed))?;
         drop(Self::with_database(database, unnamed.clone())?);
         std::fs::rename(&unnamed, path).map_err(failed)?;
@@ -135,7 +136,7 @@ impl RedbStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_file(path: &Path) -> Result<Self, StoreError> {
-        std::fs::metadata(path).map_err(|error| unwritable(path, &error))?;
+        must_hold_something(path)?;
         let database = shielded(|| builder().create(path).map_err(|error| opening(error, path)))?;
         Self::with_database(database, path.to_owned())
     }
@@ -402,6 +403,12 @@ fn opened(table: Table, key: &[u8], sealed: &[u8]) -> Result<(Vec<u8>, Vec<u8>),
 pub(super) fn shielded<T>(read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
     done.unwrap_or_else(|_| Err(StoreError::Corrupt("a page makes no sense".to_owned())))
+}
+
+/// What has no byte in it would become a store, and a good one: it may be all that a full disk left of one.
+pub(super) fn must_hold_something(path: &Path) -> Result<(), StoreError> {
+    let found = std::fs::metadata(path).map_err(|error| unwritable(path, &error))?;
+    if found.len() == 0 { Err(StoreError::Foreign(path.to_owned())) } else { Ok(()) }
 }
 
 /// The key of an entry. Keys that are not 8 bytes are bounds of a scan: 0 and beyond all.

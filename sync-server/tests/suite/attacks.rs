@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_protocol::address::Address;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{Answer, ClientFrame, MeetEvent, MeetStep, Op, RelayFrame, Request};
-use sync_protocol::ids::RendezvousId;
+use sync_protocol::ids::{RendezvousId, SpaceId};
 use sync_server::config::Config;
 use sync_server::peers::{Proxy, Says};
 use sync_server::relay::Settings;
@@ -502,6 +502,46 @@ async fn messages_that_never_end_count_as_memory_too() {
     }
     running.until_refused("memory", 1.0).await;
     assert!(running.lets_in(OTHER, 1).await);
+    running.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_session_has_to_catch_up_with_counts_as_memory_too() {
+    let running = start(|config| {
+        config.limits = Settings {
+            queued_mib: 1,
+            foundings_per_s: 0,
+            work_us_per_s: 0,
+            work_us_per_address_per_s: 0,
+            ..Settings::default()
+        };
+    })
+    .await;
+    let address = running.server.address();
+    let (mut ada, mut mallory) = (Device::new(1), Device::new(2));
+    let mut honest = Socket::open_from(OTHER, address, &mut ada).await.unwrap();
+    let mut at = Socket::open_from(CROWD, address, &mut mallory).await.unwrap();
+    for round in 0..40u32 {
+        for n in 0..250 {
+            let mut id = [7; 32];
+            id[..4].copy_from_slice(&(round * 250 + n).to_be_bytes());
+            let id = SpaceId::from_bytes(id);
+            let founding = mallory.found(id);
+            at.send(&push(id, vec![founding])).await.unwrap();
+        }
+        let mut waits = 250;
+        while waits > 0 {
+            waits -= usize::from(matches!(at.next().await.unwrap(), RelayFrame::Stored(_)));
+        }
+    }
+    drop(at);
+    assert_eq!(running.metric("relay_refusals_total{reason=\"memory\"}").await, 0.0);
+    // It comes from the start, and takes nothing in.
+    let _deaf = Socket::open_from(CROWD, address, &mut mallory).await.unwrap();
+    running.until_refused("memory", 1.0).await;
+    let founding = ada.found(space(1));
+    honest.send(&push(space(1), vec![founding])).await.unwrap();
+    while !matches!(honest.next().await.unwrap(), RelayFrame::Stored(_)) {}
     running.server.stop().await.unwrap();
 }
 

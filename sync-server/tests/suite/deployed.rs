@@ -72,3 +72,23 @@ fn the_settings_that_are_shipped_are_good() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
+
+/// The relay's settings in a file of `deploy/`: `REJOINDER_NAME: value`.
+fn settings_in(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter_map(|line| {
+        let (name, value) = line.trim().split_once(": ")?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        name.starts_with("REJOINDER_").then(|| (name.to_owned(), value.to_owned()))
+    });
+    lines.collect()
+}
+
+#[test]
+fn the_composed_relay_knows_who_speaks_for_devices() {
+    let settings = settings_in(&file("deploy/compose.yaml"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sync-server"));
+    let output = command.envs(settings.clone()).arg("config").output().unwrap();
+    assert!(output.status.success(), "{settings:?} {output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("says = \"x-forwarded-for\""), "{said}");
+}

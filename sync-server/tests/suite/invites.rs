@@ -9,7 +9,7 @@ use sync_protocol::limits;
 use sync_server::refusals::Refused;
 use sync_server::relay::{Registration, SessionId, Settings};
 use sync_server::rules::{
-    Action, Command, Fault, Invite, State, Swept, Token, TokenHash, apply, invites,
+    Action, Command, Fault, Invite, State, Swept, Token, TokenHash, apply, invites, would_redeem,
 };
 use sync_server::store::MemoryStore;
 
@@ -110,6 +110,41 @@ fn an_account_draws_so_many_a_day_and_the_same_again_counts_once() {
     assert_eq!(rules.draw(now, &ada, "f"), Err(Rejection::Quota));
     assert_eq!(rules.draw(now, &nobody, "g"), Err(Rejection::NotFound));
     assert_eq!(invites(&rules.0).unwrap().len(), 5);
+}
+
+#[test]
+fn an_invite_that_is_drawn_under_a_token_takes_nothing_from_it() {
+    let [ada, bob, eve, mallory, trent] = [1, 2, 3, 4, 5].map(Device::new);
+    let mut rules = Rules::with(&[&mallory]);
+    let (hash, until_ms) = (TokenHash::of("team"), None);
+    let token = Token { uses: 3, until_ms, note: String::new() };
+    rules.apply(9, Action::AddToken { hash, token }).unwrap();
+    // Who came in by it knows it.
+    rules.draw(10, &mallory, "team").unwrap();
+    let would = |rules: &Rules, who: &Device| would_redeem(&rules.0, &hash, &who.account, 11);
+    for who in [&ada, &bob, &eve] {
+        assert!(would(&rules, who).is_ok());
+        assert_eq!(rules.redeem(11, "team", who), Ok(()));
+    }
+    // And her own account's end takes nothing along.
+    rules.apply(12, Action::Suspend { account: mallory.account, suspended: true }).unwrap();
+    assert!(would(&rules, &trent).is_ok());
+    assert_eq!(rules.redeem(13, "team", &trent), Ok(()));
+    assert_eq!(rules.redeem(14, "team", &Device::new(6)), Err(Rejection::Denied));
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_takes_no_invites_away() {
+    let ada = Device::new(1);
+    let mut rules = Rules::with(&[&ada]);
+    let now = 5 * DAY_MS + 7;
+    for (at, codes) in [(now + 700 * DAY_MS, ["a", "b"]), (now, ["c", "d"])] {
+        for code in codes {
+            assert_eq!(rules.draw(at, &ada, code), Ok(()));
+        }
+        assert_eq!(rules.draw(at, &ada, "e"), Err(Rejection::Quota));
+    }
+    assert_eq!(rules.draw(now + DAY_MS, &ada, "e"), Ok(()));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod attacks;
 mod bounds;
 mod conformance;
 mod cuts;
+mod deletion;
 mod delivery;
 mod deployed;
 mod devices;

@@ -264,6 +264,11 @@ async fn whoever_has_a_token_makes_an_account_where_others_may_not() {
     let mut bob = Device::new(2);
     let mut spent = Socket::dial_with(relay.address, &query).await.unwrap();
     assert_eq!(spent.greet(&mut bob).await, Err(Rejection::Denied));
+    // Longer than there are days is for ever, or near it.
+    let said = relay.ask(&["admin", "token", "add", "--days", "18446744073709551615"]);
+    let query = format!("?token={}", value(&said, "token"));
+    let mut with = Socket::dial_with(relay.address, &query).await.unwrap();
+    assert_eq!(with.greet(&mut bob).await, Ok(true));
     let said = relay.ask(&["admin", "token", "add", "--days", "0"]);
     let name = said.lines().find_map(|line| line.strip_prefix("name")).unwrap().trim();
     relay.ask(&["admin", "token", "remove", name]);
@@ -372,6 +377,62 @@ async fn a_hang_up_reads_the_configuration_anew_and_ends_nothing() {
     while !matches!(socket.next().await.unwrap(), RelayFrame::Stored(_)) {}
     relay.ask(&["admin", "log-level", "warn"]);
     assert!(relay.is_refused(&["admin", "log-level", "a=b=c"]).contains("a=b=c"));
+    relay.stop();
+}
+
+/// What is answered to who asks for a socket, by the first line, and the connection.
+fn asks_for_a_socket(address: SocketAddr, origin: &str) -> (String, TcpStream) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET /v1/socket HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{origin}\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut line = String::new();
+    let mut answer = BufReader::new(stream.try_clone().unwrap());
+    answer.read_line(&mut line).unwrap();
+    (line, stream)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_changes_what_bounds_addresses_the_disk_and_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    // This machine is counted like any other.
+    let relay = Relay::start(configure(folder.path(), "unlimited = []\n"));
+    let page = "Origin: https://app.example\r\n";
+    let held: Vec<_> = (0..3).map(|_| asks_for_a_socket(relay.address, "")).collect();
+    assert!(held.iter().all(|(line, _)| line.contains(" 101 ")), "{held:?}");
+    assert!(asks_for_a_socket(relay.address, page).0.contains(" 403 "));
+    let text = "unlimited = []\norigins = [\"https://app.example\"]\n[limits]\n\
+        connections_per_address = 2\n";
+    configure(folder.path(), text);
+    relay.signal("-HUP");
+    relay.logs("reloaded");
+    assert!(asks_for_a_socket(relay.address, "").0.contains(" 429 "));
+    drop(held);
+    // Places come back when the relay has seen that nobody is there.
+    while !asks_for_a_socket(relay.address, page).0.contains(" 101 ") {}
+    // The disk has less than anybody wants to keep free, all of a sudden.
+    let path = configure(folder.path(), "");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let much = text.replace("min_free_bytes = 0", "min_free_bytes = 9000000000000000000");
+    std::fs::write(&path, much).unwrap();
+    relay.ask(&["admin", "reload"]);
+    relay.logs("the disk is full to its reserve");
+    // The relay hears of it a moment later.
+    for seed in 10.. {
+        let mut late = Socket::dial(relay.address).await.unwrap();
+        match late.greet(&mut Device::new(seed)).await {
+            Err(Rejection::Full { .. }) => break,
+            Ok(true) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut ada = Device::new(1);
+    std::fs::write(&path, text).unwrap();
+    relay.ask(&["admin", "reload"]);
+    relay.logs("the disk has room again");
+    stored(relay.address, &mut ada, 1).await;
     relay.stop();
 }
 

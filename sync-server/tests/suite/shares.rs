@@ -1,6 +1,8 @@
 //! What one account takes of the relay, however many devices, sessions and reconnects it uses: its
 //! share. It is refused alone, told why and counted; everybody else goes on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sync_protocol::codec::Blob;
 use sync_protocol::error::Rejection;
 use sync_protocol::frames::{
@@ -9,7 +11,7 @@ use sync_protocol::frames::{
 use sync_protocol::ids::SpaceId;
 use sync_protocol::limits;
 use sync_server::refusals::Refused;
-use sync_server::relay::{SessionId, Settings};
+use sync_server::relay::{Output, SessionId, Settings};
 use sync_server::store::{MemoryStore, Store as _, Table};
 
 use crate::support::{Device, add, push, remove, space};
@@ -478,6 +480,78 @@ fn a_short_question_with_a_long_answer_is_paid_for_by_its_length() {
     assert!(world.refused(Refused::Work) >= 1);
     let other = world.connect(&mut ada);
     assert_eq!(world.ask(other, Op::Spaces), Answer::Spaces(Vec::new()));
+}
+
+#[test]
+fn a_device_log_that_has_to_be_verified_is_paid_for_by_who_asks() {
+    let settings = Settings { work_us_per_s: 1_000, ..Settings::default() };
+    let mut world = world(Settings { work_us_per_s: 0, ..settings.clone() });
+    let (mut ada, mut mallory) = (Device::new(1), Device::new(2));
+    let at = world.connect(&mut ada);
+    for n in 0..50 {
+        let phone = world.link(at, &mut ada, 100 + n);
+        world.revoke(at, &mut ada, phone.id);
+    }
+    world.connect(&mut mallory);
+    // Nothing is known of it after a restart, and it has some two hundred signatures.
+    let mut world = world.crash_under(settings);
+    world.now += 60_000;
+    let at = world.connect(&mut mallory);
+    let read = Op::ReadLog { account: ada.account, from: 0 };
+    assert!(matches!(world.ask(at, read), Answer::Log { .. }));
+    assert!(matches!(world.ask(at, Op::CountKeyPackages), Answer::Refused(Rejection::Rate { .. })));
+    assert_eq!(world.refused(Refused::Work), 1);
+}
+
+#[test]
+fn many_who_write_at_once_in_one_space_are_told_no_more_at_once_than_a_few() {
+    let settings =
+        Settings { incarnations_per_hour: 0, sessions_per_device: 0, ..Settings::default() };
+    let mut world = world(Settings { work_us_per_s: 0, sessions_per_account: 0, ..settings });
+    let mut ada = Device::new(1);
+    let mut at = vec![(world.connect(&mut ada), ada.clone())];
+    let founding = ada.found(space(1));
+    assert_eq!(world.says(at[0].0, space(1), vec![founding]), []);
+    for n in 0..50 {
+        let mut store = ada.clone();
+        store.incarnation = 1_000 + n;
+        store.rewind(space(1));
+        (store.fence, store.next_fence) = (0, 1);
+        at.push((world.connect(&mut store), store));
+    }
+    world.commit();
+    at.iter().for_each(|(session, _)| drop(world.take(*session)));
+    for (session, store) in &mut at {
+        store.payload = 8_000;
+        let word = store.content(space(1), 1);
+        world.send(*session, push(space(1), vec![word]));
+    }
+    // What is encoded at once, each message once: those who receive the same share its bytes.
+    let outputs = world.relay.commit(world.now);
+    let mut said = BTreeMap::new();
+    for output in &outputs {
+        if let Output::Send { session, frame } = output {
+            let heard = RelayFrame::parse(&frame.whole()).unwrap();
+            world.inboxes.entry(*session).or_default().push(heard);
+            said.insert(frame.parts().next().map(|part| part.as_ptr()), frame.len());
+        }
+    }
+    let bytes: usize = said.values().sum();
+    assert!(bytes < 6 * MIB, "{bytes} bytes for {} written", 51 * 8_000);
+    // And all of it comes to everybody.
+    for _ in 0..20 {
+        for (session, _) in &at {
+            world.send(*session, ClientFrame::Credit { bytes: 200_000 });
+        }
+        world.tick(world.now + 1_000);
+    }
+    for (n, (session, _)) in at.iter().enumerate() {
+        let got = delivered(&world.take(*session)).into_iter().map(|(_, index)| index);
+        let got: BTreeSet<u64> = got.collect();
+        let missing: Vec<_> = (1..=51).filter(|index| !got.contains(index)).collect();
+        // Its own it has.
+        assert!(missing.is_empty() || missing == [n as u64 + 1], "{n}: {missing:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sync_server::store::{FILE, RedbStore};
+use sync_server::data::Data;
+use sync_server::log::LOG_FILES;
+use sync_server::repair::repair;
+use sync_server::store::{Copier, FILE, RedbStore};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -51,6 +54,45 @@ fn a_directory_that_holds_more_than_the_store_stays_open() {
     set_mode(&data, 0o755);
     drop(RedbStore::open(&data).unwrap());
     assert_eq!((mode(&data), mode(&data.join(FILE))), (0o755, 0o600));
+}
+
+#[test]
+fn what_root_makes_in_somebodys_directory_is_that_somebodys() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let [data, again] = ["data", "again"].map(|name| folder.path().join(name));
+    for directory in [&data, &again] {
+        std::fs::create_dir(directory).unwrap();
+        if chown(directory, Some(12_345), Some(12_346)).is_err() {
+            // Only root can be told apart from an owner here.
+            return;
+        }
+    }
+    let whose = |path: &Path| {
+        let found = std::fs::metadata(path).unwrap();
+        (found.uid(), found.gid())
+    };
+    let opened = Data::open(&data).unwrap();
+    let made = folder.path().join("backup.redb");
+    opened.store.backup(&made).unwrap();
+    drop(opened);
+    Copier::restore(&made, &again, |_| Ok(())).unwrap();
+    for path in [data.join(FILE), data.join(LOG_FILES[0]), data.join(LOG_FILES[1])] {
+        assert_eq!(whose(&path), (12_345, 12_346), "{path:?}");
+    }
+    assert_eq!(whose(&again.join(FILE)), (12_345, 12_346));
+    // A backup is whoever's made it: where it lies, anybody may look.
+    assert_eq!(whose(&made).0, 0);
+}
+
+#[test]
+fn a_repair_that_fails_leaves_nothing_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    // A store that is nobody's yet: there is nothing to be made whole.
+    drop(RedbStore::open(folder.path()).unwrap());
+    assert!(repair(folder.path(), 1, 2).is_err());
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), [FILE]);
 }
 
 /// What the program says when it can't start with these arguments.
