@@ -78,6 +78,12 @@ impl Monitor {
         Ok(())
     }
 
+    /// A device's store is put back. What it pushed since and no log has, it gives another meaning,
+    /// and can't know; what a log has is still held against what a log shows.
+    pub fn put_back(&mut self, device: &DeviceId) {
+        self.links.retain(|(_, writer, _), _| writer.device != *device);
+    }
+
     /// The honest relay sent this.
     ///
     /// # Errors

@@ -69,6 +69,9 @@ impl World {
         // What its user saw since then the device knows nothing of.
         self.devices[device].screen = Screen::default();
         self.book.put_back(device);
+        if let Some(id) = self.devices[device].id {
+            self.monitor.put_back(&id);
+        }
         let back_ms = self.chance.deeds().below(20_000);
         self.agenda.after(back_ms, Event::Boot { device });
     }

@@ -144,6 +144,43 @@ fn a_profile_put_back_to_before_a_new_recovery_code_can_be_brought_back_by_it() 
 }
 
 #[test]
+fn what_waited_in_a_profile_and_was_stored_since_is_not_written_twice() {
+    let (mut world, space) = conversation(9, 2);
+    world.expect(0, Command::GoOffline).unwrap();
+    // More than are cut at once.
+    for _ in 0..7 {
+        world.say(0, space).unwrap();
+    }
+    put_back_after(&mut world, 0, |world| {
+        world.expect(0, Command::GoOnline).unwrap();
+    });
+    world.expect(0, Command::GoOnline).unwrap();
+    all_goes_on(&mut world, space, &[0, 1]);
+    world.check().unwrap();
+}
+
+#[test]
+fn what_a_profile_founds_before_it_notices_that_it_was_put_back_comes_to_be() {
+    let (mut world, space) = conversation(10, 2);
+    let before = world.device(0).disk.copy();
+    world.say(0, space).unwrap();
+    world.settle().unwrap();
+    world.crash_device(0, 1_000);
+    world.device_mut(0).disk = before;
+    world.pass(1_000).unwrap();
+    let members = vec![world.book().people[1].address.clone()];
+    let title = world.text("title");
+    world.expect(0, Command::CreateConversation { title: title.clone(), members }).unwrap();
+    all_goes_on(&mut world, space, &[0, 1]);
+    for device in [0, 1] {
+        let views = world.expect(device, Command::ListConversations).unwrap();
+        let Response::Conversations(views) = views else { panic!("{views:?}") };
+        assert!(views.iter().any(|view| view.title == title), "of device {device}");
+    }
+    world.check().unwrap();
+}
+
+#[test]
 fn two_running_copies_that_both_change_members_come_to_rest_once_one_is_gone() {
     let (mut world, space) = conversation(8, 3);
     let twin = world.twin(0);

@@ -53,3 +53,16 @@ impl<'a> Bytes<'a> {
         self.take(length)
     }
 }
+
+pub(super) fn put_number(to: &mut Vec<u8>, mut number: usize) {
+    while number > 0x7f {
+        to.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+pub(super) fn put_sized(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(to, bytes.len());
+    to.extend_from_slice(bytes);
+}

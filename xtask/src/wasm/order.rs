@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::module::{Bytes, HEAD, Section, sections};
+use super::module::{Bytes, HEAD, Section, put_number, put_sized, sections};
 
 const CUSTOM: u8 = 0;
 const IMPORTS: u8 = 2;
@@ -167,19 +167,6 @@ fn names_section<'a>(names: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> 
     let mut section = vec![CUSTOM];
     put_sized(&mut section, &body);
     section
-}
-
-fn put_number(to: &mut Vec<u8>, mut number: usize) {
-    while number > 0x7f {
-        to.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
-}
-
-fn put_sized(to: &mut Vec<u8>, bytes: &[u8]) {
-    put_number(to, bytes.len());
-    to.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

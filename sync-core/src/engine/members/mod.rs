@@ -221,6 +221,23 @@ impl Members<'_> {
         Ok(true)
     }
 
+    /// A founding that was made before this store began to write as somebody new is signed anew: the
+    /// relay takes it from its author alone, and what it founds is the same.
+    fn found_as_present(&mut self, id: &SpaceId) {
+        let Ok(me) = self.account.me() else { return };
+        let (writer, signing) = (me.writer(), me.identity().signing.clone());
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let Some(pending) = core.and_then(|core| core.pending.as_ref()) else { return };
+        let Ok(made) = Envelope::parse(pending.envelope.as_slice()) else { return };
+        if made.verify(id, &writer, &signing.verifying_key().to_bytes()).is_ok() {
+            return;
+        }
+        let payload = made.payload().to_vec();
+        let anew = Envelope::sign(id, &writer, made.header, payload, &signing);
+        let pending = PendingRow { envelope: Blob(anew.to_bytes()), ..pending.clone() };
+        self.member_rows().set_pending(id, pending);
+    }
+
     /// Commits the leading wishes, if it is time.
     fn decide(&mut self, id: &SpaceId) -> Step<()> {
         let now = self.turn.now;
@@ -239,6 +256,9 @@ impl Members<'_> {
         let founding = self.spaces.get(id).is_some_and(|space| space.is_founding());
         if founding && !self.vault().is_vaulted(id) {
             return;
+        }
+        if founding {
+            self.found_as_present(id);
         }
         let Some(space) = self.spaces.get_mut(id).filter(|space| !space.in_session.deciding_sent)
         else {

@@ -371,12 +371,40 @@ impl Outbox<'_> {
                     self.turn.tell_status();
                 }
             }
+            // Of a handshake that the log has decided since: nothing else has no number.
+            _ if seq == 0 && !space.row.deciding => {}
             other => {
                 space.in_session.problem = Some(other.clone());
                 self.session.set_problem(Problem::Space(*id, other));
                 self.turn.tell_status();
             }
         }
+    }
+
+    /// Messages of the journal that the log has already: a store that was put back wrote them as the
+    /// writer that it was. Their documents are opened anew for it: beside what was journalled, the log's
+    /// own word has no place in them.
+    fn standing(&mut self, id: &SpaceId) -> Step<SortedSet<u64>> {
+        let space = self.spaces.core(id)?;
+        let messages = space.core.iter().flat_map(|core| &core.journal).filter_map(|(at, row)| {
+            let Edit::Message(message) = &row.edit else { return None };
+            Some((*at, row.name.clone(), message.key.to_string()))
+        });
+        let messages: Vec<_> = messages.collect();
+        if !messages.is_empty() && !std::mem::replace(&mut space.in_session.reopens, true) {
+            self.documents.close_space(id);
+        }
+        let mut standing = SortedSet::new();
+        for (at, name, key) in messages {
+            let entry = self.documents.document(self.spaces, id, &name)?.entry(&key);
+            if entry.is_some_and(|entry| entry.placement.is_some()) {
+                standing.insert(at);
+            }
+        }
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.in_session.reopens = false;
+        }
+        Ok(standing)
     }
 
     /// After a new incarnation: takes everything unconfirmed back into the journal, under the
@@ -387,6 +415,7 @@ impl Outbox<'_> {
         if self.account.numbers_are_current(self.spaces, id) {
             return Ok(());
         }
+        let standing = self.standing(id)?;
         let Some(space) = self.spaces.get_mut(id) else { return Ok(()) };
         let Some(core) = &mut space.core else { return Ok(()) };
         let mut rows: Vec<JournalRow> = Vec::new();
@@ -408,7 +437,9 @@ impl Outbox<'_> {
         }
         for (number, row) in std::mem::take(&mut core.journal) {
             self.turn.batch.delete(key::journal(id, number));
-            rows.push(row);
+            if !standing.contains(&number) {
+                rows.push(row);
+            }
         }
         retag(&mut rows, &writer);
         for (number, row) in (0..).zip(rows) {

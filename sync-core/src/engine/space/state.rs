@@ -56,6 +56,8 @@ pub(in crate::engine) struct InSession {
     pub(in crate::engine) rebuild: bool,
     /// Why, if not all whom it adds can be added.
     pub(in crate::engine) refused: Option<Rejection>,
+    /// Documents were closed, to see which of what is yet to be cut the log has already.
+    pub(in crate::engine) reopens: bool,
     /// An own commit that the relay was asked for.
     pub(in crate::engine) sought: Option<Sought>,
     /// What the app was told is not believed, and when: the same once a second is enough, however often
