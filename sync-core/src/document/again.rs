@@ -13,67 +13,67 @@ impl Document {
     /// Makes edits again that were made when the log had been read up to an index, and did not come to a
     /// change then. What no longer fits has nothing left to change.
     pub(crate) fn edit_again(&mut self, writer: &WriterId, edits: Vec<Edit>, read: Option<u64>) {
-        let rows = read.and_then(|read| self.known_at(writer, read));
-        let meant = rows.map(|rows| self.edits_by(rows, &edits));
+        let rows = read.and_then(|read| known_at(self, writer, read));
+        let meant = rows.map(|rows| edits_by(self, rows, &edits));
         // Where they do not fit, the log is another one: a relay that was put back begins one anew.
         let fitting = meant.filter(|(_, fit)| *fit).map(|(edits, _)| edits);
         for edit in fitting.unwrap_or(edits) {
             let _ = self.edit(writer, &edit);
         }
     }
+}
 
-    /// The edits that come to the same here as operations on these changes alone: others may have written
-    /// on them since, so that another element has the index that was meant.
-    pub(crate) fn edits_onto(&mut self, changes: &[Blob], ops: Vec<AppOp>) -> Vec<Edit> {
-        let edits = edits_of(ops);
-        match changes {
-            [] => edits,
-            // What does not fit has nothing left to change.
-            changes => self.edits_by(changes.iter().map(carried_row).collect(), &edits).0,
-        }
+/// The edits that come to the same in a document as operations on these changes alone: others may have
+/// written on them since, so that another element has the index that was meant.
+pub(crate) fn edits_onto(document: &mut Document, changes: &[Blob], ops: Vec<AppOp>) -> Vec<Edit> {
+    let edits = edits_of(ops);
+    match changes {
+        [] => edits,
+        // What does not fit has nothing left to change.
+        changes => edits_by(document, changes.iter().map(carried_row).collect(), &edits).0,
     }
+}
 
-    /// The changes that a device had when it had read the log up to an index: its own aside, those before
-    /// that. Nothing, if that is all there is.
-    fn known_at(&mut self, writer: &WriterId, read: u64) -> Option<Vec<Row>> {
-        if self.grammar.is_some() {
-            return None;
-        }
-        self.close();
-        let was_there = |known: &&Known| {
-            let by = self.history.actor(known.actor).and_then(|actor| actor.writer);
-            by.is_some_and(|by| by.device == writer.device)
-                || known.placement.is_none_or(|at| at.index < read)
-        };
-        let there: Vec<ChangeHash> =
-            self.history.in_order().filter(was_there).map(|known| known.hash).collect();
-        if there.len() == self.history.len() {
-            return None;
-        }
-        let within = self.history.ancestry(&there);
-        let changes = self.doc.get_changes(&[]);
-        let rows = changes.iter().filter_map(|change| {
-            let known = self.history.change(&change.hash().0)?;
-            let writer = self.history.writer_of(&known.hash)?;
-            let is_within = known.seq <= within.seq(known.actor);
-            let change = change.raw_bytes().to_vec();
-            is_within.then_some(Row { writer, placement: known.placement, change })
-        });
-        Some(rows.collect())
+/// The changes that a device had when it had read the log up to an index: its own aside, those before
+/// that. Nothing, if that is all there is.
+fn known_at(document: &mut Document, writer: &WriterId, read: u64) -> Option<Vec<Row>> {
+    if document.grammar.is_some() {
+        return None;
     }
+    document.close();
+    let history = &document.history;
+    let was_there = |known: &&Known| {
+        let by = history.actor(known.actor).and_then(|actor| actor.writer);
+        by.is_some_and(|by| by.device == writer.device)
+            || known.placement.is_none_or(|at| at.index < read)
+    };
+    let there: Vec<ChangeHash> =
+        history.in_order().filter(was_there).map(|known| known.hash).collect();
+    if there.len() == history.len() {
+        return None;
+    }
+    let within = history.ancestry(&there);
+    let changes = document.doc.get_changes(&[]);
+    let rows = changes.iter().filter_map(|change| {
+        let known = document.history.change(&change.hash().0)?;
+        let writer = document.history.writer_of(&known.hash)?;
+        let is_within = known.seq <= within.seq(known.actor);
+        let change = change.raw_bytes().to_vec();
+        is_within.then_some(Row { writer, placement: known.placement, change })
+    });
+    Some(rows.collect())
+}
 
-    /// The edits that come to the same here as others that are made of some of the changes, and whether all
-    /// of them can be.
-    fn edits_by(&mut self, rows: Vec<Row>, edits: &[Edit]) -> (Vec<Edit>, bool) {
-        let mut fork = Self::new(self.space, self.name.clone());
-        fork.receive(rows);
-        let somebody = nobody(&[1; 32]);
-        let made =
-            edits.iter().map(|edit| fork.edit(&somebody, edit)).filter(Result::is_ok).count();
-        fork.close();
-        let merged = self.edits_to_merge(fork.doc.get_changes(&[]));
-        (merged.unwrap_or_else(|_| edits.to_vec()), made == edits.len())
-    }
+/// The edits that come to the same in a document as others that are made of some of its changes, and
+/// whether all of them can be.
+fn edits_by(document: &mut Document, rows: Vec<Row>, edits: &[Edit]) -> (Vec<Edit>, bool) {
+    let mut fork = Document::new(document.space, document.name.clone());
+    fork.receive(rows);
+    let somebody = nobody(&[1; 32]);
+    let made = edits.iter().map(|edit| fork.edit(&somebody, edit)).filter(Result::is_ok).count();
+    fork.close();
+    let merged = document.edits_to_merge(fork.doc.get_changes(&[]));
+    (merged.unwrap_or_else(|_| edits.to_vec()), made == edits.len())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::again::edits_onto;
 use super::app_tests::{
     app, at, blob, delete, edit, give, increment, insert, move_to, put, splice,
 };
@@ -33,7 +34,7 @@ fn over_an_era(content: &Value, written: &[Vec<Edit>]) -> Value {
     let mut rows = Vec::new();
     for (author, changes, ops) in &mut authors {
         give(&rows, &mut author.document);
-        for edit in author.document.edits_onto(changes, std::mem::take(ops)) {
+        for edit in edits_onto(&mut author.document, changes, std::mem::take(ops)) {
             rows.extend(author.write(&edit));
         }
     }
@@ -77,7 +78,7 @@ fn a_text_that_was_emptied_is_empty_however_long_it_was() {
             one.document.receive(changes.iter().map(carried_row).collect());
         }
         let now = json!({ "t": { "$text": left } });
-        for edit in author.document.edits_onto(&changes, difference(&before, &now)) {
+        for edit in edits_onto(&mut author.document, &changes, difference(&before, &now)) {
             give(&author.write(&edit), &mut other.document);
         }
         assert_eq!(other.document.tree().content_now(), now);

@@ -11,7 +11,7 @@
 //!
 //! No clock, no randomness, no I/O: the same calls give the same bytes.
 
-mod again;
+pub(crate) mod again;
 mod alike;
 mod app;
 mod births;

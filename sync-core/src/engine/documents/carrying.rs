@@ -13,6 +13,7 @@ use sync_protocol::text::BASE64;
 use sync_protocol::{DeviceId, SpaceId, WriterId};
 
 use crate::api::Failure;
+use crate::document::again::edits_onto;
 use crate::document::{
     AppOp, END, Edit, Name, Step as At, carried_row, difference, handed_over, is_handed,
 };
@@ -157,7 +158,7 @@ impl Library<'_> {
             let changes = handed.get(&name).map(Vec::as_slice).unwrap_or_default();
             let name = Name::App(era, name);
             let Some(document) = self.documents.peek(id, &name) else { continue };
-            for edit in document.edits_onto(changes, ops) {
+            for edit in edits_onto(document, changes, ops) {
                 if let Some(writer) = &writer {
                     // One that no longer fits has nothing left to change.
                     let _ = document.edit(writer, &edit);
