@@ -26,7 +26,7 @@ const BUDGET: u64 = 900 * 1024;
 /// that were alike stay so: nothing more is inlined, no value is kept for a second use or moved to its
 /// only one, and no access says how it is aligned, which no engine asks. Names are kept, for
 /// [`ORDER`]. All is done again until nothing changes any more.
-const OPTIMISATIONS: [&str; 8] = [
+const OPTIMISATIONS: [&str; 9] = [
     "--debuginfo",
     "--low-memory-unused",
     "-Oz",
@@ -34,6 +34,7 @@ const OPTIMISATIONS: [&str; 8] = [
     "--skip-pass=inlining-optimizing",
     "--skip-pass=local-cse",
     "--skip-pass=simplify-locals",
+    "--skip-pass=memory-packing",
     "--dealign",
 ];
 /// How functions are put beside those that are like them, by names that [`order`] gave them.

@@ -9,17 +9,20 @@ use super::carried::{carried_row, edits_of};
 use super::history::Known;
 use super::{AppOp, ChangeHash, Document, Edit, Row};
 
-impl Document {
-    /// Makes edits again that were made when the log had been read up to an index, and did not come to a
-    /// change then. What no longer fits has nothing left to change.
-    pub(crate) fn edit_again(&mut self, writer: &WriterId, edits: Vec<Edit>, read: Option<u64>) {
-        let rows = read.and_then(|read| known_at(self, writer, read));
-        let meant = rows.map(|rows| edits_by(self, rows, &edits));
-        // Where they do not fit, the log is another one: a relay that was put back begins one anew.
-        let fitting = meant.filter(|(_, fit)| *fit).map(|(edits, _)| edits);
-        for edit in fitting.unwrap_or(edits) {
-            let _ = self.edit(writer, &edit);
-        }
+/// Makes edits again that were made when the log had been read up to an index, and did not come to a
+/// change then. What no longer fits has nothing left to change.
+pub(crate) fn edit_again(
+    document: &mut Document,
+    writer: &WriterId,
+    edits: Vec<Edit>,
+    read: Option<u64>,
+) {
+    let rows = read.and_then(|read| known_at(document, writer, read));
+    let meant = rows.map(|rows| edits_by(document, rows, &edits));
+    // Where they do not fit, the log is another one: a relay that was put back begins one anew.
+    let fitting = meant.filter(|(_, fit)| *fit).map(|(edits, _)| edits);
+    for edit in fitting.unwrap_or(edits) {
+        let _ = document.edit(writer, &edit);
     }
 }
 
@@ -106,7 +109,7 @@ mod tests {
         let theirs = at(other.write(others), 6);
         one.document.receive(theirs);
         one.document.receive(before);
-        one.document.edit_again(&one.writer, vec![own.clone()], Some(5));
+        edit_again(&mut one.document, &one.writer, vec![own.clone()], Some(5));
         let mut shown = one.document.tree().content_now();
         shown.as_object_mut().unwrap().remove("mine");
         shown

@@ -19,6 +19,7 @@ use sync_protocol::sorted::{SortedMap, SortedSet};
 use sync_protocol::{SpaceId, WriterId, codec};
 
 use crate::api::{ConversationChange, Event};
+use crate::document::again::edit_again;
 use crate::document::receipts::Mark;
 use crate::document::{Document, Name, PATHS, Placement, Row, Step as At, Touched, change_hash};
 use crate::engine::Step;
@@ -488,7 +489,7 @@ impl Library<'_> {
         let rows: Vec<_> = core.journal.values().filter(|row| row.name == *name).collect();
         for together in rows.chunk_by(|one, next| one.read == next.read) {
             let edits = together.iter().map(|row| row.edit.clone()).collect();
-            document.edit_again(&writer, edits, together.first().and_then(|row| row.read));
+            edit_again(document, &writer, edits, together.first().and_then(|row| row.read));
         }
     }
 
