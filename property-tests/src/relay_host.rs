@@ -109,7 +109,7 @@ impl RelayHost {
             self.runs = false;
         }
         if let Some(relay) = self.relay.take() {
-            self.store = Some(relay.into_store().crashed());
+            self.store = Some(relay.into_parts().0.crashed());
         }
     }
 

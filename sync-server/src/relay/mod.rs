@@ -226,7 +226,7 @@ impl<S: Store, L: Log> Relay<S, L> {
 
     fn look_at(&mut self, session: SessionId, frame: Incoming) {
         let Some(is_open) = self.hall.take_frame(session) else { return };
-        self.course.state.take_verified();
+        self.course.state.logs_mut().take_count();
         let done = match frame {
             Incoming::Push(push) if is_open => self.push(session, push),
             Incoming::TooLarge(space) if is_open => {
@@ -238,7 +238,7 @@ impl<S: Store, L: Log> Relay<S, L> {
             Incoming::Frame(frame) => self.frame(session, frame, is_open),
         };
         // However short the question was for which a long log had to be read.
-        let verified = self.course.state.take_verified();
+        let verified = self.course.state.logs_mut().take_count();
         self.hall.worked(session, verified * 2 * work::SIGNATURE);
         match done {
             Ok(()) => {}
@@ -648,12 +648,6 @@ impl<S: Store, L: Log> Relay<S, L> {
     #[must_use]
     pub fn waits(&self, session: SessionId) -> bool {
         self.hall.sessions.get(session).is_some_and(|known| known.turn.waits())
-    }
-
-    /// Gives the store back; uncommitted writes are still in it.
-    #[must_use]
-    pub fn into_store(self) -> S {
-        self.course.into_parts().0
     }
 
     /// The store failed: nothing since the last commit happened.

@@ -100,7 +100,7 @@ fn append_log<S: Store>(
         state.store_mut().put(Table::Logs, &key, entry.0.clone());
     }
     let len = log.len();
-    state.log_grew(log);
+    state.logs_mut().grew(log);
     let row = state.account(&account)?;
     put_account(state, &account, AccountRow { log_len: len, ..row });
     if is_new {

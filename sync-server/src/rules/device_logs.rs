@@ -14,7 +14,7 @@ const CACHED: usize = 32 * 1024;
 
 /// Device logs over a store's rows.
 #[derive(Debug)]
-pub(super) struct DeviceLogs {
+pub(crate) struct DeviceLogs {
     verified: Cache<AccountId, Arc<DeviceLog>>,
     /// Entries that were verified, since somebody asked for the number.
     count: u64,
@@ -57,7 +57,7 @@ impl DeviceLogs {
     }
 
     /// Entries that were verified since this was asked last: each costs two signatures.
-    pub(super) fn take_count(&mut self) -> u64 {
+    pub(crate) fn take_count(&mut self) -> u64 {
         std::mem::take(&mut self.count)
     }
 

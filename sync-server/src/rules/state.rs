@@ -318,14 +318,10 @@ impl<S: Store> State<S> {
         self.logs.get(&self.store, account)
     }
 
-    /// Entries of device logs that were read and verified since this was asked last.
-    pub(crate) fn take_verified(&mut self) -> u64 {
-        self.logs.take_count()
-    }
-
-    /// A device log grew, by entries whose rows are written.
-    pub(super) fn log_grew(&mut self, log: DeviceLog) {
-        self.logs.grew(log);
+    /// The device logs in memory: which grew by entries whose rows are written, and how many entries were
+    /// verified.
+    pub(crate) fn logs_mut(&mut self) -> &mut DeviceLogs {
+        &mut self.logs
     }
 
     /// Leaves a fact for another partition.

@@ -137,7 +137,7 @@ fn a_repair_brings_nobody_back_into_what_everybody_left() {
         world.send(session, push(space(1), vec![leaves]));
     }
     world.sweep();
-    let mut store = world.relay.into_store();
+    let mut store = world.relay.into_parts().0;
     mend(&mut store).unwrap();
     let state = State::open(store).unwrap();
     for who in [&ada, &bob] {
