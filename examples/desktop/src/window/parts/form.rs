@@ -11,6 +11,13 @@ pub(crate) fn entry(title: &str, hint: &str) -> adw::EntryRow {
     entry
 }
 
+/// A field whose letters are not shown.
+pub(crate) fn password(title: &str, hint: &str) -> adw::PasswordEntryRow {
+    let entry = adw::PasswordEntryRow::builder().title(title).build();
+    name(entry.upcast_ref(), title, hint);
+    entry
+}
+
 /// The text within a row is what is focused, so it bears the name.
 fn name(entry: &adw::EntryRow, title: &str, hint: &str) {
     if let Some(text) = entry.delegate() {
