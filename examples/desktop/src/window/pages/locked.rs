@@ -15,7 +15,7 @@ const UNLOCK: &str = "Unlock";
 pub(crate) struct Locked {
     app: Rc<App>,
     root: adw::StatusPage,
-    field: adw::PasswordEntryRow,
+    field: adw::EntryRow,
     fault: Fault,
     go: gtk::Button,
 }
@@ -55,7 +55,9 @@ impl Locked {
     fn forgotten(&self) -> gtk::Box {
         let all = column(12);
         if self.app.is_open() {
-            all.append(&hint("If you forgot it, quit (Ctrl+Q) and start again."));
+            let way = hint("If you forgot it, quit (Ctrl+Q) and start again.");
+            way.set_halign(gtk::Align::Center);
+            all.append(&way);
             return all;
         }
         all.append(&hint(

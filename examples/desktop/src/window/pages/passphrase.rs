@@ -120,9 +120,9 @@ struct Change {
     app: Rc<App>,
     step: Step,
     window: adw::Window,
-    now: adw::PasswordEntryRow,
-    next: adw::PasswordEntryRow,
-    again: adw::PasswordEntryRow,
+    now: adw::EntryRow,
+    next: adw::EntryRow,
+    again: adw::EntryRow,
     fault: Fault,
     go: gtk::Button,
     done: Box<dyn Fn()>,
@@ -131,6 +131,7 @@ struct Change {
 impl Change {
     fn ask(above: &impl IsA<gtk::Widget>, app: &Rc<App>, step: Step, done: impl Fn() + 'static) {
         let dialog = Dialog::new(above, step.title());
+        dialog.set_height(if step == Step::Remove { 220 } else { 380 });
         let this = Rc::new(Self {
             app: app.clone(),
             step,
@@ -163,7 +164,7 @@ impl Change {
         dialog.window.present();
     }
 
-    fn fields(&self) -> Vec<&adw::PasswordEntryRow> {
+    fn fields(&self) -> Vec<&adw::EntryRow> {
         match self.step {
             Step::Set => vec![&self.next, &self.again],
             Step::Change => vec![&self.now, &self.next, &self.again],
