@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::client::Notice;
 use crate::socket::{ConnectError, Happening, Socket, Target};
 use crate::store::worker::Worker;
-use crate::store::{RecordStore as _, RedbStore, StoreError};
+use crate::store::{Form, RecordStore as _, RedbStore, StoreError};
 
 /// Where a command's answer goes.
 pub(crate) type Reply = oneshot::Sender<Result<Response, Failure>>;
@@ -50,6 +50,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Host {
     directory: PathBuf,
+    form: Form,
     inbound: Receiver<Inbound>,
     sender: Sender<Inbound>,
     began: Instant,
@@ -74,16 +75,17 @@ impl Host {
     /// # Errors
     /// The store's.
     pub(crate) fn open(
-        directory: PathBuf,
+        (directory, form): (PathBuf, Form),
         target: Target,
         runtime: tokio::runtime::Handle,
         shared: Arc<Shared>,
         (sender, inbound): (Sender<Inbound>, Receiver<Inbound>),
     ) -> Result<Self, StoreError> {
-        let (engine, worker) = open(&directory, 0, &sender)?;
+        let (engine, worker) = open(&directory, &form, 0, &sender)?;
         let lent = Lent { target, runtime, shared, sender: sender.clone(), worker, socket: None };
         let inner = HostLoop::new(engine, lent, false);
-        Ok(Self { directory, inbound, sender, began: Instant::now(), inner, closed: None })
+        let began = Instant::now();
+        Ok(Self { directory, form, inbound, sender, began, inner, closed: None })
     }
 
     /// Serves until closed.
@@ -148,7 +150,7 @@ impl Host {
                 break;
             }
             // The file must be closed before it can be opened again: the failed worker closed it.
-            match open(&self.directory, self.inner.store(), &self.sender) {
+            match open(&self.directory, &self.form, self.inner.store(), &self.sender) {
                 Ok((engine, worker)) => {
                     tracing::info!("the store is back");
                     self.inner.ports().worker = worker;
@@ -236,10 +238,11 @@ impl Ports for Lent {
 
 fn open(
     directory: &Path,
+    form: &Form,
     number: u64,
     sender: &Sender<Inbound>,
 ) -> Result<(Engine, Worker), StoreError> {
-    let store = RedbStore::open(directory)?;
+    let store = RedbStore::open_as(directory, form)?;
     let mut index = Records::new();
     for prefix in index_prefixes() {
         index.extend(store.read(prefix)?);

@@ -16,6 +16,8 @@ pub use proxy::{BadProxy, Proxy};
 pub use relay_url::{BadRelayUrl, RelayUrl, UrlFault};
 pub use socket::ConnectError;
 pub use store::StoreError;
+#[cfg(feature = "sealed")]
+pub use store::StoreKey;
 pub use tls::TlsError;
 
 // What calls take and give, so that an app needs no other crate of ours.

@@ -15,6 +15,14 @@ pub enum StoreError {
     /// The file is not a device's store.
     #[error("{0} is not a Rejoinder store: move it away, or choose another data directory")]
     Foreign(PathBuf),
+    /// The file is sealed, and no key was given.
+    #[cfg(feature = "sealed")]
+    #[error("{0} is sealed: open it with the program that keeps its key")]
+    Sealed(PathBuf),
+    /// The file is sealed with another key than was given. It stays as it is.
+    #[cfg(feature = "sealed")]
+    #[error("{0} is sealed with another key: give that one, or choose another data directory")]
+    OtherKey(PathBuf),
     /// The file can't be read any more.
     #[error(
         "the store is damaged ({0}): put back a backup, or move the data directory away and link \
@@ -66,6 +74,10 @@ impl StoreError {
         match self {
             Self::InUse(_) => "in_use",
             Self::Foreign(_) => "foreign",
+            #[cfg(feature = "sealed")]
+            Self::Sealed(_) => "sealed",
+            #[cfg(feature = "sealed")]
+            Self::OtherKey(_) => "other_key",
             Self::Damaged(_) => "damaged",
             Self::Newer { .. } => "newer",
             Self::ReadOnly { .. } => "read_only",

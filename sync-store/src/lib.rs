@@ -8,6 +8,8 @@ pub mod conformance;
 mod error;
 mod memory;
 mod redb;
+#[cfg(feature = "sealed")]
+pub mod sealed;
 
 pub use self::error::StoreError;
 pub use self::memory::MemoryStore;

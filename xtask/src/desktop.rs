@@ -28,11 +28,11 @@ pub(crate) struct Options {
 }
 
 /// Libraries that its window is built on: their names for pkg-config, and the least versions.
-const LIBRARIES: [&str; 2] = ["gtk4 >= 4.8", "libadwaita-1 >= 1.2"];
+const LIBRARIES: [&str; 3] = ["gtk4 >= 4.8", "libadwaita-1 >= 1.2", "libsecret-1 >= 0.20"];
 /// The packages that hold them.
-const BUILD: [&str; 2] = ["libgtk-4-dev", "libadwaita-1-dev"];
+const BUILD: [&str; 3] = ["libgtk-4-dev", "libadwaita-1-dev", "libsecret-1-dev"];
 /// What its tests need beside them, and a program by which each is known to be there.
-const TEST: [(&str, &str); 9] = [
+const TEST: [(&str, &str); 10] = [
     ("xvfb", "/usr/bin/Xvfb"),
     ("xauth", "/usr/bin/xauth"),
     ("dbus-x11", "/usr/bin/dbus-launch"),
@@ -41,6 +41,7 @@ const TEST: [(&str, &str); 9] = [
     ("desktop-file-utils", "/usr/bin/desktop-file-validate"),
     ("appstream", "/usr/bin/appstreamcli"),
     ("imagemagick", "/usr/bin/import"),
+    ("gnome-keyring", "/usr/bin/gnome-keyring-daemon"),
     ("gir1.2-atspi-2.0", "/usr/share/doc/gir1.2-atspi-2.0"),
 ];
 /// Packages of which no program tells that they are there.

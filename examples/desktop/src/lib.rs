@@ -8,6 +8,7 @@ pub mod autostart;
 pub mod compose;
 pub mod conversations;
 pub mod invite;
+pub mod keys;
 pub mod marks;
 pub mod preferences;
 pub mod rows;

@@ -25,6 +25,15 @@ impl Theme {
         [(Self::System, "As the system has it"), (Self::Light, "Light"), (Self::Dark, "Dark")];
 }
 
+/// After how many seconds it may lock, with what that is called.
+pub const LOCK_AFTER: [(u64, &str); 5] = [
+    (0, "Never"),
+    (60, "After 1 minute"),
+    (5 * 60, "After 5 minutes"),
+    (15 * 60, "After 15 minutes"),
+    (60 * 60, "After 1 hour"),
+];
+
 /// How large the window was, and whether it filled the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -57,6 +66,8 @@ pub struct Preferences {
     pub notify_text: bool,
     /// Whether it goes on in the background when its window is closed.
     pub background: bool,
+    /// It locks after so many seconds without a key or a pointer; 0: never.
+    pub lock_after_s: u64,
     /// The window.
     pub window: WindowState,
 }
@@ -69,6 +80,7 @@ impl Default for Preferences {
             notify: true,
             notify_text: true,
             background: false,
+            lock_after_s: 0,
             window: WindowState::default(),
         }
     }
@@ -130,6 +142,7 @@ mod tests {
             relay: "wss://relay".to_owned(),
             theme: Theme::Dark,
             background: true,
+            lock_after_s: 300,
             window: WindowState { width: 400, height: 300, maximized: true },
             ..Preferences::default()
         };

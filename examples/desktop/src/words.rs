@@ -5,6 +5,7 @@ use sync_client::{
     Unreadable,
 };
 
+use crate::keys::Place;
 use crate::time::Clock;
 
 /// "Ada, Bob and Cleo"
@@ -274,6 +275,39 @@ pub fn not_added(address: &str, why: &Rejection) -> String {
     }
 }
 
+/// How what is kept on the disk is protected, in a few words and in a sentence.
+#[must_use]
+pub fn protection(place: &Place, is_wrapped: bool) -> (&'static str, String) {
+    let sealed = "Sealed on the disk";
+    match (place, is_wrapped) {
+        (Place::Keyring, false) => (
+            sealed,
+            "The key is in this system's keyring, which opens as you log in. Whoever uses your session \
+             needs nothing else: a passphrase keeps them out."
+                .to_owned(),
+        ),
+        (Place::Keyring, true) => (
+            sealed,
+            "The key is in this system's keyring, and opens by your passphrase alone.".to_owned(),
+        ),
+        (Place::File(why), false) => (
+            "Not protected on the disk",
+            format!(
+                "{} The key lies in a file beside what it seals: whoever can read your files can \
+                 read your messages. A passphrase protects them.",
+                sentence(why)
+            ),
+        ),
+        (Place::File(why), true) => (
+            "Sealed on the disk by your passphrase",
+            format!(
+                "{} The key lies in a file, and opens by your passphrase alone: let it be a long one.",
+                sentence(why)
+            ),
+        ),
+    }
+}
+
 /// Groups of five digits, which are read aloud best.
 #[must_use]
 pub fn in_groups(number: &str) -> Vec<String> {
@@ -349,6 +383,19 @@ mod tests {
         assert_eq!(sync(&status, &clock), "Offline · 2 changes waiting");
         let status = Status { connected: true, up_to_date: true, ..Status::default() };
         assert_eq!(sync(&status, &clock), "Up to date · not confirmed yet");
+    }
+
+    #[test]
+    fn what_is_not_protected_is_told() {
+        let file = Place::File("there is no keyring here".to_owned());
+        let (title, text) = protection(&file, false);
+        assert_eq!(title, "Not protected on the disk");
+        assert!(text.starts_with("There is no keyring here. The key lies in a file"), "{text}");
+        for (place, is_wrapped) in
+            [(&file, true), (&Place::Keyring, false), (&Place::Keyring, true)]
+        {
+            assert!(protection(place, is_wrapped).0.starts_with("Sealed on the disk"));
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ BIN = Path(os.environ.get("DESKTOP_BIN", ROOT / "target" / "debug"))
 # What has not come by then never comes: tests wait for things, and not for times.
 PATIENCE = 60
 LOOK_AGAIN = 0.05
+FIELDS = ["text", "entry", "password text"]
 
 Atspi.init()
 # A program that is busy is not gone.
@@ -144,7 +145,8 @@ class Window:
         self.start(*arguments)
 
     def start(self, *arguments):
-        env = {**os.environ, "XDG_CONFIG_HOME": str(self.config), **self.env}
+        # Which keyring there is on a machine that tests is of no account, but to the tests of that.
+        env = {**os.environ, "XDG_CONFIG_HOME": str(self.config), "DESKTOP_KEYRING": "none", **self.env}
         command = [BIN / "rejoinder-desktop", "--data", self.folder]
         if self.relay:
             command += ["--relay", self.relay.url]
@@ -153,7 +155,7 @@ class Window:
 
     def again(self, *arguments):
         """Starts it once more beside the one that runs; gives how that ended."""
-        env = {**os.environ, "XDG_CONFIG_HOME": str(self.config)}
+        env = {**os.environ, "XDG_CONFIG_HOME": str(self.config), "DESKTOP_KEYRING": "none", **self.env}
         command = [BIN / "rejoinder-desktop", "--data", self.folder, "--relay", self.relay.url, *arguments]
         return subprocess.run(command, env=env, timeout=PATIENCE).returncode
 
@@ -258,6 +260,15 @@ class Window:
         for key in keys:
             subprocess.run(["xdotool", "key", "--clearmodifiers", key], check=True)
 
+    def reach(self, name):
+        """Goes on by the keyboard until something of that name has the focus."""
+        for _ in range(80):
+            named = (node for node in self.nodes() if node.get_name() == name)
+            if any(node.get_state_set().contains(Atspi.StateType.FOCUSED) for node in named):
+                return
+            self.key("Tab")
+        raise AssertionError(f"no key leads to {name!r}; there is:\n{self.tree()}")
+
     def window(self):
         """The X window that was opened last."""
         command = ["xdotool", "search", "--onlyvisible", "--pid", str(self.process.pid)]
@@ -278,7 +289,7 @@ class Window:
         return node
 
     def field(self, name):
-        look = lambda: self.look(name, "text") or self.look(name, "entry")
+        look = lambda: next(filter(None, (self.look(name, role) for role in FIELDS)), None)
         try:
             return until(f"the field {name!r}", look)
         except AssertionError as missing:
@@ -342,6 +353,20 @@ class Window:
         self.press("Continue")
         self.find("Find a conversation")
         return code
+
+    def link(self, chat, history):
+        """Takes the account of somebody at a terminal."""
+        self.press("Link this device")
+        self.press("Show the code")
+        self.find("Code to be scanned by your other device")
+        self.press("As text")
+        text = self.find(re.compile("The code as text: .*", re.S)).get_name()
+        chat.call("device.accept", qr=text.removeprefix("The code as text: "), history=history)
+        self.says("ada (")
+        self.press("Yes, it is mine")
+        digits = self.find(re.compile("Digits: .*")).get_name()
+        chat.call("device.confirm", code="".join(c for c in digits if c.isdigit()))
+        self.find("Find a conversation")
 
     def stop(self):
         if self.process.poll() is None:

@@ -71,7 +71,7 @@ class Link(Case):
         conversation = ada.call("conversation.create", title="Diary", members=[])["conversation"]
         ada.call("message.send", conversation=conversation, text="written before")
         window = self.window()
-        self.link(window, ada, "all")
+        window.link(ada, "all")
         window.open("Diary")
         window.says("written before")
         window.send("from the window")
@@ -83,7 +83,7 @@ class Link(Case):
         conversation = ada.call("conversation.create", title="Diary", members=[])["conversation"]
         ada.call("message.send", conversation=conversation, text="written before")
         window = self.window()
-        self.link(window, ada, "none")
+        window.link(ada, "none")
         window.open("Diary")
 
         def heard():
@@ -93,19 +93,6 @@ class Link(Case):
 
         until("what is written after", heard)
         self.assertIsNone(window.look(re.compile(".*written before.*", re.S)))
-
-    def link(self, window, ada, history):
-        window.press("Link this device")
-        window.press("Show the code")
-        window.find("Code to be scanned by your other device")
-        window.press("As text")
-        text = window.find(re.compile("The code as text: .*", re.S)).get_name()
-        ada.call("device.accept", qr=text.removeprefix("The code as text: "), history=history)
-        window.says("ada (")
-        window.press("Yes, it is mine")
-        digits = window.find(re.compile("Digits: .*")).get_name()
-        ada.call("device.confirm", code="".join(c for c in digits if c.isdigit()))
-        window.find("Find a conversation")
 
     def take_a_phone(self):
         """Ada's window takes what a terminal offers, up to the code that the terminal then shows."""

@@ -23,7 +23,9 @@ use crate::host::{Host, Inbound, Shared};
 use crate::proxy::{self, BadProxy, Proxy};
 use crate::relay_url::{BadRelayUrl, RelayUrl};
 use crate::socket::{ConnectError, Target};
-use crate::store::StoreError;
+#[cfg(feature = "sealed")]
+use crate::store::StoreKey;
+use crate::store::{Form, StoreError};
 use crate::tls::{self, TlsError};
 
 pub use account::{Account, Contacts, Devices, Settings};
@@ -48,6 +50,20 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Notices kept for a listener that is slow; older ones are lost to it, and it is told.
     pub notices: usize,
+    /// The key that seals the store at rest; without one it lies there as it is. A plain store is
+    /// sealed when it is opened with a key for the first time. The program keeps the key, best where
+    /// the system keeps secrets: without it, what is in the store is lost.
+    #[cfg(feature = "sealed")]
+    pub store_key: Option<StoreKey>,
+}
+
+impl Options {
+    fn form(&self) -> Form {
+        #[cfg(feature = "sealed")]
+        return self.store_key.clone().into();
+        #[cfg(not(feature = "sealed"))]
+        Form::default()
+    }
 }
 
 impl Default for Options {
@@ -57,6 +73,8 @@ impl Default for Options {
             proxy: Proxy::Environment,
             connect_timeout: Duration::from_secs(10),
             notices: 1024,
+            #[cfg(feature = "sealed")]
+            store_key: None,
         }
     }
 }
@@ -148,7 +166,8 @@ impl Client {
         let shared = Arc::new(Shared { notices, problem: Mutex::new(None) });
         let (inbound, receiver) = channel();
         let queue = (inbound.clone(), receiver);
-        let host = Host::open(directory, target, runtime, shared.clone(), queue)?;
+        let place = (directory, options.form());
+        let host = Host::open(place, target, runtime, shared.clone(), queue)?;
         std::thread::Builder::new()
             .name("rejoinder-engine".to_owned())
             .spawn(move || host.run())

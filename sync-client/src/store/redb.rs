@@ -10,6 +10,7 @@ use redb::StorageBackend;
 use sync_core::records::{Batch, Records};
 use sync_store::RedbRecords;
 
+use super::form::Form;
 use super::{RecordStore, StoreError};
 
 /// The store's file inside the data directory.
@@ -34,14 +35,49 @@ impl RedbStore {
     /// # Errors
     /// What is wrong, and what to do about it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Self::open_as(directory, &Form::default())
+    }
+
+    /// Opens the store in a directory, sealed at rest with a key. A plain store is sealed first, once;
+    /// what a disk keeps of files that are gone may still hold what was in it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`StoreError::OtherKey`].
+    #[cfg(feature = "sealed")]
+    pub fn open_sealed(
+        directory: &Path,
+        key: &sync_store::sealed::StoreKey,
+    ) -> Result<Self, StoreError> {
+        Self::open_as(directory, &Form::Sealed(key.clone()))
+    }
+
+    pub(crate) fn open_as(directory: &Path, form: &Form) -> Result<Self, StoreError> {
         make_directory(directory).map_err(|error| StoreError::from_io(directory, &error))?;
         let path = directory.join(FILE);
         let lock = lock(&directory.join(LOCK), &path)?;
         if !path.exists() {
-            found_file(directory, &path)?;
+            make_file(directory, |new| form.open(new).map(drop))?;
+        } else if form.is_to_seal(&path)? {
+            make_file(directory, |new| form.seal(&path, new))?;
         }
         make_private(&path).map_err(|error| StoreError::from_io(&path, &error))?;
-        Ok(Self { records: RedbRecords::open(&path)?, _lock: Some(lock) })
+        Ok(Self { records: form.open(&path)?, _lock: Some(lock) })
+    }
+
+    /// Takes the store in a directory away, whatever is in it and whoever has its key.
+    ///
+    /// # Errors
+    /// If it is open anywhere, or can't be taken away. If there is none, all is well.
+    pub fn erase(directory: &Path) -> Result<(), StoreError> {
+        let path = directory.join(FILE);
+        if !directory.exists() {
+            return Ok(());
+        }
+        let _lock = lock(&directory.join(LOCK), &path)?;
+        for file in [path, directory.join(UNFINISHED)] {
+            remove(&file)?;
+        }
+        sync_directory(directory).map_err(|error| StoreError::from_io(directory, &error))
     }
 
     /// Opens a store over any backend: for disks that fail on purpose.
@@ -76,17 +112,27 @@ fn lock(path: &Path, store: &Path) -> Result<File, StoreError> {
 
 /// Makes the store under another name and renames it when it is whole: redb can't open what a
 /// crash leaves of a file that it was still laying out.
-fn found_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
+fn make_file(
+    directory: &Path,
+    make: impl FnOnce(&Path) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let unfinished = directory.join(UNFINISHED);
     let failed = |error: &std::io::Error| StoreError::from_io(&unfinished, error);
-    if unfinished.exists() {
-        fs::remove_file(&unfinished).map_err(|error| failed(&error))?;
-    }
+    remove(&unfinished)?;
     drop(open_private(&unfinished).map_err(|error| failed(&error))?);
-    drop(RedbRecords::open(&unfinished)?);
-    fs::rename(&unfinished, path).map_err(|error| failed(&error))?;
+    make(&unfinished)?;
+    fs::rename(&unfinished, directory.join(FILE)).map_err(|error| failed(&error))?;
     // A new name survives a power cut only with its directory.
     sync_directory(directory).map_err(|error| failed(&error))
+}
+
+fn remove(file: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::from_io(file, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(unix)]

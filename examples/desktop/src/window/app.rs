@@ -1,5 +1,8 @@
 //! The application: one instance for each store, its windows, and what it does without one.
 
+mod locking;
+mod opening;
+
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,14 +16,18 @@ use desktop::autostart;
 use desktop::invite::Invite;
 use desktop::preferences::{Keeper, Preferences, Theme, data_folder};
 use gtk::{gdk, gio, glib};
-use sync_client::{Client, OpenError, Options, OrderKey, SpaceId};
+use sync_client::{OrderKey, SpaceId};
 
-use crate::Arguments;
 use crate::badge;
 use crate::measure;
+use crate::safe::Safe;
 use crate::session::{News, Session};
 use crate::shell::Shell;
 use crate::view::Route;
+use crate::{Arguments, Keyring};
+
+use locking::Lock;
+pub(crate) use opening::Refusal;
 
 /// The application's name on the session's bus; a store that is not the usual one adds to it.
 pub(crate) const ID: &str = "org.rejoinder.Desktop";
@@ -30,12 +37,14 @@ pub(crate) struct App {
     gtk: adw::Application,
     runtime: tokio::runtime::Runtime,
     arguments: Arguments,
-    folder: PathBuf,
+    safe: Safe,
+    lock: Lock,
     keeper: Keeper,
     preferences: RefCell<Preferences>,
     session: RefCell<Option<Rc<Session>>>,
-    refused: RefCell<Option<OpenError>>,
+    refused: RefCell<Option<Refusal>>,
     is_opening: Cell<bool>,
+    had_account: Cell<bool>,
     shells: RefCell<Vec<Weak<Shell>>>,
     waiting: RefCell<Vec<Invite>>,
     hold: RefCell<Option<gio::ApplicationHoldGuard>>,
@@ -69,16 +78,19 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let folder = arguments.data.clone().unwrap_or_else(data_folder);
     let keeper = Keeper::in_folder(&folder);
     let preferences = RefCell::new(keeper.read());
+    let safe = Safe::of(&folder, arguments.keyring == Keyring::System);
     let app = Rc::new(App {
         gtk: gtk.clone(),
         runtime,
         arguments,
-        folder,
+        safe,
+        lock: Lock::default(),
         keeper,
         preferences,
         session: RefCell::default(),
         refused: RefCell::default(),
         is_opening: Cell::new(false),
+        had_account: Cell::new(false),
         shells: RefCell::default(),
         waiting: RefCell::default(),
         hold: RefCell::default(),
@@ -130,6 +142,7 @@ impl App {
         gtk::Window::set_default_icon_name(ID);
         self.show_theme();
         self.add_actions();
+        self.look_for_use();
         self.hold_if_wished();
     }
 
@@ -166,6 +179,9 @@ impl App {
         let shell = Shell::new(self);
         self.shells.borrow_mut().push(Rc::downgrade(&shell));
         self.show_state(&shell);
+        if self.is_locked() {
+            shell.cover();
+        }
         shell.present();
     }
 
@@ -173,8 +189,8 @@ impl App {
         let session = self.session.borrow().clone();
         if let Some(session) = session {
             shell.show_session(&session);
-        } else if let Some(error) = self.refused.borrow().as_ref() {
-            shell.show_refusal(error);
+        } else if let Some(refusal) = self.refused.borrow().as_ref() {
+            shell.show_refusal(refusal);
         } else if self.relay().is_empty() {
             shell.ask_relay();
         }
@@ -184,51 +200,6 @@ impl App {
     pub(crate) fn relay(&self) -> String {
         let given = self.arguments.relay.clone();
         given.unwrap_or_else(|| self.preferences.borrow().relay.clone())
-    }
-
-    /// Opens the store, unless that is done or under way, or nobody knows yet with which relay.
-    pub(crate) fn open_store(self: &Rc<Self>) {
-        let relay = self.relay();
-        if self.session.borrow().is_some() || relay.is_empty() || self.is_opening.replace(true) {
-            return;
-        }
-        self.refused.replace(None);
-        let this = self.clone();
-        glib::spawn_future_local(async move {
-            let (folder, roots) = (this.folder.join("store"), this.arguments.ca_file.clone());
-            let options = Options { extra_roots: roots, ..Options::default() };
-            let opening = async move { Client::open(&folder, &relay, options).await };
-            let opened = this.runtime.spawn(opening).await;
-            let opened = opened.unwrap_or_else(|gone| Err(OpenError::Thread(gone.to_string())));
-            this.take_opened(opened).await;
-            this.is_opening.set(false);
-            for shell in this.shells() {
-                this.show_state(&shell);
-            }
-            this.follow_invites();
-        });
-    }
-
-    async fn take_opened(self: &Rc<Self>, opened: Result<Client, OpenError>) {
-        let client = match opened {
-            Ok(client) => client,
-            Err(error) => {
-                self.refused.replace(Some(error));
-                return;
-            }
-        };
-        match Session::begin(client, self.runtime.handle().clone()).await {
-            Ok(session) => {
-                let this = Rc::downgrade(self);
-                session
-                    .listen(move |news| this.upgrade().inspect(|this| this.hear(news)).is_some());
-                self.session.replace(Some(session));
-                self.show_badge();
-            }
-            Err(failure) => {
-                self.refused.replace(Some(OpenError::Thread(failure.to_string())));
-            }
-        }
     }
 
     /// Takes another relay, from the next start on if a store is open.
@@ -257,6 +228,7 @@ impl App {
         self.preferences.replace(next);
         self.show_theme();
         self.hold_if_wished();
+        self.watch();
     }
 
     fn show_theme(&self) {
@@ -322,8 +294,12 @@ impl App {
             News::Conversations => self.show_badge(),
             News::Announce(told) => self.announce(told),
             News::Account => {
-                let shells = self.shells();
-                shells.iter().for_each(|shell| self.show_state(shell));
+                let has_account =
+                    self.session.borrow().as_ref().is_some_and(|session| session.has_account());
+                if self.had_account.replace(has_account) && !has_account {
+                    return self.begin_anew();
+                }
+                self.shells().iter().for_each(|shell| self.show_state(shell));
             }
             _ => {}
         }
@@ -344,6 +320,9 @@ impl App {
         if !preferences.notify {
             return;
         }
+        if self.is_locked() {
+            return self.announce_something();
+        }
         let (id, message) = (told.conversation.to_string(), told.message.to_string());
         let notification = gio::Notification::new(&told.title);
         let body = if preferences.notify_text { told.body.as_str() } else { "New messages" };
@@ -357,7 +336,9 @@ impl App {
     }
 
     fn follow_invites(self: &Rc<Self>) {
-        if !self.session.borrow().as_ref().is_some_and(|session| session.has_account()) {
+        let has_account =
+            self.session.borrow().as_ref().is_some_and(|session| session.has_account());
+        if !has_account || self.is_locked() {
             return;
         }
         for invite in self.waiting.take() {
@@ -376,8 +357,16 @@ impl App {
     pub(crate) fn go(self: &Rc<Self>, route: Route) {
         if let Some(shell) = self.shell() {
             shell.present();
-            shell.go(route);
+            match self.is_locked() {
+                true => self.want(route),
+                false => shell.go(route),
+            }
         }
+    }
+
+    /// Where the store's key is kept.
+    pub(crate) fn safe(&self) -> &Safe {
+        &self.safe
     }
 
     fn add_actions(self: &Rc<Self>) {
@@ -385,6 +374,7 @@ impl App {
         self.add_action("new-window", &["<Control><Shift>n"], Self::new_window);
         self.add_action("new-conversation", &["<Control>n"], |this| this.go(Route::New(None)));
         self.add_action("devices", &["<Control>d"], |this| this.go(Route::Devices(None)));
+        self.add_action("lock", &["<Control><Shift>l"], Self::lock);
         self.add_action("settings", &["<Control>comma"], |this| this.go(Route::Settings));
         self.add_action("about", &[], |this| {
             if let Some(shell) = this.shell() {
@@ -409,6 +399,9 @@ impl App {
         let both = glib::VariantType::new("(ss)").ok();
         self.add_targeted("mark-read", both.as_deref(), |this, target| {
             let Some((id, message)) = target.get::<(String, String)>() else { return };
+            if this.is_locked() {
+                return;
+            }
             let ids = SpaceId::from_str(&id).ok().zip(OrderKey::from_str(&message).ok());
             if let (Some((id, message)), Some(session)) = (ids, this.session.borrow().as_ref()) {
                 session.begin_to(|client| async move {

@@ -4,9 +4,11 @@ mod app;
 mod badge;
 mod banners;
 mod chat;
+mod keyring;
 mod measure;
 mod pages;
 mod parts;
+mod safe;
 mod session;
 mod shell;
 mod shortcuts;
@@ -17,8 +19,17 @@ mod view;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
+
+/// Where the store's key is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Keyring {
+    /// In the system's keyring, or in a file where there is none.
+    System,
+    /// In a file beside the store.
+    None,
+}
 
 /// Conversations that are the same on all of your devices, read by nobody in between.
 #[derive(Clone, Debug, Parser)]
@@ -33,6 +44,9 @@ pub(crate) struct Arguments {
     /// A PEM file with the relay's own certificate, or with further root certificates.
     #[arg(long, env = "DESKTOP_CA_FILE")]
     ca_file: Option<PathBuf>,
+    /// Where the key is kept that seals the store: `none` has it in a file beside it.
+    #[arg(long, env = "DESKTOP_KEYRING", value_enum, default_value = "system")]
+    keyring: Keyring,
     /// Start without a window, and wait for messages.
     #[arg(long)]
     background: bool,

@@ -1,15 +1,14 @@
 //! A window: it shows that the store is being opened, why it can't be, how to begin, or what is in it.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use adw::prelude::*;
 use gtk::{gio, glib};
-use sync_client::OpenError;
 
-use crate::app::App;
-use crate::pages::{ended, relay_page};
-use crate::parts::{Menus, button, column, paragraph, weakly};
+use crate::app::{App, Refusal};
+use crate::pages::{Locked, code_window, ended, refused, relay_page};
+use crate::parts::{Menus, column, paragraph, turn};
 use crate::session::{News, Session};
 use crate::shortcuts;
 use crate::start::Start;
@@ -34,9 +33,13 @@ pub(crate) struct Shell {
     id: u64,
     app: Rc<App>,
     window: adw::ApplicationWindow,
+    /// What is in it, or the lock before that.
+    cover: gtk::Stack,
+    menus: Menus,
     toasts: adw::ToastOverlay,
     state: RefCell<State>,
-    is_heard: Cell<bool>,
+    locked: RefCell<Option<Rc<Locked>>>,
+    heard: RefCell<Weak<Session>>,
     is_read_only: Cell<bool>,
 }
 
@@ -50,6 +53,9 @@ enum State {
     View(Rc<View>),
 }
 
+const OPEN: &str = "open";
+const LOCK: &str = "lock";
+
 thread_local! {
     static NEXT: Cell<u64> = const { Cell::new(1) };
 }
@@ -58,6 +64,9 @@ impl Shell {
     /// A window that shows that the store is being opened.
     pub(crate) fn new(app: &Rc<App>) -> Rc<Self> {
         let toasts = adw::ToastOverlay::new();
+        let menus = Menus::around(&toasts);
+        let cover = gtk::Stack::new();
+        cover.add_named(&menus, Some(OPEN));
         let size = app.preferences().window;
         let window = adw::ApplicationWindow::builder()
             .application(app.gtk())
@@ -67,16 +76,19 @@ impl Shell {
             .maximized(size.maximized)
             .width_request(360)
             .height_request(300)
-            .content(&Menus::around(&toasts))
+            .content(&cover)
             .build();
         window.set_help_overlay(Some(&shortcuts::window()));
         let this = Rc::new(Self {
             id: NEXT.replace(NEXT.get() + 1),
             app: app.clone(),
             window,
+            cover,
+            menus,
             toasts,
             state: RefCell::new(State::Alone),
-            is_heard: Cell::new(false),
+            locked: RefCell::default(),
+            heard: RefCell::default(),
             is_read_only: Cell::new(false),
         });
         this.show_alone(&opening());
@@ -113,29 +125,40 @@ impl Shell {
     }
 
     /// The store can't be opened.
-    pub(crate) fn show_refusal(self: &Rc<Self>, error: &OpenError) {
-        let page = adw::StatusPage::builder()
-            .icon_name("dialog-error-symbolic")
-            .title("Rejoinder can't open here")
-            .description(glib::markup_escape_text(&refusal(error)).as_str())
-            .build();
-        let buttons = column(12);
-        buttons.set_halign(gtk::Align::Center);
-        let again = button("Try again", &["pill", "suggested-action"]);
-        let app = self.app.clone();
-        let this = Rc::downgrade(self);
-        again.connect_clicked(move |_| {
-            if let Some(this) = this.upgrade() {
-                this.show_alone(&opening());
-            }
-            app.open_store();
-        });
-        buttons.append(&again);
-        let relay = button("Another relay", &["pill"]);
-        relay.connect_clicked(weakly(self, |this| this.ask_relay()));
-        buttons.append(&relay);
-        page.set_child(Some(&buttons));
-        self.show_alone(&framed(&page));
+    pub(crate) fn show_refusal(self: &Rc<Self>, refusal: &Refusal) {
+        self.show_alone(&framed(&refused(self, refusal)));
+    }
+
+    /// The store is being opened, or given up.
+    pub(crate) fn wait(&self) {
+        self.is_read_only.set(false);
+        self.show_alone(&opening());
+    }
+
+    /// Puts a lock before what is in it. What is behind is neither seen nor read aloud, and nobody
+    /// looks at it.
+    pub(crate) fn cover(self: &Rc<Self>) {
+        if let Some(view) = self.view() {
+            view.rest();
+        }
+        self.menus.close();
+        let locked = Locked::new(&self.app);
+        self.cover.add_named(&framed(locked.root()), Some(LOCK));
+        turn(&self.cover, LOCK);
+        locked.focus();
+        self.locked.replace(Some(locked));
+    }
+
+    /// Takes the lock away.
+    pub(crate) fn uncover(&self) {
+        turn(&self.cover, OPEN);
+        if let Some(lock) = self.cover.child_by_name(LOCK) {
+            self.cover.remove(&lock);
+        }
+        self.locked.replace(None);
+        if let Some(view) = self.view() {
+            view.wake();
+        }
     }
 
     /// Nobody knows yet which relay it is.
@@ -143,7 +166,7 @@ impl Shell {
         let (app, this) = (self.app.clone(), Rc::downgrade(self));
         let page = relay_page(&self.app.relay(), move |relay| {
             if let Some(this) = this.upgrade() {
-                this.show_alone(&opening());
+                this.wait();
             }
             app.choose_relay(relay);
         });
@@ -197,12 +220,14 @@ impl Shell {
     }
 
     fn hear_from(self: &Rc<Self>, session: &Rc<Session>) {
-        if self.is_heard.replace(true) {
+        // After a log-out it is another one.
+        let before = self.heard.replace(Rc::downgrade(session));
+        if before.upgrade().is_some_and(|before| Rc::ptr_eq(&before, session)) {
             return;
         }
         session.tell_to(self, |this, news| match news {
             News::Say(text) => this.say(text),
-            News::RecoveryCode(code) => crate::pages::show_code(&this.window, code),
+            News::RecoveryCode(code) => this.app.show_above(&code_window(&this.window, code)),
             _ => {}
         });
     }
@@ -216,8 +241,11 @@ impl Shell {
         self.window.set_title(Some(&title));
     }
 
-    /// The account, if it is shown.
+    /// The account, if it is shown and not locked.
     pub(crate) fn view(&self) -> Option<Rc<View>> {
+        if self.locked.borrow().is_some() {
+            return None;
+        }
         match &*self.state.borrow() {
             State::View(view) => Some(view.clone()),
             State::Alone | State::Start(_) => None,
@@ -273,7 +301,7 @@ impl Shell {
                 }
             });
             if let Some(view) = this.view() {
-                view.close();
+                view.rest();
             }
             glib::Propagation::Proceed
         });
@@ -301,13 +329,4 @@ fn opening() -> gtk::Box {
     label.set_halign(gtk::Align::Center);
     all.append(&label);
     framed(&all)
-}
-
-fn refusal(error: &OpenError) -> String {
-    let said = desktop::words::sentence(&error.to_string());
-    match error.kind() {
-        "relay_url" => format!("{said} The relay's address begins with ws:// or wss://."),
-        "busy" | "locked" => format!("{said} Another program has it open: close that first."),
-        _ => said,
-    }
 }

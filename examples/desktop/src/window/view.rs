@@ -256,9 +256,16 @@ impl View {
         }
     }
 
-    /// The window is closed: what was written is kept, and nobody looks any more.
-    pub(crate) fn close(&self) {
+    /// The window is closed, or locked: what was written is kept, and nobody looks any more.
+    pub(crate) fn rest(&self) {
         self.chat.rest();
+    }
+
+    /// Somebody looks again.
+    pub(crate) fn wake(&self) {
+        if let Route::Chat(id) = *self.route.borrow() {
+            self.chat.show(Some(id));
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Screens with nothing behind them: which relay, and the end of a device.
+//! Screens with nothing behind them: which relay, why nothing opens, and the end of a device.
 
 use std::rc::Rc;
 
@@ -6,9 +6,10 @@ use adw::prelude::*;
 use desktop::words;
 use gtk::glib;
 
-use crate::app::ID;
-use crate::parts::{Question, ask, button, column, entry};
+use crate::app::{App, ID, Refusal};
+use crate::parts::{Question, ask, button, column, entry, weakly};
 use crate::session::Session;
+use crate::shell::Shell;
 
 /// Asks which relay it is.
 pub(crate) fn relay_page(relay: &str, chosen: impl Fn(&str) + 'static) -> adw::StatusPage {
@@ -45,6 +46,54 @@ pub(crate) fn relay_page(relay: &str, chosen: impl Fn(&str) + 'static) -> adw::S
     let clamp = adw::Clamp::builder().maximum_size(420).child(&all).build();
     page.set_child(Some(&clamp));
     page
+}
+
+/// Why the store can't be opened, and what to do about it.
+pub(crate) fn refused(shell: &Rc<Shell>, refusal: &Refusal) -> adw::StatusPage {
+    let page = adw::StatusPage::builder()
+        .icon_name("dialog-error-symbolic")
+        .title("Rejoinder can't open here")
+        .description(glib::markup_escape_text(&refusal.text()).as_str())
+        .build();
+    let buttons = column(12);
+    buttons.set_halign(gtk::Align::Center);
+    let again = button("Try again", &["pill", "suggested-action"]);
+    again.connect_clicked(weakly(shell, |shell| {
+        shell.wait();
+        shell.app().open_store();
+    }));
+    buttons.append(&again);
+    let relay = button("Another relay", &["pill"]);
+    relay.connect_clicked(weakly(shell, |shell| shell.ask_relay()));
+    buttons.append(&relay);
+    if refusal.is_for_good() {
+        buttons.append(&erase_button(shell.app()));
+    }
+    page.set_child(Some(&buttons));
+    page
+}
+
+/// Gives up what nobody can open any more, once the person says so.
+pub(crate) fn erase_button(app: &Rc<App>) -> gtk::Button {
+    let erase = button("Erase and begin anew", &["pill", "destructive-action"]);
+    let app = app.clone();
+    erase.connect_clicked(move |button| {
+        let (app, button) = (app.clone(), button.clone());
+        glib::spawn_future_local(async move {
+            let question = Question {
+                title: "Erase what is here?",
+                text: "Everything that this device has of the account is erased. Other devices keep \
+                       theirs, and one of them can remove this one; without another, it takes the \
+                       recovery code.",
+                yes: "Erase and begin anew",
+                is_dangerous: true,
+            };
+            if ask(&button, question).await {
+                app.begin_anew();
+            }
+        });
+    });
+    erase
 }
 
 /// What a removed device says: what was lost, what is left, and how to go on.

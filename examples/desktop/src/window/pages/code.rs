@@ -30,11 +30,11 @@ pub(crate) fn words(code: &str) -> gtk::FlowBox {
     grid
 }
 
-/// Shows a code that counts from now on.
-pub(crate) fn show_code(above: &impl IsA<gtk::Widget>, code: &str) {
+/// A window with a code that counts from now on.
+pub(crate) fn code_window(above: &impl IsA<gtk::Widget>, code: &str) -> adw::Window {
     let dialog = Dialog::new(above, "New recovery code");
     show_words(&dialog, code);
-    dialog.window.present();
+    dialog.window
 }
 
 fn show_words(dialog: &Dialog, code: &str) {

@@ -5,8 +5,10 @@ mod code;
 mod devices;
 mod info;
 mod link_other;
+mod locked;
 mod members;
 mod new;
+mod passphrase;
 mod safety;
 mod settings;
 
@@ -20,10 +22,11 @@ use crate::session::Session;
 use crate::shell::Shell;
 use crate::view::{Route, View};
 
-pub(crate) use alone::{about, ended, relay_page};
-pub(crate) use code::{show_code, words as recovery_words};
+pub(crate) use alone::{about, ended, refused, relay_page};
+pub(crate) use code::{code_window, words as recovery_words};
 pub(crate) use devices::devices;
 pub(crate) use info::info;
+pub(crate) use locked::Locked;
 pub(crate) use new::new_conversation;
 pub(crate) use safety::SafetyNumber;
 pub(crate) use settings::settings;

@@ -9,7 +9,7 @@ use desktop::words;
 use gtk::glib;
 use sync_client::AccountId;
 
-use super::{Context, Shown};
+use super::{Context, Shown, passphrase};
 use crate::app::App;
 use crate::parts::{
     Fault, Kept, Spoken as _, avatar, button, clear, column, entry, switch, weakly,
@@ -55,6 +55,7 @@ pub(crate) fn settings(context: &Context) -> Shown {
         content.append(&appearance(&app));
         content.append(&notices(&app));
         content.append(&habits(context, &app));
+        content.append(&passphrase::protection(&app));
         content.append(&this.connection(&app));
     }
     content.append(&this.blocked);

@@ -11,6 +11,17 @@ pub(crate) fn entry(title: &str, hint: &str) -> adw::EntryRow {
     entry
 }
 
+/// A field whose letters are not shown. libadwaita has a row for that, whose button that shows them has
+/// no name for whoever can't see it.
+pub(crate) fn password(title: &str, hint: &str) -> adw::EntryRow {
+    let row = entry(title, hint);
+    row.set_input_purpose(gtk::InputPurpose::Password);
+    if let Some(text) = row.delegate().and_downcast::<gtk::Text>() {
+        text.set_visibility(false);
+    }
+    row
+}
+
 /// The text within a row is what is focused, so it bears the name.
 fn name(entry: &adw::EntryRow, title: &str, hint: &str) {
     if let Some(text) = entry.delegate() {

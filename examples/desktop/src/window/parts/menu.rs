@@ -98,6 +98,12 @@ impl Menus {
         glib::Object::builder().property("child", content).build()
     }
 
+    /// Closes whatever is open.
+    pub(crate) fn close(&self) {
+        self.imp().menu.popdown();
+        self.imp().emoji.popdown();
+    }
+
     /// Those of the window that a widget is in.
     fn of(widget: &gtk::Widget) -> Option<Self> {
         widget.ancestor(Self::static_type()).and_downcast()

@@ -15,7 +15,7 @@ use adw::prelude::*;
 
 pub(crate) use ask::{Question, ask};
 pub(crate) use banner::Banner;
-pub(crate) use form::{Fault, busy, entry, switch};
+pub(crate) use form::{Fault, busy, entry, password, switch};
 pub(crate) use kept::Kept;
 pub(crate) use menu::{Menu, Menus, choose_emoji};
 pub(crate) use page::{Dialog, Page};
