@@ -69,6 +69,6 @@ export function measure(system) {
   };
 }
 
-/** Items of a to-do list. */
-export const items = (count) =>
-  Array.from({ length: count }, (_, n) => ({ title: `item ${n}`, done: false, note: "some words about it" }));
+/** Items of a to-do list, numbered from `from` on. */
+export const items = (count, from = 0) =>
+  Array.from({ length: count }, (_, n) => ({ title: `item ${from + n}`, done: false, note: "some words about it" }));

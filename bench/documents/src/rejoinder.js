@@ -4,6 +4,9 @@ import { Rejoinder, values } from "@rejoinder/client";
 import { sharedText } from "@rejoinder/client/codemirror";
 import { items, measure } from "./common.js";
 
+/** Items that are put into a list at once. */
+const STEP = 500;
+
 let client, plan, saved;
 
 measure({
@@ -23,7 +26,12 @@ measure({
     await plan.value.ready();
   },
   fill: async (count) => {
-    await plan.change((edit) => edit.put(["items"], items(count)).put(["body"], values.text("")));
+    await plan.change((edit) => edit.put(["items"], []).put(["body"], values.text("")));
+    // One edit has a size that it may have.
+    for (let from = 0; from < count; from += STEP) {
+      const some = items(Math.min(STEP, count - from), from);
+      await plan.change((edit) => some.forEach((item, n) => edit.insert(["items", from + n], item)));
+    }
   },
   length: () => plan.value.current?.items?.length ?? 0,
   title: (n) => plan.value.current?.items?.[n]?.title,
