@@ -384,10 +384,10 @@ impl Tickets<'_> {
         if self.spaces.group(id)?.core.is_none() {
             return Err(Load::Space(*id).into());
         }
-        // Nothing is written down for other devices before the log has shown it: until then it may be what
-        // a stolen device made up.
-        if self.members().own_entrance_stored(id, index).is_none() {
-            return Ok(());
+        let Some(child) = self.members().own_entrance_stored(id, index) else { return Ok(()) };
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        if core.is_some_and(|core| !core.state.ahead) {
+            self.vault().owe_vault(id, child);
         }
         if let Some(space) = self.spaces.get_mut(id) {
             // What is being fetched may end before it.
