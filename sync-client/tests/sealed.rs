@@ -4,6 +4,8 @@
 #![cfg(feature = "sealed")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod torn;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -99,24 +101,9 @@ fn a_torn_file_is_told_and_never_a_crash() {
     let mut store = RedbStore::open_sealed(directory.path(), &key).unwrap();
     (0..50).for_each(|number| store.write(&[batch(number)]).unwrap());
     drop(store);
-    let good = fs::read(&path).unwrap();
-    for cut in [100, 4096 + 7, 8192, good.len() / 2] {
-        fs::write(&path, &good[..cut]).unwrap();
-        let error = RedbStore::open_sealed(directory.path(), &key).unwrap_err();
-        let is_typed = matches!(error, StoreError::Damaged(_) | StoreError::Foreign(_));
-        assert!(is_typed, "cut at {cut}: {error:?}");
-    }
-    for start in (512..good.len()).step_by(good.len() / 40) {
-        let mut bad = good.clone();
-        let end = bad.len().min(start + 64);
-        bad[start..end].fill(0xa5);
-        fs::write(&path, &bad).unwrap();
-        if let Ok(mut store) = RedbStore::open_sealed(directory.path(), &key) {
-            // Whatever comes of it, it comes as a result.
-            let _ = store.read(b"");
-            let _ = store.write(&[batch(99)]);
-        }
-    }
+    torn::is_told_and_never_a_crash(&path, &[100, 4096 + 7, 8192], &batch(99), || {
+        RedbStore::open_sealed(directory.path(), &key)
+    });
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod torn;
+
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -73,24 +75,9 @@ fn a_torn_file_is_damaged_and_never_a_crash() {
         store.write(&[batch(number)]).unwrap();
     }
     drop(store);
-    let good = std::fs::read(&path).unwrap();
-    for cut in [100, 4096, good.len() / 2] {
-        std::fs::write(&path, &good[..cut]).unwrap();
-        let error = RedbStore::open(directory.path()).unwrap_err();
-        let is_typed = matches!(error, StoreError::Damaged(_) | StoreError::Foreign(_));
-        assert!(is_typed, "cut at {cut}: {error:?}");
-    }
-    for start in (512..good.len()).step_by(good.len() / 40) {
-        let mut bad = good.clone();
-        let end = bad.len().min(start + 64);
-        bad[start..end].fill(0xa5);
-        std::fs::write(&path, &bad).unwrap();
-        if let Ok(mut store) = RedbStore::open(directory.path()) {
-            // Whatever comes of it, it comes as a result.
-            let _ = store.read(b"");
-            let _ = store.write(&[batch(99)]);
-        }
-    }
+    torn::is_told_and_never_a_crash(&path, &[100, 4096], &batch(99), || {
+        RedbStore::open(directory.path())
+    });
 }
 
 #[test]

@@ -74,12 +74,19 @@ class Notifications:
         self.turn()
 
 
-class Habits(Case):
+class Notified(Case):
+    """A desktop that shows notifications, to be read."""
+
     def setUp(self):
         super().setUp()
         self.notifications = Notifications()
         self.addCleanup(self.notifications.end)
         self.notifications.turn()
+
+
+class Habits(Notified):
+    def setUp(self):
+        super().setUp()
         self.bob = self.chat("bob")
         self.bob.create("bob", "Bob")
 

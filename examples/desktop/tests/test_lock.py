@@ -8,7 +8,7 @@ import tempfile
 
 from gi.repository import Gio, GLib
 from support import Case, until
-from test_habits import Notifications
+from test_habits import Notified
 
 MARK = b"Rejoinder sealed store"
 PASSPHRASE = "correct horse battery"
@@ -53,12 +53,9 @@ class Keyring:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Kept(Case):
+class Kept(Notified):
     def setUp(self):
         super().setUp()
-        self.notifications = Notifications()
-        self.addCleanup(self.notifications.end)
-        self.notifications.turn()
         self.bob = self.chat("bob")
         self.bob.create("bob", "Bob Babbage")
 

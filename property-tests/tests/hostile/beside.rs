@@ -24,7 +24,7 @@ use crate::support::ways_in::{
     Grant, Guest, Logs, SealedCommit, Tap, group, handshake, head_of, header, invitation, log_of,
     named, read_log, read_logs, real_commit, take_packages, writer,
 };
-use crate::support::{account, digest, talk};
+use crate::support::{account, digest, talk, with_laptop_of};
 use crate::told::{frontier, leaves_a_ticket};
 
 /// How far apart numbers are that nobody comes to by counting.
@@ -305,13 +305,7 @@ fn called(world: &mut World, device: usize, space: SpaceId, account: AccountId) 
 /// what Bob is called is his to say, as often as he likes.
 #[test]
 fn a_stolen_device_gives_no_name_that_stays() {
-    let mut world = World::with(958, Plan::calm(2).with_devices());
-    world.cheat();
-    world.sign_up().unwrap();
-    let space = world.converse(0, &[1]).unwrap();
-    world.settle().unwrap();
-    let laptop = world.link(1, true).unwrap();
-    world.settle().unwrap();
+    let (mut world, space, laptop) = with_laptop_of(1, 958, 2, &[1]);
     for device in [0, 1] {
         world.say(device, space).unwrap();
         world.settle().unwrap();

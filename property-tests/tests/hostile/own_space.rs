@@ -1,7 +1,7 @@
 //! A stolen device in its account's own space, where each device may do what an admin may: it takes nobody
 //! in and puts nobody out, with a relay's help or without. Once it is ended, all is as it was.
 
-use property_tests::{Plan, World};
+use property_tests::World;
 use sync_core::Command;
 use sync_protocol::codec::Blob;
 use sync_protocol::envelope::{CommitHeader, Envelope, Header, Intent, Kind};
@@ -13,7 +13,7 @@ use crate::support::cheat::{Cheat, stand};
 use crate::support::ways_in::{
     group, handshake, header, named, read_logs, real_commit, take_packages, writer,
 };
-use crate::support::{account, agree, honest_again, nothing_is_missing, swap};
+use crate::support::{account, all_are_heard, honest_again, swap, with_laptop_of};
 
 /// Ada, whose laptop a thief has, Bob, and a stranger.
 struct Theft {
@@ -29,13 +29,7 @@ struct Theft {
 
 impl Theft {
     fn begin(seed: u64) -> Self {
-        let mut world = World::with(seed, Plan::calm(3).with_devices());
-        world.cheat();
-        world.sign_up().unwrap();
-        let space = world.converse(0, &[1]).unwrap();
-        world.settle().unwrap();
-        let laptop = world.link(0, true).unwrap();
-        world.settle().unwrap();
+        let (mut world, space, laptop) = with_laptop_of(0, seed, 3, &[1]);
         for device in [0, 1, laptop] {
             world.say(device, space).unwrap();
             world.settle().unwrap();
@@ -74,12 +68,7 @@ impl Theft {
         honest_again(&mut world);
         let tablet = world.link(0, true).unwrap();
         world.settle().unwrap();
-        for device in [0, 1, tablet] {
-            world.say(device, space).unwrap();
-            world.settle().unwrap();
-        }
-        agree(&mut world, &[0, 1, tablet], space);
-        nothing_is_missing(&mut world, tablet, space);
+        all_are_heard(&mut world, &[0, 1, tablet], space);
         for device in [0, tablet] {
             let leaves = group(&world, device, own).leaves();
             assert!(leaves.iter().all(|leaf| leaf.account == ada && leaf.device != id));

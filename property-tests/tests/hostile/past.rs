@@ -16,7 +16,7 @@ use crate::support::ways_in::{
     Grant, Handshake, TicketBody, group, header, log_of, read_logs, real_commit, ticket, writer,
 };
 use crate::support::{
-    account, agree, entries_frame, evidence, honest_again, nothing_is_missing, says, shared, shown,
+    account, agree, all_are_heard, entries_frame, evidence, honest_again, says, shared, shown,
 };
 
 /// So many people of whom the first and some others talk, with a change of title in between.
@@ -188,12 +188,7 @@ fn a_relay_that_bends_one_change_of_the_past_shows_no_newcomer_another_group() {
         honest_again(&mut world);
         world.pass(120_000).unwrap();
         world.settle().unwrap();
-        for device in [0, 1, tablet] {
-            world.say(device, space).unwrap();
-            world.settle().unwrap();
-        }
-        agree(&mut world, &[0, 1, tablet], space);
-        nothing_is_missing(&mut world, tablet, space);
+        all_are_heard(&mut world, &[0, 1, tablet], space);
     }
 }
 

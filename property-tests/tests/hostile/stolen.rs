@@ -17,18 +17,12 @@ use crate::support::ways_in::{
     real_commit, take_packages, writer,
 };
 use crate::support::{
-    account, agree, forge, leaves_and_comes_back, shared, swap, the_group_goes_on,
+    account, agree, forge, leaves_and_comes_back, shared, swap, the_group_goes_on, with_laptop_of,
 };
 
 /// Three who talk; Bob has a laptop as well, which is device 3.
 fn with_a_laptop(seed: u64) -> (World, SpaceId, usize) {
-    let mut world = World::with(seed, Plan::calm(3).with_devices());
-    world.cheat();
-    world.sign_up().unwrap();
-    let space = world.converse(0, &[1, 2]).unwrap();
-    world.settle().unwrap();
-    let laptop = world.link(1, true).unwrap();
-    world.settle().unwrap();
+    let (mut world, space, laptop) = with_laptop_of(1, seed, 3, &[1, 2]);
     for device in [0, 1, 2, laptop] {
         world.say(device, space).unwrap();
         world.settle().unwrap();

@@ -1,12 +1,13 @@
 //! What members say about how far a log goes: a larger word hides nobody else's.
 
-use minicbor::{Decode, Encode};
+use minicbor::Encode;
 use property_tests::World;
 use sync_protocol::codec::{self, Blob};
 use sync_protocol::frames::RelayFrame;
 use sync_protocol::hash::{self, Domain};
 use sync_protocol::{SpaceId, WriterId};
 
+use crate::relay_forks::generation;
 use crate::support::cheat::Cheat;
 use crate::support::forge::Set;
 use crate::support::{lie_to, talk};
@@ -64,19 +65,6 @@ fn tells(world: &mut World, cheat: &mut Cheat, within: SpaceId, of: SpaceId, nex
     let heard = cheat.push(world, within, vec![envelope]);
     assert!(heard.iter().any(|frame| matches!(frame, RelayFrame::Stored(_))), "{heard:?}");
     world.pass(10_000).unwrap();
-}
-
-/// Which life of a space's log a device reads.
-fn generation(world: &World, space: SpaceId) -> u64 {
-    #[derive(Decode)]
-    #[cbor(map)]
-    struct Row {
-        #[n(4)]
-        generation: Option<u64>,
-    }
-    let key = [b"x", space.as_bytes().as_slice()].concat();
-    let records = world.device(0).disk.read(&key);
-    codec::decode::<Row>("space", &records[&key]).unwrap().generation.unwrap()
 }
 
 /// A member says that it has read further than anybody, and takes that back once others have said how far

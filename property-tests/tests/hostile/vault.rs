@@ -4,7 +4,7 @@
 use automerge::ScalarValue;
 use automerge::legacy::{Key, OpType};
 use minicbor::Encode;
-use property_tests::{Plan, World};
+use property_tests::World;
 use sync_core::Command;
 use sync_core::document::{Edit, Name};
 use sync_protocol::codec::{self, Blob};
@@ -14,7 +14,7 @@ use sync_protocol::{EpochId, SpaceId};
 use crate::support::cheat::{Cheat, stand};
 use crate::support::forge::{Set, rebuilt};
 use crate::support::ways_in::{EpochRow, epochs};
-use crate::support::{agree, nothing_is_missing};
+use crate::support::{agree, nothing_is_missing, with_laptop_of};
 
 /// What the vault keeps of an epoch.
 #[derive(Encode)]
@@ -43,14 +43,8 @@ fn key(prefix: &str, value: &[u8]) -> String {
 }
 
 /// Two who talk, in several epochs; the first has a laptop, device 2.
-fn with_a_laptop(seed: u64) -> (World, SpaceId, usize) {
-    let mut world = World::with(seed, Plan::calm(2).with_devices());
-    world.cheat();
-    world.sign_up().unwrap();
-    let space = world.converse(0, &[1]).unwrap();
-    world.settle().unwrap();
-    let laptop = world.link(0, true).unwrap();
-    world.settle().unwrap();
+fn in_several_epochs(seed: u64) -> (World, SpaceId, usize) {
+    let (mut world, space, laptop) = with_laptop_of(0, seed, 2, &[1]);
     for n in 0..3 {
         let title = format!("{}{n}", property_tests::MARK);
         world.expect(0, Command::SetTitle { conversation: space, title }).unwrap();
@@ -132,7 +126,7 @@ fn plausible(world: &World, space: SpaceId) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn what_a_revoked_sibling_put_over_the_vault_keeps_nobody_from_reading_everything() {
     for (seed, recovers) in [(1, false), (2, true)] {
-        let (mut world, space, laptop) = with_a_laptop(seed);
+        let (mut world, space, laptop) = in_several_epochs(seed);
         let mut thief = Cheat::with_keys_of(&mut world, laptop, 0);
         let real = epochs(&world, 0, space).into_iter().map(|(epoch, row)| {
             let value = codec::encode(&VaultEpoch { epoch: row });
@@ -182,7 +176,7 @@ fn what_a_revoked_sibling_put_over_the_vault_keeps_nobody_from_reading_everythin
 /// A newest epoch that never was keeps no new device from where the group is.
 #[test]
 fn an_epoch_from_the_far_future_in_the_vault_keeps_no_new_device_out() {
-    let (mut world, space, laptop) = with_a_laptop(3);
+    let (mut world, space, laptop) = in_several_epochs(3);
     let mut thief = Cheat::with_keys_of(&mut world, laptop, 0);
     let never = EpochId::from_bytes([0xee; 32]);
     let row = EpochRow { number: u64::MAX, index: 2, root: [4; 32], binding: [5; 32], era: 0 };

@@ -58,6 +58,24 @@ pub fn talk(seed: u64, people: usize, with: &[usize]) -> (World, SpaceId) {
     (world, space)
 }
 
+/// So many people, the first of whom talks with some others; one has a laptop as well, which is given. What
+/// its keys can do is for a cheat to try.
+pub fn with_laptop_of(
+    owner: usize,
+    seed: u64,
+    people: usize,
+    with: &[usize],
+) -> (World, SpaceId, usize) {
+    let mut world = World::with(seed, Plan::calm(people).with_devices());
+    world.cheat();
+    world.sign_up().unwrap();
+    let space = world.converse(0, with).unwrap();
+    world.settle().unwrap();
+    let laptop = world.link(owner, true).unwrap();
+    world.settle().unwrap();
+    (world, space, laptop)
+}
+
 /// The account that a person has.
 pub fn account(world: &World, person: usize) -> AccountId {
     world.book().account_of(person).unwrap()
@@ -180,6 +198,16 @@ pub fn nothing_is_missing(world: &mut World, device: usize, space: SpaceId) {
     for key in written {
         assert!(shown.iter().any(|face| face.message == key), "{device} misses {key}");
     }
+}
+
+/// Each of these says something, one after the other; all agree, and the last misses nothing.
+pub fn all_are_heard(world: &mut World, devices: &[usize], space: SpaceId) {
+    for device in devices {
+        world.say(*device, space).unwrap();
+        world.settle().unwrap();
+    }
+    agree(world, devices, space);
+    nothing_is_missing(world, devices[devices.len() - 1], space);
 }
 
 /// Members still change what they may, write and agree.
