@@ -76,7 +76,7 @@ const ms = (value) => (value === undefined || Number.isNaN(value) ? "–" : valu
 
 /** From the call on one page to the title on the other's; and to the own page. */
 async function edits({ ada, bob }, count) {
-  const [remote, own, call] = [[], [], []];
+  const [remote, own] = [[], []];
   for (let k = 0; k < ROUNDS; k++) {
     const [n, title] = [(k * 7) % count, `title ${k}`];
     await bob.evaluate((n) => bench.watch(n), n);
@@ -85,10 +85,9 @@ async function edits({ ada, bob }, count) {
       .waitForFunction((title) => bench.shown(title), title, { polling: 5 })
       .then((value) => value.jsonValue());
     remote.push(shown - set.at);
-    call.push(set.call);
     own.push(set.own ?? Infinity);
   }
-  return { remote, own, call };
+  return { remote, own };
 }
 
 /** Bytes of all processes that show pages, shared ones by their share. */
@@ -184,32 +183,28 @@ async function opening(browser, origin, system, url) {
 async function measured(system, origin) {
   const url = await startServer(system);
   const browser = await startBrowser(bench, { args: ["--process-per-site=false", "--site-per-process"] });
-  const note = (what, value) => console.error(`${SYSTEMS[system]}: ${what} ${value}`);
   const rows = {};
+  const row = (what, value) => {
+    rows[what] = value;
+    console.error(`${SYSTEMS[system]}: ${what}: ${value}`);
+  };
+  const share = (list) => `${ms(at(list, 0.5))} / ${ms(at(list, 0.95))}`;
+  const end = ({ ada, bob }) => Promise.all([ada, bob].map((page) => page.context().close()));
   const few = await two(browser, origin, system, url, FEW);
-  const small = await edits(few, FEW);
-  rows["remote edit on the page, 10 items, p50 / p95 [ms]"] =
-    `${ms(at(small.remote, 0.5))} / ${ms(at(small.remote, 0.95))}`;
-  note("small", rows["remote edit on the page, 10 items, p50 / p95 [ms]"]);
+  row(`remote edit on the page, ${FEW} items, p50 / p95 [ms]`, share((await edits(few, FEW)).remote));
   if (system !== "repo") {
     const { dropped, longest } = await typing(few);
-    rows["1,000 letters in CodeMirror: frames dropped, the longest [ms]"] = `${dropped}, ${ms(longest)}`;
-    note("typing", `${dropped}, ${ms(longest)}`);
+    row("1,000 letters in CodeMirror: frames dropped, the longest [ms]", `${dropped}, ${ms(longest)}`);
   }
-  for (const page of [few.ada, few.bob]) await page.context().close();
+  await end(few);
   const many = await two(browser, origin, system, url, ITEMS);
-  const large = await edits(many, ITEMS);
-  rows[`remote edit on the page, ${ITEMS} items, p50 / p95 [ms]`] =
-    `${ms(at(large.remote, 0.5))} / ${ms(at(large.remote, 0.95))}`;
-  rows[`own edit on the page, ${ITEMS} items, p50 / p95 [ms]`] =
-    `${ms(at(large.own, 0.5))} / ${ms(at(large.own, 0.95))}`;
-  note("large", JSON.stringify([ms(at(large.remote, 0.5)), ms(at(large.own, 0.5)), ms(at(large.call, 0.95))]));
-  for (const page of [many.ada, many.bob]) await page.context().close();
-  rows[`memory of a page with ${ITEMS} items [MB]`] = ms(await memory(browser, origin, system, url, ITEMS));
-  note("memory", rows[`memory of a page with ${ITEMS} items [MB]`]);
+  const { remote, own } = await edits(many, ITEMS);
+  row(`remote edit on the page, ${ITEMS} items, p50 / p95 [ms]`, share(remote));
+  row(`own edit on the page, ${ITEMS} items, p50 / p95 [ms]`, share(own));
+  await end(many);
+  row(`memory of a page with ${ITEMS} items [MB]`, ms(await memory(browser, origin, system, url, ITEMS)));
   const { start, open } = await opening(browser, origin, system, url);
-  rows[`${EDITS} edits: start of the client, opening [ms]`] = `${ms(start)}, ${ms(open)}`;
-  note("opening", `${ms(start)}, ${ms(open)}`);
+  row(`${EDITS} edits: start of the client, opening [ms]`, `${ms(start)}, ${ms(open)}`);
   await browser.close();
   return rows;
 }

@@ -33,13 +33,13 @@ export function measure(system) {
     },
     shown: (title) => seen.get(title),
     length: () => system.length(),
-    /** Changes a title: when that was, and how long it took until the page had it. */
+    /** Changes a title: when that was, and how soon the own page had it, if it had it at once. */
     set: (n, title) => {
       watched = n;
       const at = now();
       void system.set(n, title);
-      const [call, own] = [now() - at, seen.get(title)];
-      return { at, call, own: own === undefined ? undefined : own - at };
+      const own = seen.get(title);
+      return { at, own: own === undefined ? undefined : own - at };
     },
     /** Changes one title so many times, one change each. */
     many: async (count) => {

@@ -46,10 +46,8 @@ pub(crate) fn make_coarse(module: &mut [u8]) -> Option<usize> {
     }
     let is_own = |place: &&Place| OWN.iter().any(|own| module[place.name.clone()].starts_with(own));
     let (own, others): (Vec<&Place>, Vec<&Place>) = places.iter().partition(is_own);
-    let columns = own.iter().map(|place| place.at + 12);
-    let dropped: Vec<usize> = columns.collect();
-    for at in dropped {
-        module.get_mut(at..at + 4)?.fill(0);
+    for place in own {
+        module.get_mut(place.at + 12..place.at + PLACE)?.fill(0);
     }
     name_libraries(module, &others)?;
     Some(places.len())
@@ -58,30 +56,28 @@ pub(crate) fn make_coarse(module: &mut [u8]) -> Option<usize> {
 /// Lets places of libraries name those alone. Each name stands once, where the library's first file had
 /// its own.
 fn name_libraries(module: &mut [u8], places: &[&Place]) -> Option<()> {
-    let mut libraries: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    // By name, where it lies in memory and in the module.
+    let mut libraries: BTreeMap<Vec<u8>, (usize, usize)> = BTreeMap::new();
     let mut said = Vec::new();
     for place in places {
-        let name = module.get(place.name.clone())?;
-        let library = library(name);
-        let address = place.address + library.start;
-        let address = *libraries.entry(name.get(library)?.to_vec()).or_insert(address);
-        said.push((place, address));
+        let file = module.get(place.name.clone())?;
+        let library = library(file);
+        let lies = (place.address + library.start, place.name.start + library.start);
+        let name = file.get(library)?.to_vec();
+        libraries.entry(name.clone()).or_insert(lies);
+        said.push((place, name));
     }
-    let lengths: BTreeMap<usize, Vec<u8>> =
-        libraries.into_iter().map(|(name, address)| (address, name)).collect();
-    places.iter().try_for_each(|place| {
+    for place in places {
         module.get_mut(place.name.clone())?.fill(0);
-        Some(())
-    })?;
-    for (place, address) in said {
-        let name = lengths.get(&address)?;
-        let number = |number: usize| u32::try_from(number).ok().map(u32::to_le_bytes);
-        let place_says = [number(address)?, number(name.len())?, [0; 4], [0; 4]].concat();
-        module.get_mut(place.at..place.at + PLACE)?.copy_from_slice(&place_says);
-        if (place.address..place.address + place.name.len()).contains(&address) {
-            let start = place.name.start + (address - place.address);
-            module.get_mut(start..start + name.len())?.copy_from_slice(name);
-        }
+    }
+    for (name, (_, start)) in &libraries {
+        module.get_mut(*start..start + name.len())?.copy_from_slice(name);
+    }
+    let number = |number: usize| u32::try_from(number).ok().map(u32::to_le_bytes);
+    for (place, name) in said {
+        let (address, _) = libraries.get(&name)?;
+        let words = [number(*address)?, number(name.len())?, [0; 4], [0; 4]].concat();
+        module.get_mut(place.at..place.at + PLACE)?.copy_from_slice(&words);
     }
     Some(())
 }
