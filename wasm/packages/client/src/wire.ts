@@ -101,7 +101,7 @@ export interface ChangeOptions {
    */
   readonly seen?: number | undefined;
   /** What was written into the journal for it before, and is crossed out now. */
-  readonly instead?: string | undefined;
+  readonly instead?: readonly string[] | undefined;
 }
 
 /** Which way there is to the engine. */

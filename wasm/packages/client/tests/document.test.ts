@@ -152,6 +152,61 @@ test("what comes while an own edit is under way is merged with it", async (t) =>
   assert.deepEqual([...lengths].sort(), lengths, "the own element never went away between");
 });
 
+/** Of each change that was asked for, how many operations it has. */
+const sizes = (engine: FakeEngine): readonly number[] =>
+  engine.asked
+    .filter(({ method }) => method === "document.change")
+    .map(({ params }) => (params["ops"] as readonly unknown[]).length);
+
+test("letters that are typed faster than they are made go together, each with its own answer", async (t) => {
+  const { engine, document, now } = await followed(t, { text: new SharedText() });
+  const typed = Array.from("abcdefgh", (letter, n) =>
+    document.change((edit) => edit.spliceText(["text"], n, 0, letter)),
+  );
+  assert.equal(engine.kept.size, 7, "what waits is written down");
+  await engine.until(Promise.all(typed));
+  assert.deepEqual(sizes(engine), [1, 7]);
+  assert.deepEqual([now(), engine.content], [{ text: values.text("abcdefgh") }, { text: values.text("abcdefgh") }]);
+  assert.equal(engine.kept.size, 0, "and crossed out");
+});
+
+test("of edits that go together the one that can't be made is refused alone", async (t) => {
+  const { engine, document, now } = await followed(t, ITEMS);
+  const put = (key: string, value: string) => document.change((edit) => edit.put([key], value));
+  const edits = [put("first", "1"), put("bad", "no"), put("last", "3")];
+  const ended = Promise.allSettled(edits);
+  engine.unmakeable = (op) => op.path[0] === "bad";
+  await engine.until(ended);
+  await engine.quiet(document);
+  assert.deepEqual(
+    (await ended).map(({ status }) => status),
+    ["fulfilled", "rejected", "fulfilled"],
+  );
+  assert.deepEqual(sizes(engine), [1, 2, 1, 1], "together, then each by itself");
+  assert.deepEqual([now(), engine.content], [{ ...ITEMS, first: "1", last: "3" }, engine.content]);
+  assert.equal(engine.kept.size, 0);
+});
+
+test("edits that go together and come too late are made of what the document has become", async (t) => {
+  const { engine, document, now } = await followed(t, { text: values.text("end") });
+  const typed = Array.from("abc", (letter, n) => document.change((edit) => edit.spliceText(["text"], n, 0, letter)));
+  engine.remote([["text"]], { op: "spliceText", path: ["text"], index: 0, deleted: 0, inserted: "é" });
+  await engine.until(Promise.all(typed));
+  await engine.quiet(document);
+  const { value } = (engine.content as { text: SharedText }).text;
+  assert.deepEqual(now(), { text: values.text(value) });
+  assert.ok(["éabcend", "abcéend"].includes(value), value);
+  assert.equal(engine.kept.size, 0);
+});
+
+test("a message of edits that go together has no more than the journal takes", async (t) => {
+  const { engine, document } = await followed(t, {});
+  const long = "x".repeat(40 * 1024);
+  const edits = ["a", "b", "c", "d"].map((key) => document.change((edit) => edit.put([key], long)));
+  await engine.until(Promise.all(edits));
+  assert.deepEqual(sizes(engine), [1, 1, 1, 1]);
+});
+
 test("any interleaving of own edits, others' and answers ends as the engine has it", async (t) => {
   let state = 7;
   const below = (most: number): number => {

@@ -13,10 +13,13 @@ export class FakeEngine implements Engine {
   content: DocumentValue = {};
   /** The next call of a method fails so. */
   readonly refusals = new Map<string, RejoinderError>();
+  /** Operations that can't be made, and what is asked for with them. */
+  unmakeable: (op: Op) => boolean = () => false;
   /** What is written down, to be made at the next start. */
   readonly kept = new Set<string>();
   readonly #listeners = new Set<(notice: Notice) => void>();
   #told = 0;
+  #keys = 0;
   #lastOfOthers = 0;
   readonly #queue: (() => void)[] = [];
 
@@ -24,9 +27,9 @@ export class FakeEngine implements Engine {
     return this.start(method, params).answer;
   }
 
-  start(method: Method, params: Params, { seen, instead }: ChangeOptions = {}): Call {
+  start(method: Method, params: Params, { seen, instead = [] }: ChangeOptions = {}): Call {
     this.asked.push({ method, params });
-    if (instead !== undefined) this.kept.delete(instead);
+    for (const key of instead) this.kept.delete(key);
     const told = this.#told;
     const answer = new Promise((resolve, reject) => {
       try {
@@ -53,7 +56,7 @@ export class FakeEngine implements Engine {
   }
 
   keep(): string {
-    const key = `k${this.asked.length}+${this.kept.size}`;
+    const key = `kept ${++this.#keys}`;
     this.kept.add(key);
     return key;
   }
@@ -140,9 +143,12 @@ export class FakeEngine implements Engine {
       }
       case "document.conflicts":
         return { values: at(this.content, path) === undefined ? [] : [{ value: null }] };
-      case "document.change":
-        this.content = (params["ops"] as readonly Json[]).map(toOp).reduce(apply, this.content);
+      case "document.change": {
+        const ops = (params["ops"] as readonly Json[]).map(toOp);
+        if (ops.some(this.unmakeable)) throw new RejoinderError("too_large", "the document would be too large");
+        this.content = ops.reduce(apply, this.content);
         return { heads: [] };
+      }
       default:
         throw new RejoinderError("unsupported", method);
     }

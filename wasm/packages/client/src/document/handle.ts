@@ -30,8 +30,10 @@ const REST = 2;
 const REST_MOST_MS = 250;
 /** What was read is shown only if nothing was told meanwhile, but for so many rounds at most. */
 const ROUNDS = 3;
-/** An edit is made anew so often of what others have made of the document meanwhile. */
+/** So many messages in a row may come too late; then one edit is made of whatever the document is. */
 const REFUSALS = 20;
+/** Edits that wait are sent together as long as they have so many characters in all: they fit the journal. */
+const MESSAGE_MOST = 64 * 1024;
 /** Paths that are read by themselves; of more the whole is read. */
 const FEW = 8;
 /** Bytes of a file to import. */
@@ -198,8 +200,6 @@ const REASONS: { readonly [reason: string]: string } = {
 /** Who waits for an edit, and where it is written down while it waits to be sent. */
 interface Edit {
   key: string | undefined;
-  /** How often it came too late for what it was made of. */
-  refusals: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -212,6 +212,10 @@ class Followed extends Cell<DocumentValue | undefined> {
   readonly #edits = new Map<Pending, Edit>();
   /** How many changes of documents had been told of when what is shown was asked for. */
   #seen = 0;
+  /** How many messages in a row came too late for what their edits were made of. */
+  #refusals = 0;
+  /** What edits are made of is known to be old: none is sent until it was read again. */
+  #isOld = false;
   #rebase: Rebase | undefined;
   readonly #waiting = new Set<(error: RejoinderError | undefined) => void>();
   /** What has to be read; all of it, if undefined is among it. */
@@ -265,46 +269,72 @@ class Followed extends Cell<DocumentValue | undefined> {
       await inWords(ops, this.#engine.call("document.change", { ...this.#where, ops: encoded }));
       return this.touch(undefined);
     }
-    const pending = this.#replica.begin(ops);
+    const pending = this.#replica.begin(ops, JSON.stringify(encoded).length);
     if (this.#replica.shown !== undefined) this.set(this.#replica.shown);
     return new Promise((resolve, reject) => {
-      const edit: Edit = { key: undefined, refusals: 0, resolve, reject };
+      const edit: Edit = { key: undefined, resolve, reject };
       this.#edits.set(pending, edit);
       this.#send();
       // What waits is written down, should the tab be closed meanwhile.
-      if (pending.state === "waits") edit.key = this.#engine.keep("document.change", { ...this.#where, ops: encoded });
+      if (pending.state === "waits") edit.key = this.#keep(ops);
     });
   }
 
-  /** Sends the next edit, one at a time. */
+  /** Writes an edit down while it waits. */
+  #keep(ops: readonly Op[]): string | undefined {
+    return this.#engine.keep("document.change", { ...this.#where, ops: ops.map(encodeOp) });
+  }
+
+  /** Sends the edits that wait, one message at a time. */
   #send(): void {
-    const pending = this.#replica.send();
-    const edit = pending === undefined ? undefined : this.#edits.get(pending);
-    if (pending === undefined || edit === undefined) return;
-    const { ops, before } = pending;
+    if (this.#isOld && this.#isStarted) return;
+    // Where others never rest, edits are made all the same in the end, one by one.
+    const isExhausted = this.#refusals >= REFUSALS;
+    const sent = this.#replica.send(isExhausted ? 0 : MESSAGE_MOST);
+    const [first] = sent;
+    if (first === undefined) return;
+    const ops = sent.flatMap((pending) => pending.ops);
+    const edits = sent.flatMap((pending) => this.#edits.get(pending) ?? []);
     const params = { ...this.#where, ops: ops.map(encodeOp) };
-    // Where others never rest, it is made all the same in the end.
-    const seen = before === undefined || edit.refusals >= REFUSALS ? undefined : this.#seen;
-    const { answer } = this.#engine.start("document.change", params, { seen, instead: edit.key });
-    edit.key = undefined;
+    const instead = edits.flatMap(({ key }) => key ?? []);
+    const seen = isExhausted || first.before === undefined ? undefined : this.#seen;
+    const { answer } = this.#engine.start("document.change", params, { seen, instead });
+    for (const edit of edits) edit.key = undefined;
     inWords(ops, answer).then(
       () => {
-        this.#replica.made(pending);
-        this.#edits.delete(pending);
+        this.#refusals = 0;
+        this.#replica.made(sent);
+        for (const pending of sent) this.#edits.delete(pending);
         // What was not known when it was made may contain it, or not.
-        if (before === undefined) this.touch(undefined);
+        if (first.before === undefined) this.touch(undefined);
         this.#send();
-        edit.resolve();
+        for (const edit of edits) edit.resolve();
       },
       (error: unknown) => {
-        if (!(error instanceof RejoinderError) || error.kind !== "stale") return this.#lost(pending, error);
-        this.#replica.refused(pending);
-        edit.refusals += 1;
-        edit.key = typeof error.details["key"] === "string" ? error.details["key"] : undefined;
-        if (this.#dirty.length > 0 || this.#isReading) this.#read();
-        else this.touch(undefined);
+        this.#refused(sent, error);
       },
     );
+  }
+
+  /** What was sent is not made. */
+  #refused(sent: readonly Pending[], error: unknown): void {
+    const isStale = error instanceof RejoinderError && error.kind === "stale";
+    const [first] = sent;
+    if (first === undefined) return;
+    if (!isStale && sent.length === 1) return this.#lost(first, error);
+    this.#refusals = isStale ? this.#refusals + 1 : 0;
+    if (isStale) this.#replica.refused(sent);
+    else this.#replica.apart(sent);
+    for (const pending of sent) {
+      const edit = this.#edits.get(pending);
+      if (edit === undefined) continue;
+      // They may go on in other company, or be lost: each is written down by itself again.
+      edit.key = this.#keep(pending.ops);
+    }
+    if (isStale && typeof error.details["key"] === "string") this.#engine.drop(error.details["key"]);
+    this.#isOld = true;
+    if (this.#dirty.length > 0 || this.#isReading) this.#read();
+    else this.touch(undefined);
   }
 
   /** An edit can't be made. */
@@ -316,6 +346,7 @@ class Followed extends Cell<DocumentValue | undefined> {
     if (this.#isStarted) this.set(this.#replica.shown);
     // What was read meanwhile may have been taken to contain it; and those behind it were made of what it would
     // have made: they are made anew of what is read, before they follow.
+    this.#isOld = true;
     this.touch(undefined);
     if (!this.#isStarted) this.#send();
     edit?.reject(error);
@@ -399,6 +430,8 @@ class Followed extends Cell<DocumentValue | undefined> {
       await this.#round();
     } catch (error) {
       this.#replica.unread();
+      // Whoever edits what can't be read is told so by the engine.
+      this.#isOld = false;
       // What was to be read is not known by what is told next.
       this.#dirty = [undefined];
       failure =
@@ -441,7 +474,7 @@ class Followed extends Cell<DocumentValue | undefined> {
         const isRead = this.#replica.read(readings, this.#rebase, (pending, error) => {
           lost.push(() => this.#lost(pending, error));
         });
-        if (isRead) this.#seen = seen;
+        if (isRead) [this.#seen, this.#isOld] = [seen, false];
         else this.#dirty = withPath(this.#dirty, undefined);
         if (isRead && this.#isStarted) this.set(this.#replica.shown);
         for (const tell of lost) tell();

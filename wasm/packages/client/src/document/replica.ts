@@ -2,8 +2,9 @@
  * What a tab shows of a document: what it has read of the engine's, and its own edits on top, until what
  * was read contains them.
  *
- * One edit is on its way to the engine at a time; those behind it are made of what is shown, and are made
- * anew of what others have changed meanwhile before they follow.
+ * One message is on its way to the engine at a time. Edits that are made meanwhile are made of what is
+ * shown, are made anew of what others have changed, and follow together: as fast as one may type, a message
+ * carries what has been typed since the last one was answered.
  */
 import { apply, at, isList, isMap, replaced, share, type Op } from "./tree.js";
 import type { DocumentValue } from "./kinds.js";
@@ -20,6 +21,10 @@ export interface Pending {
   state: "waits" | "sent" | "made";
   /** The reading on its way was asked for before it was sent. */
   isYounger: boolean;
+  /** How much of a message it takes, as its sender counts. */
+  readonly size: number;
+  /** It is sent by itself: in a message of several one of them could not be made. */
+  isAlone: boolean;
 }
 
 /** What was read at a path; nothing, if nothing is there. */
@@ -37,7 +42,7 @@ export class Replica {
   #shown: DocumentValue | undefined;
   /** What is shown on top of what was read, in its order. */
   #pending: readonly Pending[] = [];
-  #onItsWay: Pending | undefined;
+  #onItsWay: readonly Pending[] = [];
   #isAsked = false;
 
   /** What to show; undefined until it was read. */
@@ -57,44 +62,67 @@ export class Replica {
   }
 
   /** An edit begins. It fails if it can't be made of what is shown. */
-  begin(ops: readonly Op[]): Pending {
+  begin(ops: readonly Op[], size: number): Pending {
     const before = this.#shown;
     if (before !== undefined) this.#shown = ops.reduce(apply, before);
-    const pending: Pending = { ops, before, state: "waits", isYounger: true };
+    const pending: Pending = { ops, before, state: "waits", isYounger: true, size, isAlone: false };
     this.#pending = [...this.#pending, pending];
     return pending;
   }
 
-  /** The next edit to be sent, if none is on its way; from now on it is. */
-  send(): Pending | undefined {
-    if (this.#onItsWay !== undefined) return undefined;
-    const next = this.#pending.find(({ state }) => state === "waits");
-    if (next === undefined) return undefined;
-    next.state = "sent";
-    next.isYounger = this.#isAsked;
+  /** The next edits to be sent, in one message of a size, if none is on its way; from now on they are. */
+  send(most: number): readonly Pending[] {
+    if (this.#onItsWay.length > 0) return [];
+    const next: Pending[] = [];
+    let size = 0;
+    for (const pending of this.#pending) {
+      if (pending.state !== "waits") continue;
+      const [first] = next;
+      size += pending.size;
+      if (first !== undefined && (size > most || !goTogether(first, pending))) break;
+      next.push(pending);
+    }
+    for (const pending of next) {
+      pending.state = "sent";
+      pending.isYounger = this.#isAsked;
+    }
     this.#onItsWay = next;
     return next;
   }
 
-  /** The engine has made the edit that was sent. */
-  made(pending: Pending): void {
-    this.#onItsWay = undefined;
-    pending.state = "made";
-    pending.meant = undefined;
+  /** The engine has made the edits that were sent. */
+  made(sent: readonly Pending[]): void {
+    this.#onItsWay = [];
+    for (const pending of sent) {
+      pending.state = "made";
+      pending.meant = undefined;
+    }
     this.#settle();
   }
 
-  /** The edit that was sent was made of what the document no longer is: it waits again. */
-  refused(pending: Pending): void {
-    this.#onItsWay = undefined;
-    pending.state = "waits";
-    pending.meant = undefined;
-    pending.isYounger = true;
+  /** The edits that were sent were made of what the document no longer is: they wait again. */
+  refused(sent: readonly Pending[]): void {
+    this.#onItsWay = [];
+    for (const pending of sent) {
+      pending.state = "waits";
+      pending.meant = undefined;
+      pending.isYounger = true;
+    }
+  }
+
+  /** One of the edits that were sent can't be made, and none was: each is sent by itself. */
+  apart(sent: readonly Pending[]): void {
+    this.refused(sent);
+    for (const pending of sent) pending.isAlone = true;
+    // A reading that was taken to contain them did not.
+    const taken = sent.filter((pending) => !this.#pending.includes(pending));
+    this.#pending = [...taken, ...this.#pending];
+    this.#show();
   }
 
   /** An edit can't be made: it shows no longer. A reading that was taken to contain it did not. */
   failed(pending: Pending): void {
-    if (this.#onItsWay === pending) this.#onItsWay = undefined;
+    this.#onItsWay = this.#onItsWay.filter((item) => item !== pending);
     this.#pending = this.#pending.filter((item) => item !== pending);
     this.#show();
   }
@@ -166,6 +194,11 @@ export class Replica {
     const now = replayed(this.#base, this.#pending, shown);
     this.#shown = now === undefined ? undefined : share(this.#shown, now);
   }
+}
+
+/** Whether two edits may be sent in one message. */
+function goTogether(one: Pending, other: Pending): boolean {
+  return !one.isAlone && !other.isAlone && (one.before === undefined) === (other.before === undefined);
 }
 
 /** What is shown of an edit; what the engine makes is its operations as they were sent. */

@@ -97,12 +97,12 @@ export class Connection implements Engine {
   }
 
   /** Asks for something. An edit is written down before this returns. */
-  start(method: Method, given: Params, { seen, instead }: ChangeOptions = {}): Call {
+  start(method: Method, given: Params, { seen, instead = [] }: ChangeOptions = {}): Call {
     const params = withoutGaps(given);
     if (this.#isClosed) return { edit: undefined, answer: Promise.reject(closed()), told: 0 };
     const edit = METHODS[method] === "read" ? undefined : randomId();
     const key = edit === undefined ? undefined : this.#write(edit, method, params);
-    if (instead !== undefined) this.#journal.remove(instead);
+    for (const key of instead) this.#journal.remove(key);
     const id = ++this.#lastCall;
     const message = { kind: "call", tab: this.tab, id, method, params, edit, seen } as const;
     let [resolve, reject]: [Pending["resolve"], Pending["reject"]] = [() => undefined, () => undefined];
