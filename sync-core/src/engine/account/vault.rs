@@ -13,7 +13,7 @@ use sync_protocol::{EpochId, SpaceId, WriterId};
 
 use crate::document::{Edit, Name, vault_key};
 use crate::engine::rooms::Vault;
-use crate::engine::rows::{Anchor, EpochRow, SpaceRow, VaultEpoch};
+use crate::engine::rows::{Anchor, EpochRow, NOT_SHOWN, SpaceRow, VaultEpoch};
 use crate::engine::space::state::SpaceState;
 use crate::engine::{Need, Step, Task, seal};
 use crate::records::key;
@@ -37,7 +37,7 @@ pub(in crate::engine) struct Noted {
     /// The epoch itself, with its root, unless it is only where a vault was begun.
     pub(in crate::engine) row: Option<EpochRow>,
     /// Whether it is the word of a device that the account has not ended, or only by bringing itself
-    /// back.
+    /// back, and that has seen it in the log.
     pub(in crate::engine) counts: bool,
 }
 
@@ -194,8 +194,12 @@ impl Vault<'_> {
         let entries: Vec<(String, Blob)> = owed
             .iter()
             .filter_map(|epoch| {
-                let epoch_row = core.epochs.get(epoch)?.clone();
-                let value = codec::encode(&VaultEpoch { epoch: epoch_row });
+                let mut row = core.epochs.get(epoch)?.clone();
+                if core.state.joining == Some(*epoch) {
+                    // So far only the relay has told that it is in the log.
+                    row.index = NOT_SHOWN;
+                }
+                let value = codec::encode(&VaultEpoch { epoch: row });
                 Some((vault_key(&epoch_prefix(id, epoch), &value), Blob(value)))
             })
             .collect();
@@ -321,7 +325,10 @@ impl Vault<'_> {
                     }
                     None => None,
                 };
-                all.extend(found.map(|(anchor, row)| Noted { anchor, row, counts }));
+                all.extend(found.map(|(anchor, row)| {
+                    let is_shown = row.as_ref().is_none_or(|row| row.index != NOT_SHOWN);
+                    Noted { anchor, row, counts: counts && is_shown }
+                }));
             }
         }
         Ok(all)

@@ -291,6 +291,12 @@ impl Members<'_> {
         if let Some(space) = self.spaces.get_mut(id) {
             space.in_session.deliveries.clear();
             if let Some(core) = &mut space.core {
+                if let Some(epoch) = core.state.joining {
+                    // It is nobody's epoch: the account's other devices must not take it for one.
+                    core.epochs.remove(&epoch);
+                    self.turn.batch.delete(key::epoch(id, &epoch));
+                    space.row.unvaulted.retain(|owed| *owed != epoch);
+                }
                 core.state.stop_joining();
             }
         }
