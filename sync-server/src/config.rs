@@ -300,6 +300,19 @@ mod tests {
     }
 
     #[test]
+    fn a_time_in_which_nobody_could_come_in_is_refused_by_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("relay.toml");
+        let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+        for time in ["hello", "handshake", "write", "message", "http"] {
+            std::fs::write(&path, format!("[limits]\n{time}_timeout_ms = 0\n")).unwrap();
+            let told = Config::load(&flags).unwrap_err().to_string();
+            assert!(told.contains(&format!("{time}_timeout_ms")), "{told}");
+            assert!(told.contains("the least is 100"), "{told}");
+        }
+    }
+
+    #[test]
     fn where_to_listen_is_an_address_and_a_port() {
         assert_eq!(socket_address("[::]:0").unwrap().port(), 0);
         for (typed, word) in [

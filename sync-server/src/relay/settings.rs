@@ -1,6 +1,7 @@
 //! Quotas and rates. The defaults leave room for honest bursts of thousands of messages a second.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use sync_protocol::limits;
 
 /// What sessions and accounts may use. Rates are per second, with a burst of [`Settings::BURST_S`]
@@ -104,18 +105,33 @@ pub struct Settings {
     /// the most of it end. 0: no limit.
     pub queued_mib: u64,
     /// Milliseconds until a session that is not authenticated is closed.
+    #[serde(deserialize_with = "time")]
     pub hello_timeout_ms: u64,
     /// Milliseconds that a connection may take for what a proxy says first, for TLS, and for the head
     /// of each request, and that it may be idle between them.
+    #[serde(deserialize_with = "time")]
     pub handshake_timeout_ms: u64,
     /// Milliseconds in which something has to be taken of what is written to a connection.
+    #[serde(deserialize_with = "time")]
     pub write_timeout_ms: u64,
     /// Milliseconds that a message may take from its first part to its last: long enough for the
     /// largest over the slowest link.
+    #[serde(deserialize_with = "time")]
     pub message_timeout_ms: u64,
     /// Milliseconds after which a connection ends that has not become a socket, whatever goes on in it:
     /// long enough for a web app over the slowest link.
+    #[serde(deserialize_with = "time")]
     pub http_timeout_ms: u64,
+}
+
+/// A time that everybody is given. In less than this nobody could say anything, and the operator would
+/// not hear why.
+const TIME_LEAST_MS: u64 = 100;
+
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let ms = u64::deserialize(from)?;
+    let short = || D::Error::custom(format!("{ms} ms let nobody in: the least is {TIME_LEAST_MS}"));
+    (ms >= TIME_LEAST_MS).then_some(ms).ok_or_else(short)
 }
 
 impl Settings {
