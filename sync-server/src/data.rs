@@ -6,6 +6,7 @@ use crate::log::{Disk, FileLog, LogId};
 use crate::relay::{Relay, Settings};
 use crate::rules;
 use crate::store::{RedbStore, StoreError};
+use crate::whole;
 
 /// Store and log, open.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ impl Data {
     /// # Errors
     /// What is wrong, and what to do about it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        whole::finish(directory)?;
         Self::beside(RedbStore::open(directory)?, directory)
     }
 
@@ -30,6 +32,7 @@ impl Data {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_existing(directory: &Path) -> Result<Self, StoreError> {
+        whole::finish(directory)?;
         Self::beside(RedbStore::open_existing(directory)?, directory)
     }
 

@@ -41,3 +41,4 @@ mod turns;
 mod verifying;
 mod waiting;
 mod web;
+mod whole;

@@ -4,9 +4,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::log::{FileLog, LOG_FILES, Log as _, LogId};
+use crate::log::{FileLog, Log as _, LogId};
 use crate::rules::{self, Fault, Mended, Position, State};
-use crate::store::{Checked, FILE, RedbStore, StoreError};
+use crate::store::{Checked, RedbStore, StoreError};
+use crate::whole;
 
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +28,11 @@ pub struct Repaired {
 /// generation: devices read everything anew and write again what it lacks of theirs. A new log begins.
 ///
 /// # Errors
-/// If nothing of it can be read, or the new file can't be written. The damaged one is as it was then.
+/// If nothing of it can be read, or the new file can't be written: the damaged one is as it was then. If the
+/// new one can't be put in its place, the next start tries again.
 pub fn repair(directory: &Path, generation: u64, now_ms: u64) -> Result<Repaired, StoreError> {
+    whole::finish(directory)?;
     let damaged = RedbStore::open_existing(directory)?;
-    let path = directory.join(FILE);
     let partial = directory.join("relay.redb.repaired");
     let _ = std::fs::remove_file(&partial);
     let made = make_whole(&damaged, directory, &partial, generation);
@@ -40,16 +42,7 @@ pub fn repair(directory: &Path, generation: u64, now_ms: u64) -> Result<Repaired
     }
     let (salvaged, mended, again) = made?;
     drop(damaged);
-    let kept = directory.join(format!("relay.redb.damaged-{now_ms}"));
-    let failed = |error: std::io::Error| StoreError::Io(error.to_string());
-    // The log first: a store that knows no log, beside one, is taken to be its own.
-    for name in LOG_FILES.iter().filter(|name| directory.join(name).exists()) {
-        let kept = directory.join(format!("{name}.before-{now_ms}"));
-        std::fs::rename(directory.join(name), kept).map_err(failed)?;
-    }
-    std::fs::rename(&path, &kept).map_err(failed)?;
-    std::fs::rename(&partial, &path).map_err(failed)?;
-    std::fs::File::open(directory).and_then(|at| at.sync_all()).map_err(failed)?;
+    let kept = whole::put(&partial, directory, now_ms)?;
     Ok(Repaired { rows: salvaged.rows, damaged: salvaged.damaged.len(), mended, again, kept })
 }
 
