@@ -228,6 +228,8 @@ impl Copier {
         finish: impl FnOnce(&mut RedbStore) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         private::make_directory(directory).map_err(|error| unwritable(directory, &error))?;
+        // A store that was made whole, and waits for its place, is there as well.
+        crate::whole::finish(directory)?;
         let target = directory.join(FILE);
         let is_there = |name: &&str| directory.join(name).exists();
         if target.exists() || LOG_FILES.iter().any(is_there) {
