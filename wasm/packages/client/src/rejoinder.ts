@@ -2,7 +2,7 @@
 import { ConversationHandle } from "./conversation.js";
 import { DeviceFamily } from "./devices.js";
 import { DocumentFamily } from "./document/family.js";
-import { ACCOUNT } from "./document/handle.js";
+import { ACCOUNT } from "./document/asking.js";
 import { RejoinderError } from "./error.js";
 import { toEvent } from "./events.js";
 import { Cell, tell } from "./live.js";

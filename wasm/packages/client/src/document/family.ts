@@ -4,7 +4,8 @@ import { Query } from "../query.js";
 import { documents, same, text } from "../shapes.js";
 import type { DocumentList, Live, SharedDocument } from "../types.js";
 import type { Engine } from "../wire.js";
-import { ACCOUNT, DocumentHandle } from "./handle.js";
+import { ACCOUNT } from "./asking.js";
+import { DocumentHandle } from "./handle.js";
 import { isWellFormed } from "./kinds.js";
 
 /** What is no text that can travel; what else is no name the engine says. */
