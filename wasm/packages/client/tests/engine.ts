@@ -113,17 +113,13 @@ export class FakeEngine implements Engine {
     return promise;
   }
 
-  /** Resolves when nothing is on its way, and a document has nothing left to read. */
+  /** Resolves when nothing is on its way, and a document has nothing left to read or to send. */
   async quiet(document: { readonly value: { ready(): Promise<unknown> } }): Promise<void> {
-    const state = { isQuiet: false };
-    while (!state.isQuiet) {
+    for (let asked = -1; asked !== this.asked.length;) {
+      asked = this.asked.length;
+      await this.until(document.value.ready().catch(() => undefined));
+      // What was read may be what an edit waited for.
       await this.settle();
-      document.value.ready().then(
-        () => (state.isQuiet = true),
-        () => undefined,
-      );
-      await Promise.resolve();
-      await Promise.resolve();
     }
   }
 

@@ -149,9 +149,10 @@ export class Followed extends Cell<DocumentValue | undefined> {
     if (first === undefined) return;
     if (!isStale && sent.length === 1) return this.#lost(first, error);
     this.#refusals = isStale ? this.#refusals + 1 : 0;
-    if (isStale) this.#replica.refused(sent);
-    else this.#replica.apart(sent);
+    const wasTaken = this.#replica.refused(sent);
     for (const pending of sent) {
+      // One of several can't be made: each is sent by itself.
+      pending.isAlone ||= !isStale;
       const edit = this.#edits.get(pending);
       if (edit === undefined) continue;
       // They may go on in other company, or be lost: each is written down by itself again.
@@ -159,7 +160,7 @@ export class Followed extends Cell<DocumentValue | undefined> {
     }
     if (isStale && typeof error.details["key"] === "string") this.#engine.drop(error.details["key"]);
     this.#isOld = true;
-    if (this.#dirty.length > 0 || this.#isReading) this.#read();
+    if (!wasTaken && (this.#dirty.length > 0 || this.#isReading)) this.#read();
     else this.touch(undefined);
   }
 
@@ -264,6 +265,8 @@ export class Followed extends Cell<DocumentValue | undefined> {
         error instanceof RejoinderError ? error : new RejoinderError("internal", String(error), { cause: error });
     }
     this.#isReading = false;
+    // An edit was refused when all was read, and before this was noted.
+    if (this.#isOld) this.#dirty = withPath(this.#dirty, undefined);
     this.#isStuck = failure !== undefined;
     const endedMs = performance.now();
     const restMs = Math.min(REST * (endedMs - beganMs), REST_MOST_MS);

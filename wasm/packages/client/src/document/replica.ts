@@ -100,24 +100,20 @@ export class Replica {
     this.#settle();
   }
 
-  /** The edits that were sent were made of what the document no longer is: they wait again. */
-  refused(sent: readonly Pending[]): void {
+  /**
+   * None of the edits that were sent was made: they wait again. Gives whether a reading was taken to contain
+   * some of them, which it did not: then the whole has to be read.
+   */
+  refused(sent: readonly Pending[]): boolean {
     this.#onItsWay = [];
     for (const pending of sent) {
       pending.state = "waits";
       pending.meant = undefined;
       pending.isYounger = true;
     }
-  }
-
-  /** One of the edits that were sent can't be made, and none was: each is sent by itself. */
-  apart(sent: readonly Pending[]): void {
-    this.refused(sent);
-    for (const pending of sent) pending.isAlone = true;
-    // A reading that was taken to contain them did not.
     const taken = sent.filter((pending) => !this.#pending.includes(pending));
     this.#pending = [...taken, ...this.#pending];
-    this.#show();
+    return taken.length > 0;
   }
 
   /** An edit can't be made: it shows no longer. A reading that was taken to contain it did not. */
