@@ -118,6 +118,11 @@ pub fn handshake_key(root: &[u8; 32]) -> [u8; 32] {
     derive(root, &[b"rejoinder handshake key v1"])
 }
 
+/// What seals the next epoch in the ticket of an account's own space.
+pub fn chain_key(root: &[u8; 32]) -> [u8; 32] {
+    derive(root, &[b"rejoinder ticket chain key v1"])
+}
+
 /// What an epoch's name commits to.
 pub fn key_commitment(root: &[u8; 32], binding: &[u8; 32]) -> [u8; 32] {
     hash::hash(Domain::new("rejoinder epoch key v2"), &[root, binding])
@@ -133,7 +138,12 @@ pub fn seal(key: &[u8; 32], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
 
 /// Opens what is sealed.
 pub fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Vec<u8> {
-    let (nonce, ciphertext) = sealed.split_first_chunk::<24>().unwrap();
+    try_open(key, aad, sealed).unwrap()
+}
+
+/// The same, with a key that may be another.
+pub fn try_open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, ciphertext) = sealed.split_first_chunk::<24>()?;
     let cipher = XChaCha20Poly1305::new(key.into());
-    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad }).unwrap()
+    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad }).ok()
 }

@@ -149,6 +149,14 @@ pub struct TicketBody {
     pub named: Vec<(AccountId, u64, LogHead)>,
 }
 
+/// What a ticket of an account's own space seals beside that.
+#[derive(Clone, Debug, Decode)]
+#[cbor(map)]
+pub struct TicketPast {
+    #[n(6)]
+    pub past: (Blob, Vec<(EpochId, Blob)>),
+}
+
 /// What a handshake seals.
 #[derive(Clone, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -330,7 +338,7 @@ pub fn ticket(
     let sealed =
         |public: &[u8; 32]| (Blob(public[..8].to_vec()), seal_to(public, &context, &content));
     let ticket = Ticket {
-        version: 1,
+        version: 2,
         space,
         epoch,
         account: by.account,

@@ -125,7 +125,7 @@ struct GuestSecrets {
 const GRANT: &[u8] = b"rejoinder grant v1";
 
 /// The key of a grant, as it was sealed to its receiver.
-fn opened(sealed: &Blob, hpke: &[u8; 32], aad: &[u8]) -> [u8; 32] {
+pub(crate) fn opened(sealed: &Blob, hpke: &[u8; 32], aad: &[u8]) -> [u8; 32] {
     let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(hpke).unwrap();
     let (encapped, sealed) = sealed.0.split_first_chunk::<32>().unwrap();
     let encapped = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapped).unwrap();

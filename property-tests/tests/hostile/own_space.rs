@@ -3,17 +3,20 @@
 
 use property_tests::World;
 use sync_core::Command;
-use sync_protocol::codec::Blob;
+use sync_protocol::codec::{self, Blob};
 use sync_protocol::envelope::{CommitHeader, Envelope, Header, Intent, Kind};
-use sync_protocol::frames::{ClientFrame, Push};
+use sync_protocol::frames::{Answer, ClientFrame, Op, Push, RelayFrame, Reply};
 use sync_protocol::roster::{Role, RosterChange};
+use sync_protocol::signing::Signed;
 use sync_protocol::{AccountId, SpaceId};
 
+use crate::member_history::{Secrets, opened};
 use crate::support::cheat::{Cheat, stand};
 use crate::support::ways_in::{
-    group, handshake, header, named, read_logs, real_commit, take_packages, writer,
+    Ticket, TicketBody, TicketPast, epochs, group, handshake, header, log_of, named, read_logs,
+    real_commit, take_packages, writer,
 };
-use crate::support::{account, all_are_heard, honest_again, swap, with_laptop_of};
+use crate::support::{account, all_are_heard, forge, honest_again, swap, with_laptop_of};
 
 /// Ada, whose laptop a thief has, Bob, and a stranger.
 struct Theft {
@@ -133,4 +136,66 @@ fn a_change_that_puts_an_account_out_of_its_own_space_counts_nowhere() {
         theft.says(envelope, relay_helps);
         theft.ends_well();
     }
+}
+
+/// Who runs on a device that was linked without history asks for the ticket of the account's own space, which no
+/// honest device of that kind needs. It is sealed to each device, and says what came before the link to none
+/// that was not there.
+#[test]
+fn the_ticket_of_the_own_space_tells_a_device_without_history_nothing_from_before_it() {
+    let (mut world, space, _) = with_laptop_of(0, 9, 2, &[1]);
+    let own = account(&world, 0).space();
+    world.say(0, space).unwrap();
+    let phone = world.link(0, false).unwrap();
+    world.settle().unwrap();
+    // The account goes on, and the ticket says how.
+    world.link(0, true).unwrap();
+    world.settle().unwrap();
+    let first = epochs(&world, phone, own).iter().map(|(_, row)| row.number).min().unwrap();
+    let before: Vec<_> =
+        epochs(&world, 0, own).into_iter().filter(|(_, row)| row.number < first).collect();
+    assert!(!before.is_empty(), "there was something before");
+    let mut thief = Cheat::with_keys_of(&mut world, phone, 0);
+    let (ticket, body) = read_ticket(&mut world, &mut thief, phone, own);
+    assert!(codec::decode::<TicketBody>("body", &body).unwrap().grant.epochs.is_empty());
+    let tells = |bytes: &[u8], root: &[u8; 32]| bytes.windows(32).any(|window| window == root);
+    assert!(before.iter().all(|(_, row)| !tells(&body, &row.root)));
+    // Each epoch opens with the root of the one before, and with no other.
+    let TicketPast { past: (_, past) } = codec::decode("body", &body).unwrap();
+    assert!(before.iter().all(|(epoch, _)| past.iter().any(|(one, _)| one == epoch)));
+    let context = [b"ticket".as_slice(), own.as_bytes(), ticket.epoch.as_bytes()].concat();
+    let known = epochs(&world, phone, own);
+    for (epoch, sealed) in &past {
+        let opens = known.iter().any(|(_, row)| {
+            let key = forge::chain_key(&row.root);
+            forge::try_open(&key, &context, sealed.as_slice()).is_some()
+        });
+        let number = epochs(&world, 0, own).iter().find(|(one, _)| one == epoch).unwrap().1.number;
+        assert_eq!(opens, number > first, "epoch {number}, where the device came in at {first}");
+    }
+}
+
+/// A space's ticket, opened by the keys of a device.
+fn read_ticket(
+    world: &mut World,
+    by: &mut Cheat,
+    device: usize,
+    space: SpaceId,
+) -> (Ticket, Vec<u8>) {
+    let heard = by.ask(world, Op::ReadTicket { space });
+    let bytes = heard.into_iter().find_map(|frame| match frame {
+        RelayFrame::Reply(Reply { answer: Answer::Ticket { ticket, .. }, .. }) => Some(ticket),
+        _ => None,
+    });
+    let signed: Signed<Ticket> = codec::decode("ticket", bytes.unwrap().as_slice()).unwrap();
+    let ticket = signed.peek("ticket").unwrap();
+    let records = world.device(device).disk.read(b"iaccount");
+    let Secrets { hpke } = codec::decode("account", &records[b"iaccount".as_slice()]).unwrap();
+    let id = world.device(device).id.unwrap();
+    let log = read_logs(world, by, &[ticket.account]);
+    let public = log_of(&log, ticket.account).active(&id).unwrap().keys.hpke;
+    let (_, sealed) = ticket.keys.iter().find(|(hint, _)| hint.as_slice() == &public[..8]).unwrap();
+    let context = [b"ticket".as_slice(), space.as_bytes(), ticket.epoch.as_bytes()].concat();
+    let body = forge::open(&opened(sealed, &hpke, &context), &context, ticket.body.as_slice());
+    (ticket, body)
 }

@@ -78,6 +78,10 @@ pub(super) struct AccountRow {
     /// Devices that were certified and never came.
     #[cbor(n(23), default)]
     pub(super) unwanted: Vec<DeviceId>,
+    /// The root of the account's space's first epoch, if this device may read it: with it all that came
+    /// after opens.
+    #[n(24)]
+    pub(super) first: Option<Blob>,
 }
 
 impl AccountRow {
@@ -100,6 +104,7 @@ impl AccountRow {
             blocked: Vec::new(),
             signed: None,
             unwanted: Vec::new(),
+            first: None,
         }
     }
 }
@@ -806,6 +811,10 @@ pub(super) struct TicketBody {
     /// Those for which there was no room.
     #[n(5)]
     pub(super) named: Vec<(AccountId, u64, LogHead)>,
+    /// Of the account's own space: the root of its first epoch, sealed to the recovery key, and its epochs,
+    /// each sealed for who knows the one before.
+    #[n(6)]
+    pub(super) past: Option<(Blob, Vec<(EpochId, Blob)>)>,
 }
 
 /// Where a space stood when a vault was begun: for devices that may not read what was before.

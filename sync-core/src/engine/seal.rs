@@ -14,6 +14,7 @@ pub(crate) use crate::crypto::{DoesNotOpen, Secret};
 const EPOCH_KEY: Domain = Domain::new("rejoinder epoch key v2");
 const CONTENT: &[u8] = b"rejoinder content key v1";
 const HANDSHAKE: &[u8] = b"rejoinder handshake key v1";
+const CHAIN: &[u8] = b"rejoinder ticket chain key v1";
 const GRANT: &[u8] = b"rejoinder grant v1";
 
 /// What an epoch id commits to of its root and of its group's public state.
@@ -29,6 +30,11 @@ pub(crate) fn content_key(root: &[u8; 32], writer: &WriterId) -> Secret {
 /// The key of the handshakes that end an epoch.
 pub(crate) fn handshake_key(root: &[u8; 32]) -> Secret {
     derive(root, &[HANDSHAKE])
+}
+
+/// The key of the next epoch in a ticket of an account's own space.
+pub(crate) fn chain_key(root: &[u8; 32]) -> Secret {
+    derive(root, &[CHAIN])
 }
 
 /// Seals a grant to somebody's HPKE key.

@@ -152,6 +152,7 @@ impl Devices<'_> {
         if matches!(action, Action::SetRecovery { .. }) {
             // The account's ticket is sealed to this device, and not yet to the new code.
             secrets.push(&me.row.hpke);
+            secrets.extend(me.row.first.as_ref().map(Blob::as_slice));
         }
         let at = (&account, index);
         Ok(escrow::seal_secrets(&recovery.hpke, at, &secrets, &mut self.turn.rng))

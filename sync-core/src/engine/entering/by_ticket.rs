@@ -58,9 +58,6 @@ impl Way {
     /// What is believed of what the ticket grants. It speaks of keys and places, and of nobody's words.
     fn grant(self, history: bool) -> Grant {
         let mut grant = Grant { documents: Vec::new(), ..self.body.grant };
-        if !self.own || !history {
-            grant.epochs.clear();
-        }
         if history {
             grant.from = 0;
             grant.frontier.clear();
@@ -154,6 +151,7 @@ impl Tickets<'_> {
             me.row_mut().complete = true;
             self.turn.unsaved.account = true;
         }
+        self.note_first(&way);
         self.settle_by(id, way, made, (index, history), invited_by)?;
         if let Some(space) = self.spaces.get_mut(id) {
             space.footing.tries();
@@ -168,10 +166,22 @@ impl Tickets<'_> {
         Ok(())
     }
 
+    /// The account's own space is read from its first epoch on.
+    fn note_first(&mut self, way: &Way) {
+        let first = way.body.grant.epochs.iter().find(|(_, row)| way.own && row.number == 0);
+        if let Some((me, (_, row))) = self.account.own_mut().zip(first) {
+            me.row_mut().first = Some(Blob(row.root.to_vec()));
+            self.turn.unsaved.account = true;
+        }
+    }
+
     /// Opens a ticket, and sees whether to follow it. What that needs is here afterwards.
     fn find_way(&mut self, id: &SpaceId, ticket: &Blob, index: u64) -> Step<Way> {
         let own = self.account.me()?.account().space() == *id;
         let (ticket, mut body) = self.open_ticket(id, ticket, own)?;
+        // What somebody put there in the clear is for everybody, and so for nobody.
+        body.grant.epochs =
+            if own { self.open_past(id, &ticket.epoch, &body)? } else { Vec::new() };
         self.contacts().complete_logs(&mut body.logs, &body.named)?;
         let complete = own || self.account.me()?.row().complete;
         let logs = self.people.prove_all(&body.logs)?;
@@ -220,8 +230,15 @@ impl Tickets<'_> {
     ) -> Step<()> {
         let Made { group, message, group_info, commit, root, binding, commitment, child } = made;
         let (number, roster) = (group.epoch(), group.context().roster.clone());
-        // Whoever lacks what was written before begins an era, and reads whole what follows.
-        let whole_from = if history { 0 } else { group.context().era.saturating_add(1) };
+        let begins = way.body.grant.epochs.iter().any(|(_, row)| row.number == 0);
+        let before = self.spaces.get(id).map(|space| space.row.whole_from);
+        let whole_from = match before {
+            // In its own space, a device without history reads what it has read before.
+            Some(before) if way.own && !begins => before,
+            // Whoever lacks what was written before begins an era, and reads whole what follows.
+            _ if history => 0,
+            _ => group.context().era.saturating_add(1),
+        };
         let (parent, ahead, complete) =
             ((way.ticket.epoch, way.body.root), way.ahead, way.complete);
         let grant = way.grant(history);

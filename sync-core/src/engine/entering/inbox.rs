@@ -135,8 +135,14 @@ impl Invitations<'_> {
         let joined = Group::join(id, common.welcome.as_slice(), key_packages, seed);
         let joined = joined.map_err(Unfit::Group)?;
         let binding = joined.group.binding(self.account.me()?.identity()).map_err(Unfit::Group)?;
-        let complete = grant.from == 0 && !grant.epochs.is_empty();
+        let first = grant.epochs.iter().min_by_key(|(_, row)| row.number);
+        let first = first.filter(|_| grant.from == 0).map(|(_, row)| Blob(row.root.to_vec()));
+        let complete = first.is_some();
         if self.is_outdated(&id, item, complete) {
+            self.turn.unsaved.account = true;
+            if let Some(me) = self.account.own_mut() {
+                me.row_mut().first = first;
+            }
             return Ok(());
         }
         let Some(ahead) = self.may_join(&invitation, &joined, &binding, &logs, item)? else {
@@ -153,7 +159,7 @@ impl Invitations<'_> {
             && me.account().space() == id
             && complete
         {
-            me.row_mut().complete = true;
+            (me.row_mut().complete, me.row_mut().first) = (true, first);
             self.turn.unsaved.account = true;
         }
         if blocked {

@@ -14,14 +14,15 @@ use sync_protocol::{AccountId, DeviceId, EpochId, Rejection, SpaceId, hash};
 
 use crate::api::Failure;
 use crate::engine::account::encoded;
+use crate::engine::entering::chain;
 use crate::engine::entering::strays::STRAY_MS;
 use crate::engine::people::People;
 use crate::engine::rooms::Tickets;
-use crate::engine::rows::{Grant, Ticket, TicketBody};
+use crate::engine::rows::{EpochRow, Grant, Ticket, TicketBody};
 use crate::engine::session::Asked;
 use crate::engine::{Step, Stop, Task, seal};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Bytes of a recipient's public key that a ticket names, so that nobody tries every seal.
 const HINT: usize = 8;
 /// What a recipient takes in a ticket, in bytes.
@@ -32,6 +33,9 @@ const FRAME: usize = 512;
 pub(super) const ASK_AGAIN_MS: u64 = 5_000;
 /// The same, once it was asked for often.
 pub(super) const ASK_SELDOM_MS: u64 = 60_000;
+
+/// Of the account's own space: the first root, for the recovery code, and the epochs.
+type Past = Option<(Blob, Vec<(EpochId, Blob)>)>;
 
 /// The epoch that a ticket leads into.
 pub(in crate::engine) struct Leads<'a> {
@@ -74,10 +78,12 @@ impl Tickets<'_> {
         if own && !complete {
             return Ok(None);
         }
-        let grant = self.ticket_grant(id, own, leads.roster)?;
-        let body = self.ticket_body(id, leads, grant);
-        let key = self.turn.seed();
         let context = ticket_context(id, &leads.epoch);
+        let members: Vec<AccountId> = leads.roster.iter().map(|(member, _)| member).collect();
+        let grant = self.spaces.grant(self.people, id, &members, false)?;
+        let past = if own { self.past(id, &account, &context)? } else { None };
+        let body = self.ticket_body(id, leads, (grant, past));
+        let key = self.turn.seed();
         let recipients = self.people.recipients(own, leads.roster);
         let mut keys = Vec::with_capacity(recipients.len());
         for public in recipients {
@@ -101,7 +107,12 @@ impl Tickets<'_> {
 
     /// A ticket's body, with as many of the members' logs as there is room for. This account's is
     /// among them: the ticket is verified by it.
-    fn ticket_body(&self, id: &SpaceId, leads: &Leads<'_>, grant: Grant) -> TicketBody {
+    fn ticket_body(
+        &self,
+        id: &SpaceId,
+        leads: &Leads<'_>,
+        (grant, past): (Grant, Past),
+    ) -> TicketBody {
         let room = leads.room;
         let own = self.account.me().map(|me| me.account()).ok();
         let others = leads.roster.iter().map(|(one, _)| one).filter(|one| Some(*one) != own);
@@ -113,6 +124,7 @@ impl Tickets<'_> {
             grant,
             logs: Vec::new(),
             named: Vec::new(),
+            past,
         };
         let around = members.len() * RECIPIENT + FRAME;
         let mut taken = codec::encode(&bare).len() + around;
@@ -135,13 +147,32 @@ impl Tickets<'_> {
         grant.people.clear();
     }
 
-    fn ticket_grant(&self, id: &SpaceId, own: bool, roster: &Roster) -> Step<Grant> {
-        let members: Vec<AccountId> = roster.iter().map(|(member, _)| member).collect();
-        let mut grant = self.spaces.grant(self.people, id, &members, false)?;
-        if own && let Some(core) = &self.spaces.space(id)?.core {
-            grant.epochs = core.epochs.iter().map(|(epoch, row)| (*epoch, row.clone())).collect();
+    /// The epochs of the account's own space, for those who were there.
+    fn past(&mut self, id: &SpaceId, account: &AccountId, context: &[u8]) -> Step<Past> {
+        let Some(log) = self.people.log(account) else { return Ok(None) };
+        let recovery = log.recovery().hpke;
+        let core = self.spaces.space(id)?.core.as_ref();
+        let epochs = core.map(|core| core.epochs.iter().map(|(id, row)| (*id, row.clone())));
+        let epochs = epochs.into_iter().flatten().collect();
+        Ok(Some(chain::sealed(epochs, &recovery, context, &mut self.turn.rng)))
+    }
+
+    /// Those of them that this device opens: it was there, or it brings the account back.
+    pub(super) fn open_past(
+        &mut self,
+        id: &SpaceId,
+        epoch: &EpochId,
+        body: &TicketBody,
+    ) -> Step<Vec<(EpochId, EpochRow)>> {
+        if self.spaces.contains_key(id) {
+            self.spaces.core(id)?;
         }
-        Ok(grant)
+        let core = self.spaces.get(id).and_then(|space| space.core.as_ref());
+        let known = |epoch: &EpochId| core.and_then(|core| core.epochs.get(epoch)).cloned();
+        let row = self.account.me()?.row();
+        let secrets: Vec<Blob> = row.first.iter().chain(&row.recovering).cloned().collect();
+        let Some((first, past)) = &body.past else { return Ok(Vec::new()) };
+        Ok(chain::opened((first, past), known, &secrets, &ticket_context(id, epoch)))
     }
 
     /// A space that this account is in and this device is not. An invitation may be on its way.

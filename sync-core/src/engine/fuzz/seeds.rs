@@ -85,9 +85,10 @@ fn ways_in() {
         grant: grant.clone(),
         logs: logs.clone(),
         named: named.clone(),
+        past: Some((Blob(vec![5; 80]), vec![(epoch, Blob(vec![4; 100]))])),
     };
     let ticket = Ticket {
-        version: 1,
+        version: 2,
         space,
         epoch,
         account: me.account,

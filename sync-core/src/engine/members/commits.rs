@@ -97,6 +97,10 @@ impl Commits<'_> {
         space.group = Some(group);
         self.spaces.insert(id, Box::new(space));
         self.turn.save_state(&id);
+        if own && let Some(me) = self.account.own_mut() {
+            me.row_mut().first = Some(Blob(root.to_vec()));
+            self.turn.unsaved.account = true;
+        }
         let room = limits::TICKET;
         let leads = Leads { epoch, number: 0, root: &root, group_info, roster: &roster, room };
         let ticket = self.tickets().ticket(&id, &leads).unwrap_or_default();
