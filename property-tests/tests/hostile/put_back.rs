@@ -160,6 +160,26 @@ fn what_waited_in_a_profile_and_was_stored_since_is_not_written_twice() {
 }
 
 #[test]
+fn what_waits_in_a_profile_that_was_put_back_is_written_as_somebody_new() {
+    let (mut world, space) = conversation(11, 2);
+    let before = world.device(0).disk.copy();
+    world.expect(0, Command::GoOffline).unwrap();
+    world.say(0, space).unwrap();
+    world.pass(1_000).unwrap();
+    let waiting = world.device(0).disk.copy();
+    world.put_back(0, before, 1_000);
+    world.pass(2_000).unwrap();
+    world.say(0, space).unwrap();
+    world.settle().unwrap();
+    // What waits in it has the number of what the log has by now.
+    world.put_back(0, waiting, 1_000);
+    world.pass(2_000).unwrap();
+    world.expect(0, Command::GoOnline).unwrap();
+    all_goes_on(&mut world, space, &[0, 1]);
+    world.check().unwrap();
+}
+
+#[test]
 fn what_a_profile_founds_before_it_notices_that_it_was_put_back_comes_to_be() {
     let (mut world, space) = conversation(10, 2);
     let before = world.device(0).disk.copy();
