@@ -199,6 +199,8 @@ pub struct Book {
     pub forgotten: BTreeSet<(SpaceId, OrderKey, AccountId)>,
     /// Devices that were put back, or copied, and were not up to date since.
     pub unaware: BTreeSet<usize>,
+    /// Devices that were put back at any time.
+    pub restored: BTreeSet<usize>,
     /// Whose each device is.
     pub owners: BTreeMap<usize, AccountId>,
     /// Devices that were lost or ended: what they had not sent is lost with them.

@@ -75,6 +75,7 @@ impl World {
         // What its user saw since then the device knows nothing of.
         self.devices[device].screen = Screen::default();
         self.book.put_back(device);
+        self.book.restored.insert(device);
         if let Some(id) = self.devices[device].id {
             self.monitor.put_back(&id);
         }

@@ -1,7 +1,8 @@
 //! A profile put back to an earlier moment: to before changes of its own that the log has and it
 //! does not. It notices by the log, comes back in, and loses nothing that was stored.
 
-use property_tests::World;
+use property_tests::book::Person;
+use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::api::{Member, Response};
 use sync_protocol::SpaceId;
@@ -176,6 +177,34 @@ fn what_waits_in_a_profile_that_was_put_back_is_written_as_somebody_new() {
     world.pass(2_000).unwrap();
     world.expect(0, Command::GoOnline).unwrap();
     all_goes_on(&mut world, space, &[0, 1]);
+    world.check().unwrap();
+}
+
+#[test]
+fn a_profile_that_lost_what_an_invitation_opens_with_comes_in_and_says_what_it_can_not_read() {
+    let mut world = World::with(12, Plan::calm(2).with_devices());
+    world.pass(100).unwrap();
+    world.isolate(1, 5_000);
+    for person in [0, 1] {
+        let Person { address, name, .. } = world.book().people[person].clone();
+        world.expect(person, Command::CreateAccount { address, name }).unwrap();
+    }
+    // It makes its key packages when it meets the relay.
+    let before = world.device(1).disk.copy();
+    world.pass(10_000).unwrap();
+    world.settle().unwrap();
+    world.put_back(1, before, 60_000);
+    let space = world.converse(0, &[1]).unwrap();
+    world.pass(1_000).unwrap();
+    world.say(0, space).unwrap();
+    world.pass(120_000).unwrap();
+    world.settle().unwrap();
+    assert_eq!(world.status(1).unwrap().unreadable, 1);
+    for device in [0, 1] {
+        world.say(device, space).unwrap();
+    }
+    world.settle().unwrap();
+    assert_eq!(world.messages(1, space).unwrap().len(), 2, "and all that is written from then on");
     world.check().unwrap();
 }
 
