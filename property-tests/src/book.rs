@@ -104,7 +104,8 @@ pub struct Written {
     /// Whether a device forgot what it had not sent, perhaps a change of this.
     pub open: bool,
     /// Whether it was written on a profile that did not know yet that it had been put back, or that
-    /// is used twice: it may be made anew, by a new writer and so under another key.
+    /// is used twice, or waits in one that is put back: it may be made anew, by a new writer and so
+    /// under another key.
     pub moves: bool,
 }
 
@@ -198,6 +199,8 @@ pub struct Book {
     pub forgotten: BTreeSet<(SpaceId, OrderKey, AccountId)>,
     /// Devices that were put back, or copied, and were not up to date since.
     pub unaware: BTreeSet<usize>,
+    /// Devices that were put back at any time.
+    pub restored: BTreeSet<usize>,
     /// Whose each device is.
     pub owners: BTreeMap<usize, AccountId>,
     /// Devices that were lost or ended: what they had not sent is lost with them.
@@ -265,12 +268,14 @@ impl Book {
     }
 
     /// A device's profile is put back to an earlier moment, or a copy of it is dropped: what was not
-    /// stored is lost, and nobody knows how much that is. What was stored is kept like anything else,
-    /// and so is what the device writes from here on.
+    /// stored is lost, or waits in what was put back and is made anew by a new writer, and nobody knows
+    /// how much that is. What was stored is kept like anything else, and so is what the device writes
+    /// from here on.
     pub fn put_back(&mut self, device: usize) {
         self.unaware.insert(device);
         for written in self.written.values_mut() {
             written.uncertain |= written.device == device;
+            written.moves |= written.device == device && !written.stored;
             written.open |= written.touched.contains(&device);
         }
         for ((of, _), setting) in &mut self.settings {

@@ -64,15 +64,21 @@ impl World {
         if backup.log_len < log_len {
             self.meet(Situation::RolledBackPastLog);
         }
+        let back_ms = self.chance.deeds().below(20_000);
+        self.put_back(device, backup.disk, back_ms);
+    }
+
+    /// A device has what its disk held at an earlier moment, and is on again after so long.
+    pub fn put_back(&mut self, device: usize, disk: Disk, back_ms: u64) {
         self.switch_off(device);
-        self.devices[device].disk = backup.disk;
+        self.devices[device].disk = disk;
         // What its user saw since then the device knows nothing of.
         self.devices[device].screen = Screen::default();
         self.book.put_back(device);
+        self.book.restored.insert(device);
         if let Some(id) = self.devices[device].id {
             self.monitor.put_back(&id);
         }
-        let back_ms = self.chance.deeds().below(20_000);
         self.agenda.after(back_ms, Event::Boot { device });
     }
 

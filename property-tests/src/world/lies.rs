@@ -13,6 +13,7 @@ use sync_protocol::{AccountId, EpochId, SpaceId};
 
 use super::{Seen, World};
 use crate::adversary::{Adversary, Deed};
+use crate::book::Book;
 use crate::device::Device;
 use crate::network::{ConnectionId, Side};
 use crate::plan::Plan;
@@ -312,14 +313,21 @@ impl World {
         seen
     }
 
-    /// A relay that keeps back an invitation keeps back the keys that lie in it: whoever comes in by
-    /// a ticket instead can't read what was written meanwhile, and says so.
+    /// A relay that keeps back an invitation keeps back the keys that lie in it. A device that was put
+    /// back has lost what an invitation opens with, or keys that its account's vault did not have yet.
+    /// Whoever comes in by a ticket instead can't read what was written meanwhile, and says so.
     fn note_shut_out(&mut self, seen: &[Seen]) {
-        let Some(store) = self.relay.store().filter(|_| self.plan.relay_lies > 0) else { return };
-        let says = |account: &AccountId| {
-            seen.iter().any(|one| one.account == *account && one.status.unreadable > 0)
+        let lies = self.plan.relay_lies > 0;
+        let Book { companies, restored, owners, .. } = &mut self.book;
+        let Some(store) = self.relay.store().filter(|_| lies || !restored.is_empty()) else {
+            return;
         };
-        for (space, company) in &mut self.book.companies {
+        let put_back: BTreeSet<_> = restored.iter().filter_map(|one| owners.get(one)).collect();
+        let says = |account: &AccountId| {
+            (lies || put_back.contains(account))
+                && seen.iter().any(|one| one.account == *account && one.status.unreadable > 0)
+        };
+        for (space, company) in companies {
             company.deserted.extend(entered_anew(store, space).into_iter().filter(says));
         }
     }

@@ -1,7 +1,8 @@
 //! A profile put back to an earlier moment: to before changes of its own that the log has and it
 //! does not. It notices by the log, comes back in, and loses nothing that was stored.
 
-use property_tests::World;
+use property_tests::book::Person;
+use property_tests::{Plan, World};
 use sync_core::Command;
 use sync_core::api::{Member, Response};
 use sync_protocol::SpaceId;
@@ -156,6 +157,54 @@ fn what_waited_in_a_profile_and_was_stored_since_is_not_written_twice() {
     });
     world.expect(0, Command::GoOnline).unwrap();
     all_goes_on(&mut world, space, &[0, 1]);
+    world.check().unwrap();
+}
+
+#[test]
+fn what_waits_in_a_profile_that_was_put_back_is_written_as_somebody_new() {
+    let (mut world, space) = conversation(11, 2);
+    let before = world.device(0).disk.copy();
+    world.expect(0, Command::GoOffline).unwrap();
+    world.say(0, space).unwrap();
+    world.pass(1_000).unwrap();
+    let waiting = world.device(0).disk.copy();
+    world.put_back(0, before, 1_000);
+    world.pass(2_000).unwrap();
+    world.say(0, space).unwrap();
+    world.settle().unwrap();
+    // What waits in it has the number of what the log has by now.
+    world.put_back(0, waiting, 1_000);
+    world.pass(2_000).unwrap();
+    world.expect(0, Command::GoOnline).unwrap();
+    all_goes_on(&mut world, space, &[0, 1]);
+    world.check().unwrap();
+}
+
+#[test]
+fn a_profile_that_lost_what_an_invitation_opens_with_comes_in_and_says_what_it_can_not_read() {
+    let mut world = World::with(12, Plan::calm(2).with_devices());
+    world.pass(100).unwrap();
+    world.isolate(1, 5_000);
+    for person in [0, 1] {
+        let Person { address, name, .. } = world.book().people[person].clone();
+        world.expect(person, Command::CreateAccount { address, name }).unwrap();
+    }
+    // It makes its key packages when it meets the relay.
+    let before = world.device(1).disk.copy();
+    world.pass(10_000).unwrap();
+    world.settle().unwrap();
+    world.put_back(1, before, 60_000);
+    let space = world.converse(0, &[1]).unwrap();
+    world.pass(1_000).unwrap();
+    world.say(0, space).unwrap();
+    world.pass(120_000).unwrap();
+    world.settle().unwrap();
+    assert_eq!(world.status(1).unwrap().unreadable, 1);
+    for device in [0, 1] {
+        world.say(device, space).unwrap();
+    }
+    world.settle().unwrap();
+    assert_eq!(world.messages(1, space).unwrap().len(), 2, "and all that is written from then on");
     world.check().unwrap();
 }
 
