@@ -27,7 +27,7 @@ use crate::admin::{self, AdminError, Answers, Control};
 use crate::config::Config;
 use crate::data::Data;
 use crate::disk::Reserve;
-use crate::hub::{Health, Hub, now_ms};
+use crate::hub::{Health, Hub, Kept, now_ms};
 use crate::log::AnyLog;
 use crate::page::Page;
 use crate::relay::{Identity, Relay, SessionId};
@@ -155,29 +155,12 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|cause| ServerError::Listen { address: config.listen, cause })?;
-        let Data { store, log } =
-            Data::open(&config.data).map_err(|cause| ServerError::opening(&config.data, cause))?;
-        let copier = store.copier();
-        let log: AnyLog = Box::new(log);
-        let mut relay = Relay::alone(store, log, config.limits.clone())?;
-        relay.found(new_identity()?)?;
-        relay.set_registration(config.registration);
-        let mut reserve = Reserve::new(config.min_free_bytes);
-        let min_free = Arc::new(AtomicU64::new(config.min_free_bytes));
-        let room = Room {
-            data: config.data.clone(),
-            copier: copier.clone(),
-            min_free: Arc::clone(&min_free),
-        };
-        if let Some(is_full) = room.look(&mut reserve) {
-            relay.set_full(is_full);
-        }
+        let (relay, room, reserve) = open(config)?;
+        let (copier, min_free) = (room.copier.clone(), Arc::clone(&room.min_free));
         let (hub, thread) =
             Hub::start(relay).map_err(|error| ServerError::System(error.to_string()))?;
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let door = Door::new(config, hub.refusals());
-        let mut doors = vec![door.clone()];
         let leaving = Arc::new(AtomicBool::new(false));
         let app = App {
             hub: hub.clone(),
@@ -189,51 +172,25 @@ impl Server {
             tls: tls.clone(),
             page: Page::default(),
         };
-        let (control, controls) = mpsc::unbounded_channel();
-        let answers = Answers {
-            hub: hub.clone(),
-            copier: copier.clone(),
-            heartbeat: hub.heartbeat(),
-            control,
-        };
-        match (admin::listen(&config.admin_socket(), answers, stop.clone()), &config.admin) {
-            (Ok(serves), _) => {
-                tasks.spawn(serves);
-            }
-            (Err(error), Some(_)) => return Err(error.into()),
-            // Nobody asked for it: a long path, say, keeps no relay from serving.
-            (Err(error), None) => tracing::warn!(%error, "nobody can ask this relay"),
-        }
+        let controls = answer_operator(config, &hub, &copier, (&tasks, &stop))?;
         tasks.spawn(room.watch(reserve, hub.clone(), stop.clone()));
-        let mut operated = None;
         let mut router = socket_routes(app.clone());
-        match config.operate {
-            None => router = router.merge(operator_routes(app)),
-            Some(asked) => {
-                let listener = listen(asked).await?;
-                operated = listener.local_addr().ok();
-                let routes = operator_routes(app);
-                let served = Door::for_operators(config, hub.refusals());
-                doors.push(served.clone());
-                let acceptor = Acceptor {
-                    listener,
-                    tls: None,
-                    router: routes,
-                    door: served,
-                    tasks: tasks.clone(),
-                };
-                // It answers until the end: that connections end is seen here.
-                tasks.spawn(acceptor.run(stop.clone()));
-                tracing::info!(addr = %operated.unwrap_or(asked), "health and metrics");
-            }
+        let (mut doors, mut operated) = (vec![door.clone()], None);
+        if let Some(asked) = config.operate {
+            let served = Door::for_operators(config, hub.refusals());
+            doors.push(served.clone());
+            operated =
+                serve_operators(asked, operator_routes(app), served, (&tasks, &stop)).await?;
+        } else {
+            router = router.merge(operator_routes(app));
         }
         if let Some(web) = web {
             router = router.fallback_service(web);
         }
-        let shakes = tls.as_ref().map(Certificate::acceptor);
         if let Some(keeper) = keeper {
             tasks.spawn(keeper.keep(stop.clone()));
         }
+        let shakes = tls.as_ref().map(Certificate::acceptor);
         let acceptor = Acceptor { listener, tls: shakes, router, door, tasks: tasks.clone() };
         tasks.spawn(acceptor.run(stop.clone()));
         tracing::info!(addr = %address, "listening");
@@ -438,6 +395,63 @@ fn token_in(query: &str) -> Option<TokenHash> {
     let token = query.split('&').find_map(|part| part.strip_prefix("token="))?;
     let is_token = !token.is_empty() && token.len() <= 128;
     is_token.then(|| TokenHash::of(token))
+}
+
+/// Opens the relay of a data directory, and looks whether there is room for more.
+fn open(config: &Config) -> Result<(Kept, Room, Reserve), ServerError> {
+    let Data { store, log } =
+        Data::open(&config.data).map_err(|cause| ServerError::opening(&config.data, cause))?;
+    let room = Room {
+        data: config.data.clone(),
+        copier: store.copier(),
+        min_free: Arc::new(AtomicU64::new(config.min_free_bytes)),
+    };
+    let log: AnyLog = Box::new(log);
+    let mut relay = Relay::alone(store, log, config.limits.clone())?;
+    relay.found(new_identity()?)?;
+    relay.set_registration(config.registration);
+    let mut reserve = Reserve::new(config.min_free_bytes);
+    if let Some(is_full) = room.look(&mut reserve) {
+        relay.set_full(is_full);
+    }
+    Ok((relay, room, reserve))
+}
+
+/// Answers what the operator asks on this machine; gives what is asked of the program itself.
+fn answer_operator(
+    config: &Config,
+    hub: &Hub,
+    copier: &Copier,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<mpsc::UnboundedReceiver<Control>, ServerError> {
+    let (control, controls) = mpsc::unbounded_channel();
+    let (hub, copier, heartbeat) = (hub.clone(), copier.clone(), hub.heartbeat());
+    let answers = Answers { hub, copier, heartbeat, control };
+    match (admin::listen(&config.admin_socket(), answers, stop.clone()), &config.admin) {
+        (Ok(serves), _) => {
+            tasks.spawn(serves);
+        }
+        (Err(error), Some(_)) => return Err(error.into()),
+        // Nobody asked for it: a long path, say, keeps no relay from serving.
+        (Err(error), None) => tracing::warn!(%error, "nobody can ask this relay"),
+    }
+    Ok(controls)
+}
+
+/// Serves health and metrics at an address of their own; gives where that is.
+async fn serve_operators(
+    asked: SocketAddr,
+    router: Router,
+    door: Door,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<Option<SocketAddr>, ServerError> {
+    let listener = listen(asked).await?;
+    let address = listener.local_addr().ok();
+    let acceptor = Acceptor { listener, tls: None, router, door, tasks: tasks.clone() };
+    // It answers until the end: that connections end is seen here.
+    tasks.spawn(acceptor.run(stop.clone()));
+    tracing::info!(addr = %address.unwrap_or(asked), "health and metrics");
+    Ok(address)
 }
 
 /// Looks after room on the disk.

@@ -1,6 +1,7 @@
 //! One socket: messages in parts on one side, the hub on the other. Reading and writing go on side
 //! by side in one task; neither holds more than a few KiB while the socket is idle.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
@@ -59,6 +60,31 @@ pub(crate) async fn serve(
     hub.disconnect(session).await;
 }
 
+/// Why nothing more is read from a socket.
+enum Stop {
+    /// It closed, or broke.
+    Gone,
+    /// Nothing came for long.
+    Silent,
+    /// What came is of no use.
+    Bad(Refused, Rejection),
+    /// The relay ends: the writer says so.
+    HubGone,
+}
+
+impl Stop {
+    const MALFORMED: Self = Self::Bad(Refused::Malformed, Rejection::Invalid);
+
+    fn of(error: &ProtocolError) -> Self {
+        match error {
+            ProtocolError::TooLarge { limit, .. } => {
+                Self::Bad(Refused::Malformed, Rejection::TooLarge { limit: *limit as u64 })
+            }
+            _ => Self::MALFORMED,
+        }
+    }
+}
+
 async fn read(
     mut stream: SplitStream<WebSocket>,
     hub: &Hub,
@@ -66,84 +92,116 @@ async fn read(
     shared: &Shared,
     within: Duration,
 ) {
-    let (mut inflow, mut partial) = (Inflow::default(), 0);
+    let Err(stop) = take_in(&mut stream, hub, (session, shared), within).await;
+    match stop {
+        Stop::Gone => {}
+        Stop::Silent => telemetry::closed("silent"),
+        Stop::Bad(why, reason) => {
+            hub.refused(why);
+            end(hub, session, reason).await;
+        }
+        Stop::HubGone => std::future::pending().await,
+    }
+}
+
+/// Hands message after message to the hub, until there is a reason to stop.
+async fn take_in(
+    stream: &mut SplitStream<WebSocket>,
+    hub: &Hub,
+    (session, shared): (SessionId, &Shared),
+    within: Duration,
+) -> Result<Infallible, Stop> {
+    let mut whole = Whole::default();
     let mut controls = Controls::new(Instant::now());
-    let mut due = None;
     loop {
         // Who does not take what it asked for can't ask for more.
         shared.waiting.little().await;
-        let quiet = Instant::now() + SILENCE;
-        let until = due.map_or(quiet, |due| quiet.min(due));
-        let message = match timeout_at(until, stream.next()).await {
-            Ok(Some(Ok(message))) => message,
-            Ok(Some(Err(error))) => {
-                if is_malformed(error) {
-                    hub.refused(Refused::Malformed);
-                    return end(hub, session, Rejection::Invalid).await;
-                }
-                return;
-            }
-            Ok(None) => return,
-            Err(_) if due.is_some_and(|due| due <= Instant::now()) => {
-                hub.refused(Refused::Deadline);
-                return end(hub, session, Rejection::Invalid).await;
-            }
-            Err(_) => return telemetry::closed("silent"),
-        };
+        let message = next(stream, whole.due).await?;
         if shared.is_over() {
             // What it was told last would be lost if nobody took in what it says.
             continue;
         }
-        let part = match message {
-            Message::Binary(part) => part,
-            Message::Ping(said) | Message::Pong(said) => {
-                telemetry::received(said.len());
-                if controls.take(Instant::now()) {
-                    continue;
-                }
-                hub.refused(Refused::Pings);
-                return end(hub, session, Rejection::Rate { retry_ms: 0 }).await;
-            }
-            Message::Text(_) => {
-                hub.refused(Refused::Malformed);
-                return end(hub, session, Rejection::Invalid).await;
-            }
-            Message::Close(_) => return,
-        };
-        telemetry::received(part.len());
-        let taken = match inflow.take(&part, shared.message_limit()) {
-            Ok(Arrived::More) => {
-                partial += part.len();
-                // A buffer that grows has room for as much again.
-                shared.waiting.has_partial(2 * partial);
-                due = due.or_else(|| Some(Instant::now() + within));
-                continue;
-            }
-            Ok(Arrived::Whole(whole)) => Incoming::parse(&whole).map(|frame| (frame, whole.len())),
-            Ok(Arrived::TooLarge(space)) => Ok((Incoming::TooLarge(space), part.len())),
-            Err(error) => Err(error),
-        };
+        let Some(part) = part_of(message, &mut controls)? else { continue };
+        let taken = whole.take(&part, shared, within).map_err(|error| Stop::of(&error))?;
         drop(part);
-        due = None;
-        let handed = match taken {
-            Ok((frame, size)) => match hub.verified(frame, shared).await {
-                Ok(frame) => hub.frame((session, shared), Box::new(frame), size).await,
-                Err(gone) => Err(gone),
-            },
-            Err(ProtocolError::TooLarge { limit, .. }) => {
-                hub.refused(Refused::Malformed);
-                return end(hub, session, Rejection::TooLarge { limit: limit as u64 }).await;
-            }
-            Err(_) => {
-                hub.refused(Refused::Malformed);
-                return end(hub, session, Rejection::Invalid).await;
-            }
-        };
-        if handed.is_err() {
-            return std::future::pending().await;
+        let Some((frame, size)) = taken else { continue };
+        let frame = hub.verified(frame, shared).await.map_err(|_| Stop::HubGone)?;
+        let handed = hub.frame((session, shared), Box::new(frame), size).await;
+        handed.map_err(|_| Stop::HubGone)?;
+        whole.is_handed_on(shared);
+    }
+}
+
+/// What comes next, if it comes before it is `due`.
+async fn next(stream: &mut SplitStream<WebSocket>, due: Option<Instant>) -> Result<Message, Stop> {
+    let quiet = Instant::now() + SILENCE;
+    let until = due.map_or(quiet, |due| quiet.min(due));
+    match timeout_at(until, stream.next()).await {
+        Ok(Some(Ok(message))) => Ok(message),
+        Ok(Some(Err(error))) => Err(if is_malformed(error) { Stop::MALFORMED } else { Stop::Gone }),
+        Ok(None) => Err(Stop::Gone),
+        Err(_) if due.is_some_and(|due| due <= Instant::now()) => {
+            Err(Stop::Bad(Refused::Deadline, Rejection::Invalid))
         }
-        // Until the hub has room for it, it waits here.
-        if std::mem::take(&mut partial) > 0 {
+        Err(_) => Err(Stop::Silent),
+    }
+}
+
+/// The part of a message that came, if it is one.
+fn part_of(message: Message, controls: &mut Controls) -> Result<Option<Bytes>, Stop> {
+    match message {
+        Message::Binary(part) => {
+            telemetry::received(part.len());
+            Ok(Some(part))
+        }
+        Message::Ping(said) | Message::Pong(said) => {
+            telemetry::received(said.len());
+            if controls.take(Instant::now()) {
+                return Ok(None);
+            }
+            Err(Stop::Bad(Refused::Pings, Rejection::Rate { retry_ms: 0 }))
+        }
+        Message::Text(_) => Err(Stop::MALFORMED),
+        Message::Close(_) => Err(Stop::Gone),
+    }
+}
+
+/// A message that comes in parts.
+#[derive(Default)]
+struct Whole {
+    inflow: Inflow,
+    /// Bytes of the parts that are here.
+    partial: usize,
+    /// When the rest has to be here.
+    due: Option<Instant>,
+}
+
+impl Whole {
+    /// Takes a part in; gives the frame that it completes, and how many bytes that has.
+    fn take(
+        &mut self,
+        part: &[u8],
+        shared: &Shared,
+        within: Duration,
+    ) -> Result<Option<(Incoming, usize)>, ProtocolError> {
+        let frame = match self.inflow.take(part, shared.message_limit())? {
+            Arrived::More => {
+                self.partial += part.len();
+                // A buffer that grows has room for as much again.
+                shared.waiting.has_partial(2 * self.partial);
+                self.due = self.due.or_else(|| Some(Instant::now() + within));
+                return Ok(None);
+            }
+            Arrived::Whole(whole) => (Incoming::parse(&whole)?, whole.len()),
+            Arrived::TooLarge(space) => (Incoming::TooLarge(space), part.len()),
+        };
+        self.due = None;
+        Ok(Some(frame))
+    }
+
+    /// The hub has room for it: until then its parts wait here.
+    fn is_handed_on(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.partial) > 0 {
             shared.waiting.has_partial(0);
         }
     }

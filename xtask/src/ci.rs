@@ -10,6 +10,7 @@ use crate::command;
 use crate::demo;
 use crate::desktop;
 use crate::failure::Failure;
+use crate::outside;
 use crate::process::{self, Event};
 use crate::tools;
 
@@ -31,6 +32,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     command::run(documentation.env("RUSTDOCFLAGS", "-D warnings"))?;
     command::run(command::cargo().args(["xtask", "test", "--profile", "ci"]))?;
     demo::run(&demo::Options::check())?;
+    outside::run()?;
     browser::shipped()
 }
 

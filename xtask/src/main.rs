@@ -10,6 +10,7 @@ mod desktop;
 mod failure;
 mod fuzz;
 mod load;
+mod outside;
 mod package;
 mod planted;
 mod process;
@@ -53,6 +54,8 @@ enum Task {
     Browser,
     /// Checks the TypeScript: format, lints, types, unit tests. Part of `test`.
     Typescript,
+    /// Builds the examples of `sync-client` as an app outside the workspace, and runs them. Part of `ci`.
+    Outside,
     /// Makes what a release is made of: packages, archives, pages, checksums.
     Package(package::Options),
     /// Measures the engine and the relay beside their floors.
@@ -90,6 +93,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Web(options) => web::run(&options),
         Task::Browser => browser::run(),
         Task::Typescript => typescript::run(),
+        Task::Outside => outside::run(),
         Task::Package(options) => package::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Load(options) => load::run(&options),

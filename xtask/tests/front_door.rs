@@ -116,6 +116,57 @@ fn there_is_a_call_for_every_command() {
     assert!(missing.is_empty(), "these have no call, or are wrongly excused: {missing:?}");
 }
 
+/// Calls that no test makes at a real relay, each with the tests that do elsewhere.
+const NOT_AT_A_RELAY: [(&str, &str); 1] = [("accept_relay", "the simulator's worlds")];
+
+/// The calls of the native client.
+fn calls() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sync-client/src/client");
+    let text = sources(&folder, &[]);
+    let begin = |line: &str| {
+        let line = line.strip_prefix("    pub ")?;
+        let rest = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+        Some(rest[..end].to_owned())
+    };
+    text.lines().filter_map(begin).collect()
+}
+
+/// Whether somebody calls a method or a function of this name.
+fn is_called(name: &str, text: &str) -> bool {
+    [".", "::"].iter().any(|by| {
+        let called = format!("{by}{name}");
+        text.match_indices(&called).any(|(at, _)| {
+            let rest = &text[at + called.len()..];
+            rest.starts_with('(') || rest.starts_with("::<")
+        })
+    })
+}
+
+#[test]
+fn every_call_is_made_at_a_real_relay() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tests = sources(&root.join("examples/chat/tests/suite"), &[]);
+    let all = calls();
+    assert!(all.len() > 60, "they are found: {all:?}");
+    let is_excused = |name: &str| NOT_AT_A_RELAY.iter().any(|(known, _)| *known == name);
+    let missing: Vec<_> =
+        all.iter().filter(|name| is_called(name, &tests) == is_excused(name)).collect();
+    assert!(
+        missing.is_empty(),
+        "nobody calls these in examples/chat/tests, or they are wrongly excused: {missing:?}"
+    );
+}
+
+#[test]
+fn the_readme_names_every_call() {
+    let readme = read("sync-client/README.md");
+    let words: BTreeSet<&str> = readme.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let missing: Vec<_> =
+        calls().into_iter().filter(|name| !words.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "sync-client/README.md does not name {missing:?}");
+}
+
 #[test]
 fn people_of_the_simulator_know_every_command() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../property-tests");

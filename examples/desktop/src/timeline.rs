@@ -61,17 +61,34 @@ impl Line {
     /// What is read aloud for the whole line.
     #[must_use]
     pub fn spoken(&self) -> String {
+        // All of a message, so that a new part of it is decided on here.
+        let MessageView {
+            message: _,
+            author: _,
+            device: _,
+            text: _,
+            at_ms: _,
+            rank: _,
+            reply_to: _,
+            edited,
+            deleted,
+            reactions: _,
+            status,
+            delivered: _,
+            read: _,
+            needs_update: _,
+        } = &self.message;
         let who = if self.mine { "You" } else { &self.author };
         let words = text::preview(self.words(), SPOKEN);
         let mut said = format!("{who}, {}: {words}", self.time);
-        if self.message.edited && !self.message.deleted {
+        if *edited && !*deleted {
             said.push_str(", edited");
         }
         for (emoji, names) in &self.reactions {
             said.push_str(&format!(", {emoji} from {}", words::listed(names)));
         }
         if self.mine {
-            said.push_str(&format!(", {}", progress(self.message.status)));
+            said.push_str(&format!(", {}", progress(*status)));
         }
         said
     }

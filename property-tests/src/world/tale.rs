@@ -160,7 +160,7 @@ fn deed(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
         | Command::DeleteMessage { .. }
         | Command::React { .. }
         | Command::SetSetting { .. }
-        | Command::ChangeDocument { .. } => return written(teller, command),
+        | Command::ChangeDocument { .. } => written(teller, command),
         Command::Once { command, .. } => return deed(teller, command),
         // No part of a story: what is only looked at, and what no person does.
         Command::ListDevices
@@ -195,8 +195,9 @@ fn deed(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
     })
 }
 
-fn written(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
-    Some(match command {
+/// What somebody writes, in words.
+fn written(teller: &mut Teller<'_>, command: &Command) -> String {
+    match command {
         Command::MarkRead { conversation, message } => format!(
             "reads {} up to {}",
             teller.conversation(conversation),
@@ -231,8 +232,12 @@ fn written(teller: &mut Teller<'_>, command: &Command) -> Option<String> {
         Command::ChangeDocument { space: Space::Conversation(space), name, .. } => {
             format!("changes the document {name} in {}", teller.conversation(space))
         }
-        _ => return None,
-    })
+        Command::ChangeDocument { space: Space::Account, name, .. } => {
+            format!("changes its own document {name}")
+        }
+        // Better in the program's words than in none.
+        other => format!("asks for {other:?}"),
+    }
 }
 
 fn named(teller: &Teller<'_>, member: &Member) -> String {
@@ -345,15 +350,32 @@ fn messages(teller: &mut Teller<'_>, seen: &[Seen], space: SpaceId, out: &mut Ve
 }
 
 fn face(teller: &Teller<'_>, view: &MessageView) -> String {
-    if view.deleted {
+    // All of it: a story that is silent about a part doesn't say in what devices differ.
+    let MessageView {
+        message: _,
+        author: _,
+        device: _,
+        text,
+        at_ms: _,
+        rank: _,
+        reply_to: _,
+        edited: _,
+        deleted,
+        reactions,
+        status: _,
+        delivered: _,
+        read: _,
+        needs_update: _,
+    } = view;
+    if *deleted {
         return "deleted".into();
     }
-    let reactions = view.reactions.iter();
+    let reactions = reactions.iter();
     let reactions: Vec<_> =
         reactions.map(|(who, emoji)| format!("{emoji} of {}", teller.account(who))).collect();
     format!(
         "\"{}\"{}",
-        label(&view.text),
+        label(text),
         match reactions.is_empty() {
             true => String::new(),
             false => format!(" with {}", reactions.join(", ")),

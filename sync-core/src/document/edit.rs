@@ -97,6 +97,23 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// Whether it is for a message's author alone: of anybody else, nobody shows it.
+    pub(crate) fn is_authors(&self) -> bool {
+        match self {
+            Self::EditMessage { .. } | Self::DeleteMessage { .. } => true,
+            Self::Message(_)
+            | Self::React { .. }
+            | Self::Receipt { .. }
+            | Self::Setting { .. }
+            | Self::Contact { .. }
+            | Self::Vault { .. }
+            | Self::Person(_)
+            | Self::App { .. } => false,
+        }
+    }
+}
+
 /// A message as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct NewMessage {

@@ -43,7 +43,7 @@ pub struct Attachment {
 }
 
 /// A message's entry.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct Body {
     #[n(0)]
@@ -113,6 +113,30 @@ pub struct Message {
     pub reactions: SortedMap<WriterId, String>,
     /// Something about it is of a newer version.
     pub needs_update: bool,
+}
+
+impl Message {
+    /// Takes away what nobody shows of a deleted message.
+    fn forget(&mut self) {
+        // Each part is named: what is new to a message is decided on here, too.
+        let Self {
+            key: _,
+            writer: _,
+            effective: _,
+            placement: _,
+            text,
+            reply_to: _,
+            attachments,
+            expires_ms: _,
+            edited: _,
+            deleted: _,
+            reactions,
+            needs_update: _,
+        } = self;
+        text.clear();
+        attachments.clear();
+        reactions.clear();
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -218,9 +242,7 @@ impl MessageView {
             amend(&mut message, amendment, same_account);
         }
         if message.deleted {
-            message.text.clear();
-            message.attachments.clear();
-            message.reactions.clear();
+            message.forget();
         }
         Some(message)
     }
@@ -337,16 +359,17 @@ impl MessageView {
 }
 
 fn base(key: OrderKey, posted: &Posted) -> Message {
-    let body = posted.body.as_ref();
+    // All of it: a part that is left out here is sent, and nobody ever shows it.
+    let Body { text, reply_to, attachments, expires_ms } = posted.body.clone().unwrap_or_default();
     Message {
         key,
         writer: posted.writer,
         effective: key.effective(posted.placement.as_ref()),
         placement: posted.placement,
-        text: body.map(|body| body.text.clone()).unwrap_or_default(),
-        reply_to: body.and_then(|body| body.reply_to),
-        attachments: body.and_then(|body| body.attachments.clone()).unwrap_or_default(),
-        expires_ms: body.and_then(|body| body.expires_ms),
+        text,
+        reply_to,
+        attachments: attachments.unwrap_or_default(),
+        expires_ms,
         edited: false,
         deleted: false,
         reactions: SortedMap::new(),
@@ -374,12 +397,10 @@ fn amend(message: &mut Message, amendment: &Amendment, same_account: SameAccount
 fn what(key: &EntryKey, bytes: &[u8]) -> What {
     let read = match key.kind {
         _ if key.more => None,
-        Some(EDIT) => {
-            lenient::<Edited>(bytes).map(|(edited, newer)| (What::Edit(edited.text), newer))
-        }
-        Some(DELETE) => lenient::<Deleted>(bytes).map(|(_, newer)| (What::Delete, newer)),
+        Some(EDIT) => lenient(bytes).map(|(Edited { text }, newer)| (What::Edit(text), newer)),
+        Some(DELETE) => lenient(bytes).map(|(Deleted {}, newer)| (What::Delete, newer)),
         Some(REACT) => {
-            lenient::<Reacted>(bytes).map(|(reacted, newer)| (What::Reaction(reacted.emoji), newer))
+            lenient(bytes).map(|(Reacted { emoji }, newer)| (What::Reaction(emoji), newer))
         }
         _ => None,
     };

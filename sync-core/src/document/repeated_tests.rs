@@ -2,6 +2,7 @@
 //! for it before.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use super::every_edit::{every_edit, whole_message};
 use super::messages::{Message, MessageView};
 use super::settings;
 use super::testing::{Author, place};
@@ -95,6 +96,47 @@ fn the_text_that_was_asked_for_last_shows_though_it_was_there_before() {
         for (device, text) in order.iter().cycle().zip(["x", "y", "x", "y", "first", "x"]) {
             account.write(*device, &edit(key, text));
             assert_eq!(account.shown(&key).text, text);
+        }
+    }
+}
+
+/// The same edit with something else in it; `None` of one that says the same each time.
+fn otherwise(edit: &Edit) -> Option<Edit> {
+    Some(match edit {
+        Edit::EditMessage { key, .. } => self::edit(*key, "otherwise"),
+        Edit::React { key, .. } => react(*key, "otherwise"),
+        // Every message is another one.
+        Edit::Message(_) | Edit::DeleteMessage { .. } => return None,
+        // Their documents have tests of their own.
+        Edit::Receipt { .. }
+        | Edit::Setting { .. }
+        | Edit::Contact { .. }
+        | Edit::Vault { .. }
+        | Edit::Person(_)
+        | Edit::App { .. } => return None,
+    })
+}
+
+/// A message with all that can be in it, as it shows after these edits by these devices.
+fn shown_after(edits: &[(usize, &Edit)]) -> Message {
+    let mut account = Account::new(&Name::Messages(0));
+    let key = account.devices[0].key(0);
+    account.write(0, &Edit::Message(whole_message(key, key)));
+    for (device, edit) in edits {
+        account.write(*device, edit);
+    }
+    account.shown(&key)
+}
+
+#[test]
+fn of_every_edit_the_last_of_an_account_shows_as_if_there_were_no_other() {
+    let key = Author::new(1, Name::Messages(0)).key(0);
+    for edit in every_edit(key) {
+        let Some(other) = otherwise(&edit) else { continue };
+        for [one, two] in [[0, 0], [0, 1], [1, 0]] {
+            let last = shown_after(&[(one, &edit)]);
+            let first = shown_after(&[(one, &edit), (two, &other), (one, &edit)]);
+            assert_eq!(first, last, "{edit:?} by {one}, otherwise by {two}");
         }
     }
 }

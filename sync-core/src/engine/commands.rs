@@ -172,7 +172,7 @@ impl Commands<'_> {
                 self.edit_message(conversation, message, text)
             }
             Command::DeleteMessage { conversation, message } => {
-                self.amend(conversation, message, Edit::DeleteMessage { key: *message }, true)
+                self.amend(conversation, message, Edit::DeleteMessage { key: *message })
             }
             Command::React { conversation, message, emoji } => {
                 self.react(conversation, message, emoji.as_deref())
@@ -185,7 +185,7 @@ impl Commands<'_> {
         written("text", text)?;
         limit("text", text.len(), TEXT)?;
         let edit = Edit::EditMessage { key: *message, text: text.to_owned() };
-        self.amend(id, message, edit, true)
+        self.amend(id, message, edit)
     }
 
     fn react(&mut self, id: &SpaceId, message: &OrderKey, emoji: Option<&str>) -> Step<Response> {
@@ -194,7 +194,7 @@ impl Commands<'_> {
             limit("emoji", emoji.len(), EMOJI)?;
         }
         let edit = Edit::React { key: *message, emoji: emoji.map(str::to_owned) };
-        self.amend(id, message, edit, false)
+        self.amend(id, message, edit)
     }
 
     fn execute_document(&mut self, command: &Command) -> Step<Response> {
@@ -401,10 +401,10 @@ impl Commands<'_> {
         }
     }
 
-    fn amend(&mut self, id: &SpaceId, message: &OrderKey, edit: Edit, own: bool) -> Step<Response> {
+    fn amend(&mut self, id: &SpaceId, message: &OrderKey, edit: Edit) -> Step<Response> {
         self.active_conversation(id)?;
         let author = self.library().find_message(id, message)?;
-        if own && author != self.account.me()?.account() {
+        if edit.is_authors() && author != self.account.me()?.account() {
             return Err(Failure::Denied("not your message").into());
         }
         let name = self.open_segment(id)?;

@@ -53,7 +53,25 @@ impl Answer {
             Response::Message(key) => Self::Message(*key),
             Response::Conversation(space) => Self::Conversation(*space),
             Response::Heads(heads) => Self::Heads(heads.concat()),
-            _ => return None,
+            Response::Account(_)
+            | Response::Status(_)
+            | Response::Contact(_)
+            | Response::Comparison(_)
+            | Response::Conversations(_)
+            | Response::Messages(_)
+            | Response::Value(_)
+            | Response::Settings(_)
+            | Response::Bytes(_)
+            | Response::Documents(_)
+            | Response::History(_)
+            | Response::Conflicts(_)
+            | Response::Digest(_)
+            | Response::Offer(_)
+            | Response::DeviceName(_)
+            | Response::RecoveryCode(_)
+            | Response::Invite(_)
+            | Response::Device(_)
+            | Response::Devices(_) => return None,
         })
     }
 

@@ -409,9 +409,9 @@ mod tests {
         OrderKey { stamp: Stamp { ms: 5, counter: 1 }, tag: [9; 6] }
     }
 
-    #[test]
-    fn every_method_of_the_contract_is_there() {
-        let params = json!({
+    /// A good value of each parameter that some method wants.
+    fn request() -> Value {
+        json!({
             "address": "ada", "name": "Ada", "title": "t", "members": ["bob"], "text": "hi",
             "conversation": space().to_string(), "message": key().to_string(), "emoji": null,
             "key": "k", "value": 1, "space": "account", "ops": [], "until": "stored",
@@ -419,7 +419,12 @@ mod tests {
             "device": device().to_string(), "account": account().to_string(), "join": "ask",
             "relay": sync_protocol::ids::RelayId::from_bytes([5; 32]).to_string(), "safety_number": "12345", "blocked": true, "edits": [], "bytes": "AQI=", "role": "admin",
             "archived": true, "state": { "at": 1 },
-        });
+        })
+    }
+
+    #[test]
+    fn every_method_of_the_contract_is_there() {
+        let params = request();
         let promised = "account.create account.set_name account.recover account.new_recovery_code account.invite account.status device.offer device.accept \
             device.confirm device.cancel device.list device.revoke device.primary \
             device.join contact.lookup contact.show contact.compare contact.verify contact.accept_address contact.block conversation.create conversation.list conversation.accept conversation.decline conversation.add \
@@ -448,6 +453,52 @@ mod tests {
             let name = format!("{command:?}");
             let has_none = without.iter().any(|known| name.starts_with(known));
             assert_ne!(asked.contains(&discriminant(&command)), has_none, "{name}");
+        }
+    }
+
+    /// Another good value of each parameter than stands in the request.
+    fn others(method: &str) -> Value {
+        let before = if method == "document.history" { "0a".repeat(32) } else { key().to_string() };
+        json!({
+            "address": "bob", "name": "Bob", "title": "u", "members": ["cat"], "text": "ho",
+            "conversation": SpaceId::from_bytes([8; 32]).to_string(), "before": before,
+            "message": OrderKey { tag: [8; 6], ..key() }.to_string(), "reply_to": key().to_string(),
+            "emoji": "👍", "key": "l", "value": 2, "space": space().to_string(), "limit": 7,
+            "ops": [{ "op": "delete", "path": ["a"] }], "until": "up_to_date", "timeout_ms": 9,
+            "recovery_code": "d e f", "qr": "Y", "history": "none", "code": "765 4321",
+            "device": DeviceId::of_signing_key(&[8; 32]).to_string(), "join": "any",
+            "account": sync_protocol::AccountId::of_root_key(&[8; 32]).to_string(),
+            "relay": sync_protocol::ids::RelayId::from_bytes([8; 32]).to_string(),
+            "safety_number": "54321", "blocked": false, "block": true, "share_history": true,
+            "edits": ["01932c07-209c-7c1b-8d3e-0123456789ab"], "bytes": "AQ==", "role": "member",
+            "archived": false, "state": { "at": 2 }, "path": ["a"], "form": "typed",
+            "at": ["0a".repeat(32)],
+        })
+    }
+
+    #[test]
+    fn every_parameter_that_is_taken_changes_what_is_asked() {
+        for (method, names) in contract::methods() {
+            let (known, others) = (request(), others(method));
+            let mut given = known.as_object().unwrap().clone();
+            given.retain(|name, _| names.contains(&name.as_str()));
+            for name in names {
+                let other = others.get(name).unwrap_or_else(|| panic!("another value of {name}"));
+                let mut changed = given.clone();
+                changed.insert((*name).to_owned(), other.clone());
+                // Who is meant is said by an account or by an address: the account is looked at first.
+                let alone = |params: &Map<String, Value>| {
+                    let mut params = params.clone();
+                    params.remove("account");
+                    plan(method, &params).ok()
+                };
+                let asked = |params: &Map<String, Value>| plan(method, params).ok();
+                let (before, after) = (asked(&given), asked(&changed));
+                assert!(after.is_some(), "{method}: {name} may be {other}");
+                let differs =
+                    before != after || (*name == "address" && alone(&given) != alone(&changed));
+                assert!(differs, "{method} passes {name} over");
+            }
         }
     }
 

@@ -320,6 +320,37 @@ fn the_shapes_are_those_that_typescript_reads() {
     );
 }
 
+/// What stands empty in the examples, since nothing else can be there.
+const EMPTY: [&str; 2] = ["/done", "/status/problem/space"];
+
+#[test]
+fn an_example_has_all_that_can_be_in_it() {
+    let mut empty = Vec::new();
+    empty_places(&answers(), "", &mut empty);
+    assert_eq!(empty, EMPTY, "an example that leaves something out holds nobody to it");
+}
+
+fn empty_places(value: &Value, path: &str, out: &mut Vec<String>) {
+    let below = |name: &dyn std::fmt::Display| format!("{path}/{name}");
+    match value {
+        Value::Null => out.push(path.to_owned()),
+        Value::String(text) if text.is_empty() => out.push(path.to_owned()),
+        Value::Array(list) if list.is_empty() => out.push(path.to_owned()),
+        Value::Object(fields) if fields.is_empty() => out.push(path.to_owned()),
+        Value::Array(list) => {
+            for (at, value) in list.iter().enumerate() {
+                empty_places(value, &below(&at), out);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                empty_places(value, &below(name), out);
+            }
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Says where two values differ, each place in a line.
 fn differences(before: &Value, now: &Value, path: &str, out: &mut Vec<String>) {
     match (before, now) {

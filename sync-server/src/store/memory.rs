@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::pending::waiting_writes;
 use super::{Pending, Store, StoreError, Table, merged};
 
 /// Ordered tables in memory. A clone is cheap in bytes (values are shared).
@@ -45,13 +46,7 @@ impl Store for MemoryStore {
         Ok(self.durable.get(&(table, key.to_vec())).map(|value| value.to_vec()))
     }
 
-    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.pending.put(table, key, Some(value));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.pending.put(table, key, None);
-    }
+    waiting_writes!();
 
     fn scan(
         &self,
@@ -66,22 +61,6 @@ impl Store for MemoryStore {
         let durable = self.durable.range((table, from.to_vec())..(table, to.to_vec()));
         let durable = durable.map(|((_, key), value)| Ok((key.clone(), value.to_vec())));
         merged(durable, self.pending.range(table, from, to), visit)
-    }
-
-    fn mark(&mut self) {
-        self.pending.mark();
-    }
-
-    fn undo(&mut self) {
-        self.pending.undo();
-    }
-
-    fn keep(&mut self) {
-        self.pending.keep();
-    }
-
-    fn is_dirty(&self) -> bool {
-        !self.pending.is_empty()
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {

@@ -8,6 +8,36 @@ use super::Table;
 /// A table's rows that wait: `None` deletes.
 type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// What a store does with writes that wait in its `pending`, whatever it keeps them in for good.
+macro_rules! waiting_writes {
+    () => {
+        fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+            self.pending.put(table, key, Some(value));
+        }
+
+        fn delete(&mut self, table: Table, key: &[u8]) {
+            self.pending.put(table, key, None);
+        }
+
+        fn mark(&mut self) {
+            self.pending.mark();
+        }
+
+        fn undo(&mut self) {
+            self.pending.undo();
+        }
+
+        fn keep(&mut self) {
+            self.pending.keep();
+        }
+
+        fn is_dirty(&self) -> bool {
+            !self.pending.is_empty()
+        }
+    };
+}
+pub(super) use waiting_writes;
+
 /// What was written since the last commit.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {

@@ -13,6 +13,7 @@ use redb::{
     StorageBackend, StorageError, TableDefinition, WriteTransaction,
 };
 
+use super::pending::waiting_writes;
 use super::{Pending, Store, StoreError, Table, checksum, merged, private};
 use crate::rules::{self, Position};
 
@@ -218,13 +219,7 @@ impl Store for RedbStore {
         shielded(|| snapshot.row(table, key))
     }
 
-    fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.pending.put(table, key, Some(value));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.pending.put(table, key, None);
-    }
+    waiting_writes!();
 
     fn scan(
         &self,
@@ -255,22 +250,6 @@ impl Store for RedbStore {
                 merged(rows, pending, visit)
             }
         })
-    }
-
-    fn mark(&mut self) {
-        self.pending.mark();
-    }
-
-    fn undo(&mut self) {
-        self.pending.undo();
-    }
-
-    fn keep(&mut self) {
-        self.pending.keep();
-    }
-
-    fn is_dirty(&self) -> bool {
-        !self.pending.is_empty()
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {

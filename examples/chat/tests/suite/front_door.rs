@@ -8,8 +8,8 @@ use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sync_client::{
-    Change, Client, Compared, Comparison, Conversation, Event, Events, Failure, Join, LinkEvent,
-    Notice, Options, Role, Until, path,
+    Change, Client, Command, Compared, Comparison, Conversation, Event, Events, Failure, Join,
+    LinkEvent, Notice, Options, Role, Until, path,
 };
 
 use crate::support::{PATIENCE, World};
@@ -202,6 +202,77 @@ fn a_document_is_read_and_changed_as_what_it_is() {
         assert_eq!(copy.read().await.unwrap(), Some(expected));
         ada.close().await;
         bob.close().await;
+    });
+}
+
+#[test]
+fn every_operation_makes_what_it_says() {
+    let world = World::start();
+    within(async {
+        let (ada, _) = sign_up(&world, "ada").await;
+        let plan = ada.document::<Value>("plan");
+        let fields = json!({ "$time": "noon" }).as_object().unwrap().clone();
+        let begun = Change::new()
+            .ensure("items", ["tea", "milk"])
+            .put("at", Change::time(5))
+            .put("seal", Change::bytes(&[1, 2]))
+            .put("when", Change::map(fields))
+            .put("text", Change::text("a 🎉 b"))
+            .put("old", 1);
+        let first = plan.change(begun).await.unwrap();
+        let next = Change::new()
+            .ensure("items", ["never"])
+            .move_to(path!["items", 1], 0)
+            .convert("old", "one")
+            .splice_utf16("text", 2, 2, "🎈");
+        plan.change(next).await.unwrap();
+        let shown = plan.at(()).await.unwrap();
+        assert_eq!(shown["items"], json!(["milk", "tea"]));
+        assert_eq!((&shown["old"], &shown["text"]), (&json!("one"), &json!("a 🎈 b")));
+        let typed = plan.typed(()).await.unwrap();
+        assert_eq!((&typed["at"], &typed["seal"]), (&Change::time(5), &Change::bytes(&[1, 2])));
+        assert_eq!(typed["when"], json!({ "$map": { "$time": "noon" } }));
+        assert_eq!(plan.as_of(&first).await.unwrap()["old"], 1);
+        assert!(plan.history(None, 10).await.unwrap().len() >= 2);
+        assert_eq!(plan.conflicts("old").await.unwrap().len(), 1);
+        plan.present(json!({ "at": 1 })).await.unwrap();
+        ada.close().await;
+    });
+}
+
+#[test]
+fn what_is_said_of_conversations_and_documents_is_listed() {
+    let world = World::start();
+    within(async {
+        let (ada, _) = sign_up(&world, "ada").await;
+        let conversation = ada.conversations().create("Plans", &[]).await.unwrap();
+        conversation.set_pinned(true).await.unwrap();
+        conversation.set_muted(true).await.unwrap();
+        conversation.set_archived(true).await.unwrap();
+        let mut events = ada.events();
+        assert!(events.try_next().is_none(), "listening begins now");
+        conversation.send("hello").await.unwrap();
+        let mut heard = pin!(events.into_stream());
+        assert!(heard.next().await.is_some());
+        let info = conversation.info().await.unwrap();
+        assert!(info.pinned && info.muted && info.archived, "{info:?}");
+        let shared = conversation.document::<Value>("plan");
+        shared.change(Change::new().put("a", 1)).await.unwrap();
+        shared.rename(Some("The plan")).await.unwrap();
+        shared.archive(true).await.unwrap();
+        let all = conversation.documents().await.unwrap().documents;
+        assert_eq!((all[0].title.as_deref(), all[0].archived), (Some("The plan"), true));
+        shared.delete().await.unwrap();
+        assert!(conversation.documents().await.unwrap().documents.is_empty());
+        let own = ada.document::<Value>("notes");
+        own.change(Change::new().put("a", 1)).await.unwrap();
+        assert_eq!(ada.documents().await.unwrap().documents[0].name, "notes");
+        let asked = ada.submit(Command::ListConversations).await.answer().await.unwrap();
+        assert_eq!(asked, ada.command(Command::ListConversations).await.unwrap());
+        assert!(ada.connection_problem().is_none());
+        ada.close().await;
+        let nowhere = Client::open(&world.data("eve"), "no address", Options::default()).await;
+        assert_eq!(nowhere.err().map(|error| error.kind()), Some("relay_url"));
     });
 }
 

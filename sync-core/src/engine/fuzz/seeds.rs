@@ -5,6 +5,7 @@ use sync_protocol::ids::{Commitment, Link, LogHead};
 use sync_protocol::signing::Signed;
 use sync_protocol::{DeviceId, EpochId, SpaceId, hash};
 
+use crate::document::every_edit::{every_edit, whole_message};
 use crate::document::{AppOp, Document, Edit, NewMessage, OrderKey, Stamp, Step};
 use crate::engine::linking::link::Onward;
 use crate::engine::members::welcome::{Common, Invitation};
@@ -148,7 +149,7 @@ fn edits() -> Vec<(u8, Vec<Edit>)> {
         let (path, value) = (vec![Step::Key(field.into())], Blob(value.to_vec()));
         Edit::App { ops: vec![AppOp::Put { path, value }] }
     };
-    vec![
+    let mut all = vec![
         (0, vec![message(1_700_000_000_000, "hello"), message(1_700_000_000_500, "again")]),
         (
             0,
@@ -159,7 +160,19 @@ fn edits() -> Vec<(u8, Vec<Edit>)> {
         ),
         (2, vec![Edit::Setting { key: "theme".into(), value: Some(Blob(b"\"dark\"".to_vec())) }]),
         (6, vec![put("a", b"{\"b\":[1,2.5,\"c\"]}"), put("d", b"{\"$text\":\"words\"}")]),
-    ]
+    ];
+    all.extend(every_edit(key(1_700_000_000_000)).into_iter().map(alone));
+    all
+}
+
+/// An edit in the kind of document that takes it, behind the message that it may be about.
+fn alone(edit: Edit) -> (u8, Vec<Edit>) {
+    let (space, writer) = (SpaceId::from_bytes(SPACE), changes::writer(1));
+    let takes = |kind: &u8| Document::new(space, changes::name(*kind)).edit(&writer, &edit).is_ok();
+    let kind = (0..7).find(takes).expect("some kind of document takes it");
+    let of = key(1_700_000_000_000);
+    let first = (kind == 0).then(|| Edit::Message(whole_message(of, of)));
+    (kind, first.into_iter().chain([edit]).collect())
 }
 
 fn documents() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
