@@ -115,11 +115,12 @@ export class FakeEngine implements Engine {
 
   /** Resolves when nothing is on its way, and a document has nothing left to read or to send. */
   async quiet(document: { readonly value: { ready(): Promise<unknown> } }): Promise<void> {
-    for (let asked = -1; asked !== this.asked.length;) {
-      asked = this.asked.length;
+    // Who waits may be told by a reading after which there is more to read, in a while.
+    for (let calm = 0; calm < 2;) {
+      const asked = this.asked.length;
       await this.until(document.value.ready().catch(() => undefined));
-      // What was read may be what an edit waited for.
       await this.settle();
+      calm = asked === this.asked.length ? calm + 1 : 0;
     }
   }
 

@@ -303,8 +303,10 @@ export class Followed extends Cell<DocumentValue | undefined> {
         const isRead = this.#replica.read(readings, this.#rebase, (pending, error) => {
           lost.push(() => this.#lost(pending, error));
         });
-        if (isRead) [this.#seen, this.#isOld] = [seen, false];
+        if (isRead) this.#isOld = this.#isOld && this.#dirty.includes(undefined);
         else this.#dirty = withPath(this.#dirty, undefined);
+        // What was told meanwhile was counted, and not read.
+        if (this.#dirty.length === 0) this.#seen = seen;
         if (isRead && this.#isStarted) this.set(this.#replica.shown);
         for (const tell of lost) tell();
         this.#send();
