@@ -9,6 +9,7 @@ mod entrances;
 mod entries;
 mod floods;
 mod frozen;
+mod granted;
 mod handshakes;
 mod kept_invitations;
 #[path = "../../../fuzz/kit.rs"]

@@ -63,15 +63,11 @@ impl Way {
         }
         if history {
             grant.from = 0;
-            grant.frontier.clear();
-            grant.log_hash = [0; 32];
-            grant.leavers.clear();
-            grant.heads.clear();
             grant.epochs.extend(self.vaulted);
             grant.epochs.retain(|(epoch, _)| *epoch != self.ticket.epoch);
             grant.epochs.push((self.ticket.epoch, self.parent));
         }
-        grant
+        grant.believed()
     }
 }
 

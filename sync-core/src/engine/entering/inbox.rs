@@ -117,6 +117,7 @@ impl Invitations<'_> {
         let me = self.account.me()?;
         let reader = Reader { device: me.device(), hpke: &me.row().hpke };
         let Word { invitation, mut common, grant } = welcome::read(item, &reader)?;
+        let grant = grant.believed();
         let id = invitation.space;
         if self.spaces.contains_key(&id) {
             let space = self.spaces.core(&id)?;
@@ -380,6 +381,20 @@ impl MemberRows<'_> {
 /// The state of whoever comes into a group, until the log is read up to where it came in.
 fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
     // From its start, the log itself says who could write when.
+impl Grant {
+    /// What is believed of it. It speaks of keys and places: where the log is read from its start, that
+    /// says all of others; and who reads from elsewhere is given no keys of the past.
+    pub(super) fn believed(mut self) -> Self {
+        if self.from == 0 {
+            (self.frontier, self.log_hash) = (Vec::new(), [0; 32]);
+            (self.leavers, self.heads) = (Vec::new(), Vec::new());
+        } else {
+            self.epochs.clear();
+        }
+        self
+    }
+}
+
     let from_start = grant.from == 0;
     let mut writers = Vec::new();
     if !from_start {

@@ -146,6 +146,13 @@ pub(in crate::engine) struct Core {
 }
 
 impl Core {
+    /// Whether this device waits for the handshake that lets it in, and that is no entrance of its own:
+    /// a log that was read to its end should have shown it.
+    pub(in crate::engine) fn was_not_let_in(&self) -> bool {
+        let enters = self.pending.is_some() || self.state.write_at.is_some();
+        self.state.joining.is_some() && !enters
+    }
+
     /// How far a writer was read: from its own word, and not by who let this device in.
     pub(in crate::engine) fn tip_proven(&self, writer: &WriterId) -> Tip {
         if self.state.told.contains(writer) { Tip::START } else { self.tips.tip(writer) }
