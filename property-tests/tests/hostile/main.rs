@@ -37,4 +37,5 @@ mod taken_back;
 mod told;
 mod unfollowed;
 mod vault;
+mod uninvited;
 mod weights;
