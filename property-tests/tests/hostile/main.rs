@@ -28,6 +28,7 @@ mod relay_forgery;
 mod relay_forks;
 mod relay_order;
 mod renamed;
+mod replayed;
 mod rights;
 mod sequences;
 mod sequences_kept;

@@ -21,7 +21,7 @@ use crate::engine::space::state::{Core, SpaceState};
 use crate::engine::{Step, Stop, Task};
 use crate::group::{Group, Joined};
 use crate::records::{Load, key};
-use crate::trust::{Lineage, Rights};
+use crate::trust::{Invalid, Lineage, Rights};
 
 /// A space to be settled into, by invitation or by ticket.
 pub(in crate::engine) struct Arrival {
@@ -139,6 +139,9 @@ impl Invitations<'_> {
         let complete = grant.from == 0 && !grant.epochs.is_empty();
         if self.is_outdated(&id, item, complete) {
             return Ok(());
+        }
+        if self.spaces.get(&id).is_some_and(|space| space.was_past(joined.group.epoch())) {
+            return Err(self.member_rows().not_believed(&id, Invalid::Older).into());
         }
         let Some(ahead) = self.may_join(&invitation, &joined, &binding, &logs, item)? else {
             return Ok(());
@@ -378,9 +381,6 @@ impl MemberRows<'_> {
     }
 }
 
-/// The state of whoever comes into a group, until the log is read up to where it came in.
-fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
-    // From its start, the log itself says who could write when.
 impl Grant {
     /// What is believed of it. It speaks of keys and places: where the log is read from its start, that
     /// says all of others; and who reads from elsewhere is given no keys of the past.
@@ -395,6 +395,9 @@ impl Grant {
     }
 }
 
+/// The state of whoever comes into a group, until the log is read up to where it came in.
+fn arriving(group: &Group, epoch: EpochId, grant: &Grant, before: Vec<WriterRow>) -> StateRow {
+    // From its start, the log itself says who could write when.
     let from_start = grant.from == 0;
     let mut writers = Vec::new();
     if !from_start {

@@ -195,6 +195,12 @@ impl SpaceState {
         self.row.found.map_or(self.row.epoch, |found| found.epoch)
     }
 
+    /// Whether this device has been, by its own reading, in a later epoch than one of this number.
+    pub(in crate::engine) fn was_past(&self, number: u64) -> bool {
+        let row = self.core.as_ref().and_then(|core| core.epochs.get(&self.row.epoch));
+        row.is_some_and(|row| number < row.number)
+    }
+
     /// Whether the log does not have yet what the space begins with.
     pub(in crate::engine) fn is_founding(&self) -> bool {
         let pending = self.core.as_ref().and_then(|core| core.pending.as_ref());
