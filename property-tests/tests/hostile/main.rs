@@ -37,6 +37,6 @@ mod support;
 mod taken_back;
 mod told;
 mod unfollowed;
-mod vault;
 mod uninvited;
+mod vault;
 mod weights;
