@@ -108,7 +108,7 @@ fn a_certificate_that_was_refused_is_the_only_one_for_its_place() {
 }
 
 /// A relay that shows a device nothing more of somebody's log than it has.
-fn keep_back(world: &mut World, victim: usize, whose: AccountId) {
+pub(crate) fn keep_back(world: &mut World, victim: usize, whose: AccountId) {
     world.set_meddler(Some(Box::new(move |device, frame| match frame {
         RelayFrame::Reply(Reply { id, answer: Answer::Log { account, from, .. } })
             if device == victim && account == whose =>

@@ -62,15 +62,15 @@ struct Common {
 #[derive(Clone, Encode, Decode)]
 pub(crate) struct EpochRow {
     #[n(0)]
-    number: u64,
+    pub(crate) number: u64,
     #[n(1)]
-    index: u64,
+    pub(crate) index: u64,
     #[cbor(n(2), with = "minicbor::bytes")]
-    root: [u8; 32],
+    pub(crate) root: [u8; 32],
     #[cbor(n(3), with = "minicbor::bytes")]
-    binding: [u8; 32],
+    pub(crate) binding: [u8; 32],
     #[n(4)]
-    era: u32,
+    pub(crate) era: u32,
 }
 
 #[derive(Clone, Encode, Decode)]
@@ -87,13 +87,13 @@ pub(crate) struct Hint {
 #[cbor(map)]
 pub(crate) struct Grant {
     #[n(0)]
-    from: u64,
+    pub(crate) from: u64,
     #[n(1)]
-    frontier: Vec<(WriterId, u64, Link)>,
+    pub(crate) frontier: Vec<(WriterId, u64, Link)>,
     #[cbor(n(2), with = "minicbor::bytes")]
-    log_hash: [u8; 32],
+    pub(crate) log_hash: [u8; 32],
     #[n(3)]
-    epochs: Vec<(EpochId, EpochRow)>,
+    pub(crate) epochs: Vec<(EpochId, EpochRow)>,
     #[n(4)]
     pub(crate) heads: Vec<(AccountId, u64, LogHead)>,
     #[n(5)]
@@ -101,7 +101,7 @@ pub(crate) struct Grant {
     #[n(6)]
     segment: u32,
     #[n(7)]
-    leavers: Vec<(AccountId, Blob)>,
+    pub(crate) leavers: Vec<(AccountId, Blob)>,
     #[n(8)]
     documents: Vec<(Blob, Blob)>,
 }

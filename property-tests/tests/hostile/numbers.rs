@@ -1,10 +1,12 @@
 //! Numbers that no honest relay comes to: it stops nobody by them for longer than by saying nothing.
 
 use property_tests::World;
-use sync_protocol::frames::RelayFrame;
+use sync_core::Command;
+use sync_protocol::codec::Blob;
+use sync_protocol::frames::{Delivery, RelayFrame};
 use sync_protocol::{Rejection, SpaceId};
 
-use crate::support::{agree, honest_again, shown, talk};
+use crate::support::{agree, honest_again, nothing_is_missing, shown, talk};
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -88,4 +90,62 @@ fn a_relay_that_asks_for_a_pause_without_end_is_asked_again() {
         assert!(world.status(1).unwrap().connected, "{retry_ms}: it never comes back");
         agree(&mut world, &[0, 1], space);
     }
+}
+
+/// It is told back in each hello, where an honest relay has room for so much.
+#[test]
+fn a_relay_that_gives_a_cursor_that_is_too_large_keeps_nobody_away() {
+    for (seed, size) in [(998, 65), (999, 70_000)] {
+        let (mut world, space) = talk(seed, 2, &[1]);
+        world.set_meddler(Some(Box::new(move |to, frame| match frame {
+            RelayFrame::Delivery(Delivery::UpToDate { time_ms, .. }) if to == 1 => {
+                let cursor = Blob(vec![7; size]);
+                vec![RelayFrame::Delivery(Delivery::UpToDate { cursor, time_ms })]
+            }
+            RelayFrame::Delivery(Delivery::Entries(mut entries)) if to == 1 => {
+                entries.cursor = entries.cursor.map(|_| Blob(vec![7; size]));
+                vec![RelayFrame::Delivery(Delivery::Entries(entries))]
+            }
+            frame => vec![frame],
+        })));
+        for device in [0, 1] {
+            world.say(device, space).unwrap();
+            world.pass(10_000).unwrap();
+        }
+        world.set_meddler(None);
+        world.expect(1, Command::GoOffline).unwrap();
+        world.expect(1, Command::GoOnline).unwrap();
+        world.pass(120_000).unwrap();
+        assert!(world.status(1).unwrap().connected, "{size}: it never comes back");
+        honest_again(&mut world);
+        agree(&mut world, &[0, 1], space);
+    }
+}
+
+/// What is numbered below was taken in before.
+#[test]
+fn a_relay_that_numbers_one_invitation_at_the_end_of_all_numbers_loses_no_later_one() {
+    let (mut world, _) = talk(1_010, 3, &[1]);
+    world.set_meddler(Some(Box::new(|to, frame| match frame {
+        RelayFrame::Delivery(Delivery::Inbox(mut items)) if to == 2 => {
+            items.iter_mut().for_each(|item| item.number = u64::MAX);
+            vec![RelayFrame::Delivery(Delivery::Inbox(items))]
+        }
+        frame => vec![frame],
+    })));
+    world.converse(0, &[2]).unwrap();
+    world.pass(10_000).unwrap();
+    honest_again(&mut world);
+    let later = world.converse(0, &[1]).unwrap();
+    for device in [0, 1] {
+        world.say(device, later).unwrap();
+        world.settle().unwrap();
+    }
+    let address = world.book().people[2].address.clone();
+    let add = Command::AddMember { conversation: later, address, share_history: true };
+    world.expect(0, add).unwrap();
+    world.pass(120_000).unwrap();
+    world.say(0, later).unwrap();
+    world.settle().unwrap();
+    nothing_is_missing(&mut world, 2, later);
 }

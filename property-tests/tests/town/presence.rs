@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sync_core::Failure;
-use sync_core::api::{Command, Event, Response, Space};
+use sync_core::api::{Command, Event, Member, Response, Space};
 use sync_protocol::limits;
 
 use crate::support::Town;
@@ -64,4 +64,23 @@ fn presence_has_its_limit_and_its_documents() {
     let name = "settings/".to_owned() + "\u{7}";
     let bad = town.try_run(0, Command::SetPresence { space, name, state: json!(1) });
     assert!(matches!(bad, Err(Failure::Invalid(_))), "{bad:?}");
+}
+
+#[test]
+fn nobody_is_told_of_whom_they_block() {
+    let (mut town, id) = talking();
+    let space = Space::Conversation(id);
+    let member = Member::Address("bob".parse().unwrap());
+    town.run(0, Command::SetBlocked { member: member.clone(), blocked: true });
+    town.settle();
+    town.devices[0].events.clear();
+    town.run(1, present(space, json!(1)));
+    town.run(1, Command::Typing { conversation: id });
+    town.settle();
+    let typing = town.devices[0].events.iter().any(|event| matches!(event, Event::Typing { .. }));
+    assert!(!typing && told(&mut town, 0).is_empty());
+    town.run(0, Command::SetBlocked { member, blocked: false });
+    town.run(1, present(space, json!(2)));
+    town.settle();
+    assert_eq!(told(&mut town, 0).len(), 1);
 }

@@ -90,7 +90,8 @@ impl Signals<'_> {
         }
     }
 
-    /// Whose a signal is, and what it says, if it is one of a member's, under the present epoch.
+    /// Whose a signal is, and what it says, if it is one of a member's who is not blocked, under the
+    /// present epoch.
     fn opened(
         &mut self,
         id: &SpaceId,
@@ -104,6 +105,9 @@ impl Signals<'_> {
         let core = space.core.as_mut().filter(|_| epoch == current)?;
         let row = core.writer_at(&writer.device, next)?;
         let (account, key) = (row.account, row.key);
+        if self.account.blocks(&account) {
+            return None;
+        }
         let secret = core.content_key(&epoch, writer)?;
         let is_genuine =
             envelope.header.kind == Kind::Signal && envelope.verify(id, writer, &key).is_ok();

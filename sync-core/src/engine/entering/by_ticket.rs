@@ -40,8 +40,8 @@ struct Way {
     logs: SortedMap<AccountId, DeviceLog>,
     /// Whether it is the account's own space.
     own: bool,
-    /// Whether the epoch is after all that the account knows.
-    ahead: bool,
+    /// Where it leads, beside what the account knows.
+    standing: Standing,
     /// Whether this device may read all that its account can.
     complete: bool,
     /// The epochs that the account has written down.
@@ -60,15 +60,11 @@ impl Way {
         let mut grant = Grant { documents: Vec::new(), ..self.body.grant };
         if history {
             grant.from = 0;
-            grant.frontier.clear();
-            grant.log_hash = [0; 32];
-            grant.leavers.clear();
-            grant.heads.clear();
             grant.epochs.extend(self.vaulted);
             grant.epochs.retain(|(epoch, _)| *epoch != self.ticket.epoch);
             grant.epochs.push((self.ticket.epoch, self.parent));
         }
-        grant
+        grant.believed()
     }
 }
 
@@ -133,6 +129,9 @@ impl Tickets<'_> {
         let members: Vec<AccountId> = way.body.logs.iter().map(|(account, _)| *account).collect();
         let recalled = if way.own { Vec::new() } else { self.library().recall(&members)? };
         let invited_by = if way.own { None } else { self.library().inviter(id)? };
+        // Into a space of which the account knows nothing, somebody has put it.
+        let by = Some(way.ticket.account).filter(|by| !self.account.is_own(by));
+        let invited_by = invited_by.or(by.filter(|_| way.standing == Standing::First));
         // First of all: the commit names the own log as it is known when it is sealed, and whoever
         // left the ticket may know more of it.
         self.learn_members(&way.body)?;
@@ -191,12 +190,12 @@ impl Tickets<'_> {
         if body.grant.from > index {
             return Err(invalid("a place behind its own handshake"));
         }
-        let ahead = self.may_enter(id, &ticket, &parent)?;
+        let standing = self.may_enter(id, &ticket, &parent)?;
         let vaulted = if own { Vec::new() } else { self.vault().vaulted(id)? };
         if self.spaces.contains_key(id) {
             self.spaces.core(id)?;
         }
-        Ok(Way { ticket, body, parent, logs, own, ahead, complete, vaulted })
+        Ok(Way { ticket, body, parent, logs, own, standing, complete, vaulted })
     }
 
     fn learn_members(&mut self, body: &TicketBody) -> Step<()> {
@@ -240,7 +239,7 @@ impl Tickets<'_> {
             _ => group.context().era.saturating_add(1),
         };
         let (parent, ahead, complete) =
-            ((way.ticket.epoch, way.body.root), way.ahead, way.complete);
+            ((way.ticket.epoch, way.body.root), way.standing != Standing::Proven, way.complete);
         let grant = way.grant(history);
         let from = grant.from;
         let arrival =
@@ -259,12 +258,12 @@ impl Tickets<'_> {
         Ok(())
     }
 
-    /// Whether to come in by a ticket into this epoch; and if so, whether the epoch is after all that
-    /// the account knows.
+    /// Whether to come in by a ticket into this epoch; and if so, where that stands beside what the
+    /// account knows.
     ///
     /// # Errors
     /// Where another device of the account may still tell, or where it is a forgery.
-    fn may_enter(&mut self, id: &SpaceId, ticket: &Ticket, row: &EpochRow) -> Step<bool> {
+    fn may_enter(&mut self, id: &SpaceId, ticket: &Ticket, row: &EpochRow) -> Step<Standing> {
         let account = self.account.me()?.account();
         let known = self.invitations().known_epochs(id)?;
         let placed = known.place(&ticket.epoch, row.number, &row.commitment());
@@ -279,9 +278,9 @@ impl Tickets<'_> {
             Standing::Proven if known.is_past(row.number) => {
                 Err(self.member_rows().not_believed(id, Invalid::Older).into())
             }
-            Standing::Proven => Ok(false),
-            Standing::First | Standing::Ahead if is_alone => Ok(true),
-            Standing::Ahead if by_own || self.may_follow(id, &ticket.epoch) => Ok(true),
+            Standing::Proven => Ok(standing),
+            Standing::First | Standing::Ahead if is_alone => Ok(standing),
+            Standing::Ahead if by_own || self.may_follow(id, &ticket.epoch) => Ok(standing),
             // An invitation may be on its way that grants more than a ticket can; and what another
             // device of this account is in, it writes down.
             Standing::First | Standing::Ahead => Err(unknown_to_vault().into()),

@@ -21,7 +21,7 @@ use crate::engine::space::state::{Core, SpaceState};
 use crate::engine::{Step, Stop, Task};
 use crate::group::{Group, Joined};
 use crate::records::{Load, key};
-use crate::trust::{Lineage, Rights};
+use crate::trust::{Invalid, Lineage, Rights};
 
 /// A space to be settled into, by invitation or by ticket.
 pub(in crate::engine) struct Arrival {
@@ -117,6 +117,7 @@ impl Invitations<'_> {
         let me = self.account.me()?;
         let reader = Reader { device: me.device(), hpke: &me.row().hpke };
         let Word { invitation, mut common, grant } = welcome::read(item, &reader)?;
+        let grant = grant.believed();
         let id = invitation.space;
         if self.spaces.contains_key(&id) {
             let space = self.spaces.core(&id)?;
@@ -144,6 +145,9 @@ impl Invitations<'_> {
                 me.row_mut().first = first;
             }
             return Ok(());
+        }
+        if self.spaces.get(&id).is_some_and(|space| space.was_past(joined.group.epoch())) {
+            return Err(self.member_rows().not_believed(&id, Invalid::Older).into());
         }
         let Some(ahead) = self.may_join(&invitation, &joined, &binding, &logs, item)? else {
             return Ok(());
@@ -380,6 +384,20 @@ impl MemberRows<'_> {
         let mut id = [0; 32];
         self.turn.rng.fill_bytes(&mut id);
         SpaceId::from_bytes(id)
+    }
+}
+
+impl Grant {
+    /// What is believed of it. It speaks of keys and places: where the log is read from its start, that
+    /// says all of others; and who reads from elsewhere is given no keys of the past.
+    pub(super) fn believed(mut self) -> Self {
+        if self.from == 0 {
+            (self.frontier, self.log_hash) = (Vec::new(), [0; 32]);
+            (self.leavers, self.heads) = (Vec::new(), Vec::new());
+        } else {
+            self.epochs.clear();
+        }
+        self
     }
 }
 

@@ -74,12 +74,13 @@ pub(in crate::engine) struct People {
     /// Accounts whose log the relay was asked for because something waits for it, and whether it
     /// answered.
     reading: SortedMap<AccountId, bool>,
-    /// What others know of logs that is more than the relay has shown here.
-    said: SortedMap<AccountId, KnownLog>,
+    /// What others know of logs that is more than the relay has shown here: of whose log, by whose
+    /// word. Nobody's takes the place of another's.
+    said: SortedMap<(AccountId, AccountId), KnownLog>,
     /// When a name that somebody took in place of another was written down last.
     renamed: SortedMap<AccountId, u64>,
-    /// Whose logs were told to fork, or to be withheld.
-    told: SortedSet<(bool, AccountId)>,
+    /// Whose logs were told to fork, or by whose word to be withheld.
+    told: SortedSet<(AccountId, Option<AccountId>)>,
 }
 
 impl People {
@@ -252,18 +253,22 @@ impl Contacts<'_> {
         }
     }
 
-    /// Tells that somebody's log is not what it should be, once for each way and account.
+    /// Tells that somebody's log is not what it should be, once for each account.
     pub(in crate::engine) fn tell_log(&mut self, space: &SpaceId, why: Invalid) {
-        let Some(account) = why.account() else { return };
-        let forks = matches!(why, Invalid::LogForks { .. });
-        if self.people.told.insert((forks, account)) {
+        self.tell_once(space, why, None);
+    }
+
+    fn tell_once(&mut self, space: &SpaceId, why: Invalid, by: Option<AccountId>) {
+        if let Some(account) = why.account()
+            && self.people.told.insert((account, by))
+        {
             self.log_rows().evidence(space, why);
         }
     }
 
     /// A member tells what it knows of somebody's log. Where that is more than is known here, the
     /// relay is asked.
-    pub(in crate::engine) fn hear_head(&mut self, id: &SpaceId, head: KnownLog) {
+    pub(in crate::engine) fn hear_head(&mut self, id: &SpaceId, by: AccountId, head: KnownLog) {
         let Some(space) = self.spaces.get(id) else { return };
         let members = space.row.context.roster.iter().map(|(account, _)| account);
         let Some(account) = head.whose(members) else { return };
@@ -273,7 +278,7 @@ impl Contacts<'_> {
             Said::Other => self.tell_log(id, Invalid::LogForks { account }),
             Said::More => {
                 // Whoever says more than there is has others ask once in a session, no more.
-                if self.people.said.insert(account, head).is_none() {
+                if self.people.said.insert((account, by), head).is_none() {
                     self.devices().read_log(account);
                 }
             }
@@ -282,21 +287,24 @@ impl Contacts<'_> {
 
     /// The relay told what it has of a log of which a member knows more.
     pub(in crate::engine) fn compare_said(&mut self, account: &AccountId) {
-        let Some(head) = self.people.said.get(account) else { return };
-        let Some(log) = self.people.log(account) else { return };
         let (space, account) = (account.space(), *account);
-        match head.judge(log) {
-            Said::NoMore => {
-                self.people.said.remove(&account);
+        let said = self.people.said.keys().filter(|(of, _)| *of == account);
+        for key in said.copied().collect::<Vec<_>>() {
+            let head = self.people.said.get(&key).zip(self.people.log(&account));
+            match head.map(|(head, log)| head.judge(log)) {
+                None => {}
+                Some(Said::NoMore) => drop(self.people.said.remove(&key)),
+                Some(Said::Other) => self.tell_log(&space, Invalid::LogForks { account }),
+                Some(Said::More) => {
+                    self.tell_once(&space, Invalid::LogWithheld { account }, Some(key.1));
+                }
             }
-            Said::Other => self.tell_log(&space, Invalid::LogForks { account }),
-            Said::More => self.tell_log(&space, Invalid::LogWithheld { account }),
         }
     }
 
     /// Asks again, in a new session, for what members know more of.
     pub(in crate::engine) fn read_said_logs(&mut self) {
-        let said: Vec<AccountId> = self.people.said.keys().copied().collect();
+        let said: SortedSet<AccountId> = self.people.said.keys().map(|(of, _)| *of).collect();
         said.into_iter().for_each(|account| self.devices().read_log(account));
     }
 

@@ -153,10 +153,9 @@ impl Library<'_> {
             // Whom the account knows is not known here yet.
             return Ok(false);
         }
-        if contacts::contact(self.documents.document(self.spaces, &own, &Name::Contacts)?, account)
-            .is_some()
-        {
-            return Ok(true);
+        let contacts = self.documents.document(self.spaces, &own, &Name::Contacts)?;
+        if let Some(contact) = contacts::contact(contacts, account) {
+            return Ok(!contact.blocked);
         }
         let is_shared = |space: &SpaceState| {
             space.row.active && !space.row.own && space.role(account).is_some()

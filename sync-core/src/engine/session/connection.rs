@@ -399,7 +399,7 @@ impl Engine {
         self.session.taken_in += delivery.cost();
         match delivery {
             Delivery::Entries(entries) => {
-                let cursor = entries.cursor.clone();
+                let cursor = entries.cursor.clone().filter(fits);
                 let space = entries.space;
                 match self.spaces.get_mut(&space) {
                     Some(state) => {
@@ -416,7 +416,7 @@ impl Engine {
                 self.turn.tasks.push_back(Task::Invitations);
             }
             Delivery::UpToDate { cursor, .. } => {
-                self.session.cursor = Some(cursor);
+                self.session.cursor = Some(cursor).filter(fits).or(self.session.cursor.take());
                 self.session.caught_up = true;
                 self.session.row.last_confirmed_ms = Some(self.turn.wall);
                 self.turn.unsaved.session = true;
@@ -459,4 +459,9 @@ impl Engine {
         self.profile().call_introductions();
         self.turn.tell_status();
     }
+}
+
+/// Whether a relay takes a cursor back. No honest one gives another.
+fn fits(cursor: &Blob) -> bool {
+    cursor.0.len() <= limits::CURSOR
 }

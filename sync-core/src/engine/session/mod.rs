@@ -13,7 +13,7 @@ use sync_protocol::codec::Blob;
 use sync_protocol::frames::{ClientFrame, InboxItem, MeetStep, Op, Request};
 use sync_protocol::ids::{RelayId, RendezvousId};
 use sync_protocol::sorted::SortedMap;
-use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId};
+use sync_protocol::{AccountId, DeviceId, Rejection, SpaceId, limits};
 use tracing::debug;
 
 use crate::api::{AwayView, CommandId, NewAccount, Output, Problem};
@@ -28,6 +28,8 @@ const BACKOFF_FIRST_MS: u64 = 250;
 const BACKOFF_LAST_MS: u64 = 30_000;
 /// The longest pause that a relay is given when it asks for one, in ms.
 const PAUSE_LAST_MS: u64 = 60 * 60 * 1000;
+/// More items than ever wait in an inbox.
+const WAITING: u64 = 4 * limits::INBOX_ITEMS as u64;
 /// How often the frontier is reported while entries come in.
 const ACK_EVERY_MS: u64 = 2_000;
 
@@ -274,9 +276,11 @@ impl Session {
         self.inbox.push_front(item);
     }
 
-    /// Whether an item was not taken in before.
+    /// Whether an item was not taken in before. Of what was, an honest relay shows no more than can
+    /// wait: a number that is far below the last one says that the last one was made up.
     pub(in crate::engine) fn is_new(&self, item: &InboxItem) -> bool {
-        item.number > self.row.inbox
+        let last = self.row.inbox;
+        item.number > last || last - item.number > WAITING
     }
 
     /// All items up to this number are taken in.

@@ -173,12 +173,13 @@ impl Intake<'_> {
         let cursor = arrived.envelope.header.cursor;
         let Some(space) = self.spaces.get(id) else { return };
         let known = space.recent.get(&cursor);
+        let author = space.core.as_ref().and_then(|core| core.account_of(&arrived.writer.device));
         let told = seen.hash != [0; 8];
         if told && known.is_some_and(|known| known[..8] != seen.hash) {
             self.log_rows().evidence(id, Invalid::OtherHistory);
         }
-        if let Some(log) = seen.log {
-            self.contacts().hear_head(id, log);
+        if let Some((log, author)) = seen.log.zip(author) {
+            self.contacts().hear_head(id, author, log);
         }
         self.checks().hear_sightings(id, arrived, &seen);
     }

@@ -16,7 +16,7 @@ use crate::api::Event;
 use crate::engine::members::handshakes::Follows;
 use crate::engine::rooms::{Fetching, Intake, LogRows};
 use crate::engine::session::Asked;
-use crate::engine::space::state::SpaceState;
+use crate::engine::space::state::{Core, SpaceState};
 use crate::engine::{Step, Task};
 use crate::trust::Invalid;
 use crate::trust::entry::item;
@@ -167,8 +167,11 @@ impl Intake<'_> {
             if space.row.next >= space.in_session.fetch.wanted() {
                 space.row.lagging = false;
                 self.turn.unsaved.spaces.insert(*id);
+                let is_out = space.core.as_ref().is_some_and(Core::was_not_let_in);
                 if self.fetching().compare_further(id) {
                     self.fetching().mark_lagging(id);
+                } else if is_out {
+                    self.members().disown(id, Invalid::BrokenLine);
                 } else {
                     self.profile().has_read(id);
                 }

@@ -146,6 +146,13 @@ pub(in crate::engine) struct Core {
 }
 
 impl Core {
+    /// Whether this device waits for the handshake that lets it in, and that is no entrance of its own:
+    /// a log that was read to its end should have shown it.
+    pub(in crate::engine) fn was_not_let_in(&self) -> bool {
+        let enters = self.pending.is_some() || self.state.write_at.is_some();
+        self.state.joining.is_some() && !enters
+    }
+
     /// How far a writer was read: from its own word, and not by who let this device in.
     pub(in crate::engine) fn tip_proven(&self, writer: &WriterId) -> Tip {
         if self.state.told.contains(writer) { Tip::START } else { self.tips.tip(writer) }
@@ -186,6 +193,12 @@ impl SpaceState {
     /// The epoch that counts at the place that is read next.
     pub(in crate::engine) fn epoch_here(&self) -> EpochId {
         self.row.found.map_or(self.row.epoch, |found| found.epoch)
+    }
+
+    /// Whether this device has been, by its own reading, in a later epoch than one of this number.
+    pub(in crate::engine) fn was_past(&self, number: u64) -> bool {
+        let row = self.core.as_ref().and_then(|core| core.epochs.get(&self.row.epoch));
+        row.is_some_and(|row| number < row.number)
     }
 
     /// Whether the log does not have yet what the space begins with.
