@@ -59,6 +59,7 @@ pub(in crate::engine) enum Asked {
     Packages(SpaceId, AccountId),
     /// Key packages, with the records of their private halves.
     PutPackages(Vec<Blob>),
+    /// A space's log, by the number of the fetch.
     Fetch(SpaceId, u64),
     /// What stands where a commit of this device is said to be.
     OwnCommit(SpaceId),

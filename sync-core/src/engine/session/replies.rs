@@ -47,7 +47,9 @@ impl Engine {
             Asked::Packages(space, account) => {
                 self.member_rows().on_packages(&space, &account, reply.answer)
             }
-            Asked::Fetch(space, from) => self.fetching().on_fetched(&space, from, &reply.answer),
+            Asked::Fetch(space, number) => {
+                self.fetching().on_fetched(&space, number, &reply.answer)
+            }
             Asked::OwnCommit(space) => self.checks().own_commit_shown(&space, &reply.answer),
             Asked::GuestLog => self.guest_side().on_guest_log(reply.answer),
             Asked::GuestAddress => self.guest_side().on_guest_address(&reply.answer),

@@ -294,18 +294,18 @@ impl Fetching<'_> {
         };
         let Some(space) = self.spaces.get_mut(id).filter(reads) else { return };
         let from = space.row.next;
-        space.in_session.fetch.ask(from);
+        let number = space.in_session.fetch.ask(from);
         self.sightings.note_asked(id);
         self.session.ask(
             self.turn,
             Op::Fetch { space: *id, from, to: u64::MAX },
-            Asked::Fetch(*id, from),
+            Asked::Fetch(*id, number),
         );
     }
 
-    pub(in crate::engine) fn on_fetched(&mut self, id: &SpaceId, from: u64, answer: &Answer) {
+    pub(in crate::engine) fn on_fetched(&mut self, id: &SpaceId, number: u64, answer: &Answer) {
         let Some(space) = self.spaces.get_mut(id) else { return };
-        if !space.in_session.fetch.answer(from, matches!(answer, Answer::Done)) {
+        if !space.in_session.fetch.answer(number, matches!(answer, Answer::Done)) {
             return;
         }
         match answer {

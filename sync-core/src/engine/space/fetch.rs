@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub(in crate::engine) struct Fetch {
     stage: Stage,
+    /// How many there were: an answer says which it answers.
+    asked: u64,
     /// The index after the last entry that came too early to be taken in. A fetch that was under
     /// way by then may end before it.
     wanted: u64,
@@ -27,17 +29,20 @@ impl Fetch {
         matches!(self.stage, Stage::Asked { .. })
     }
 
-    /// All is asked for, from an index on.
-    pub(in crate::engine) fn ask(&mut self, from: u64) {
+    /// All is asked for, from an index on. Gives the number of this fetch.
+    pub(in crate::engine) fn ask(&mut self, from: u64) -> u64 {
         self.stage = Stage::Asked { from };
+        self.asked += 1;
+        self.asked
     }
 
-    /// An answer to what was asked for from an index on, which brought all or not. Whether it was
-    /// waited for: one of a membership that is over is not.
+    /// An answer to the fetch of a number, which brought all or not. Whether it was waited for: one of a
+    /// membership that is over is not, though it may have begun at the same index.
     pub(super) fn answer(&mut self, asked: u64, brought_all: bool) -> bool {
-        let is_its = matches!(self.stage, Stage::Asked { from } if from == asked);
+        let Stage::Asked { from } = self.stage else { return false };
+        let is_its = asked == self.asked;
         if is_its {
-            self.stage = if brought_all { Stage::Answered { from: asked } } else { Stage::Idle };
+            self.stage = if brought_all { Stage::Answered { from } } else { Stage::Idle };
         }
         is_its
     }
@@ -65,7 +70,7 @@ impl Fetch {
 
     /// Another log is in its place.
     pub(super) fn begin_anew(&mut self) {
-        *self = Self::default();
+        *self = Self { asked: self.asked, ..Self::default() };
     }
 }
 
@@ -77,21 +82,23 @@ mod tests {
     fn only_the_answer_that_is_waited_for_counts() {
         let mut fetch = Fetch::default();
         assert!(!fetch.answer(0, true), "nothing was asked");
-        fetch.ask(9);
-        assert!(!fetch.answer(3, true) && fetch.is_under_way());
-        assert!(fetch.answer(9, true) && !fetch.is_under_way());
+        let of_before = fetch.ask(9);
+        fetch.lapse();
+        let asked = fetch.ask(9);
+        assert!(!fetch.answer(of_before, true) && fetch.is_under_way());
+        assert!(fetch.answer(asked, true) && !fetch.is_under_way());
         assert_eq!((fetch.take_in(), fetch.take_in()), (Some(9), None), "it is taken in once");
     }
 
     #[test]
     fn an_answer_that_brings_nothing_or_lapsed_is_not_taken_in() {
         let mut fetch = Fetch::default();
-        fetch.ask(4);
-        assert!(fetch.answer(4, false));
+        let asked = fetch.ask(4);
+        assert!(fetch.answer(asked, false));
         assert_eq!(fetch.take_in(), None);
-        fetch.ask(4);
+        let asked = fetch.ask(4);
         fetch.lapse();
-        assert!(!fetch.answer(4, true));
+        assert!(!fetch.answer(asked, true));
         assert_eq!(fetch.take_in(), None);
     }
 
@@ -102,7 +109,9 @@ mod tests {
         fetch.want(5);
         fetch.lapse();
         assert_eq!(fetch.wanted(), 8);
+        let of_before = fetch.ask(8);
         fetch.begin_anew();
         assert_eq!(fetch.wanted(), 0);
+        assert!(fetch.ask(0) > of_before, "no number is used twice");
     }
 }

@@ -186,9 +186,9 @@ fn a_log_that_is_gone_is_read_from_its_start_and_told_of() {
     let mut machines = Machines::with(1);
     let space = machines.space(1);
     (space.row.next, space.row.generation) = (9, Some(4));
-    space.in_session.fetch.ask(9);
+    let number = space.in_session.fetch.ask(9);
     let gone = Answer::Refused(Rejection::NotFound);
-    machines.fetching().on_fetched(&id(1), 9, &gone);
+    machines.fetching().on_fetched(&id(1), number, &gone);
     assert_eq!((machines.space(1).row.next, machines.space(1).row.generation), (0, None));
     assert_eq!(machines.evidence(), [Invalid::LogBeganAnew]);
     assert!(machines.has_task(|task| matches!(task, Task::Advance(space) if *space == id(1))));
@@ -197,19 +197,21 @@ fn a_log_that_is_gone_is_read_from_its_start_and_told_of() {
 #[test]
 fn an_answer_to_a_fetch_of_before_changes_nothing() {
     let mut machines = Machines::with(1);
-    machines.space(1).in_session.fetch.ask(9);
-    machines.fetching().on_fetched(&id(1), 3, &Answer::Done);
+    let of_before = machines.space(1).in_session.fetch.ask(9);
+    machines.space(1).in_session.fetch.lapse();
+    let number = machines.space(1).in_session.fetch.ask(9);
+    machines.fetching().on_fetched(&id(1), of_before, &Answer::Done);
     assert!(machines.space(1).in_session.fetch.is_under_way());
-    machines.fetching().on_fetched(&id(1), 9, &Answer::Done);
+    machines.fetching().on_fetched(&id(1), number, &Answer::Done);
     assert_eq!(machines.space(1).in_session.fetch.take_in(), Some(9));
 }
 
 #[test]
 fn a_fetch_that_the_relay_can_not_answer_now_is_tried_later() {
     let mut machines = Machines::with(1);
-    machines.space(1).in_session.fetch.ask(0);
+    let number = machines.space(1).in_session.fetch.ask(0);
     let later = Answer::Refused(Rejection::Unavailable { retry_ms: 10 });
-    machines.fetching().on_fetched(&id(1), 0, &later);
+    machines.fetching().on_fetched(&id(1), number, &later);
     assert_eq!(machines.space(1).retry_at, Some(NOW + ASK_AGAIN_MS));
 }
 
