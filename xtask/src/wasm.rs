@@ -4,6 +4,7 @@ mod module;
 mod names;
 mod order;
 mod places;
+mod silent;
 
 use std::env;
 use std::fs;
@@ -91,6 +92,12 @@ fn shrink(module: &Path) -> Result<(), Failure> {
         optimise.args(how).arg("-o").arg(module).arg(module);
         command::run(&mut optimise)
     };
+    let made = fs::read(module).map_err(Failure::file(module))?;
+    let (silent, shown) = silent::libraries(&made)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a module with names"))
+        .map_err(Failure::file(module))?;
+    eprintln!("{shown} kinds of libraries' values show nothing");
+    fs::write(module, silent).map_err(Failure::file(module))?;
     optimise(&OPTIMISATIONS)?;
     let optimised = fs::read(module).map_err(Failure::file(module))?;
     let ordered = order::by_likeness(&optimised)

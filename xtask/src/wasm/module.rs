@@ -1,5 +1,15 @@
 //! A module's parts, as far as what is done here to modules needs them.
 
+use std::collections::BTreeMap;
+
+pub(super) const CUSTOM: u8 = 0;
+pub(super) const IMPORTS: u8 = 2;
+pub(super) const CODE: u8 = 10;
+/// An import that is a function, and has an index like any other.
+const FUNCTION: u8 = 0;
+/// The custom section of names, and of it the part of functions' names.
+pub(super) const NAMES: &[u8] = b"name";
+pub(super) const FUNCTION_NAMES: u8 = 1;
 /// A module begins with these bytes and its version.
 pub(super) const HEAD: usize = 8;
 
@@ -23,6 +33,49 @@ pub(super) fn sections(module: &[u8]) -> Option<Vec<Section<'_>>> {
         sections.push(Section { id, whole, body, end });
     }
     Some(sections)
+}
+
+impl<'a> Section<'a> {
+    /// How many functions are imported: they have the first indices.
+    pub(super) fn imports(&self) -> Option<usize> {
+        let mut left = Bytes(self.body);
+        let count = left.number()?;
+        for _ in 0..count {
+            let (_module, _name) = (left.sized()?, left.sized()?);
+            let kind = left.take(1)?;
+            let _type = left.number()?;
+            if kind != [FUNCTION] {
+                return None;
+            }
+        }
+        Some(count)
+    }
+
+    /// What each function is, in bytes.
+    pub(super) fn code(&self) -> Option<Vec<&'a [u8]>> {
+        let mut left = Bytes(self.body);
+        (0..left.number()?).map(|_| left.sized()).collect()
+    }
+
+    /// The names of functions, by index; `None` if this is another section, and within it if they can't
+    /// be read.
+    pub(super) fn names(&self) -> Option<Option<BTreeMap<usize, &'a [u8]>>> {
+        let mut left = Bytes(self.body);
+        let is_it = self.id == CUSTOM && left.sized() == Some(NAMES);
+        is_it.then(|| function_names(left))
+    }
+}
+
+fn function_names(mut left: Bytes<'_>) -> Option<BTreeMap<usize, &[u8]>> {
+    while !left.0.is_empty() {
+        let part = left.take(1)?;
+        let mut body = Bytes(left.sized()?);
+        if part == [FUNCTION_NAMES] {
+            let count = body.number()?;
+            return (0..count).map(|_| Some((body.number()?, body.sized()?))).collect();
+        }
+    }
+    None
 }
 
 /// What is still to be read.

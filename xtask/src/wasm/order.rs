@@ -6,16 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::module::{Bytes, HEAD, Section, put_number, put_sized, sections};
+use super::module::{
+    CODE, CUSTOM, FUNCTION_NAMES, HEAD, IMPORTS, NAMES, put_number, put_sized, sections,
+};
 
-const CUSTOM: u8 = 0;
-const IMPORTS: u8 = 2;
-const CODE: u8 = 10;
-/// An import that is a function, and has an index like any other.
-const FUNCTION: u8 = 0;
-/// The custom section of names, and of it the part of functions' names.
-const NAMES: &[u8] = b"name";
-const FUNCTIONS: u8 = 1;
 /// Bytes in a row that two functions may have in common.
 const RUN: usize = 4;
 
@@ -106,49 +100,6 @@ fn split(path: &str) -> (&str, &str) {
     ("", path)
 }
 
-impl<'a> Section<'a> {
-    /// How many functions are imported: they have the first indices.
-    fn imports(&self) -> Option<usize> {
-        let mut left = Bytes(self.body);
-        let count = left.number()?;
-        for _ in 0..count {
-            let (_module, _name) = (left.sized()?, left.sized()?);
-            let kind = left.take(1)?;
-            let _type = left.number()?;
-            if kind != [FUNCTION] {
-                return None;
-            }
-        }
-        Some(count)
-    }
-
-    /// What each function is, in bytes.
-    fn code(&self) -> Option<Vec<&'a [u8]>> {
-        let mut left = Bytes(self.body);
-        (0..left.number()?).map(|_| left.sized()).collect()
-    }
-
-    /// The names of functions, by index; `None` if this is another section, and within it if they can't
-    /// be read.
-    fn names(&self) -> Option<Option<BTreeMap<usize, &'a [u8]>>> {
-        let mut left = Bytes(self.body);
-        let is_it = self.id == CUSTOM && left.sized() == Some(NAMES);
-        is_it.then(|| function_names(left))
-    }
-}
-
-fn function_names(mut left: Bytes<'_>) -> Option<BTreeMap<usize, &[u8]>> {
-    while !left.0.is_empty() {
-        let part = left.take(1)?;
-        let mut body = Bytes(left.sized()?);
-        if part == [FUNCTIONS] {
-            let count = body.number()?;
-            return (0..count).map(|_| Some((body.number()?, body.sized()?))).collect();
-        }
-    }
-    None
-}
-
 fn names_section<'a>(names: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> {
     let mut count = 0;
     let mut each = Vec::new();
@@ -162,7 +113,7 @@ fn names_section<'a>(names: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> 
     functions.append(&mut each);
     let mut body = Vec::new();
     put_sized(&mut body, NAMES);
-    body.push(FUNCTIONS);
+    body.push(FUNCTION_NAMES);
     put_sized(&mut body, &functions);
     let mut section = vec![CUSTOM];
     put_sized(&mut section, &body);
@@ -172,6 +123,7 @@ fn names_section<'a>(names: impl Iterator<Item = (usize, &'a [u8])>) -> Vec<u8> 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::module::Section;
     use super::*;
 
     /// A module of one import and functions with this code, under these names.
