@@ -167,7 +167,10 @@ impl Intake<'_> {
             if space.row.next >= space.in_session.fetch.wanted() {
                 space.row.lagging = false;
                 self.turn.unsaved.spaces.insert(*id);
-                let is_out = space.core.as_ref().is_some_and(Core::was_not_let_in);
+                // Into its account's own space a device without history is let in by an invitation alone: it
+                // waits for what a relay may keep back.
+                let is_out =
+                    !space.row.own && space.core.as_ref().is_some_and(Core::was_not_let_in);
                 if self.fetching().compare_further(id) {
                     self.fetching().mark_lagging(id);
                 } else if is_out {
